@@ -1,0 +1,388 @@
+"""The events: facts in the past tense, one frozen record each.
+
+Owns the names and shapes that publishers, rules and readers share; the Avro files under `schemas/avro/events` say the
+same names with a description and a unit for every field, and a test holds the two together. Knows no rule of care, no
+Kafka and no clock. Every instant is an integer of milliseconds since 1970 in UTC (`Millis`), because a rule that
+compares instants must not meet a zone; zones come back where a calendar is asked.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NewType
+
+import msgspec
+
+Millis = NewType("Millis", int)
+"""Milliseconds since 1970-01-01T00:00Z."""
+
+PersonKey = NewType("PersonKey", str)
+"""The pseudonym of a person: version prefix + base64url(HMAC-SHA-256). Never an identifier of a hospital."""
+
+Instant = Annotated[Millis, msgspec.Meta(extra={"unit": "ms"})]
+"""A field that the JSON form writes as ISO 8601 with an offset and the Avro form as timestamp-millis."""
+
+
+class _Part(msgspec.Struct, frozen=True, gc=False):
+    """A part of an event."""
+
+
+class _Fact(msgspec.Struct, frozen=True):
+    """What an event says, beside its envelope."""
+
+
+class Encounter(_Part):
+    """A stay or visit. An empty `visit` means: the only open stay of the person at `facility`."""
+
+    facility: str
+    visit: str = ""
+
+
+class Practitioner(_Part):
+    id: str
+    name: str = ""
+
+
+class Party(_Part):
+    """Who: at least one of practitioner, organization, caregiver, or just a role (the pool of that role)."""
+
+    role: str
+    practitioner: Practitioner | None = None
+    organization: str | None = None
+    caregiver: str | None = None
+
+
+class Member(_Part, rename={"from_": "from"}):
+    """A seat in a care team from `from_` until `to` (open-ended if None)."""
+
+    role: str
+    party: Party
+    from_: Instant | None = None
+    to: Instant | None = None
+    programme: str | None = None
+
+
+class Diagnosis(_Part):
+    system: str
+    code: str
+    rank: int = 0
+
+
+class PersonRef(_Part):
+    """Another person, already as a key."""
+
+    key: PersonKey
+
+
+class Location(_Part):
+    facility: str
+    unit: str = ""
+    level: str = ""
+
+
+# ---- care.admission.v1
+
+
+class EncounterPlanned(_Fact, rename={"class_": "class"}):
+    encounter: Encounter
+    class_: str
+    start: Instant | None = None
+    members: tuple[Member, ...] = ()
+
+
+class PatientAdmitted(_Fact, rename={"class_": "class"}):
+    encounter: Encounter
+    class_: str
+    via_emergency: bool | None = None
+    attending: Practitioner | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
+    reason: str | None = None
+    unit: str | None = None
+    members: tuple[Member, ...] = ()
+    registration: bool = False
+    """True where the publisher only registers a visit (HL7 A04): such a message never reopens a closed stay."""
+    planned: bool | None = None
+
+
+class PatientTransferred(_Fact):
+    encounter: Encounter
+    to: Location
+    members: tuple[Member, ...] = ()
+
+
+class EncounterClassChanged(_Fact, rename={"class_": "class"}):
+    encounter: Encounter
+    class_: str
+    members: tuple[Member, ...] = ()
+
+
+class EncounterUpdated(_Fact, rename={"class_": "class"}):
+    encounter: Encounter
+    class_: str | None = None
+    attending: Practitioner | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
+    disposition: str | None = None
+    deceased: bool | None = None
+    deceased_at: Instant | None = None
+    leave: bool | None = None
+    members: tuple[Member, ...] = ()
+
+
+class AdmissionCancelled(_Fact):
+    encounter: Encounter
+    reason: str | None = None
+
+
+class TransferCancelled(_Fact):
+    encounter: Encounter
+    reason: str | None = None
+
+
+class PersonMerged(_Fact):
+    """The person of the envelope ends and goes on as `into`."""
+
+    into: PersonRef
+
+
+class PersonUpdated(_Fact):
+    deceased: bool | None = None
+    deceased_at: Instant | None = None
+    language: str | None = None
+    address_region: str | None = None
+    birth_date: str | None = None
+    members: tuple[Member, ...] = ()
+
+
+# ---- care.discharge.v1
+
+
+class PatientDischarged(_Fact):
+    encounter: Encounter
+    disposition: str
+    diagnoses: tuple[Diagnosis, ...] = ()
+    procedures: tuple[str, ...] = ()
+    complexity: str | None = None
+    class_: str | None = msgspec.field(default=None, name="class")
+    deceased: bool | None = None
+    members: tuple[Member, ...] = ()
+
+
+class DischargeCancelled(_Fact):
+    encounter: Encounter
+    reason: str | None = None
+
+
+# ---- care.referral.v1
+
+
+class ReferralRequested(_Fact):
+    referral: str
+    requester: Party
+    target: Party
+    service: str
+    priority: str = "routine"
+    needed_by: Instant | None = None
+    encounter: Encounter | None = None
+    goal: str | None = None
+    replaces: str | None = None
+
+
+class ReferralChanged(_Fact):
+    referral: str
+    target: Party | None = None
+    service: str | None = None
+    priority: str | None = None
+    needed_by: Instant | None = None
+    goal: str | None = None
+
+
+class ReferralStatusChanged(_Fact):
+    referral: str
+    status: str
+    by: str
+    business_status: str | None = None
+    reason: str | None = None
+
+
+class AppointmentChanged(_Fact):
+    appointment: str
+    status: str
+    start: Instant | None = None
+    referral: str | None = None
+    purpose: str | None = None
+    end: Instant | None = None
+
+
+# ---- care.goal.v1
+
+
+class GoalUpdated(_Fact):
+    goal: str
+    lifecycle_status: str
+    description: str = ""
+    expressed_by: str = ""
+    accepted_by_person: bool | None = None
+    owner: Party | None = None
+    achievement_status: str | None = None
+    priority: str | None = None
+    weight: float | None = None
+    attainment: int | None = None
+    setting: str | None = None
+    reviewed: bool | None = None
+    """True: this update is a review of the goal, although nothing else changed (FHIR Goal.statusDate moved)."""
+
+
+# ---- care.team.v1
+
+
+class CareTeamChanged(_Fact):
+    members: tuple[Member, ...]
+    replace: bool = False
+
+
+class ConsentChanged(_Fact):
+    decision: str
+    recipient: str | None = None
+    purpose: str | None = None
+    sensitivity: str | None = None
+
+
+# ---- care.activity.v1
+
+
+class CareActivityRecorded(_Fact):
+    activity: str
+    code: str
+    status: str
+    start: Instant
+    performer: Party
+    end: Instant | None = None
+    based_on: tuple[str, ...] = ()
+    encounter: Encounter | None = None
+    outcome: str | None = None
+
+
+class ObservationRecorded(_Fact):
+    code: str
+    value: float
+    unit: str
+    effective: Instant
+
+
+class ConditionRecorded(_Fact):
+    code: str
+    system: str
+    clinical_status: str
+
+
+# ---- care.response.v1
+
+
+class TaskAcknowledged(_Fact):
+    task: str
+    by: Party
+
+
+class TaskClaimed(_Fact):
+    task: str
+    by: Party
+
+
+class TaskReassigned(_Fact):
+    task: str
+    by: Party
+    to: Party
+
+
+class TaskSnoozed(_Fact):
+    task: str
+    by: Party
+    until: Instant
+    reason: str
+
+
+class TaskCompleted(_Fact):
+    task: str
+    by: Party
+    outcome: str = ""
+
+
+class TaskDeclined(_Fact):
+    task: str
+    by: Party
+    reason: str
+
+
+class TaskEscalated(_Fact):
+    task: str
+    by: Party
+    reason: str
+
+
+class OutreachAttempted(_Fact):
+    task: str
+    by: Party
+    outcome: str
+
+
+# ---- care.delivery.v1
+
+
+class NotificationQueued(_Fact):
+    notification: str
+    recipient: str
+    channel: str
+
+
+class NotificationDelivered(_Fact):
+    notification: str
+    recipient: str
+    channel: str
+
+
+class NotificationFailed(_Fact):
+    notification: str
+    recipient: str
+    channel: str
+    reason: str
+
+
+# ---- care.relay.v1, written by shards only
+
+
+class PersonStateMoved(_Fact):
+    """The whole state of a merged person, on its way to the shard of the person that goes on."""
+
+    origin: PersonKey
+    state: bytes
+
+
+class RecordRelayed(_Fact):
+    """A record that arrived under a partition its key does not hash to, as it was."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: Instant
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Event(msgspec.Struct, frozen=True):
+    """The envelope (CloudEvents attributes) around one fact.
+
+    `time` is when it happened, `arrival` when we took it in: the broker's append time in the worker, `recorded` in a
+    replay. `backfill` marks history: it changes state, opens no clock and tells nobody.
+    """
+
+    id: str
+    source: str
+    time: Millis
+    arrival: Millis
+    person: PersonKey
+    data: msgspec.Struct
+    backfill: bool = False
+
+    @property
+    def type(self) -> str:
+        """The name of the fact, as in `ce_type`."""
+        return type(self.data).__name__
