@@ -1,0 +1,323 @@
+"""The JSON form of facts and effects: what stands under `data` in a line of `replay` and `play`.
+
+Owns the reading of one JSON value into a frozen record and back, with an error that names the place and says what to
+write instead. The records in `streams.events` and `streams.effects` are its only source of names and types, so a field
+added there is read here at once. Knows no file, no topic, no Avro, and quotes no value but an instant.
+
+Written so that people can write it by hand: an instant is ISO 8601 with an offset, a party or practitioner may be
+given as the practitioner's id alone, another person as {authority, identifier}, bytes are base64, and null is the
+same as leaving the field out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import cache
+
+import msgspec
+
+from streams.events import Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.instants import format_instant, parse_instant
+from streams.topics import FACT_OF, RELAY
+
+KeyOf = Callable[[str, str], PersonKey]
+"""From the assigning authority and its identifier to the person's key."""
+
+EXAMPLE_INSTANT = "2026-07-02T15:00:00-04:00"
+PUBLISHED: Mapping[str, type[msgspec.Struct]] = {name: kind for name, kind in FACT_OF.items() if kind not in RELAY.types}
+"""The facts that a file may hold, by name: all but those that shards write to each other."""
+
+T = typing.TypeVar("T", bound=msgspec.Struct)
+_Read = Callable[[object, str, KeyOf | None], object]
+_Write = Callable[[typing.Any], object]
+_LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
+
+
+class FormError(ValueError):
+    """A value that is not in the form; `path` says where (`data.encounter.visit`), `detail` what and what instead."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path = path
+        self.detail = detail
+        super().__init__(f"{path}: {detail}")
+
+
+def fact_from_json(type_name: str, data: object, key_of: KeyOf | None = None) -> msgspec.Struct:
+    """Read *data*, a parsed JSON object, as the fact named *type_name*.
+
+    *key_of* makes the key of a person given as {authority, identifier}. Raises FormError, whose path begins with
+    `data`, or is `type` where no published fact has that name.
+    """
+    kind = PUBLISHED.get(type_name)
+    if kind is None:
+        raise FormError("type", f"{_shown(type_name)} is not an event{_hint(type_name, PUBLISHED)}")
+    return record_from_json(kind, data, key_of)
+
+
+def fact_to_json(fact: msgspec.Struct) -> dict[str, object]:
+    """Write *fact* (or an effect) so that `fact_from_json` reads it back equal; fields at their defaults are left out."""
+    return typing.cast("dict[str, object]", _writer(type(fact))(fact))
+
+
+def record_from_json(kind: type[T], data: object, key_of: KeyOf | None = None, path: str = "data") -> T:
+    """Read *data* as a record of *kind*, which may be any fact, part or effect. Raises FormError."""
+    return typing.cast("T", _reader(kind)(data, path, key_of))
+
+
+# ---- reading
+
+
+@cache
+def _reader(kind: type[msgspec.Struct]) -> _Read:
+    """Make the reader of one record type: its fields by their outer name, each with its own reader."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = tuple((f.encode_name, f.name, f.required, _reader_of(hints[f.name])) for f in msgspec.structs.fields(kind))
+    names = frozenset(outer for outer, _, _, _ in fields)
+
+    def read(value: object, path: str, key_of: KeyOf | None) -> object:
+        if not isinstance(value, dict):
+            raise FormError(path, f"must be an object, not {_what(value)}")
+        if not names.issuperset(value):
+            unknown = next(name for name in value if name not in names)
+            raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {kind.__name__}{_hint(str(unknown), names)}")
+        found: dict[str, object] = {}
+        for outer, inner, required, read_field in fields:
+            given = value.get(outer)
+            if given is not None:
+                found[inner] = read_field(given, f"{path}.{outer}", key_of)
+            elif required:
+                raise FormError(f"{path}.{outer}", "missing")
+        return kind(**found)
+
+    special = _SHORT_FORMS.get(kind)
+    return read if special is None else special(read)
+
+
+def _reader_of(hint: object) -> _Read:
+    """Make the reader of one field's type."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        if any(isinstance(mark, msgspec.Meta) and (mark.extra or {}).get("unit") == "ms" for mark in args[1:]):
+            return _read_instant
+        return _reader_of(args[0])
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (arg for arg in args if arg is not type(None))  # Optional is the only union of the contract.
+        return _reader_of(inner)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return _list_reader(_reader_of(args[0]))
+        return _pair_reader(tuple(map(_reader_of, args)))
+    if isinstance(hint, typing.NewType):
+        return _reader_of(hint.__supertype__)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _reader(hint)
+    return _SCALARS[hint]  # type: ignore[index]
+
+
+def _list_reader(read_item: _Read) -> _Read:
+    def read(value: object, path: str, key_of: KeyOf | None) -> object:
+        if not isinstance(value, list):
+            raise FormError(path, f"must be a list, not {_what(value)}")
+        return tuple(read_item(item, f"{path}[{i}]", key_of) for i, item in enumerate(value))
+
+    return read
+
+
+def _pair_reader(readers: tuple[_Read, ...]) -> _Read:
+    def read(value: object, path: str, key_of: KeyOf | None) -> object:
+        if not isinstance(value, list) or len(value) != len(readers):
+            raise FormError(path, f"must be a list of {len(readers)}")
+        return tuple(reader(item, f"{path}[{i}]", key_of) for i, (reader, item) in enumerate(zip(readers, value, strict=True)))
+
+    return read
+
+
+def _read_text(value: object, path: str, _: KeyOf | None) -> str:
+    if not isinstance(value, str):
+        raise FormError(path, f"must be text, not {_what(value)}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise FormError(path, "holds half of a surrogate pair, which no text can") from None
+    return value
+
+
+def _read_bool(value: object, path: str, _: KeyOf | None) -> bool:
+    if value is True or value is False:
+        return value
+    raise FormError(path, f"must be true or false, not {_what(value)}")
+
+
+def _read_int(value: object, path: str, _: KeyOf | None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise FormError(path, f"must be a whole number, not {_what(value)}")
+    if not _LONG_MIN <= value <= _LONG_MAX:
+        raise FormError(path, "is beyond 64 bits")
+    return value
+
+
+def _read_float(value: object, path: str, _: KeyOf | None) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise FormError(path, f"must be a number, not {_what(value)}")
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise FormError(path, "must be a finite number")
+    return found
+
+
+def _read_bytes(value: object, path: str, _: KeyOf | None) -> bytes:
+    try:
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise FormError(path, "must be base64")
+
+
+def _read_instant(value: object, path: str, _: KeyOf | None) -> Millis:
+    if not isinstance(value, str):
+        raise FormError(path, f"must be an instant as text, not {_what(value)}; write {EXAMPLE_INSTANT}")
+    try:
+        return parse_instant(value)
+    except ValueError:
+        raise FormError(path, f"{_shown(value)} is not an ISO 8601 instant with an offset; write {EXAMPLE_INSTANT}") from None
+
+
+def _practitioner(read: _Read) -> _Read:
+    def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
+        if isinstance(value, str):
+            return Practitioner(id=_read_text(value, path, key_of))
+        return read(value, path, key_of)
+
+    return read_either
+
+
+def _party(read: _Read) -> _Read:
+    def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
+        if isinstance(value, str):
+            return Party(role="", practitioner=Practitioner(id=_read_text(value, path, key_of)))
+        if (
+            isinstance(value, dict)
+            and value.get("role") is None
+            and any(value.get(k) for k in ("practitioner", "organization", "caregiver"))
+        ):
+            value = value | {"role": ""}
+        return read(value, path, key_of)
+
+    return read_either
+
+
+def _member(read: _Read) -> _Read:
+    def read_seat(value: object, path: str, key_of: KeyOf | None) -> object:
+        member = typing.cast("Member", read(value, path, key_of))
+        if not member.party.role:  # Who sits in a seat without saying as what sits there in the seat's role.
+            return msgspec.structs.replace(member, party=msgspec.structs.replace(member.party, role=member.role))
+        return member
+
+    return read_seat
+
+
+def _person(read: _Read) -> _Read:
+    def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
+        if key_of is None or not isinstance(value, dict) or "key" in value:
+            return read(value, path, key_of)
+        for name in value:
+            if name not in ("authority", "identifier"):
+                raise FormError(f"{path}.{_plain(name)}", f"is not a field of a person{_hint(str(name), ('authority', 'identifier'))}")
+        given = {}
+        for name in ("authority", "identifier"):
+            if value.get(name) is None:
+                raise FormError(f"{path}.{name}", "missing")
+            given[name] = _read_text(value[name], f"{path}.{name}", key_of)
+        try:
+            return PersonRef(key=key_of(given["authority"], given["identifier"]))
+        except ValueError as error:
+            raise FormError(path, str(error)) from None
+
+    return read_either
+
+
+_SHORT_FORMS: Mapping[type[msgspec.Struct], Callable[[_Read], _Read]] = {
+    Practitioner: _practitioner,
+    Party: _party,
+    Member: _member,
+    PersonRef: _person,
+}
+_SCALARS: Mapping[type, _Read] = {str: _read_text, bool: _read_bool, int: _read_int, float: _read_float, bytes: _read_bytes}
+
+
+def _what(value: object) -> str:
+    """Name the JSON kind of *value* without quoting it."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, int | float):
+        return "a number"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "null"
+
+
+def _plain(name: object) -> str:
+    return ascii(name)[1:-1][:40]
+
+
+def _shown(text: object) -> str:
+    return ascii(text if len(str(text)) <= 40 else str(text)[:40] + "...")
+
+
+def _hint(name: str, known: typing.Iterable[str]) -> str:
+    """Say which known name comes nearest, if one is near."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+# ---- writing
+
+
+@cache
+def _writer(kind: type[msgspec.Struct]) -> _Write:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = tuple((f.encode_name, f.name, f.default, _writer_of(hints[f.name])) for f in msgspec.structs.fields(kind))
+
+    def write(record: msgspec.Struct) -> object:
+        said: dict[str, object] = {}
+        for outer, inner, default, write_field in fields:
+            value = getattr(record, inner)
+            if value != default:
+                said[outer] = write_field(value)
+        return said
+
+    return write
+
+
+def _writer_of(hint: object) -> _Write:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        if any(isinstance(mark, msgspec.Meta) and (mark.extra or {}).get("unit") == "ms" for mark in args[1:]):
+            return format_instant
+        return _writer_of(args[0])
+    if origin in (typing.Union, types.UnionType):
+        (inner,) = (arg for arg in args if arg is not type(None))
+        write_inner = _writer_of(inner)
+        return lambda value: None if value is None else write_inner(value)
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            write_item = _writer_of(args[0])
+            return lambda value: [write_item(item) for item in value]
+        writers = tuple(map(_writer_of, args))
+        return lambda value: [writer(item) for writer, item in zip(writers, value, strict=True)]
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _writer(hint)
+    if hint is bytes:
+        return lambda value: base64.b64encode(value).decode()
+    return lambda value: value
