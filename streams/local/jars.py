@@ -1,0 +1,135 @@
+"""Kafka's jars for the local broker: coordinates, the folder they are kept in, and Java and Maven themselves.
+
+Owns the way from a Maven coordinate to a class path. A folder is either whole (its list of names and sizes agrees) or
+made again: a half-resolved one is never used. Knows nothing of brokers, topics or care.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KAFKA_VERSION = "4.3.1"
+COORDINATES = (
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
+    f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
+    # Kafka's own jars bring log4j but not the binding to it: without this one the broker's log is empty.
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
+)
+JAVA_AT_LEAST = 17
+"""Kafka 4's broker is compiled for Java 17."""
+
+ELSEWHERE = "or set KAFKA_BOOTSTRAP=host:port to use a Kafka that runs already"
+_LIST = "jars.json"
+_RESOLVE_SECONDS = 600
+
+
+class LocalKafkaError(Exception):
+    """The local Kafka can't be had. The text is one line that says what to do; it is meant for a person."""
+
+
+def find_java() -> str:
+    """Return the path of a Java that can run Kafka: `JAVA_HOME` first, then `PATH`.
+
+    Raises LocalKafkaError when there is none, or only one that is too old.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home) / "bin")) if home else None
+    java = java or shutil.which("java")
+    wanted = f"install Java {JAVA_AT_LEAST} or newer (Debian: apt install openjdk-17-jre-headless), {ELSEWHERE}"
+    if java is None:
+        raise LocalKafkaError(f"Java is not there: {wanted}")
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        raise LocalKafkaError(f"Java does not start: {wanted}") from None
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    if version is None or int(version[1]) < JAVA_AT_LEAST:
+        raise LocalKafkaError(f"Java {version[1] if version else 'of unknown version'} is too old for Kafka {KAFKA_VERSION}: {wanted}")
+    return java
+
+
+def resolve_jars(folder: Path) -> str:
+    """Make *folder* hold Kafka's jars, and return the class path.
+
+    Resolves with Maven into a folder beside and renames it, so that an interrupted run leaves nothing that looks whole.
+    Several processes may ask at once: one resolves, the others wait. Raises LocalKafkaError.
+    """
+    if not _is_whole(folder):
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _only_one(folder.parent / f".{folder.name}.lock"):
+                if not _is_whole(folder):
+                    _resolve(folder)
+        except OSError as error:
+            raise LocalKafkaError(f"the folder for Kafka's jars, {folder}, can't be written: {error.strerror}") from None
+    return str(folder.resolve() / "*")
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        kept = json.loads((folder / _LIST).read_bytes())
+        return kept["of"] == list(COORDINATES) and all((folder / name).stat().st_size == size for name, size in kept["jars"].items())
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return False
+
+
+def _resolve(folder: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise LocalKafkaError(f"Maven is not there: install it (Debian: apt install maven), {ELSEWHERE}")
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        (work / "pom.xml").write_text(_pom(), encoding="utf-8")
+        jars = work / "jars"
+        command = [maven, "-q", "-B", "-C", "-f", str(work / "pom.xml"), "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise LocalKafkaError(f"Maven did not resolve Kafka {KAFKA_VERSION} in {_RESOLVE_SECONDS} s: try again, {ELSEWHERE}") from None
+        found = {jar.name: jar.stat().st_size for jar in sorted(jars.glob("*.jar"))} if jars.is_dir() else {}
+        if done.returncode or not any(name.startswith("kafka_2.13") for name in found):
+            said = re.search(r"\[ERROR\]\s*(.+)", _plain(done.stdout + done.stderr))
+            reason = said[1][:200] if said else f"mvn ended with {done.returncode}"
+            raise LocalKafkaError(f"Maven could not resolve Kafka {KAFKA_VERSION} ({reason}): look at network and proxy, {ELSEWHERE}")
+        (jars / _LIST).write_text(json.dumps({"of": COORDINATES, "jars": found}, indent=1), encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        jars.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _pom() -> str:
+    rows = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>"
+        for group, artifact, version in (coordinate.split(":") for coordinate in COORDINATES)
+    )
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>carerelay.local</groupId><artifactId>kafka-runtime</artifactId><version>1</version><packaging>pom</packaging>"
+        f"<dependencies>{rows}</dependencies></project>"
+    )
+
+
+def _plain(text: str) -> str:
+    """Drop the terminal colours that Maven writes even into a pipe."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

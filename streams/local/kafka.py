@@ -1,0 +1,313 @@
+"""The local Kafka: one real broker (KRaft, broker and controller in one) for development and tests.
+
+Owns a data folder, two loopback ports, the broker's settings and its process. Knows no topic and no rule. It is Kafka
+itself, not a stand-in: what is promised is promised on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+from streams.local.child import Child
+from streams.local.jars import ELSEWHERE, KAFKA_VERSION, LocalKafkaError, find_java, resolve_jars
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+HOST = "127.0.0.1"
+DEFAULT_JARS = Path(".run/kafka") / KAFKA_VERSION
+INTERNAL_PARTITIONS = 8
+"""Of the offsets and the transaction state topics: one owner each is enough for a broker that stands alone."""
+
+_MARK = "local-kafka.json"
+_PORT_ATTEMPTS = 4
+_FORMAT_SECONDS = 120
+_LOGGING = """\
+Configuration:
+  status: warn
+  Appenders:
+    Console: {name: C, PatternLayout: {pattern: "%d %p %c %m%n"}}
+  Loggers:
+    Root: {level: warn, AppenderRef: {ref: C}}
+"""
+
+
+class LocalKafka:
+    """A broker in *data*, made on first start and taken up again on later ones with the same ports and records.
+
+    *jars* is the folder of Kafka's jars (resolved when it is not whole), *port* a fixed port instead of a free one.
+    Everything raises LocalKafkaError with one line for a person.
+    """
+
+    def __init__(
+        self, data: Path, *, jars: Path | None = None, port: int | None = None, heap_mb: int = 512, start_seconds: float = 90
+    ) -> None:
+        self.data = data.resolve()
+        self._jars = jars or Path(os.environ.get("CARERELAY_KAFKA_JARS") or DEFAULT_JARS)
+        self._port = port
+        self._heap_mb = heap_mb
+        self._start_seconds = start_seconds
+        self._ports: tuple[int, int] | None = None
+        self._child: Child | None = None
+        self._owned: IO[str] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port`, known once the broker has been started."""
+        if self._ports is None:
+            raise LocalKafkaError("the local Kafka has not been started")
+        return f"{HOST}:{self._ports[0]}"
+
+    @property
+    def log_path(self) -> Path:
+        return self.data / "kafka.log"
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id while it runs."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    def start(self) -> Self:
+        """Start the broker and wait until it answers. Does nothing where it runs."""
+        if self.pid is not None:
+            return self
+        java = find_java()
+        classpath = resolve_jars(self._jars)
+        self._own_folder()
+        try:
+            self._format(java, classpath)
+            self._start_on_ports(java, classpath)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the broker (SIGTERM, then SIGKILL) and let go of the folder; what it has written stays."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+        if self._owned is not None:
+            self._owned.close()
+            self._owned = None
+
+    def kill(self) -> None:
+        """End the broker as a crash would (SIGKILL). `start` takes it up again on the same ports."""
+        if self._child is not None:
+            self._child.kill()
+        self.stop()
+
+    def pause(self) -> None:
+        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers."""
+        if self._child is not None:
+            self._child.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen broker go on (SIGCONT)."""
+        if self._child is not None:
+            self._child.signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    # ---- the folder
+
+    @property
+    def _records(self) -> Path:
+        return self.data / "records"
+
+    def _own_folder(self) -> None:
+        """Take the folder for this process; refuse one that is in use or that holds something else."""
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            strangers = [] if (self.data / _MARK).exists() else sorted(p.name for p in self.data.iterdir() if p.name != ".owner")
+            owned = (self.data / ".owner").open("a")
+        except OSError as error:
+            raise LocalKafkaError(f"the data folder {self.data} can't be used: {error.strerror}") from None
+        if strangers:
+            owned.close()
+            raise LocalKafkaError(f"the data folder {self.data} holds files of something else ({strangers[0]}): name another one")
+        try:
+            fcntl.flock(owned, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owned.close()
+            raise LocalKafkaError(
+                f"a local Kafka runs in {self.data} already: stop it first, name another data folder, {ELSEWHERE}"
+            ) from None
+        self._owned = owned
+
+    def _mark(self) -> dict[str, object]:
+        try:
+            mark = json.loads((self.data / _MARK).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return mark if isinstance(mark, dict) else {}
+
+    def _write_mark(self, *, formatted: bool) -> None:
+        """Say in one renamed file whose folder this is, which ports it has, and whether it is whole."""
+        fresh = self.data / f"{_MARK}.new"
+        fresh.write_text(json.dumps({"kafka": KAFKA_VERSION, "ports": self._ports, "formatted": formatted}), encoding="utf-8")
+        fresh.replace(self.data / _MARK)
+
+    def _format(self, java: str, classpath: str) -> None:
+        """Choose ports and format the folder, unless an earlier start has brought both to an end."""
+        mark = self._mark()
+        self._ports = _ports_of(mark.get("ports"))
+        if self._port is not None and (self._ports is None or self._ports[0] != self._port):
+            self._ports = (self._port, _free_port())
+        if self._ports is None:
+            self._ports = (_free_port(), _free_port())
+        if mark.get("formatted") is True and (self._records / "meta.properties").exists():
+            return
+        self._write_mark(formatted=False)
+        shutil.rmtree(self._records, ignore_errors=True)
+        self._write_settings()
+        cluster = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        tool = ["kafka.tools.StorageTool", "format", "-t", f"L{cluster[1:]}", "-c", str(self._settings), "--standalone"]
+        try:
+            done = subprocess.run(  # noqa: S603
+                [*self._jvm(java, classpath, 128), *tool], capture_output=True, text=True, timeout=_FORMAT_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise LocalKafkaError(f"Kafka did not format {self.data} in {_FORMAT_SECONDS} s") from None
+        if done.returncode:
+            raise LocalKafkaError(f"Kafka could not format {self.data}: {_reason(done.stdout + done.stderr)}")
+        self._write_mark(formatted=True)
+
+    # ---- the process
+
+    @property
+    def _settings(self) -> Path:
+        return self.data / "server.properties"
+
+    def _write_settings(self) -> None:
+        assert self._ports is not None  # noqa: S101
+        broker, controller = self._ports
+        rows = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"{HOST}:{controller}",
+            "listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._records),
+            "auto.create.topics.enable": "false",
+            "num.partitions": "8",
+            "offsets.topic.num.partitions": str(INTERNAL_PARTITIONS),
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": str(INTERNAL_PARTITIONS),
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            # After kill -9 the broker's old registration must run out before the new one is let in: 9 s by default.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            # A group that starts with all its members does not wait three seconds for more.
+            "group.initial.rebalance.delay.ms": "0",
+        }
+        self._settings.write_text("".join(f"{name}={value}\n" for name, value in rows.items()), encoding="utf-8")
+        (self.data / "log4j2.yaml").write_text(_LOGGING, encoding="utf-8")
+
+    def _jvm(self, java: str, classpath: str, heap_mb: int) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self.data / 'log4j2.yaml'}"
+        return [java, f"-Xmx{heap_mb}m", "-Djava.awt.headless=true", logging, "-cp", classpath]
+
+    def _start_on_ports(self, java: str, classpath: str) -> None:
+        """Start the broker; a remembered port that something else has taken since is replaced, a fixed one is named."""
+        for _ in range(_PORT_ATTEMPTS):
+            assert self._ports is not None  # noqa: S101
+            taken = [port for port in self._ports if not _is_free(port)]
+            if self._port is not None and self._port in taken:
+                raise LocalKafkaError(f"port {self._port} on {HOST} is in use: stop what uses it, or name another port")
+            if taken:
+                broker, controller = (port if port not in taken else _free_port() for port in self._ports)
+                self._ports = (broker, controller)
+            self._write_settings()
+            self._write_mark(formatted=True)
+            if self._start_once(java, classpath):
+                return
+        raise LocalKafkaError(f"no free port was found on {HOST} in {_PORT_ATTEMPTS} attempts: see {self.log_path}")
+
+    def _start_once(self, java: str, classpath: str) -> bool:
+        """Start the broker and wait for its first answer; False where a port was lost between choosing and binding."""
+        with self.log_path.open("ab") as log:
+            seen = log.tell()
+            try:
+                self._child = Child([*self._jvm(java, classpath, self._heap_mb), "kafka.Kafka", str(self._settings)], output=log)
+            except OSError as error:
+                raise LocalKafkaError(f"Java could not be started: {error}") from None
+        deadline = time.monotonic() + self._start_seconds
+        while time.monotonic() < deadline:
+            if answers(self.bootstrap):
+                return True
+            if not self._child.alive:
+                said = self.log_path.read_bytes()[seen:].decode(errors="replace")
+                if "Address already in use" in said or "BindException" in said:
+                    return False
+                raise LocalKafkaError(f"the local Kafka ended while it started: {_reason(said)} (see {self.log_path})")
+            time.sleep(0.05)
+        raise LocalKafkaError(f"the local Kafka did not answer within {self._start_seconds:.0f} s: see {self.log_path}")
+
+
+def answers(bootstrap: str, seconds: float = 2.0) -> bool:
+    """Ask a broker for its API versions: it answers once it takes requests, not merely connections."""
+    host, _, port = bootstrap.rpartition(":")
+    # Size, api key 18 (ApiVersions), version 0, correlation id, no client id.
+    request = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+            connection.sendall(request)
+            return len(connection.recv(8)) == 8
+    except (OSError, ValueError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the broker does: connections of an earlier one that linger do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _ports_of(value: object) -> tuple[int, int] | None:
+    match value:
+        case [int(broker), int(controller)]:
+            return broker, controller
+        case _:
+            return None
+
+
+def _reason(said: str) -> str:
+    """Pick the line of Kafka's output that a person can use: the first exception, else the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    wanted = [line for line in lines if "Exception" in line or "ERROR" in line or "Error" in line] or lines[-1:]
+    return wanted[0][:300] if wanted else "it said nothing"

@@ -1,0 +1,51 @@
+"""What all tests share: one real Kafka per session, started when the first test asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.local import LocalKafka
+
+ROOT = Path(__file__).parents[1]
+_JARS = Path(os.environ.get("CARERELAY_KAFKA_JARS") or ROOT / ".run/kafka/4.3.1")
+
+
+@pytest.fixture(scope="session")
+def kafka_jars() -> Path:
+    """The folder of Kafka's jars, shared with `carerelay run`."""
+    return _JARS
+
+
+@pytest.fixture(scope="session")
+def local_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A local broker of this session; with xdist each worker that needs one has its own, so that topics never collide."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> str:
+    """`host:port` of a real Kafka: the one that KAFKA_BOOTSTRAP names, else the session's local one."""
+    given = os.environ.get("KAFKA_BOOTSTRAP")
+    if given:
+        return given
+    broker: LocalKafka = request.getfixturevalue("local_kafka")
+    return broker.bootstrap
+
+
+@pytest.fixture
+def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
+    """A broker of this test alone, to be killed and paused."""
+    with LocalKafka(tmp_path / "broker", jars=kafka_jars) as broker:
+        yield broker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a broker by its fixtures, so that `-m "not kafka"` leaves out neither less nor more."""
+    for item in items:
+        if {"kafka", "local_kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.kafka)
