@@ -1,0 +1,175 @@
+"""Goals in the person's own words: which moves are legal, when a review is due, and how far they are attained.
+
+Owns FHIR's lifecycle and achievement states of a goal as tables, the intervals of review, and the GAS T-score. Must not
+know events, rules or the present. Sources: FHIR R4 Goal; MCC eCare Plan (who expressed and who accepted a goal); goal
+attainment scaling by Kiresuk and Sherman (1968) in Turner-Stokes' corrected form: her 2009 paper printed wrong formulas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from agents.coordination.calendar import Clock
+
+GoalMover = Literal["person", "team"]
+"""Who moves a goal: the person (or who speaks for them), or the care team."""
+
+_PERSON: Final[frozenset[GoalMover]] = frozenset({"person"})
+_TEAM: Final[frozenset[GoalMover]] = frozenset({"team"})
+_EITHER: Final[frozenset[GoalMover]] = frozenset({"person", "team"})
+
+LIFECYCLE: Final[Mapping[str, Mapping[str, frozenset[GoalMover]]]] = {
+    # Only the person accepts or rejects. A team may begin to work on a goal, which does not make it accepted (GOAL-4 stays open).
+    "proposed": {"planned": _EITHER, "accepted": _PERSON, "active": _EITHER, "rejected": _PERSON, "cancelled": _EITHER},
+    "planned": {"accepted": _PERSON, "active": _EITHER, "rejected": _PERSON, "cancelled": _EITHER},
+    "accepted": {"active": _EITHER, "on-hold": _EITHER, "completed": _EITHER, "cancelled": _EITHER, "rejected": _PERSON},
+    "active": {"accepted": _PERSON, "on-hold": _EITHER, "completed": _EITHER, "cancelled": _EITHER, "rejected": _PERSON},
+    "on-hold": {"active": _EITHER, "completed": _EITHER, "cancelled": _EITHER},
+    "completed": {"active": _EITHER},
+    "cancelled": {"proposed": _EITHER},
+    "rejected": {"proposed": _EITHER},
+    "entered-in-error": {},
+}
+"""From a lifecycle status to those that may follow, and who may do it. A team may besides mark any goal `entered-in-error`."""
+
+ACHIEVEMENT_PARENT: Final[Mapping[str, str]] = {
+    "in-progress": "in-progress",
+    "improving": "in-progress",
+    "worsening": "in-progress",
+    "no-change": "in-progress",
+    "achieved": "achieved",
+    "sustaining": "achieved",
+    "not-achieved": "not-achieved",
+    "no-progress": "not-achieved",
+    "not-attainable": "not-achieved",
+}
+"""FHIR's achievement statuses, each with the one that it is a kind of. Any may follow any: people get better and worse."""
+
+OPEN_STATUSES: Final = frozenset({"accepted", "active", "on-hold"})
+"""Lifecycle statuses of goals that every admission and discharge is told with."""
+
+REVIEWED_STATUSES: Final = frozenset({"accepted", "active"})
+"""Lifecycle statuses in which reviews fall due; a goal on hold rests."""
+
+STALLED_STATUSES: Final = frozenset({"worsening", "no-progress"})
+STALLED_REVIEWS: Final = 2
+"""So many reviews in a row that find a goal stalled ask for a change of plan (CareRelay default)."""
+
+REVIEW_EVERY: Final[Mapping[str, Clock]] = {
+    "hospice": Clock(15, "day"),
+    "home-health": Clock(60, "day"),
+    "icf": Clock(90, "day"),
+    "social-care": Clock(12, "month"),
+}
+"""How long after a review the next is due: hospice 15 days; home health 60 (42 CFR 484.60); intermediate care facilities 90
+(42 CFR 456.380(c)); social care 12 months (Care Act 2014, England)."""
+
+REVIEW_EVERY_DEFAULT: Final = Clock(90, "day")
+"""Where no setting is said: no interval is backed by universal evidence; CareRelay default, as intermediate care."""
+
+FIRST_REVIEW: Final = Clock(8, "week")
+"""The first review of a new plan is due after 6 to 8 weeks (Care Act guidance), or sooner where the setting asks for it."""
+
+GAS_CORRELATION: Final = 0.3
+"""The published score's assumption of how far a person's goals correlate (rho)."""
+
+_DAYS: Final = {"day": 1, "week": 7, "month": 30}
+_ATTAINMENTS: Final = (-2, -1, 0, 1, 2)
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A legal move, to `status`."""
+
+    status: str
+
+
+class Illegal(msgspec.Struct, frozen=True):
+    """A move that changes nothing, and why."""
+
+    reason: str
+
+
+class WeightedGoal(msgspec.Struct, frozen=True):
+    """One goal of a GAS T-score: attainment -2 (much less than expected) to +2, 0 as expected; weight 1 or more."""
+
+    attainment: int
+    weight: float = 1.0
+
+
+def move_goal(current: str | None, status: str, by: GoalMover) -> Moved | Illegal:
+    """Decide whether *by* may move a goal from *current* (None: not heard of before) to *status*.
+
+    Saying the same status again is no move and always legal. The first status heard may be any: the goal had a life
+    before.
+    """
+    if status not in LIFECYCLE:
+        return Illegal(f"{status} is no lifecycle status of a goal")
+    if current is None or status == current:
+        return Moved(status)
+    if status == "entered-in-error":
+        return Moved(status) if by == "team" else Illegal("only the care team marks a goal entered-in-error")
+    movers = LIFECYCLE[current].get(status)
+    if movers is None:
+        return Illegal(f"a goal that is {current} can't become {status}")
+    if by not in movers:
+        return Illegal(f"only the {' or the '.join(sorted(movers))} moves a goal from {current} to {status}")
+    return Moved(status)
+
+
+def check_achievement(status: str) -> Moved | Illegal:
+    """Decide whether *status* is an achievement status; whatever it was before, it may follow."""
+    return Moved(status) if status in ACHIEVEMENT_PARENT else Illegal(f"{status} is no achievement status of a goal")
+
+
+def stalled_reviews(before: int, achievement_status: str | None) -> int:
+    """Return how many reviews in a row found the goal stalled, after one more that says *achievement_status*.
+
+    None is an update that says nothing of achievement: it neither counts nor breaks the row.
+    """
+    if achievement_status is None:
+        return before
+    return before + 1 if achievement_status in STALLED_STATUSES else 0
+
+
+def asks_for_change(stalled: int) -> bool:
+    """Say whether so many stalled reviews in a row ask for a change of plan (GOAL-3)."""
+    return stalled >= STALLED_REVIEWS
+
+
+def review_clock(setting: str | None, *, first: bool) -> Clock:
+    """Return how long after its acceptance (*first*) or its last review a goal's next review is due."""
+    every = REVIEW_EVERY.get(setting or "", REVIEW_EVERY_DEFAULT)
+    if first and _days(FIRST_REVIEW) < _days(every):
+        return FIRST_REVIEW
+    return every
+
+
+def gas_t_score(goals: Iterable[WeightedGoal], correlation: float = GAS_CORRELATION) -> float | None:
+    """Return the GAS T-score of all goals of a person, or None where there is none.
+
+    T = 50 + 10 * sum(w * x) / sqrt((1 - rho) * sum(w * w) + rho * sum(w) ** 2): 50 where every goal is met as expected.
+
+    Raises:
+        ValueError: An attainment is not one of -2 to +2, or a weight is below 1.
+    """
+    weights: list[float] = []
+    weighted = 0.0
+    for goal in goals:
+        if goal.attainment not in _ATTAINMENTS:
+            raise ValueError(f"an attainment is -2, -1, 0, 1 or 2, not {goal.attainment}")
+        if not (goal.weight >= 1 and math.isfinite(goal.weight)):
+            raise ValueError(f"a weight is 1 or more, not {goal.weight}")
+        weights.append(goal.weight)
+        weighted += goal.weight * goal.attainment
+    if not weights:
+        return None
+    squares = sum(weight * weight for weight in weights)
+    return 50 + 10 * weighted / math.sqrt((1 - correlation) * squares + correlation * sum(weights) ** 2)
+
+
+def _days(clock: Clock) -> int:
+    return clock.amount * _DAYS[clock.unit]
