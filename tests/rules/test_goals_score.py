@@ -96,7 +96,7 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("by", ["person", "team"])
-@pytest.mark.parametrize(("current", "status"), itertools.permutations(LIFECYCLE, 2))
+@pytest.mark.parametrize(("current", "status"), list(itertools.permutations(LIFECYCLE, 2)))
 def test_goal_moves_only_where_the_table_says_and_by_whom(current, status, by):
     legal = by == "team" if status == "entered-in-error" else by in LEGAL.get((current, status), set())
 
@@ -109,7 +109,7 @@ def test_illegal_move_says_why():
     assert move_goal("active", "done", "team") == Illegal("done is no lifecycle status of a goal")
 
 
-@pytest.mark.parametrize("status", LIFECYCLE)
+@pytest.mark.parametrize("status", list(LIFECYCLE))
 def test_first_status_and_the_same_again_are_legal(status):
     assert move_goal(None, status, "team") == Moved(status)
     assert move_goal(status, status, "team") == Moved(status)
