@@ -1,0 +1,168 @@
+"""The settings: environment variables, read once, in one frozen record.
+
+Owns names, defaults and what a value must look like. The table is the class itself: `carerelay settings` and the
+documentation are made from it. Only the composition root reads it; rules and shards get what they need as arguments.
+"""
+
+# ruff: noqa: RUF009 -- `_setting` is `dataclasses.field` with its metadata filled in
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from streams.clock import Clock
+
+DEMO_SECRET = b"carerelay-demonstration-secret"
+"""Makes the keys of synthetic persons. Anybody can make them again: never for real ones."""
+PARTITIONS_MAX = 1024
+_SECRET_BYTES_MIN = 16
+
+
+class SettingsError(ValueError):
+    """A setting is wrong. One line a setting, each says which, and what it must look like."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("must be host:port, or several with commas")
+    return value.replace(" ", "")
+
+
+def _secret(value: str) -> bytes:
+    if len(value.encode()) < _SECRET_BYTES_MIN:
+        raise ValueError(f"must have at least {_SECRET_BYTES_MIN} bytes")
+    return value.encode()
+
+
+def _secret_file(value: str) -> bytes:
+    try:
+        return _secret(Path(value).read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("must name a file that can be read as text") from None
+
+
+def _clock(value: str) -> Clock:
+    try:
+        return Clock.parse(value)
+    except ValueError:
+        raise ValueError("must be broker_origin_ms,story_origin_ms,speed with a speed above 0") from None
+
+
+def _setting(variable: str, about: str, read: Callable[[str], Any], default: Any) -> Any:
+    return field(default=default, metadata={"variable": variable, "about": about, "read": read})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment decides. Every field names its variable, what it means, and how it is read."""
+
+    bootstrap: str = _setting(
+        "KAFKA_BOOTSTRAP", "Kafka to use, host:port with commas; empty: `carerelay run` starts its own", _addresses, ""
+    )
+    partitions: int = _setting(
+        "CARERELAY_PARTITIONS", "partitions of each inbound topic: the number of shards, kept for ever", _number(1, PARTITIONS_MAX), 8
+    )
+    replication: int = _setting("CARERELAY_REPLICATION", "replicas of each topic; 3 outside development", _number(1, 9), 1)
+    group: str = _setting("CARERELAY_GROUP", "consumer group of the workers", _text, "coordination")
+    batch_records_max: int = _setting(
+        "CARERELAY_BATCH_RECORDS_MAX", "records applied in one transaction, at most", _number(1, 100_000), 4000
+    )
+    restore_seconds_max: int = _setting("CARERELAY_RESTORE_SECONDS_MAX", "a restore that takes longer ends the worker", _number(1, 85), 80)
+    clock: Clock = _setting(
+        "CARERELAY_CLOCK", "an accelerated clock: broker_origin_ms,story_origin_ms,speed; empty: real time", _clock, Clock()
+    )
+    key_secret: bytes = _setting(
+        "CARERELAY_KEY_SECRET", "secret that persons' keys are made with; keys last, so it does", _secret, DEMO_SECRET
+    )
+    key_secret_from_file: bytes = _setting("CARERELAY_KEY_SECRET_FILE", "file that holds the secret instead", _secret_file, b"")
+    rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules instead of the ones that come with it", Path, None)
+    directory: Path | None = _setting("CARERELAY_DIRECTORY", "directory.yaml: organisations, roles, pools, zones", Path, None)
+    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone of facilities that neither directory nor message names", _text, "UTC")
+    default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
+    backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
+    web_host: str = _setting("CARERELAY_WEB_HOST", "address of /metrics, /healthz and /readyz", _text, "127.0.0.1")
+    web_port: int = _setting("CARERELAY_WEB_PORT", "its port; 0: any free one", _number(0, 65535), 6066)
+    log_format: str = _setting(
+        "CARERELAY_LOG_FORMAT", "json, console, or auto: console on a terminal", _one_of("auto", "json", "console"), "auto"
+    )
+    log_level: str = _setting("CARERELAY_LOG_LEVEL", "debug, info, warning, error", _one_of("debug", "info", "warning", "error"), "info")
+    run_dir: Path = _setting("CARERELAY_RUN_DIR", "folder of the local Kafka: jars and records", Path, Path(".run"))
+    kafka_jars: Path | None = _setting("CARERELAY_KAFKA_JARS", "folder of Kafka's jars; empty: in the folder above", Path, None)
+    kafka_port: int | None = _setting("CARERELAY_KAFKA_PORT", "port of the local Kafka; empty: any free one", _number(1, 65535), None)
+
+    @property
+    def secret(self) -> bytes:
+        """The secret of persons' keys, from wherever it was given."""
+        return self.key_secret_from_file or self.key_secret
+
+    @property
+    def has_demo_secret(self) -> bool:
+        """Say whether keys are made with the published secret, fit for synthetic persons only."""
+        return self.secret == DEMO_SECRET
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings from *environ*. A variable that is empty counts as not set.
+
+    Raises SettingsError that names every wrong variable, never its value: one of them is a secret.
+    """
+    found: dict[str, Any] = {}
+    wrong: list[str] = []
+    for setting in fields(Settings):
+        value = environ.get(setting.metadata["variable"], "").strip()
+        if value:
+            try:
+                found[setting.name] = setting.metadata["read"](value)
+            except ValueError as error:
+                wrong.append(f"{setting.metadata['variable']} {error}")
+    if "key_secret" in found and "key_secret_from_file" in found:
+        wrong.append("CARERELAY_KEY_SECRET and CARERELAY_KEY_SECRET_FILE are both set: keep one")
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return Settings(**found)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the CARERELAY_ variables that name no setting: most likely misspelt. They are not refused.
+
+    Kubernetes sets variables of such names for a service that is called carerelay.
+    """
+    known = {setting.metadata["variable"] for setting in fields(Settings)}
+    return sorted(name for name in environ if name.startswith("CARERELAY_") and name not in known)
+
+
+def table() -> list[tuple[str, str, str]]:
+    """Return (variable, default, meaning) of each setting, as the documentation shows it."""
+    rows = []
+    for setting in fields(Settings):
+        default = setting.default
+        shown = "" if default in (None, b"", Clock()) else "(demonstration)" if default == DEMO_SECRET else str(default)
+        rows.append((setting.metadata["variable"], shown, setting.metadata["about"]))
+    return rows
