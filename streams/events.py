@@ -30,19 +30,19 @@ class _Fact(msgspec.Struct, frozen=True):
     """What an event says, beside its envelope."""
 
 
-class Encounter(_Part):
+class Encounter(_Part, frozen=True):
     """A stay or visit. An empty `visit` means: the only open stay of the person at `facility`."""
 
     facility: str
     visit: str = ""
 
 
-class Practitioner(_Part):
+class Practitioner(_Part, frozen=True):
     id: str
     name: str = ""
 
 
-class Party(_Part):
+class Party(_Part, frozen=True):
     """Who: at least one of practitioner, organization, caregiver, or just a role (the pool of that role)."""
 
     role: str
@@ -51,7 +51,7 @@ class Party(_Part):
     caregiver: str | None = None
 
 
-class Member(_Part, rename={"from_": "from"}):
+class Member(_Part, frozen=True, rename={"from_": "from"}):
     """A seat in a care team from `from_` until `to` (open-ended if None)."""
 
     role: str
@@ -61,19 +61,19 @@ class Member(_Part, rename={"from_": "from"}):
     programme: str | None = None
 
 
-class Diagnosis(_Part):
+class Diagnosis(_Part, frozen=True):
     system: str
     code: str
     rank: int = 0
 
 
-class PersonRef(_Part):
+class PersonRef(_Part, frozen=True):
     """Another person, already as a key."""
 
     key: PersonKey
 
 
-class Location(_Part):
+class Location(_Part, frozen=True):
     facility: str
     unit: str = ""
     level: str = ""
@@ -82,14 +82,14 @@ class Location(_Part):
 # ---- care.admission.v1
 
 
-class EncounterPlanned(_Fact, rename={"class_": "class"}):
+class EncounterPlanned(_Fact, frozen=True, rename={"class_": "class"}):
     encounter: Encounter
     class_: str
     start: Instant | None = None
     members: tuple[Member, ...] = ()
 
 
-class PatientAdmitted(_Fact, rename={"class_": "class"}):
+class PatientAdmitted(_Fact, frozen=True, rename={"class_": "class"}):
     encounter: Encounter
     class_: str
     via_emergency: bool | None = None
@@ -103,19 +103,19 @@ class PatientAdmitted(_Fact, rename={"class_": "class"}):
     planned: bool | None = None
 
 
-class PatientTransferred(_Fact):
+class PatientTransferred(_Fact, frozen=True):
     encounter: Encounter
     to: Location
     members: tuple[Member, ...] = ()
 
 
-class EncounterClassChanged(_Fact, rename={"class_": "class"}):
+class EncounterClassChanged(_Fact, frozen=True, rename={"class_": "class"}):
     encounter: Encounter
     class_: str
     members: tuple[Member, ...] = ()
 
 
-class EncounterUpdated(_Fact, rename={"class_": "class"}):
+class EncounterUpdated(_Fact, frozen=True, rename={"class_": "class"}):
     encounter: Encounter
     class_: str | None = None
     attending: Practitioner | None = None
@@ -127,23 +127,23 @@ class EncounterUpdated(_Fact, rename={"class_": "class"}):
     members: tuple[Member, ...] = ()
 
 
-class AdmissionCancelled(_Fact):
+class AdmissionCancelled(_Fact, frozen=True):
     encounter: Encounter
     reason: str | None = None
 
 
-class TransferCancelled(_Fact):
+class TransferCancelled(_Fact, frozen=True):
     encounter: Encounter
     reason: str | None = None
 
 
-class PersonMerged(_Fact):
+class PersonMerged(_Fact, frozen=True):
     """The person of the envelope ends and goes on as `into`."""
 
     into: PersonRef
 
 
-class PersonUpdated(_Fact):
+class PersonUpdated(_Fact, frozen=True):
     deceased: bool | None = None
     deceased_at: Instant | None = None
     language: str | None = None
@@ -155,7 +155,7 @@ class PersonUpdated(_Fact):
 # ---- care.discharge.v1
 
 
-class PatientDischarged(_Fact):
+class PatientDischarged(_Fact, frozen=True):
     encounter: Encounter
     disposition: str
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -166,7 +166,7 @@ class PatientDischarged(_Fact):
     members: tuple[Member, ...] = ()
 
 
-class DischargeCancelled(_Fact):
+class DischargeCancelled(_Fact, frozen=True):
     encounter: Encounter
     reason: str | None = None
 
@@ -174,7 +174,7 @@ class DischargeCancelled(_Fact):
 # ---- care.referral.v1
 
 
-class ReferralRequested(_Fact):
+class ReferralRequested(_Fact, frozen=True):
     referral: str
     requester: Party
     target: Party
@@ -186,7 +186,7 @@ class ReferralRequested(_Fact):
     replaces: str | None = None
 
 
-class ReferralChanged(_Fact):
+class ReferralChanged(_Fact, frozen=True):
     referral: str
     target: Party | None = None
     service: str | None = None
@@ -195,7 +195,7 @@ class ReferralChanged(_Fact):
     goal: str | None = None
 
 
-class ReferralStatusChanged(_Fact):
+class ReferralStatusChanged(_Fact, frozen=True):
     referral: str
     status: str
     by: str
@@ -203,7 +203,7 @@ class ReferralStatusChanged(_Fact):
     reason: str | None = None
 
 
-class AppointmentChanged(_Fact):
+class AppointmentChanged(_Fact, frozen=True):
     appointment: str
     status: str
     start: Instant | None = None
@@ -215,7 +215,7 @@ class AppointmentChanged(_Fact):
 # ---- care.goal.v1
 
 
-class GoalUpdated(_Fact):
+class GoalUpdated(_Fact, frozen=True):
     goal: str
     lifecycle_status: str
     description: str = ""
@@ -234,12 +234,12 @@ class GoalUpdated(_Fact):
 # ---- care.team.v1
 
 
-class CareTeamChanged(_Fact):
+class CareTeamChanged(_Fact, frozen=True):
     members: tuple[Member, ...]
     replace: bool = False
 
 
-class ConsentChanged(_Fact):
+class ConsentChanged(_Fact, frozen=True):
     decision: str
     recipient: str | None = None
     purpose: str | None = None
@@ -249,7 +249,7 @@ class ConsentChanged(_Fact):
 # ---- care.activity.v1
 
 
-class CareActivityRecorded(_Fact):
+class CareActivityRecorded(_Fact, frozen=True):
     activity: str
     code: str
     status: str
@@ -261,14 +261,14 @@ class CareActivityRecorded(_Fact):
     outcome: str | None = None
 
 
-class ObservationRecorded(_Fact):
+class ObservationRecorded(_Fact, frozen=True):
     code: str
     value: float
     unit: str
     effective: Instant
 
 
-class ConditionRecorded(_Fact):
+class ConditionRecorded(_Fact, frozen=True):
     code: str
     system: str
     clinical_status: str
@@ -277,48 +277,48 @@ class ConditionRecorded(_Fact):
 # ---- care.response.v1
 
 
-class TaskAcknowledged(_Fact):
+class TaskAcknowledged(_Fact, frozen=True):
     task: str
     by: Party
 
 
-class TaskClaimed(_Fact):
+class TaskClaimed(_Fact, frozen=True):
     task: str
     by: Party
 
 
-class TaskReassigned(_Fact):
+class TaskReassigned(_Fact, frozen=True):
     task: str
     by: Party
     to: Party
 
 
-class TaskSnoozed(_Fact):
+class TaskSnoozed(_Fact, frozen=True):
     task: str
     by: Party
     until: Instant
     reason: str
 
 
-class TaskCompleted(_Fact):
+class TaskCompleted(_Fact, frozen=True):
     task: str
     by: Party
     outcome: str = ""
 
 
-class TaskDeclined(_Fact):
+class TaskDeclined(_Fact, frozen=True):
     task: str
     by: Party
     reason: str
 
 
-class TaskEscalated(_Fact):
+class TaskEscalated(_Fact, frozen=True):
     task: str
     by: Party
     reason: str
 
 
-class OutreachAttempted(_Fact):
+class OutreachAttempted(_Fact, frozen=True):
     task: str
     by: Party
     outcome: str
@@ -327,19 +327,19 @@ class OutreachAttempted(_Fact):
 # ---- care.delivery.v1
 
 
-class NotificationQueued(_Fact):
+class NotificationQueued(_Fact, frozen=True):
     notification: str
     recipient: str
     channel: str
 
 
-class NotificationDelivered(_Fact):
+class NotificationDelivered(_Fact, frozen=True):
     notification: str
     recipient: str
     channel: str
 
 
-class NotificationFailed(_Fact):
+class NotificationFailed(_Fact, frozen=True):
     notification: str
     recipient: str
     channel: str
@@ -349,14 +349,14 @@ class NotificationFailed(_Fact):
 # ---- care.relay.v1, written by shards only
 
 
-class PersonStateMoved(_Fact):
+class PersonStateMoved(_Fact, frozen=True):
     """The whole state of a merged person, on its way to the shard of the person that goes on."""
 
     origin: PersonKey
     state: bytes
 
 
-class RecordRelayed(_Fact):
+class RecordRelayed(_Fact, frozen=True):
     """A record that arrived under a partition its key does not hash to, as it was."""
 
     topic: str
@@ -364,7 +364,7 @@ class RecordRelayed(_Fact):
     offset: int
     timestamp: Instant
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

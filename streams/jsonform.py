@@ -22,6 +22,7 @@ from functools import cache
 
 import msgspec
 
+from streams.codes import CODES, CodeSet
 from streams.events import Member, Millis, Party, PersonKey, PersonRef, Practitioner
 from streams.instants import format_instant, parse_instant
 from streams.topics import FACT_OF, RELAY
@@ -77,7 +78,7 @@ def record_from_json(kind: type[T], data: object, key_of: KeyOf | None = None, p
 def _reader(kind: type[msgspec.Struct]) -> _Read:
     """Make the reader of one record type: its fields by their outer name, each with its own reader."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = tuple((f.encode_name, f.name, f.required, _reader_of(hints[f.name])) for f in msgspec.structs.fields(kind))
+    fields = tuple((f.encode_name, f.name, f.required, _field_reader(kind, f.name, hints[f.name])) for f in msgspec.structs.fields(kind))
     names = frozenset(outer for outer, _, _, _ in fields)
 
     def read(value: object, path: str, key_of: KeyOf | None) -> object:
@@ -99,6 +100,24 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
     return read if special is None else special(read)
 
 
+def _field_reader(kind: type[msgspec.Struct], name: str, hint: object) -> _Read:
+    code_set = CODES.get((kind.__name__, name))
+    return _reader_of(hint) if code_set is None else _code_reader(code_set)
+
+
+def _code_reader(code_set: CodeSet) -> _Read:
+    """Make the reader of a closed code: Kafka can't carry another one, so a file may not either."""
+
+    def read(value: object, path: str, _: KeyOf | None) -> str:
+        if not isinstance(value, str):
+            raise FormError(path, f"must be text, not {_what(value)}")
+        if value not in code_set.codes:
+            raise FormError(path, f"is not a code of {code_set.name}; write one of {' '.join(code_set.codes)}")
+        return value
+
+    return read
+
+
 def _reader_of(hint: object) -> _Read:
     """Make the reader of one field's type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -108,7 +127,8 @@ def _reader_of(hint: object) -> _Read:
         return _reader_of(args[0])
     if origin in (typing.Union, types.UnionType):
         (inner,) = (arg for arg in args if arg is not type(None))  # Optional is the only union of the contract.
-        return _reader_of(inner)
+        read_inner = _reader_of(inner)
+        return lambda value, path, key_of: None if value is None else read_inner(value, path, key_of)
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             return _list_reader(_reader_of(args[0]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from streams import effects as x
 from streams import events as e
 
 DAY_MS = 86_400_000
@@ -101,13 +102,41 @@ RESPONSE = Topic(
     "coordination",
     7,
 )
-RELAY = Topic("care.relay.v1", "from shard to shard", (e.PersonStateMoved, e.RecordRelayed), "coordination", "coordination", 8)
+RELAY = Topic(
+    "care.relay.v1",
+    "from shard to shard",
+    (e.PersonStateMoved, e.RecordRelayed),
+    "coordination",
+    "coordination",
+    8,
+    config={"max.message.bytes": str(4 << 20)},
+)
 
-NOTIFICATION = Topic("care.notification.v1", "who is told what, and why; and what is withdrawn", (), "coordination", "delivery, worklist")
-TASK = Topic("care.task.v1", "each task as it stands, key = its id", (), "coordination", "worklist", compacted=True, retention_days=None)
-GAP = Topic("care.gap.v1", "each gap as it stands, key = its id", (), "coordination", "worklist", compacted=True, retention_days=None)
-DEAD_LETTER = Topic("care.dead-letter.v1", "what could not be processed, as it was, with the reason", (), "coordination", "operators", retention_days=90)
-AUDIT = Topic("care.audit.v1", "what was suppressed, merged, moved", (), "coordination", "auditors", retention_days=None)
+NOTIFICATION = Topic(
+    "care.notification.v1",
+    "who is told what, and why; and what is withdrawn",
+    (x.NotificationIssued, x.NotificationWithdrawn),
+    "coordination",
+    "delivery, worklist",
+)
+TASK = Topic(
+    "care.task.v1", "each task as it stands, key = its id", (x.TaskState,), "coordination", "worklist", compacted=True, retention_days=None
+)
+GAP = Topic(
+    "care.gap.v1", "each gap as it stands, key = its id", (x.GapState,), "coordination", "worklist", compacted=True, retention_days=None
+)
+# Larger than what publishers may send: a dead letter or a relayed record is the record as it was, with more around it.
+ROOMY = {"max.message.bytes": str(4 << 20)}
+DEAD_LETTER = Topic(
+    "care.dead-letter.v1",
+    "what could not be processed, as it was, with the reason",
+    (),
+    "coordination",
+    "operators",
+    retention_days=90,
+    config=ROOMY,
+)
+AUDIT = Topic("care.audit.v1", "what was suppressed, merged, moved", (x.EffectSuppressed,), "coordination", "auditors", retention_days=None)
 STATE = Topic(
     "care.coordination.state.v1",
     "persons' state, positions and claims of the shards",
@@ -117,7 +146,12 @@ STATE = Topic(
     compacted=True,
     retention_days=None,
     # A restore reads the whole topic: without these it would read history that compaction has not reached yet.
-    config={"segment.bytes": str(64 << 20), "max.compaction.lag.ms": "3600000", "min.cleanable.dirty.ratio": "0.1"},
+    config={
+        "max.message.bytes": str(4 << 20),
+        "segment.bytes": str(64 << 20),
+        "max.compaction.lag.ms": "3600000",
+        "min.cleanable.dirty.ratio": "0.1",
+    },
 )
 QUARANTINE = Topic("care.quarantine.v1", "raw HL7 that could not be read", (), "intake", "operators", retention_days=90)
 INTAKE = Topic("care.intake.v1", "reserved: from publishers that may not hold the key secret", (), "publishers", "intake")

@@ -1,0 +1,286 @@
+"""Bytes to events and back: frames, headers, and the one function that a shard calls for every record.
+
+Owns the two frames (Avro single-object encoding: 0xC3 0x01 and the schema's fingerprint; a schema registry's: 0x00 and
+a 4-byte id), of which readers take both, always. What a sender did wrong is a Refusal, a value, never raised. What
+cannot be written is ours and raises ValueError. Does no I/O: what the registry knows is told to it (`streams.registry`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.attributes import ATTRIBUTE_BYTES_MAX, AVRO, SPECVERSION, headers_of
+from streams.contract import RECORD_OF, contract_of, fingerprint_of, released
+from streams.effects import Effect
+from streams.events import Event, Millis, PersonKey
+from streams.evolution import UnfitSchemaError, resolving_reader
+from streams.instants import parse_instant
+from streams.refusal import Refusal
+from streams.topics import TOPIC_OF
+from streams.wire import Decode, Encode, LeftOverError, OutOfRangeError
+
+__all__ = [
+    "STANDARD",
+    "Codec",
+    "Refusal",
+    "decode",
+    "effect_record",
+    "encode",
+    "frame",
+    "headers_of",
+    "read_frame",
+    "read_record",
+]
+
+SINGLE_OBJECT = b"\xc3\x01"
+KEY_BYTES_MAX = 128
+SOURCES_KEPT = 4096
+_MARKER_BYTES, _REGISTRY_BYTES = 10, 5
+_BACKFILL: Mapping[bytes | None, bool] = {None: False, b"false": False, b"true": True}
+
+
+class _Reader(NamedTuple):
+    """How the payload behind one frame is read."""
+
+    name: str
+    wire_name: bytes
+    topic: str
+    start: int
+    decode: Decode
+
+
+class Codec:
+    """The frames known to one process. There is one for all (`STANDARD`); tests make their own."""
+
+    def __init__(self) -> None:
+        self._readers: dict[bytes, _Reader] = {}
+        self._writers: dict[type, tuple[Encode, bytes]] = {}
+        self._sources: dict[bytes, str] = {}
+        for name, kind in RECORD_OF.items():
+            contract = contract_of(name)
+            head = SINGLE_OBJECT + contract.fingerprint
+            self._know(head, name, contract.decode)
+            self._writers[kind] = contract.encode, head
+        for name, schema in released():
+            self._learn(SINGLE_OBJECT, name, schema, None)
+
+    # -- what the registry knows
+
+    def add_schema(self, schema_id: int, schema: Any) -> bool:
+        """Learn that *schema_id* names *schema* (parsed JSON). Return whether it can be read as a record of the contract."""
+        name = schema.get("name", "") if isinstance(schema, dict) else ""
+        if not isinstance(name, str):
+            return False
+        return self._learn(_registry_head(schema_id), name.rpartition(".")[2], schema, schema_id)
+
+    def use_registry(self, ids: Mapping[str, int]) -> None:
+        """Write registry frames from now on. *ids* gives the registered id of each current schema, by record's name."""
+        for name, kind in RECORD_OF.items():
+            contract, head = contract_of(name), _registry_head(ids[name])
+            self._know(head, name, contract.decode)
+            self._writers[kind] = contract.encode, head
+
+    def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
+        """Return the registry ids in *values* that nobody has told us about: what to look up before reading them."""
+        heads = {value[:_REGISTRY_BYTES] for value in values if value and value[0] == 0 and len(value) >= _REGISTRY_BYTES}
+        return {int.from_bytes(head[1:], "big") for head in heads if head not in self._readers}
+
+    def _know(self, head: bytes, name: str, decode: Decode) -> None:
+        topic = TOPIC_OF[name].name if name in TOPIC_OF else ""
+        self._readers[head] = _Reader(name, name.encode(), topic, len(head), decode)
+
+    def _learn(self, head: bytes, name: str, schema: Any, schema_id: int | None) -> bool:
+        if name not in RECORD_OF:
+            return False
+        contract = contract_of(name)
+        try:
+            fingerprint = fingerprint_of(schema)
+            decode = contract.decode if fingerprint == contract.fingerprint else resolving_reader(schema, contract)
+        except UnfitSchemaError:
+            return False
+        if schema_id is None:
+            head += fingerprint
+        if head not in self._readers:
+            self._know(head, name, decode)
+        return True
+
+    # -- writing
+
+    def encode(self, record: msgspec.Struct) -> bytes:
+        """Write *record*, a fact or effect, without a frame. Raises ValueError for what has no form (a code not in its set ...)."""
+        return self._writers[type(record)][0](record, b"")
+
+    def frame(self, record: msgspec.Struct) -> bytes:
+        """Write *record*, a fact or effect, as the value of a Kafka record: framed. Raises ValueError as `encode`."""
+        encode, head = self._writers[type(record)]
+        return encode(record, head)
+
+    def effect_record(self, effect: Effect) -> bytes:
+        """Write *effect* as the value of a Kafka record. Raises ValueError as `encode`."""
+        encode, head = self._writers[type(effect)]
+        return encode(effect, head)
+
+    # -- reading
+
+    def decode(self, kind: type[msgspec.Struct], payload: bytes) -> Any:
+        """Read *payload*, bytes without a frame in the current schema of *kind*; a record or a Refusal."""
+        return _read(_Reader(kind.__name__, b"", "", 0, contract_of(kind.__name__).decode), payload)
+
+    def read_frame(self, value: bytes | None) -> Any:
+        """Read *value*, framed either way: a fact or effect, or a Refusal."""
+        if not value:
+            return Refusal("no-value")
+        reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
+        return _read(reader, value) if reader else _unknown(value)
+
+    def read_record(
+        self, topic_name: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int
+    ) -> Event | Refusal:
+        """Read one record of an inbound topic. *timestamp_ms* is the broker's append time and becomes the arrival.
+
+        Never raises for what is in the record.
+        """
+        if not value or not key:
+            return Refusal("no-value" if not value else "no-key")
+        reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
+        given: dict[str, Any] = dict(headers)
+        try:
+            if (
+                reader is None
+                or given["ce_type"] != reader.wire_name
+                or topic_name != reader.topic
+                or given["ce_specversion"] != SPECVERSION
+                or given.get("ce_datacontenttype", AVRO) != AVRO
+                or given.get("content-type", AVRO) != AVRO
+                or len(given) != len(headers)
+            ):
+                reader = self._judge(topic_name, value, headers)
+            source = given["ce_source"]
+            source = self._sources.get(source) or self._source(source)
+            event_id = _attribute(given["ce_id"])
+            person = _person(key)
+            time = parse_instant(given["ce_time"].decode("ascii"))
+            backfill = _BACKFILL[given.get("ce_backfill")]
+        except _RefusedError as refused:
+            return refused.refusal
+        except (KeyError, ValueError, AttributeError):
+            return _first_bad(given, key)
+        fact = _read(reader, value)
+        if type(fact) is Refusal:
+            return fact
+        return Event(event_id, source, time, Millis(timestamp_ms), person, fact, backfill)
+
+    def _source(self, source: bytes) -> str:
+        """Read a source and keep it: there are few, and each event of a source then shares one text."""
+        text = _attribute(source)
+        if len(self._sources) < SOURCES_KEPT:
+            self._sources[source] = text
+        return text
+
+    def _judge(self, topic_name: str, value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> _Reader:
+        """Look again at a record that is not as usual: return its reader, or raise _RefusedError with the first reason."""
+        given = dict(headers)
+        if len(given) != len(headers):
+            names = [name for name, _ in headers if name.startswith("ce_") or name == "content-type"]
+            for name in names:
+                if names.count(name) > 1:
+                    raise _RefusedError("header-bad", name if name in _ATTRIBUTES else "ce_*")
+        for name in _REQUIRED:
+            if given.get(name) is None:
+                raise _RefusedError("header-missing", name)
+        for name, expected in (("ce_specversion", SPECVERSION), ("ce_datacontenttype", AVRO), ("content-type", AVRO)):
+            if given.get(name, expected) != expected:
+                raise _RefusedError("header-bad", name)
+        kind = TOPIC_OF_WIRE.get(given["ce_type"] or b"")
+        if kind is None:
+            raise _RefusedError("unknown-type")
+        name, topic = kind
+        if topic != topic_name:
+            raise _RefusedError("wrong-topic", name)
+        reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
+        if reader is None:
+            raise _RefusedError(_unknown(value).code)
+        if reader.name != name:
+            raise _RefusedError("type-mismatch", name)
+        return reader
+
+
+class _RefusedError(Exception):
+    """Carries a refusal out of the reading of one record; never leaves this file."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        self.refusal = Refusal(code, detail)
+        super().__init__(code)
+
+
+_REQUIRED = ("ce_specversion", "ce_type", "ce_source", "ce_id", "ce_time")
+_ATTRIBUTES = frozenset((*_REQUIRED, "ce_datacontenttype", "content-type", "ce_backfill"))
+TOPIC_OF_WIRE: Mapping[bytes, tuple[str, str]] = {name.encode(): (name, topic.name) for name, topic in TOPIC_OF.items()}
+
+
+def _registry_head(schema_id: int) -> bytes:
+    return b"\0" + schema_id.to_bytes(4, "big")
+
+
+def _attribute(value: bytes) -> str:
+    """Read an id or source. Raises ValueError when it is empty, too long, not UTF-8, or holds control characters."""
+    text = value.decode()
+    if not 0 < len(value) <= ATTRIBUTE_BYTES_MAX or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _person(key: bytes) -> PersonKey:
+    text = key.decode("ascii")
+    if len(text) > KEY_BYTES_MAX or not text.isprintable() or " " in text:
+        raise ValueError
+    return PersonKey(text)
+
+
+def _first_bad(given: Mapping[str, Any], key: bytes) -> Refusal:
+    """Name the first attribute that can't be read, of a record known to have one."""
+    for name in _REQUIRED:
+        if given.get(name) is None:
+            return Refusal("header-missing", name)
+    for name in ("ce_source", "ce_id"):
+        try:
+            _attribute(given[name])
+        except ValueError:
+            return Refusal("header-bad", name)
+    if given.get("ce_backfill") not in _BACKFILL:
+        return Refusal("header-bad", "ce_backfill")
+    try:
+        _person(key)
+    except ValueError:
+        return Refusal("key-bad")
+    return Refusal("time-bad", "ce_time")
+
+
+def _unknown(value: bytes) -> Refusal:
+    if value[:2] == SINGLE_OBJECT or value[0] == 0:
+        whole = _MARKER_BYTES if value[0] else _REGISTRY_BYTES
+        return Refusal("unknown-schema") if len(value) >= whole else Refusal("cut-short")
+    return Refusal("not-avro")
+
+
+def _read(reader: _Reader, value: bytes) -> Any:
+    try:
+        return reader.decode(value, reader.start)
+    except OutOfRangeError:
+        return Refusal("out-of-range", reader.name)
+    except LeftOverError:
+        return Refusal("left-over", reader.name)
+    except (IndexError, struct.error):
+        return Refusal("cut-short", reader.name)
+    except ValueError:  # NotCanonicalError, or text that is not UTF-8.
+        return Refusal("not-canonical", reader.name)
+
+
+STANDARD = Codec()
+encode, decode = STANDARD.encode, STANDARD.decode
+frame, effect_record = STANDARD.frame, STANDARD.effect_record
+read_frame, read_record = STANDARD.read_frame, STANDARD.read_record

@@ -1,0 +1,96 @@
+"""The Avro contract as loaded: each published record with its schema, its fingerprint, its reader and its writer.
+
+Owns what is read from `schemas/avro/events` (the current contract) and `schemas/avro/released` (every revision that a
+publisher may still write). Compiles nothing until it is asked for; knows no frame, header or topic's order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from streams.topics import TOPICS
+from streams.wire import Decode, Encode, compile_record
+
+NAMESPACE = "care.events"
+RECORD_OF: Mapping[str, type[msgspec.Struct]] = {kind.__name__: kind for topic in TOPICS for kind in topic.types}
+"""Every record of the contract, facts and effects, by name."""
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """One record of the contract, in its current revision."""
+
+    name: str
+    schema: dict[str, Any]
+    """As parsed from JSON."""
+    fingerprint: bytes
+    """CRC-64-AVRO of the parsing canonical form, little-endian as it stands in a frame."""
+    decode: Decode
+    encode: Encode
+
+    @property
+    def subject(self) -> str:
+        """The registry's name for it: the record's full name, because one topic carries several records."""
+        return f"{NAMESPACE}.{self.name}"
+
+
+def fingerprint_of(schema: Any) -> bytes:
+    """Return the CRC-64-AVRO of *schema*'s parsing canonical form: 8 bytes, little-endian."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+
+
+@cache
+def contract_of(name: str) -> Contract:
+    """Return the current contract of the record *name*. Raises KeyError when there is none of that name."""
+    schema = json.loads(_current()[name])
+    decode, encode = compile_record(schema, _kinds())
+    return Contract(name, schema, fingerprint_of(schema), decode, encode)
+
+
+def released() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the name and schema of every released revision that is no longer the current one."""
+    current = _current()
+    for name, text in _texts("released"):
+        if current.get(name) != text:
+            yield name, json.loads(text)
+
+
+@cache
+def _current() -> Mapping[str, str]:
+    return dict(_texts("events"))
+
+
+def _texts(folder: str) -> list[tuple[str, str]]:
+    """Read the .avsc files of *folder*: (record's name, content), in the order of their names."""
+    found = [path for path in files("schemas").joinpath("avro", folder).iterdir() if path.name.endswith(".avsc")]
+    return [(path.name.split(".")[0], path.read_text(encoding="utf-8")) for path in sorted(found, key=lambda path: path.name)]
+
+
+@cache
+def _kinds() -> Mapping[str, type[msgspec.Struct]]:
+    """Find the record type of every part: what the annotations of the published records lead to."""
+    found: dict[str, type[msgspec.Struct]] = {}
+
+    def visit(node: Any) -> None:
+        if isinstance(node, msgspec.inspect.StructType):
+            if node.cls.__name__ not in found:
+                found[node.cls.__name__] = node.cls
+                for field in node.fields:
+                    visit(field.type)
+        elif isinstance(node, msgspec.inspect.Metadata):
+            visit(node.type)
+        elif isinstance(node, msgspec.inspect.UnionType):
+            for member in node.types:
+                visit(member)
+        elif isinstance(node, msgspec.inspect.VarTupleType):
+            visit(node.item_type)
+
+    for kind in RECORD_OF.values():
+        visit(msgspec.inspect.type_info(kind))
+    return found

@@ -1,0 +1,340 @@
+"""Avro's binary form, compiled: from a parsed schema and its record to one reader and one writer in plain Python.
+
+Owns the bytes. The source text of both functions is generated once at import, with all parts of a record inlined, so
+that a field costs a few bytecodes and no call. Knows no topic, header, frame or registry, and no names of ours.
+
+The reader is strict: it takes exactly the bytes that the writer makes of the same record. Varints are as short as they
+can be and within 64 bits, indexes of enums and unions are in range (fastavro reads -1 as the last one), booleans are 0
+or 1, text is UTF-8, an array is one block with a positive count and then 0, doubles are finite, instants lie within the
+calendar, nothing follows the end. Bytes that do not encode back to themselves would make two records of one event.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import msgspec
+
+from streams.instants import EARLIEST, LATEST
+
+Decode = Callable[[bytes, int], Any]
+"""(bytes, position of the first byte) to the record. Raises the errors below, or IndexError or struct.error when cut short."""
+
+Encode = Callable[[Any, bytes], bytes]
+"""(record, frame's first bytes) to the whole value. Raises ValueError for what has no form."""
+
+
+class NotCanonicalError(ValueError):
+    """Bytes that the writer would not have made."""
+
+
+class OutOfRangeError(ValueError):
+    """A number that no reader could use."""
+
+
+class LeftOverError(ValueError):
+    """Bytes after the end."""
+
+
+def compile_record(schema: Mapping[str, Any], kinds: Mapping[str, type[msgspec.Struct]]) -> tuple[Decode, Encode]:
+    """Compile the reader and writer of record *schema*, as parsed from JSON.
+
+    *kinds* gives the record type of each record name; one that is not there is read as a plain tuple. Raises TypeError
+    when schema and record type do not have the same fields in the same order, or the schema uses what the contract
+    does not (maps, fixed, unions other than with null).
+    """
+    source = _Source(kinds)
+    text = source.reader(schema) + "\n\n" + source.writer(schema)
+    scope: dict[str, Any] = dict(source.constants)
+    exec(compile(text, f"<avro {schema['name']}>", "exec"), scope)  # noqa: S102 -- our own text, made of our own schema
+    return scope["decode"], scope["encode"]
+
+
+# ---- what the generated text calls
+
+
+def _bad(_: object = None) -> NoReturn:
+    raise NotCanonicalError
+
+
+def _more(d: bytes, n: int, p: int) -> tuple[int, int]:
+    """Go on with a varint whose first byte *n* has its high bit set; return it, still zigzag, and the next position."""
+    n &= 127
+    shift = 7
+    while True:
+        b = d[p]
+        p += 1
+        n |= (b & 127) << shift
+        if b < 128:
+            if not b or n >> 64:
+                raise NotCanonicalError
+            return n, p
+        shift += 7
+        if shift > 63:
+            raise NotCanonicalError
+
+
+def _size(d: bytes, n: int, p: int) -> tuple[int, int]:
+    """Go on with a length or count whose first byte *n* is odd or above 127; return it doubled, and the next position."""
+    if n > 127:
+        n, p = _more(d, n, p)
+    if n & 1:
+        raise NotCanonicalError
+    return n, p
+
+
+def _instant(d: bytes, p: int) -> tuple[int, int]:
+    # Six bytes hold the years 1978 to 2039.
+    n = int.from_bytes(d[p : p + 6], "little")
+    if n & 0x808080808080 == 0x8080808080 and n >> 40:
+        p += 6
+        n = n & 0x7F | n >> 1 & 0x3F80 | n >> 2 & 0x1FC000 | n >> 3 & 0xFE00000 | n >> 4 & 0x7F0000000 | n >> 5 & 0x3F800000000
+        return (n >> 1) ^ -(n & 1), p
+    n = d[p]
+    p += 1
+    if n > 127:
+        n, p = _more(d, n, p)
+    n = (n >> 1) ^ -(n & 1)
+    if not EARLIEST <= n <= LATEST:
+        raise OutOfRangeError
+    return n, p
+
+
+def _double(d: bytes, p: int) -> float:
+    (found,) = _DOUBLE.unpack_from(d, p)
+    if found - found != 0.0:
+        raise OutOfRangeError
+    return float(found)
+
+
+_DOUBLE = struct.Struct("<d")
+
+
+def _varint(n: int) -> bytes:
+    """Write *n*, which is zigzag already."""
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def _write_long(n: int) -> bytes:
+    if not -(1 << 63) <= n < 1 << 63:
+        raise OutOfRangeError(f"{n} is beyond 64 bits")
+    return _varint((n << 1) ^ (n >> 63))
+
+
+def _write_instant(n: int) -> bytes:
+    if not EARLIEST <= n <= LATEST:
+        raise OutOfRangeError(f"{n} ms is outside the years 1 to 9999")
+    return _varint((n << 1) ^ (n >> 63))
+
+
+def _write_double(n: float) -> bytes:
+    if n - n != 0.0:
+        raise OutOfRangeError("a number that is not finite")
+    return _DOUBLE.pack(n)
+
+
+class _Lengths(dict[int, bytes]):
+    """A length as a varint, behind *head*; the usual ones are ready."""
+
+    def __init__(self, head: bytes = b"") -> None:
+        self.head = head
+        super().__init__((n, head + _varint(n * 2)) for n in range(512))
+
+    def __missing__(self, n: int) -> bytes:
+        return self.head + _varint(n * 2)
+
+
+class _Symbols(dict[str, bytes]):
+    """The index of a code, as a varint."""
+
+    def __init__(self, name: str, codes: list[str], head: bytes = b"") -> None:
+        self.name = name
+        super().__init__((code, head + _varint(i * 2)) for i, code in enumerate(codes))
+
+    def __missing__(self, code: str) -> bytes:
+        raise ValueError(f"not a code of {self.name}")
+
+
+_CALLED: Mapping[str, object] = {
+    "bad": _bad,
+    "more": _more,
+    "size": _size,
+    "instant": _instant,
+    "double": _double,
+    "LeftOverError": LeftOverError,
+    "L": _Lengths(),
+    "J": _Lengths(b"\x02"),
+    "write_long": _write_long,
+    "write_instant": _write_instant,
+    "write_double": _write_double,
+    "concat": b"".join,
+}
+
+
+# ---- the source text
+
+
+class _Source:
+    """Writes the text of a reader and a writer; every value gets a variable of its own."""
+
+    def __init__(self, kinds: Mapping[str, type[msgspec.Struct]]) -> None:
+        self.kinds = kinds
+        self.constants: dict[str, object] = dict(_CALLED)
+        self.named: dict[str, Mapping[str, Any]] = {}
+        self.lines: list[str] = []
+        self.count = 0
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"v{self.count}"
+
+    def say(self, depth: int, *lines: str) -> None:
+        self.lines += ["    " * depth + line for line in lines]
+
+    def resolve(self, schema: Any) -> Mapping[str, Any]:
+        """Return *schema* as a mapping, following a name to its definition."""
+        if isinstance(schema, str):
+            return self.named.get(schema) or {"type": schema}
+        if isinstance(schema, list):
+            if len(schema) != 2 or schema[0] != "null":
+                raise TypeError("the contract knows no union but one with null first")
+            return {"type": "optional", "of": schema[1]}
+        if "name" in schema:
+            self.named[f"{schema['namespace']}.{schema['name']}"] = schema
+        return schema  # type: ignore[no-any-return]
+
+    def fields_of(self, record: Mapping[str, Any]) -> list[str]:
+        """Return the attributes that hold *record*'s fields, in order."""
+        kind = self.kinds.get(record["name"])
+        names = [field["name"] for field in record["fields"]]
+        if kind is None:
+            return names
+        self.constants[record["name"]] = kind
+        if [field.encode_name for field in msgspec.structs.fields(kind)] != names:
+            raise TypeError(f"{record['name']}: the record and its schema do not have the same fields in the same order")
+        return list(kind.__struct_fields__)
+
+    # -- reading
+
+    def reader(self, schema: Mapping[str, Any]) -> str:
+        self.lines, self.named = [], {}
+        self.say(0, "def decode(d, p):")
+        made = self.read(schema, 1)
+        self.say(1, "if p != len(d):", "    raise IndexError if p > len(d) else LeftOverError", f"return {made}")
+        return "\n".join(self.lines)
+
+    def read(self, schema: Any, depth: int) -> str:
+        """Write the lines that read one value at p, and return the variable that holds it."""
+        schema = self.resolve(schema)
+        kind, v = schema["type"], self.fresh()
+        if kind == "record":
+            self.fields_of(schema)
+            parts = ", ".join([self.read(field["type"], depth) for field in schema["fields"]])
+            self.say(depth, f"{v} = {schema['name']}({parts})" if schema["name"] in self.kinds else f"{v} = ({parts},)")
+        elif kind in ("string", "bytes"):
+            self.say(depth, "n = d[p]", "p += 1", "if n & 129:", "    n, p = size(d, n, p)", "q = p + (n >> 1)")
+            self.say(depth, f"{v} = d[p:q]" + (".decode()" if kind == "string" else ""), "p = q")
+        elif kind == "optional":
+            self.say(depth, "n = d[p]", "p += 1", "if n:", "    if n != 2:", "        bad()")
+            inner = self.read(schema["of"], depth + 1)
+            self.say(depth, f"    {v} = {inner}", "else:", f"    {v} = None")
+        elif kind == "array":
+            items = self.fresh()
+            self.say(depth, "n = d[p]", "p += 1", "if n:", "    if n & 129:", "        n, p = size(d, n, p)")
+            self.say(depth, f"    {items} = []", "    for _ in range(n >> 1):")
+            item = self.read(schema["items"], depth + 2)
+            self.say(depth, f"        {items}.append({item})", "    if d[p]:", "        bad()", "    p += 1")
+            self.say(depth, f"    {v} = tuple({items})", "else:", f"    {v} = ()")
+        elif kind == "enum":
+            table = self.constant({i * 2: code for i, code in enumerate(schema.get("codes", schema["symbols"]))})
+            if len(schema["symbols"]) > 64:
+                raise TypeError("an enum of the contract has at most 64 symbols")
+            self.say(depth, f"{v} = {table}.get(d[p]) or bad()", "p += 1")
+        elif kind == "boolean":
+            self.say(depth, "n = d[p]", "p += 1", "if n > 1:", "    bad()", f"{v} = n == 1")
+        elif kind == "double":
+            self.say(depth, f"{v} = double(d, p)", "p += 8")
+        elif kind == "long" and "logicalType" in schema:
+            self.say(depth, f"{v}, p = instant(d, p)")
+        elif kind == "long":
+            self.say(depth, "n = d[p]", "p += 1", "if n > 127:", "    n, p = more(d, n, p)", f"{v} = (n >> 1) ^ -(n & 1)")
+        else:
+            raise TypeError(f"the contract does not use {kind}")
+        return v
+
+    def constant(self, value: object) -> str:
+        name = f"C{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    # -- writing
+
+    def writer(self, schema: Mapping[str, Any]) -> str:
+        self.lines, self.named = [], {}
+        self.say(0, "def encode(x, head):")
+        parts = self.write(schema, "x", 1)
+        self.say(1, f"return concat((head, {', '.join(parts)}))")
+        return "\n".join(self.lines)
+
+    def write(self, schema: Any, x: str, depth: int) -> list[str]:
+        """Write the lines that prepare the value in variable *x*, and return the expressions whose bytes follow each other."""
+        schema = self.resolve(schema)
+        kind = schema["type"]
+        if kind == "record":
+            return self.write_record(schema, x, depth)
+        if kind == "string":
+            self.say(depth, f"{x} = {x}.encode()")
+            return [f"L[len({x})]", x]
+        if kind == "bytes":
+            return [f"L[len({x})]", x]
+        if kind == "boolean":
+            return [f'(b"\\1" if {x} else b"\\0")']
+        if kind == "enum":
+            return [self.constant(_Symbols(schema["name"], schema.get("codes", schema["symbols"]))) + f"[{x}]"]
+        if kind == "double":
+            return [f"write_double({x})"]
+        if kind == "long":
+            return [f"write_instant({x})" if "logicalType" in schema else f"write_long({x})"]
+        if kind == "optional":
+            return [self.write_optional(schema["of"], x, depth)]
+        v, item = self.fresh(), self.fresh()
+        self.say(depth, f"if {x}:", f"    {v} = [L[len({x})]]", f"    for {item} in {x}:")
+        parts = self.write(schema["items"], item, depth + 2)
+        self.say(
+            depth,
+            f"        {v} += ({', '.join(parts)},)",
+            f'    {v}.append(b"\\0")',
+            f"    {v} = concat({v})",
+            "else:",
+            f'    {v} = b"\\0"',
+        )
+        return [v]
+
+    def write_record(self, schema: Mapping[str, Any], x: str, depth: int) -> list[str]:
+        attributes, fields = self.fields_of(schema), schema["fields"]
+        variables = [self.fresh() for _ in fields]
+        if schema["name"] in self.kinds:
+            self.say(depth, *(f"{v} = {x}.{attribute}" for v, attribute in zip(variables, attributes, strict=True)))
+        else:
+            self.say(depth, f"{', '.join(variables)}, = {x}")
+        return [part for v, field in zip(variables, fields, strict=True) for part in self.write(field["type"], v, depth)]
+
+    def write_optional(self, schema: Any, x: str, depth: int) -> str:
+        v = self.fresh()
+        self.say(depth, f"if {x} is None:", f'    {v} = b"\\0"', "else:")
+        of = self.resolve(schema)
+        if of["type"] in ("string", "bytes"):
+            if of["type"] == "string":
+                self.say(depth + 1, f"{x} = {x}.encode()")
+            self.say(depth + 1, f"{v} = J[len({x})] + {x}")
+        else:
+            parts = self.write(schema, x, depth + 1)
+            self.say(depth + 1, f'{v} = concat((b"\\2", {", ".join(parts)}))')
+        return v
