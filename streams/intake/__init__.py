@@ -1,0 +1,1 @@
+"""The doors: HL7 v2 and JSON lines in, events out."""

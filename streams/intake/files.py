@@ -1,0 +1,218 @@
+"""Files and folders of messages, merged into one stream in the order of arrival.
+
+Owns finding the files, telling their format by their content, and the merge. Each file keeps its own order, as a feed
+does: between files the order is by the latest arrival read so far in each, then by the order of the arguments. Opens
+no file for longer than one read takes, so that a folder of a hundred thousand messages needs no hundred thousand
+descriptors.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from streams.events import Event, Millis
+from streams.intake.hl7.framing import content_id, number_lines, split_messages
+from streams.intake.hl7.mapping import read_message
+from streams.intake.lines import read_line
+from streams.intake.outcome import Arrived, Ignored, Note, Reading, Refused
+from streams.intake.settings import IntakeSettings
+
+_CHUNK = 1 << 18
+_SNIFFED = 1 << 16
+_GZIP = b"\x1f\x8b"
+_HL7_SUFFIXES = frozenset({".hl7", ".er7", ".v2"})
+_LINES_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
+_UNDATED_HELD = 1000
+"""How many readings without an arrival at the head of a file wait for the first one that has one."""
+
+Placed = tuple[Reading, str]
+"""A reading and where it stands."""
+
+
+def read_paths(paths: Sequence[Path | str], settings: IntakeSettings) -> Iterator[Arrived]:
+    """Yield what is in the files and folders, in the order of arrival; at least one item for each message.
+
+    A folder is read with the folders in it, by name; hidden files are passed over. What can't be opened or read is an
+    item too: a Refused for a path that was named, or that has the suffix of a feed, an Ignored for others in a folder.
+    """
+    feeds = [_in_arrival_order(_feed(path, settings, named=named)) for path, named in _files(paths)]
+    control_ids = ControlIds()
+    now: Millis | None = None
+    for _, reading, where, known in heapq.merge(*feeds, key=lambda placed: placed[0]):
+        arrival = reading.arrival if reading.arrival is not None else known
+        if arrival is None:
+            arrival = now if now is not None else Millis(0)
+        now = arrival if now is None else max(now, arrival)
+        notes = reading.notes
+        if control_ids.is_reused(reading):
+            notes = (*notes, Note("control-id-reused", "MSH", "MSH-10"))
+        for number, item in enumerate(reading.items):
+            yield Arrived(item, item.arrival if isinstance(item, Event) else arrival, where, notes if number == 0 else ())
+
+
+class ControlIds:
+    """Which content each control id named first. A repeat is no surprise; the same id for another content is counted."""
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, bytes] = {}
+
+    def is_reused(self, reading: Reading) -> bool:
+        """Say whether the control id of this message stood for another content before."""
+        if reading.control is None:
+            return False
+        # Eight bytes each: a year of a large hospital's messages is some ten million.
+        control = sha256("\x1f".join(reading.control).encode("utf-8", "surrogatepass")).digest()[:8]
+        return self._first.setdefault(control, reading.digest[:8]) != reading.digest[:8]
+
+
+def _files(paths: Sequence[Path | str]) -> Iterator[tuple[Path, bool]]:
+    """Yield the files, and whether each was named or found in a folder."""
+    for given in paths:
+        path = Path(given)
+        if not path.is_dir():
+            yield path, True
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield Path(folder) / name, False
+
+
+def _in_arrival_order(feed: Iterator[Placed]) -> Iterator[tuple[int, Reading, str, Millis | None]]:
+    """Give each reading of a file its place: the latest arrival up to it; at the head, the first that is known."""
+    held: list[Placed] = []
+    latest: Millis | None = None
+    for reading, where in feed:
+        if latest is None:
+            held.append((reading, where))
+            if reading.arrival is None and len(held) < _UNDATED_HELD:
+                continue
+            latest = reading.arrival
+            for one, place in held:
+                yield (latest if latest is not None else _BEFORE_ALL), one, place, latest
+            held = []
+            continue
+        if reading.arrival is not None and reading.arrival > latest:
+            latest = reading.arrival
+        yield latest, reading, where, latest
+    for one, place in held:
+        yield _BEFORE_ALL, one, place, None
+
+
+_BEFORE_ALL = -(1 << 62)
+
+
+def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Placed]:
+    """Yield the readings of one file."""
+    chunks = _chunks(path)
+    head = b""
+    try:
+        for chunk in chunks:
+            head += chunk
+            if len(head) >= _SNIFFED:
+                break
+        kind = _format(head, path)
+        if kind is None:
+            yield Reading((_unknown(path, head, named=named),)), f"{path}:1"
+        elif kind == "hl7":
+            for raw in split_messages(_joined(head, chunks)):
+                yield read_message(raw, settings), f"{path}:{raw.line}"
+        else:
+            for number, line in number_lines(_joined(head, chunks)):
+                reading = read_line(line, settings)
+                if reading is not None:
+                    yield reading, f"{path}:{number}"
+    except _UnreadableError as error:
+        yield Reading((Refused("file-unreadable", "", "", "", content_id(head), str(error)),)), f"{path}:1"
+
+
+def _joined(head: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from rest
+
+
+def _format(head: bytes, path: Path) -> str | None:
+    """Tell the format by what stands at the beginning, else by the suffix; an empty file is of any."""
+    utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    bare = (head.replace(b"\x00", b"") if utf16 else head).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x00\x0b\xff\xfe")
+    if not bare:
+        return "lines"
+    if bare[:3] in (b"MSH", b"FHS", b"BHS") and not bare[3:4].isalnum():
+        return "hl7"
+    if bare.startswith(b"{"):
+        return "lines"
+    if b"MSH|" in bare:
+        return "hl7"
+    if bare.startswith(b"#") and any(line.lstrip().startswith(b"{") for line in bare.split(b"\n")):
+        return "lines"
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if suffixes & _HL7_SUFFIXES:
+        return "hl7"
+    return "lines" if suffixes & _LINES_SUFFIXES else None
+
+
+def _unknown(path: Path, head: bytes, *, named: bool) -> Refused | Ignored:
+    if named:
+        return Refused("format-unknown", "", "", "", content_id(head))
+    return Ignored("format-unknown", "", content_id(head), path.suffix.lower())
+
+
+class _UnreadableError(Exception):
+    """The file can't be opened, or what is in it can't be unpacked."""
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """Yield the content, unpacked where it is gzipped."""
+    raw = _raw_chunks(path)
+    first = next(raw, b"")
+    if not first.startswith(_GZIP):
+        yield from _joined(first, raw)
+        return
+    unpack = zlib.decompressobj(wbits=31)
+    for chunk in _joined(first, raw):
+        rest = chunk
+        while rest:
+            try:
+                data = unpack.decompress(rest, _CHUNK)
+            except zlib.error:
+                raise _UnreadableError("the gzip stream is damaged") from None
+            if data:
+                yield data
+            rest = unpack.unconsumed_tail
+            if unpack.eof:  # gzip files may be joined end to end; what is no gzip after the end is padding
+                rest = unpack.unused_data
+                if not rest.startswith(_GZIP):
+                    return
+                unpack = zlib.decompressobj(wbits=31)
+    if not unpack.eof:
+        raise _UnreadableError("the gzip stream is cut short")
+
+
+def _raw_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file, which is closed between two reads unless it is a pipe."""
+    at = 0
+    try:
+        while True:
+            with path.open("rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    while chunk := file.read(_CHUNK):
+                        yield chunk
+                    return
+                file.seek(at)
+                chunk = file.read(_CHUNK)
+            if not chunk:
+                return
+            at += len(chunk)
+            yield chunk
+            if len(chunk) < _CHUNK:
+                return
+    except OSError as error:
+        raise _UnreadableError(error.strerror or "can't be read") from None

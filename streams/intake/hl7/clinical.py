@@ -1,0 +1,231 @@
+"""The parts that many messages share: practitioners, provisional team members, diagnoses, the stay, death.
+
+Owns how those parts stand in HL7 segments. Knows no trigger: `mapping` says which message takes which part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from streams.events import Diagnosis, Encounter, Member, Millis, Party, Practitioner
+from streams.intake.hl7 import tables
+from streams.intake.hl7.lexer import Message, Segment
+from streams.intake.hl7.times import Moment, parse_time
+from streams.intake.outcome import Note
+from streams.intake.settings import IntakeSettings
+
+_AFTER_THE_STAY = frozenset({"DG1", "PR1", "GT1", "IN1", "OBX", "AL1"})
+"""A ROL after one of these belongs to a diagnosis, a procedure or an insurance, not to the care team."""
+
+_FINAL_FIRST = {"F": 0, "W": 1, "A": 2}
+"""DG1-6, table 0052: final, working, admitting."""
+
+
+@dataclass(slots=True)
+class Letter:
+    """A message while it is read: with its sender's facility and zone, its id, and what was odd about it so far."""
+
+    message: Message
+    settings: IntakeSettings
+    facility: str
+    zone: tzinfo
+    source: str
+    id: str
+    code: str
+    trigger: str
+    time: Millis
+    arrival: Millis
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, reason: str, segment: str = "", field_name: str = "") -> None:
+        """Say that something was odd."""
+        self.notes.append(Note(reason, segment, field_name))
+
+    def moment(self, segment: Segment | None, number: int, component: int = 1) -> Moment | None:
+        """Read a time; one that can't be read is noted."""
+        text = segment.get(number, component) if segment is not None else ""
+        return self.moment_of(text, segment.name if segment is not None else "", number)
+
+    def moment_of(self, text: str, segment: str, number: int) -> Moment | None:
+        """Read a time that stands in a field of that segment and number."""
+        if not text:
+            return None
+        moment = parse_time(text, self.zone)
+        if moment is None:
+            self.note("time-unreadable", segment, f"{segment}-{number}")
+        return moment
+
+    def instant(self, segment: Segment | None, number: int, component: int = 1) -> Millis | None:
+        """Read a time as its first instant."""
+        moment = self.moment(segment, number, component)
+        return None if moment is None else moment.at
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What PID-30 and PID-29 say: None is not said."""
+
+    deceased: bool | None = None
+    at: Millis | None = None
+
+
+def encounter_of(letter: Letter, person: Segment | None) -> Encounter:
+    """Return the stay: PV1-19, else PV1-50, else PID-18, else empty for the person's only open stay."""
+    visit = letter.message.first("PV1")
+    number = ""
+    if visit is not None:
+        number = visit.get(19) or visit.get(50)
+    if not number and person is not None:
+        number = person.get(18)
+    return Encounter(letter.facility, number)
+
+
+def class_of(letter: Letter) -> str | None:
+    """Return the class that PV1-2 names, in the events' codes; None where it is empty."""
+    visit = letter.message.first("PV1")
+    code = visit.get(2) if visit is not None else ""
+    if not code:
+        return None
+    bare = code.upper()
+    known = letter.settings.classes.get(bare) or tables.CLASS.get(bare)
+    if known is None:
+        letter.note("class-unknown", "PV1", "PV1-2")
+        return code
+    return known
+
+
+def disposition_of(letter: Letter) -> str | None:
+    """Return the discharge disposition that PV1-36 names; None where it is empty, `unknown` where it is in no table."""
+    visit = letter.message.first("PV1")
+    code = visit.get(36) if visit is not None else ""
+    if not code:
+        return None
+    bare = code.upper()
+    own = letter.settings.dispositions
+    found = own.get(bare) or tables.DISPOSITION.get(bare.rjust(2, "0"))
+    if found is None and visit is not None:
+        text = visit.get(36, 2).upper()
+        found = tables.DISPOSITION.get(text) if text else None
+    if found is None:
+        letter.note("disposition-unknown", "PV1", "PV1-36")
+        return "unknown"
+    return found
+
+
+def death_of(letter: Letter, person: Segment | None) -> Death:
+    """Read PID-30 and PID-29. A time of death beside "alive" contradicts itself: neither is taken."""
+    if person is None:
+        return Death()
+    said = person.get(30).upper()
+    at = letter.instant(person, 29)
+    if said in tables.YES:
+        return Death(deceased=True, at=at)
+    if said in tables.NO:
+        if at is not None:
+            letter.note("death-contradicts", "PID", "PID-30")
+            return Death()
+        return Death(deceased=False)
+    return Death(deceased=True, at=at) if at is not None else Death()
+
+
+def practitioners_of(letter: Letter, segment: Segment | None, number: int) -> list[Practitioner]:
+    """Read an XCN field: XCN.1 id, XCN.2 to 6 name. One with a name and no id can't be routed to, and is noted."""
+    if segment is None or not segment.field(number):
+        return []
+    found = []
+    for repetition in segment.repetitions(number):
+        identifier = segment.part(repetition)
+        if identifier:
+            found.append(Practitioner(identifier, _name(segment, repetition, 2)))
+        elif segment.part(repetition, 2):
+            letter.note("practitioner-without-id", segment.name, f"{segment.name}-{number}")
+    return found
+
+
+def members_of(letter: Letter, *, of_stay: bool = True) -> tuple[Member, ...]:
+    """Return provisional members of the care team: PD1-4, with *of_stay* PV1-7, 8, 9 and 17, and ROL or PRT."""
+    message = letter.message
+    found: dict[tuple[str, str], Member] = {}
+
+    def seat(role: str, practitioner: Practitioner, begin: Millis | None = None, end: Millis | None = None) -> None:
+        found.setdefault((role, practitioner.id), Member(role, Party(role, practitioner), begin, end))
+
+    for one in practitioners_of(letter, message.first("PD1"), 4):
+        seat("pcp", one)
+    visit = message.first("PV1") if of_stay else None
+    for number, role in tables.PV1_ROLES:
+        for one in practitioners_of(letter, visit, number):
+            seat(role, one)
+    for segment in message.segments:
+        if segment.name in _AFTER_THE_STAY or (segment.name == "PV1" and not of_stay):
+            break
+        if segment.name == "ROL":
+            action, code, person, begin, end = 2, 3, 4, 5, 6
+        elif segment.name == "PRT":
+            action, code, person, begin, end = 2, 4, 5, 11, 12
+        else:
+            continue
+        known = tables.ROLE.get(segment.get(code).upper())
+        if known is None or segment.get(action).upper() in tables.ROLE_ENDED:
+            continue
+        for one in practitioners_of(letter, segment, person):
+            seat(known, one, letter.instant(segment, begin), letter.instant(segment, end))
+    return tuple(found.values())
+
+
+def attending_of(letter: Letter) -> Practitioner | None:
+    """Return the first attending practitioner with an id (PV1-7)."""
+    visit = letter.message.first("PV1")
+    for repetition in visit.repetitions(7) if visit is not None else ():
+        identifier = visit.part(repetition) if visit is not None else ""
+        if visit is not None and identifier:
+            return Practitioner(identifier, _name(visit, repetition, 2))
+    return None
+
+
+def diagnoses_of(letter: Letter) -> tuple[Diagnosis, ...]:
+    """Read DG1: the code and its alternate (DG1-3.1 to 3 and 4 to 6), the rank from DG1-15, final before admitting.
+
+    Where no DG1 has a rank, the order of the segments is the rank: the standard (chapter 6.5.2) counts them by
+    sequence, and senders before 2.3 had no other way to say which is principal. 0 is "not ranked" (DG1-15).
+    """
+    rows = [segment for segment in letter.message.segments if segment.name == "DG1" and segment.get(21).upper() != "D"]
+    if not rows:
+        return ()
+    if len(rows) > 1:
+        rows.sort(key=lambda row: _FINAL_FIRST.get(row.get(6).upper(), 3))
+    ranked = any(row.get(15) for row in rows)
+    found: dict[tuple[str, str], Diagnosis] = {}
+    for place, row in enumerate(rows, start=1):
+        rank = row.get(15)
+        number = (int(rank) if rank.isascii() and rank.isdigit() and len(rank) < 4 else 0) if ranked else place
+        coded = False
+        for code_at in (1, 4):
+            code = row.get(3, code_at)
+            if not code or (code_at == 4 and not row.get(3, 6)):
+                continue
+            coded = True
+            named = row.get(3, code_at + 2) or (row.get(2) if code_at == 1 else "")
+            system = tables.CODE_SYSTEM.get(named.upper()) or named.lower() or "unknown"
+            found.setdefault((system, code), Diagnosis(system, code, number))
+        if not coded:
+            letter.note("diagnosis-without-code", "DG1", "DG1-3")
+    return tuple(found.values())
+
+
+def procedures_of(letter: Letter) -> tuple[str, ...]:
+    """Return the codes of the procedures done (PR1-3)."""
+    return tuple(dict.fromkeys(code for row in letter.message.every("PR1") if (code := row.get(3))))
+
+
+def _name(segment: Segment, repetition: str, family_at: int) -> str:
+    """Write a name as people say it: prefix, given, family (XPN order from the family name's component on)."""
+    family, given, prefix = (segment.part(repetition, family_at + step) for step in (0, 1, 4))
+    return " ".join(part for part in (prefix, given, family) if part)
+
+
+def person_name(segment: Segment, number: int) -> str:
+    """Return the name in an XPN field as people say it."""
+    repetitions = segment.repetitions(number)
+    return _name(segment, repetitions[0], 1) if repetitions else ""

@@ -1,0 +1,250 @@
+"""From a stream of bytes to raw HL7 messages: line ends, MLLP bytes, byte order marks, batches, character sets.
+
+Owns where one message ends and the next begins, and what says that one was cut. Knows no segment but those that frame
+(MSH, FHS, BHS, BTS, FTS). A message keeps the number of the line that it began on, so that people can find it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from streams.intake.outcome import Refused
+
+_BREAK = re.compile(rb"\r\n|\r|\n")
+_START = re.compile(rb"MSH[^0-9A-Za-z\s\x00-\x1f\x7f-\xff]")
+_INNER_START = b"MSH|^~\\&|"
+"""In a line of its own message this can't stand: a separator inside a value would be escaped. Something was cut."""
+
+_BATCH_SEGMENTS = (b"FHS", b"BHS", b"BTS", b"FTS")
+_JUNK = b" \t\x00\x1a\x1c\x0b"
+_BOM = b"\xef\xbb\xbf"
+
+# HL7 table 0211, and what senders write instead. ASCII is read as UTF-8, which contains it: senders that declare
+# ASCII and send UTF-8 are common, and strictness here would refuse a person for the accent in her street's name.
+_CHARSETS = {
+    "": "utf-8",
+    "ASCII": "utf-8",
+    "US-ASCII": "utf-8",
+    "UTF-8": "utf-8",
+    "UTF8": "utf-8",
+    "UNICODE": "utf-8",
+    "UNICODE UTF-8": "utf-8",
+    "UNICODE-UTF-8": "utf-8",
+    **{f"8859/{n}": f"iso8859-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)},
+    **{f"{p}8859-{n}": f"iso8859-{n}" for p in ("ISO-", "ISO ", "ISO", "") for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)},
+    "LATIN1": "iso8859-1",
+    "LATIN-1": "iso8859-1",
+    **{f"{p}{n}": f"cp{n}" for p in ("CP", "WINDOWS-", "WIN") for n in (1250, 1251, 1252, 1253, 1254, 1255, 1256, 1257)},
+    "GB 18030-2000": "gb18030",
+    "GB18030": "gb18030",
+    "KS X 1001": "euc_kr",
+    "BIG-5": "big5",
+    "BIG5": "big5",
+    "ISO IR14": "shift_jis",
+    "ISO IR87": "iso2022_jp",
+    "ISO IR159": "iso2022_jp_1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """The bytes of one message, its lines joined by one carriage return each, without framing; and where it began.
+
+    `problem` is set where the framing itself shows that the bytes are not a whole message.
+    """
+
+    lines: tuple[bytes, ...]
+    line: int
+    problem: Refused | None = None
+    unicode: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The message with normalised line ends."""
+        return b"\r".join(self.lines) + b"\r"
+
+
+def split_messages(chunks: Iterable[bytes]) -> Iterator[RawMessage]:
+    """Yield the messages in a stream of bytes, in pieces of any size; memory holds one message and one piece."""
+    splitter = _Splitter()
+    for number, line in number_lines(_as_utf8(chunks, splitter)):
+        yield from splitter.take(number, line)
+    yield from splitter.close()
+
+
+class _Splitter:
+    """Collects lines into messages."""
+
+    def __init__(self) -> None:
+        self.unicode = False
+        self._lines: list[bytes] = []
+        self._line = 0
+        self._framed = False
+        self._in_message = False
+        self._batch: int | None = None
+        """Messages since the last batch header; None outside of a batch."""
+        self._batch_line = 0
+
+    def take(self, number: int, line: bytes) -> Iterator[RawMessage]:
+        """Take the line of that number."""
+        ended = False
+        started = False
+        if b"\x0b" in line or b"\x1c" in line:  # MLLP: 0x0B message 0x1C 0x0D
+            before, start, after = line.rpartition(b"\x0b")
+            if start:
+                yield from self._finish(cut=self._framed)
+                line, started = after, True
+                if before.strip(_JUNK):
+                    yield self._junk(number, before)
+            line, end, rest = line.partition(b"\x1c")
+            ended = bool(end)
+            if rest.strip(_JUNK):
+                yield self._junk(number, rest)
+        line = line.removeprefix(_BOM)
+        bare = line.lstrip(_JUNK)
+        if _START.match(bare):
+            yield from self._finish(cut=self._framed and not started)
+            self._framed = started
+            self._open(number)
+            line = bare
+        elif bare[:3] in _BATCH_SEGMENTS and not bare[3:4].isalnum():
+            yield from self._finish(cut=False)
+            yield from self._batch_segment(number, bare)
+            return
+        inner = line.find(_INNER_START, 1) if self._in_message or bare else -1
+        if inner > 0:
+            if self._in_message:
+                self._lines.append(line[:inner])
+                yield from self._finish(cut=True)
+            else:
+                yield self._junk(number, line[:inner])
+            self._open(number)
+            line = line[inner:]
+        if line.strip(_JUNK):
+            if not self._in_message:
+                self._open(number)
+            self._lines.append(line)
+        if ended:
+            self._framed = False
+            yield from self._finish(cut=False)
+
+    def close(self) -> Iterator[RawMessage]:
+        """Take the end of the stream."""
+        yield from self._finish(cut=self._framed)
+        if self._batch is not None:
+            yield _refusal("batch-cut-short", "BTS", "", self._batch_line, (b"BHS",))
+
+    def _open(self, number: int) -> None:
+        self._line = number
+        self._in_message = True
+
+    def _finish(self, *, cut: bool) -> Iterator[RawMessage]:
+        if not self._lines:
+            self._in_message = False
+            return
+        lines, self._lines, self._in_message = tuple(self._lines), [], False
+        if not _START.match(lines[0]):
+            yield _refusal("not-hl7", "MSH", "", self._line, lines)
+            return
+        if self._batch is not None:
+            self._batch += 1
+        if cut:
+            yield _refusal("cut-short", lines[-1][:3].decode("latin-1") if lines[-1][:3].isalnum() else "", "", self._line, lines)
+            return
+        yield RawMessage(lines, self._line, unicode=self.unicode)
+
+    def _batch_segment(self, number: int, line: bytes) -> Iterator[RawMessage]:
+        name = line[:3]
+        if name in (b"BHS", b"FHS", b"FTS"):
+            if self._batch is not None:
+                yield _refusal("batch-cut-short", "BTS", "", self._batch_line, (b"BHS",))
+            self._batch = 0 if name == b"BHS" else None
+            self._batch_line = number
+            return
+        said = line[4:].split(line[3:4] or b"|")[0].strip() if len(line) > 4 else b""
+        if said.isdigit() and self._batch is not None and int(said) != self._batch:
+            yield _refusal("batch-count-differs", "BTS", "BTS-1", number, (line,))
+        self._batch = None
+
+    def _junk(self, number: int, line: bytes) -> RawMessage:
+        return _refusal("not-hl7", "MSH", "", number, (line,))
+
+
+def decode(raw: RawMessage) -> str | Refused:
+    """Return the text of a message in the character set that its MSH-18 names."""
+    content = raw.content
+    header = raw.lines[0]
+    declared = ""
+    if not raw.unicode:
+        fields = header.split(header[3:4])
+        if len(fields) > 17:
+            declared = fields[17].split(b"~")[0].decode("latin-1").strip()
+    charset = _charset(declared)
+    if charset is None:
+        return Refused("charset-unknown", "MSH", "MSH-18", "", content_id(content))
+    try:
+        return content.decode(charset)
+    except UnicodeDecodeError as error:
+        segment = content[content.rfind(b"\r", 0, error.start) + 1 :][:3].decode("latin-1")
+        return Refused("charset-wrong", segment if segment.isalnum() else "", "", "", content_id(content), f"read as {charset}")
+
+
+def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Yield lines with their numbers, from 1; `\r`, `\n` and `\r\n` end one, also where a piece ends between the two."""
+    number = 1
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk
+        held = b""
+        if data.endswith(b"\r"):
+            data, held = data[:-1], b"\r"
+        *whole, rest = _BREAK.split(data)
+        rest += held
+        for line in whole:
+            yield number, line
+            number += 1
+    for line in _BREAK.split(rest):
+        yield number, line
+        number += 1
+
+
+def content_id(content: bytes) -> str:
+    """Name a message that can't be read, by its content."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()[:32]
+
+
+@lru_cache(maxsize=128)
+def _charset(declared: str) -> str | None:
+    return _CHARSETS.get(declared.upper())
+
+
+def _refusal(reason: str, segment: str, field: str, line: int, lines: tuple[bytes, ...]) -> RawMessage:
+    content = b"\r".join(lines) + b"\r"
+    return RawMessage(lines, line, Refused(reason, segment, field, "", content_id(content)))
+
+
+def _as_utf8(chunks: Iterable[bytes], splitter: _Splitter) -> Iterator[bytes]:
+    """Turn UTF-16 and UTF-32 with a byte order mark into UTF-8; leave everything else as it is."""
+    decoder: codecs.IncrementalDecoder | None = None
+    first = True
+    for chunk in chunks:
+        if first and chunk:
+            first = False
+            for mark, name in (
+                (codecs.BOM_UTF32_LE, "utf-32"),
+                (codecs.BOM_UTF32_BE, "utf-32"),
+                (codecs.BOM_UTF16_LE, "utf-16"),
+                (codecs.BOM_UTF16_BE, "utf-16"),
+            ):
+                if chunk.startswith(mark):
+                    decoder = codecs.getincrementaldecoder(name)(errors="replace")
+                    splitter.unicode = True
+                    break
+        yield chunk if decoder is None else decoder.decode(chunk).encode()
+    if decoder is not None:
+        yield decoder.decode(b"", final=True).encode()

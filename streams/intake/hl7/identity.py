@@ -1,0 +1,186 @@
+"""Who, where from, and which message: persons' keys, facilities, sources and the ids of events, from HL7 fields.
+
+Owns the choice of one identifier among the repetitions of PID-3, the same for the survivor and the loser of a merge,
+because keys last. The identifier goes into the key and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+from streams.events import PersonKey
+from streams.intake.hl7.lexer import Message, Segment
+from streams.intake.outcome import Note, Refused
+from streams.intake.settings import ANY, PLACEHOLDERS, IdentifierPreference, IntakeSettings
+from streams.person import person_key
+
+MESSAGES = UUID("6f0f1f1c-5d0e-5b55-9a3c-6a0b5f3a7d21")
+"""The namespace of message ids (RFC 9562, version 5). It never changes: ids must be the same for ever."""
+
+_RANKS_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One repetition of a CX field: the identifier, its type (table 0203) and who assigned it."""
+
+    identifier: str
+    type: str
+    authority: str
+
+
+def message_id(application: str, facility: str, control_id: str, digest: bytes) -> str:
+    """Return the identity of a message: MSH-3, MSH-4, MSH-10 and the SHA-256 of its content."""
+    return str(uuid5(MESSAGES, f"{application}\x1f{facility}\x1f{control_id}\x1f{digest.hex()}"))
+
+
+def further_id(first: str, number: int) -> str:
+    """Return the id of the event of that number (from 2) in the message whose first event is *first*."""
+    return str(uuid5(UUID(first), str(number)))
+
+
+@lru_cache(maxsize=1024)
+def source_of(facility: str, application: str) -> str:
+    """Return the source of a sender's messages: `urn:hl7:<MSH-4>:<MSH-3>`, characters that a URI can't hold escaped."""
+    return f"urn:hl7:{quote(facility, safe='')}:{quote(application, safe='')}"
+
+
+def facility_of(message: Message, settings: IntakeSettings, notes: list[Note]) -> str | None:
+    """Return the facility of a message, None where nothing names one.
+
+    It is MSH-4's first component and not PV1-3.4: a stay keeps its facility while the person moves between its sites,
+    and cancellations, merges and appointments often come without PV1-3. A sender that speaks for several hospitals
+    under one MSH-4 is told apart in the settings, by `MSH-4|PV1-3.4`.
+    """
+    header = message.header
+    sender = header.get(4) or header.get(4, 2)
+    visit = message.first("PV1")
+    site = visit.get(3, 4) if visit is not None and (settings.facilities or not sender) else ""
+    if not sender:
+        sender = site or settings.default_facility
+        if not sender:
+            return None
+        notes.append(Note("facility-assumed", "MSH", "MSH-4"))
+    facilities = settings.facilities
+    if not facilities:
+        return sender
+    return facilities.get(f"{sender}|{site}") or facilities.get(sender) or sender
+
+
+def person_of(segment: Segment, facility: str, settings: IntakeSettings, notes: list[Note]) -> tuple[PersonKey, Identifier] | Refused:
+    """Return the key of the person of a PID segment, and the identifier that it was made from.
+
+    PID-3 first; PID-2 and then PID-4 (external and alternate ids, kept for old senders) only where PID-3 holds nothing
+    that may be chosen.
+    """
+    for number in (3, 2, 4):
+        chosen = choose(_identifiers(segment, number, facility, settings), facility, settings)
+        if chosen is not None:
+            if number != 3:
+                notes.append(Note("identifier-fallback", "PID", f"PID-{number}"))
+            return person_key(settings.secret, chosen.authority, chosen.identifier), chosen
+    return Refused("identifier-missing", "PID", "PID-3", "", "")
+
+
+def merged_person_of(
+    segment: Segment, survivor: Identifier, facility: str, settings: IntakeSettings, notes: list[Note]
+) -> PersonKey | Refused:
+    """Return the key of the person that an MRG segment ends.
+
+    The identifier is of the survivor's authority and type where there is one, for that is the list that was merged;
+    one that names no authority is taken as the survivor's; else the list of preferences decides, as for the survivor.
+    """
+    found = _identifiers(segment, 1, "", settings) or _identifiers(segment, 4, "", settings)
+    of_authority = [one for one in found if one.authority == survivor.authority and _may_be_chosen(one, settings)]
+    chosen = next((one for one in of_authority if one.type == survivor.type), None) or (of_authority[0] if of_authority else None)
+    if chosen is None:
+        chosen = choose(found, facility, settings)
+    if chosen is None:
+        return Refused("identifier-missing", "MRG", "MRG-1", "", "")
+    if not chosen.authority:
+        notes.append(Note("merge-authority-assumed", "MRG", "MRG-1"))
+    return person_key(settings.secret, chosen.authority or survivor.authority, chosen.identifier)
+
+
+def choose(identifiers: list[Identifier], facility: str, settings: IntakeSettings) -> Identifier | None:
+    """Choose the identifier that stands first in the list of preferences; the sender's own among equals, else the first."""
+    best: tuple[tuple[int, int, int], Identifier] | None = None
+    for position, one in enumerate(identifiers):
+        rank = _rank(one, settings)
+        if rank is None:
+            continue
+        order = (rank, 0 if one.authority == facility else 1, position)
+        if best is None or order < best[0]:
+            best = (order, one)
+    return best[1] if best is not None else None
+
+
+def _identifiers(segment: Segment, number: int, facility: str, settings: IntakeSettings) -> list[Identifier]:
+    """Read a CX field: CX.1 id, CX.4 authority (namespace, else universal id), CX.5 type, CX.6 assigning facility.
+
+    Where no authority is named, the assigning facility is, else the sender: a hospital's number is unique there only.
+    """
+    found = []
+    for repetition in segment.repetitions(number):
+        identifier = segment.part(repetition)
+        if not identifier or _is_placeholder(identifier):
+            continue
+        authority = (
+            segment.part(repetition, 4)
+            or segment.part(repetition, 4, 2)
+            or segment.part(repetition, 6)
+            or segment.part(repetition, 6, 2)
+            or facility
+        )
+        if settings.authorities:
+            authority = settings.authorities.get(f"{facility}|{authority}") or settings.authorities.get(authority) or authority
+        found.append(Identifier(identifier, segment.part(repetition, 5).upper(), authority))
+    return found
+
+
+def _is_placeholder(identifier: str) -> bool:
+    bare = identifier.upper()
+    return bare in PLACEHOLDERS or not bare.strip("0") or (len(bare) >= 5 and not bare.strip("9")) or not any(c.isalnum() for c in bare)
+
+
+def _may_be_chosen(one: Identifier, settings: IntakeSettings) -> bool:
+    return _rank(one, settings) is not None
+
+
+def _rank(one: Identifier, settings: IntakeSettings) -> int | None:
+    """Return the place in the list of preferences; None where it may not be chosen."""
+    known = (one.type, one.authority)
+    ranks = settings.ranks
+    if known not in ranks:
+        if len(ranks) >= _RANKS_KEPT:
+            ranks.clear()
+        ranks[known] = _place(*known, settings)
+    return ranks[known]
+
+
+def _place(kind: str, authority: str, settings: IntakeSettings) -> int | None:
+    barred = any(_fits(one, kind, authority) for one in settings.never)
+    for place, one in enumerate(settings.identifiers):
+        # What is barred comes in by being named, never by a wildcard.
+        if _fits(one, kind, authority) and not (barred and one.type.upper() != kind and one.authority.upper() != authority.upper()):
+            return place
+    return None
+
+
+def _fits(preference: IdentifierPreference, kind: str, authority: str) -> bool:
+    return _fits_one(preference.type, kind) and _fits_one(preference.authority, authority)
+
+
+def _fits_one(wanted: str, value: str) -> bool:
+    """Compare one side; an empty pattern fits only what is empty."""
+    return wanted == ANY or _pattern(wanted.upper()).match(value.upper()) is not None
+
+
+@lru_cache(maxsize=512)
+def _pattern(glob: str) -> re.Pattern[str]:
+    return re.compile(translate(glob))

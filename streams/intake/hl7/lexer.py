@@ -1,0 +1,239 @@
+"""The lexer of ER7, HL7 v2's pipes and hats: text in, segments, fields and components out.
+
+Owns encoding characters, escape sequences and addressing; knows no trigger and no field's meaning. It splits a
+message into segment strings and nothing more until a field is asked for, because a mapping reads some twenty of the
+hundreds of fields of a message. Nothing here raises on what a sender wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from streams.intake.outcome import Note
+
+NULL = '""'
+"""HL7's explicit "delete this value" (chapter 2.6); `Segment.get` reads it as empty, `Segment.is_null` finds it."""
+
+_ADDRESS = re.compile(r"([A-Z][A-Z0-9]{2})-(\d+)(?:\((\d+)\))?(?:\.(\d+)(?:\.(\d+))?)?\Z")
+_SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
+_HEX = re.compile(r"[0-9A-Fa-f]+\Z")
+
+
+class Delimiters:
+    """The separators of one message, from its MSH-1 and MSH-2, and the unescaping that they imply."""
+
+    __slots__ = ("_escapes", "_sequence", "component", "escape", "field", "repetition", "subcomponent")
+
+    def __init__(self, field: str, component: str, repetition: str, escape: str, subcomponent: str) -> None:
+        self.field = field
+        self.component = component
+        self.repetition = repetition
+        self.escape = escape
+        self.subcomponent = subcomponent
+        self._escapes = {
+            "F": field,
+            "S": component,
+            "T": subcomponent,
+            "R": repetition,
+            "E": escape,
+            ".br": "\n",
+            ".sp": "\n",
+            "H": "",
+            "N": "",
+        }
+        mark = re.escape(escape)
+        self._sequence = re.compile(f"{mark}([^{mark}]*){mark}") if escape else None
+
+    def unescape(self, text: str) -> str:
+        """Replace escape sequences (chapter 2.7); one that is not known stays as it is."""
+        if not self.escape or self.escape not in text or self._sequence is None:
+            return text
+        return self._sequence.sub(self._replacement, text)
+
+    def _replacement(self, match: re.Match[str]) -> str:
+        code = match.group(1)
+        known = self._escapes.get(code)
+        if known is not None:
+            return known
+        if code[:1] == "X" and len(code) % 2 == 1 and _HEX.match(code[1:]):
+            return bytes.fromhex(code[1:]).decode("utf-8", errors="replace")
+        if code[:3] in (".br", ".sp", ".in", ".ti", ".sk", ".ce", ".fi", ".nf"):
+            return "\n" if code[:3] in (".br", ".sp", ".ce") else " "
+        return match.group(0)
+
+
+class Segment:
+    """One segment; fields are numbered as in the standard, so that MSH-1 is the field separator itself."""
+
+    __slots__ = ("_delimiters", "_fields", "name", "raw")
+
+    def __init__(self, raw: str, delimiters: Delimiters) -> None:
+        self.raw = raw
+        self.name = raw[:3]
+        self._delimiters = delimiters
+        self._fields: list[str] | None = None
+
+    def field(self, number: int) -> str:
+        """Return the whole field as it was sent, with its repetitions and escapes; empty where there is none."""
+        fields = self._fields
+        if fields is None:
+            fields = self.raw.split(self._delimiters.field)
+            if fields[0] == "MSH":
+                fields.insert(1, self._delimiters.field)
+            self._fields = fields
+        return fields[number] if number < len(fields) else ""
+
+    def repetitions(self, number: int) -> list[str]:
+        """Return the repetitions of a field that hold anything."""
+        text = self.field(number)
+        if not text:
+            return []
+        if self.name == "MSH" and number <= 2:
+            return [text]
+        return [part for part in text.split(self._delimiters.repetition) if part.strip()] if self._delimiters.repetition else [text]
+
+    def get(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
+        """Return the text of one component in the first repetition, unescaped and stripped."""
+        text = self.field(number)
+        if not text:
+            return ""
+        if self.name == "MSH" and number <= 2:
+            return text
+        mark = self._delimiters.repetition
+        if mark and mark in text:
+            text = text.split(mark, 1)[0]
+        return self.part(text, component, subcomponent)
+
+    def part(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str:
+        """Return the text of one component of a repetition that `repetitions` gave, unescaped and stripped."""
+        text = _pick(repetition, self._delimiters.component, component)
+        text = _pick(text, self._delimiters.subcomponent, subcomponent).strip()
+        if text == NULL:
+            return ""
+        return self._delimiters.unescape(text).strip() if text else ""
+
+    def is_null(self, number: int) -> bool:
+        """Say whether the sender asks to delete this field."""
+        return self.field(number).strip() == NULL
+
+
+class Message:
+    """One message: its segments in their order."""
+
+    __slots__ = ("delimiters", "notes", "segments")
+
+    def __init__(self, segments: list[Segment], delimiters: Delimiters, notes: list[Note]) -> None:
+        self.segments = segments
+        self.delimiters = delimiters
+        self.notes = notes
+
+    @property
+    def header(self) -> Segment:
+        """The MSH segment."""
+        return self.segments[0]
+
+    def first(self, name: str) -> Segment | None:
+        """Return the first segment of that name."""
+        for segment in self.segments:
+            if segment.name == name:
+                return segment
+        return None
+
+    def every(self, name: str) -> list[Segment]:
+        """Return all segments of that name in their order."""
+        return [segment for segment in self.segments if segment.name == name]
+
+    def value(self, address: str) -> str:
+        """Return the text at an address: `PV1-19`, `PV1-19.1`, `PID-3(2).4.1`; empty where there is nothing.
+
+        Raises ValueError when the address is not one: that is an error of ours.
+        """
+        name, number, repetition, component, subcomponent = _address(address)
+        segment = self.first(name)
+        if segment is None:
+            return ""
+        if repetition == 1:
+            return segment.get(number, component, subcomponent)
+        repetitions = segment.repetitions(number)
+        return segment.part(repetitions[repetition - 1], component, subcomponent) if repetition <= len(repetitions) else ""
+
+
+def parse(text: str) -> Message | None:
+    """Split *text*, one message whose first characters are MSH; None where its encoding characters can't be used."""
+    notes: list[Note] = []
+    delimiters = _delimiters(text, notes)
+    if delimiters is None:
+        return None
+    mark = delimiters.field
+    segments: list[Segment] = []
+    lines = text.split("\r") if "\n" not in text else text.replace("\r\n", "\r").replace("\n", "\r").split("\r")
+    for line in lines:
+        # Three capitals and a separator, or three capitals alone: a segment. The test on characters is much cheaper
+        # than a regular expression, and runs for each line of each message.
+        if (line[3:4] == mark or len(line) == 3) and _is_name(line[:3]):
+            segments.append(Segment(line, delimiters))
+        else:
+            _keep_odd_line(line, mark, segments, delimiters, notes)
+    return Message(segments, delimiters, notes)
+
+
+def _keep_odd_line(line: str, mark: str, segments: list[Segment], delimiters: Delimiters, notes: list[Note]) -> None:
+    """Join or skip a line that is no segment as it stands: indented, or the rest of a field with a raw line end in it."""
+    bare = line.strip(" \t\x00\x0b\x1a\x1c\ufeff")
+    if not bare:
+        return
+    if (bare[3:4] == mark or len(bare) == 3) and _is_name(bare[:3]):
+        segments.append(Segment(bare, delimiters))
+    elif mark in bare and segments:
+        # It carries fields of the segment before: without them PID-18 would be lost to a line end in the address.
+        segments[-1] = Segment(f"{segments[-1].raw}\n{bare}", delimiters)
+        notes.append(Note("line-joined", segments[-1].name))
+    else:
+        notes.append(Note("line-skipped"))
+
+
+def _is_name(name: str) -> bool:
+    return name.isalnum() and name.isascii() and name.isupper() and not name[0].isdigit()
+
+
+def _delimiters(text: str, notes: list[Note]) -> Delimiters | None:
+    """Read MSH-1 and MSH-2. Missing ones are the standard's; ones that are equal to each other can't be used."""
+    field = text[3:4]
+    if not field or field.isalnum() or field.isspace() or not field.isprintable():
+        return None
+    end = text.find(field, 4)
+    line_end = min((i for i in (text.find("\r"), text.find("\n")) if i >= 0), default=len(text))
+    marks = text[4 : end if 0 <= end < line_end else line_end].strip()
+    if marks.startswith("^~\\\\&"):  # the backslash doubled by someone's escaping: common in files made by programs
+        notes.append(Note("encoding-characters-mended", "MSH", "MSH-2"))
+        marks = "^~\\&"
+    return _made(field, marks)
+
+
+@lru_cache(maxsize=64)
+def _made(field: str, marks: str) -> Delimiters | None:
+    marks = marks[:4] + "^~\\&"[len(marks[:4]) :]
+    used = field + marks
+    if len(set(used)) != 5 or any(mark.isalnum() or mark.isspace() for mark in used):
+        return None
+    return Delimiters(field, *marks)
+
+
+def _pick(text: str, mark: str, number: int) -> str:
+    """Return the part of that number (from 1); the whole is part 1 where there is no mark in it."""
+    if mark not in text:
+        return text if number == 1 else ""
+    if number == 1:
+        return text[: text.index(mark)]
+    parts = text.split(mark, number)
+    return parts[number - 1] if number <= len(parts) else ""
+
+
+@lru_cache(maxsize=1024)
+def _address(address: str) -> tuple[str, int, int, int, int]:
+    found = _ADDRESS.match(address)
+    if found is None:
+        raise ValueError(f"{address} is not an address such as PV1-19.1 or PID-3(2).4.1")
+    name, number, repetition, component, subcomponent = found.groups()
+    return name, int(number), int(repetition or 1), int(component or 1), int(subcomponent or 1)

@@ -1,0 +1,112 @@
+"""Events as JSON lines: one object a line, as people write them by hand and as `play` and `replay` read them.
+
+Owns the envelope of a line (`type id source time recorded person data backfill`) and what is said about a line that is
+not one; the facts under `data` are read by `streams.jsonform`. Blank lines and lines that begin with `#` are skipped:
+no JSON value begins so, and a story that people read wants headings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from streams.events import Event, Millis, PersonKey, PersonRef
+from streams.instants import parse_instant
+from streams.intake.outcome import Reading, Refused
+from streams.intake.settings import IntakeSettings
+from streams.jsonform import EXAMPLE_INSTANT, FormError, fact_from_json, record_from_json
+from streams.person import person_key
+
+_REQUIRED = ("type", "id", "source", "time", "person", "data")
+_KNOWN = frozenset({*_REQUIRED, "recorded", "backfill"})
+# CloudEvents and trace attributes say nothing that an event needs, and a line that was copied from a topic has them.
+_PASSED_OVER = frozenset({"specversion", "datacontenttype", "dataschema", "subject", "partitionkey", "traceparent", "tracestate"})
+
+
+def read_line(line: bytes, settings: IntakeSettings) -> Reading | None:
+    """Read one line; None where it is blank or a comment. A line that is no event is refused, with the path to mend."""
+    bare = line.strip(b" \t\r\n\x00\x1a").removeprefix(b"\xef\xbb\xbf")
+    if not bare or bare.startswith(b"#"):
+        return None
+    digest = hashlib.sha256(bare).digest()
+    own_id = f"sha256:{digest.hex()[:32]}"
+    try:
+        found = msgspec.json.decode(bare)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Reading((Refused("not-json", "", "", "", own_id),), digest=digest)
+    if not isinstance(found, dict):
+        return Reading((Refused("not-json", "", "", "", own_id, "the line is JSON but not an object"),), digest=digest)
+    try:
+        event = _event(found, settings)
+    except FormError as error:
+        refused = Refused(
+            "form-wrong", "", error.path, _text(found, "source"), _text(found, "id") or own_id, error.detail, _text(found, "type")
+        )
+        return Reading((refused,), arrival=_arrival(found), digest=digest)
+    return Reading((event,), arrival=event.arrival, digest=digest)
+
+
+def _event(found: Mapping[str, object], settings: IntakeSettings) -> Event:
+    for name in _REQUIRED:
+        if found.get(name) is None:
+            raise FormError(name, "missing")
+    for name in found:
+        if name not in _KNOWN and name not in _PASSED_OVER:
+            raise FormError(ascii(name)[1:-1][:40], f"is not a field of a line; the fields are {', '.join(sorted(_KNOWN))}")
+
+    def key_of(authority: str, identifier: str) -> PersonKey:
+        return person_key(settings.secret, authority, identifier)
+
+    time = _instant(found, "time")
+    backfill = found.get("backfill")
+    if backfill is not None and not isinstance(backfill, bool):
+        raise FormError("backfill", "must be true or false")
+    person = record_from_json(PersonRef, found["person"], key_of, "person")
+    if not person.key.strip():
+        raise FormError("person.key", "is blank")
+    kind = _required_text(found, "type")
+    return Event(
+        id=_required_text(found, "id"),
+        source=_required_text(found, "source"),
+        time=time,
+        arrival=time if found.get("recorded") is None else _instant(found, "recorded"),
+        person=person.key,
+        data=fact_from_json(kind, found["data"], key_of),
+        backfill=bool(backfill),
+    )
+
+
+def _required_text(found: Mapping[str, object], name: str) -> str:
+    value = found[name]
+    if not isinstance(value, str) or not value.strip():
+        raise FormError(name, "must be text that is not blank")
+    return value
+
+
+def _instant(found: Mapping[str, object], name: str) -> Millis:
+    value = found[name]
+    if isinstance(value, str):
+        try:
+            return parse_instant(value)
+        except ValueError as error:
+            raise FormError(name, f"is {error}; write {EXAMPLE_INSTANT}") from None
+    raise FormError(name, f"must be an instant as text; write {EXAMPLE_INSTANT}")
+
+
+def _text(found: Mapping[str, object], name: str) -> str:
+    value = found.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _arrival(found: Mapping[str, object]) -> Millis | None:
+    """Return when a refused line says that it arrived, so that it keeps its place among the others."""
+    for name in ("recorded", "time"):
+        value = found.get(name)
+        if isinstance(value, str):
+            try:
+                return parse_instant(value)
+            except ValueError:
+                continue
+    return None
