@@ -1,0 +1,165 @@
+"""What came out, as lines: one flat object for each effect, refusal and ignored message.
+
+Owns names and order of the fields of `carerelay replay --json` and `carerelay watch --json`, described in
+`docs/replay.md`. Knows effects and outcomes of reading; knows no rule, no file and no terminal. The same effect gives
+the same bytes for ever: field order is fixed, instants are in UTC, nothing here looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from streams.effects import (
+    Effect,
+    EffectSuppressed,
+    EventRefused,
+    GapState,
+    GoalWords,
+    NotificationIssued,
+    NotificationWithdrawn,
+    TaskState,
+)
+from streams.events import Encounter, Event, Millis
+from streams.instants import format_instant
+from streams.intake.outcome import IGNORED, Arrived, Ignored, Refused
+
+Line = dict[str, Any]
+"""A line before it is written: JSON values only."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write_line(line: Line) -> bytes:
+    """Return *line* as JSON without its line end."""
+    return _encode(line)
+
+
+def line_of_effect(effect: Effect) -> Line | None:
+    """Return the line of *effect*; None for one that is nobody's to see (a state on its way to another key)."""
+    make = _MAKERS.get(type(effect))
+    return None if make is None else make(effect)
+
+
+def line_of_arrival(arrived: Arrived) -> Line | None:
+    """Return the line of a message that was refused or ignored when it was read; None for an event."""
+    item = arrived.item
+    if isinstance(item, Event):
+        return None
+    line: Line = {
+        "at": format_instant(arrived.arrival),
+        "effect": "refused" if isinstance(item, Refused) else "ignored",
+        "id": item.id,
+        "cause": item.id,
+        "rule": None,
+        "person": None,
+        "reason": item.reason,
+        "source": item.source,
+        "trigger": item.trigger,
+    }
+    if isinstance(item, Refused):
+        line |= {"segment": item.segment, "field": item.field, "why": item.how_to_mend}
+    else:
+        line["why"] = _why_ignored(item)
+    line["where"] = arrived.where
+    return line
+
+
+def _why_ignored(item: Ignored) -> str:
+    return IGNORED.get(item.reason, item.reason.replace("-", " "))
+
+
+def _head(effect: Any, kind: str) -> Line:
+    return {
+        "at": format_instant(effect.at),
+        "effect": kind,
+        "id": effect.id,
+        "cause": effect.cause,
+        "rule": effect.rule,
+        "rule_version": getattr(effect, "rule_version", None),
+        "person": effect.person,
+    }
+
+
+def _notification(effect: NotificationIssued) -> Line:
+    return _head(effect, "notification") | {
+        "recipient": effect.recipient,
+        "role": effect.role,
+        "title": effect.title,
+        "neutral_title": effect.neutral_title,
+        "why": effect.why,
+        "urgency": effect.urgency,
+        "channel": effect.channel,
+        "asks_acknowledgement": effect.asks_acknowledgement,
+        "handoff": effect.handoff,
+        "encounter": _encounter(effect.encounter),
+        "goals": [_goal(goal) for goal in effect.goals],
+    }
+
+
+def _withdrawal(effect: NotificationWithdrawn) -> Line:
+    return _head(effect, "withdrawal") | {
+        "recipient": effect.recipient,
+        "role": effect.role,
+        "notification": effect.notification,
+        "why": effect.why,
+    }
+
+
+def _handoff(kind: str) -> Callable[[Any], Line]:
+    def make(effect: TaskState | GapState) -> Line:
+        return _head(effect, kind) | {
+            "handoff": effect.handoff,
+            "state": effect.state,
+            "owner": effect.owner,
+            "due": format_instant(effect.due),
+            "step": effect.step,
+            "closure": effect.closure,
+            "title": effect.title,
+            "neutral_title": effect.neutral_title,
+            "why": effect.why,
+            "opened_at": _instant(effect.opened_at),
+            "encounter": _encounter(effect.encounter),
+            "referral": effect.referral,
+            "goal": effect.goal,
+            "watchers": list(effect.watchers),
+        }
+
+    return make
+
+
+def _suppressed(effect: EffectSuppressed) -> Line:
+    return _head(effect, "suppressed") | {
+        "recipient": effect.recipient,
+        "reason": effect.reason,
+        "source": effect.source,
+        "why": effect.why,
+    }
+
+
+def _refused(effect: EventRefused) -> Line:
+    return _head(effect, "refused") | {"reason": effect.reason, "source": effect.source, "why": effect.why}
+
+
+_MAKERS: dict[type, Callable[[Any], Line]] = {
+    NotificationIssued: _notification,
+    NotificationWithdrawn: _withdrawal,
+    TaskState: _handoff("task"),
+    GapState: _handoff("gap"),
+    EffectSuppressed: _suppressed,
+    EventRefused: _refused,
+}
+
+
+def _instant(at: Millis | None) -> str | None:
+    return None if at is None else format_instant(at)
+
+
+def _encounter(encounter: Encounter | None) -> Line | None:
+    return None if encounter is None else {"facility": encounter.facility, "visit": encounter.visit}
+
+
+def _goal(goal: GoalWords) -> Line:
+    return {"goal": goal.goal, "description": goal.description, "expressed_by": goal.expressed_by}

@@ -1,0 +1,97 @@
+"""What the worker publishes, read back as anybody may read it: committed records only.
+
+Owns the reader of the outbound topics and the way from a record to a line. Writes nothing, belongs to no group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from streams.codec import read_frame
+from streams.events import Millis
+from streams.instants import format_instant
+from streams.told import Line, line_of_effect
+from streams.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
+
+WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
+_ERROR_HEADER = "__care.errors."
+
+
+class Watch:
+    """Read the outbound topics of *kafka* (what aiokafka's clients take) from the beginning, or from now on."""
+
+    def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool) -> None:
+        self._from_beginning = from_beginning
+        self._consumer = AIOKafkaConsumer(
+            *WATCHED,
+            **dict(kafka),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+        )
+        self._partitions: list[TopicPartition] = []
+
+    async def start(self) -> None:
+        """Connect and find the place to begin. Raises KafkaError."""
+        await self._consumer.start()
+        self._partitions = sorted(self._consumer.assignment())
+        where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
+        for place, offset in (await where(self._partitions)).items():
+            self._consumer.seek(place, offset)
+
+    async def stop(self) -> None:
+        await self._consumer.stop()
+
+    async def lines(self) -> AsyncIterator[Line]:
+        """Yield a line for each record, for ever."""
+        while True:
+            fetched = await self._consumer.getmany(timeout_ms=200)
+            records = [record for records in fetched.values() for record in records]
+            # Partitions come in any order; what was committed together is told in the order of its append.
+            for record in sorted(records, key=lambda r: (r.timestamp, WATCHED.index(r.topic), r.partition, r.offset)):
+                line = line_of_record(record)
+                if line is not None:
+                    yield line
+
+    async def is_drained(self) -> bool:
+        """Say whether everything that is committed by now has been read."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        return all([await self._consumer.position(place) >= end for place, end in ends.items()])
+
+
+def line_of_record(record: ConsumerRecord) -> Line | None:
+    """Return the line of an outbound record; None where it is nobody's to see (a tombstone, an unknown record)."""
+    if record.topic == DEAD_LETTER.name:
+        return _dead_letter(record)
+    if record.value is None:
+        return None
+    effect = read_frame(record.value)
+    return line_of_effect(effect)
+
+
+def _dead_letter(record: ConsumerRecord) -> Line:
+    errors = {
+        name.removeprefix(_ERROR_HEADER): (value or b"").decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(_ERROR_HEADER)
+    }
+    given = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    place = f"{errors.get('topic', '')}/{errors.get('partition', '')}/{errors.get('offset', '')}"
+    return {
+        "at": format_instant(Millis(record.timestamp)),
+        "effect": "refused",
+        "id": given.get("ce_id", ""),
+        "cause": given.get("ce_id", ""),
+        "rule": None,
+        "rule_version": None,
+        "person": (record.key or b"").decode(errors="replace"),
+        "reason": errors.get("code", "unknown"),
+        "source": given.get("ce_source", ""),
+        "trigger": given.get("ce_type", ""),
+        "why": f"put aside at {errors.get('stage', 'unknown')}",
+        "where": place,
+    }

@@ -1,0 +1,123 @@
+"""Publishing from files, and reading back what was committed, on a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.admin import create_topics
+from streams.codec import effect_record, read_record
+from streams.effects import TaskState
+from streams.events import AdmissionCancelled, Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey
+from streams.intake.outcome import Arrived, Refused
+from streams.person import partition_of, person_key
+from streams.play import faster_by, publish
+from streams.topics import ADMISSION, DISCHARGE, TASK
+from streams.watch import Watch
+
+PARTITIONS = 3
+STAY = Encounter("GENERAL", "V1")
+
+
+def event(number: int, fact, person: str = "1") -> Arrived:
+    at = Millis(1_782_000_000_000 + number * 1000)
+    return Arrived(Event(f"e{number}", "urn:test", at, at, person_key(b"secret", "GENERAL", person), fact), at, f"story:{number}")
+
+
+@pytest.fixture
+async def connection(kafka: str) -> dict[str, str]:
+    connection = {"bootstrap_servers": kafka}
+    await create_topics(connection, PARTITIONS, 1)
+    return connection
+
+
+async def all_records(connection, topics):
+    consumer = AIOKafkaConsumer(**connection, auto_offset_reset="earliest", isolation_level="read_committed")
+    await consumer.start()
+    try:
+        places = [TopicPartition(t, n) for t in topics for n in range(PARTITIONS)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        records = []
+        while any([await consumer.position(p) < end for p, end in ends.items()]):
+            for fetched in (await consumer.getmany(timeout_ms=200)).values():
+                records.extend(fetched)
+        return records
+    finally:
+        await consumer.stop()
+
+
+async def test_events_of_a_person_are_appended_in_their_order_across_topics(connection):
+    run = f"{time.time_ns()}"
+    story = []
+    for n in range(60):
+        fact = [PatientAdmitted(STAY, "IMP"), PatientDischarged(STAY, "home"), AdmissionCancelled(STAY)][n % 3]
+        story.append(event(n, fact, f"{run}-{n % 2}"))
+
+    published = await publish(connection, story, seen=lambda _: None)
+
+    assert published.events == {ADMISSION.name: 40, DISCHARGE.name: 20}
+    keys = {a.item.person.encode() for a in story}
+    records = [r for r in await all_records(connection, (ADMISSION.name, DISCHARGE.name)) if r.key in keys]
+    assert {r.partition == partition_of(r.key, PARTITIONS) for r in records} == {True}
+    rank = {ADMISSION.name: 0, DISCHARGE.name: 1}
+    for key in keys:
+        mine = sorted((r for r in records if r.key == key), key=lambda r: (r.timestamp, rank[r.topic], r.offset))
+        read = [read_record(r.topic, r.key, r.value, r.headers, r.timestamp) for r in mine]
+        times = [e.time for e in read]
+        # Within a millisecond the table's rank decides: that is as fine as the broker's time is.
+        stamps = [r.timestamp for r in mine]
+        assert all(a <= b or s == t for a, b, s, t in zip(times, times[1:], stamps, stamps[1:], strict=False))
+        assert sorted(e.id for e in read) == sorted(a.item.id for a in story if a.item.person.encode() == key)
+
+
+async def test_event_with_a_value_outside_its_set_is_given_back_as_refused(connection):
+    seen: list[Arrived] = []
+    odd = event(1, PatientAdmitted(STAY, "NO-SUCH-CLASS\ud800"))
+
+    published = await publish(connection, [odd, event(2, AdmissionCancelled(STAY))], seen=seen.append)
+
+    assert published.total == 1
+    assert published.others == 1
+    assert [type(a.item) for a in seen] == [Refused, Event]
+
+
+async def test_pace_lays_the_arrivals_out_in_time(connection):
+    began = time.monotonic()
+    at: list[float] = []
+    story = [event(n, AdmissionCancelled(STAY)) for n in (0, 1, 2)]
+
+    await publish(connection, story, pace=faster_by(5), seen=lambda _: at.append(time.monotonic() - began))
+
+    assert at[1] - at[0] == pytest.approx(0.2, abs=0.15)
+    assert at[2] - at[0] == pytest.approx(0.4, abs=0.15)
+
+
+async def test_watch_tells_committed_effects_and_never_aborted_ones(connection):
+    person = PersonKey("p1.x")
+    task = TaskState(
+        id="t", at=Millis(1_782_000_000_000), person=person, cause="c", rule="TCM-1", rule_version=1, handoff="h", state="requested",
+        owner="pcp/pool:p", due=Millis(1_782_100_000_000), step=0, title="Call", neutral_title="Call", why="because",
+    )  # fmt: skip
+    watch = Watch(connection, from_beginning=False)
+    await watch.start()
+    producer = AIOKafkaProducer(**connection, transactional_id=f"test-{time.time_ns()}")
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        await producer.send_and_wait(TASK.name, effect_record(task), key=b"never")
+        await producer.abort_transaction()
+        async with producer.transaction():
+            await producer.send_and_wait(TASK.name, effect_record(task), key=b"h")
+            await producer.send_and_wait(TASK.name, None, key=b"gone")
+        async with asyncio.timeout(10):
+            line = await anext(watch.lines())
+            assert (line["effect"], line["handoff"], line["state"], line["person"]) == ("task", "h", "requested", person)
+            while not await watch.is_drained():
+                await anext(watch.lines())
+    finally:
+        await producer.stop()
+        await watch.stop()
