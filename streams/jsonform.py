@@ -78,8 +78,11 @@ def record_from_json(kind: type[T], data: object, key_of: KeyOf | None = None, p
 def _reader(kind: type[msgspec.Struct]) -> _Read:
     """Make the reader of one record type: its fields by their outer name, each with its own reader."""
     hints = typing.get_type_hints(kind, include_extras=True)
-    fields = tuple((f.encode_name, f.name, f.required, _field_reader(kind, f.name, hints[f.name])) for f in msgspec.structs.fields(kind))
-    names = frozenset(outer for outer, _, _, _ in fields)
+    fields = tuple(
+        (f.encode_name, f.name, f.required, type(None) in typing.get_args(hints[f.name]), _field_reader(kind, f.name, hints[f.name]))
+        for f in msgspec.structs.fields(kind)
+    )
+    names = frozenset(field[0] for field in fields)
 
     def read(value: object, path: str, key_of: KeyOf | None) -> object:
         if not isinstance(value, dict):
@@ -88,12 +91,14 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
             unknown = next(name for name in value if name not in names)
             raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {kind.__name__}{_hint(str(unknown), names)}")
         found: dict[str, object] = {}
-        for outer, inner, required, read_field in fields:
+        for outer, inner, required, nullable, read_field in fields:
             given = value.get(outer)
             if given is not None:
                 found[inner] = read_field(given, f"{path}.{outer}", key_of)
-            elif required:
+            elif required and not nullable:
                 raise FormError(f"{path}.{outer}", "missing")
+            elif required:
+                found[inner] = None
         return kind(**found)
 
     special = _SHORT_FORMS.get(kind)
