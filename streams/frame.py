@@ -1,0 +1,92 @@
+"""The Faust app round a worker: membership, rebalance and supervision. Everything per event is elsewhere.
+
+Owns Faust's settings, and why each is as it is. No tables, no group_by, no take(), no exactly_once of Faust's, no send
+in the hot path; its web tables and router are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import faust
+
+from streams.transport import Assignor, BatchTransport, Whole
+from streams.worker import Worker
+
+LAG_TOOLS_S = 5.0
+SHUTDOWN_LIMIT_S = 15.0
+
+
+def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) -> faust.App:
+    """Make the Faust app *name* (also the consumer group's id) that feeds *worker* with its inbound topics.
+
+    `kafka` holds the connection arguments of aiokafka's clients.
+    """
+    bootstrap = str(kafka["bootstrap_servers"])
+    app = faust.App(
+        name,
+        broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
+        store="memory://",
+        datadir=datadir,
+        version=1,
+        topic_partitions=worker.settings.partitions,
+        topic_replication_factor=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        stream_buffer_maxsize=64,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        consumer_max_fetch_size=1 << 20,
+        PartitionAssignor=Assignor,
+        loop=asyncio.get_event_loop(),
+    )
+    app.transport = BatchTransport(app.conf.broker, app, loop=app.loop)
+    app.shard_worker = worker
+    app.kafka = dict(kafka)
+    inbound = app.topic(*worker.logic.inbound, schema=Whole(), partitions=worker.settings.partitions, internal=False)
+
+    @app.agent(inbound, name=name)
+    async def give(stream: Any) -> None:
+        async for event in stream.noack().events():
+            worker.give(event.value)
+            # The truth is the position in the state topic: to Faust the message is done.
+            event.ack()
+
+    @app.timer(interval=LAG_TOOLS_S)
+    async def let_lag_tools_see() -> None:
+        await app.consumer.publish_offsets()
+
+    @app.on_before_shutdown.connect
+    async def leave(*_args: Any, **_kwargs: Any) -> None:
+        await worker.release()
+
+    for noisy in ("aiokafka", "faust", "mode"):
+        # Faust lets debug records be built even where nobody reads them: 14 % of the CPU at low load.
+        logger = logging.getLogger(noisy)
+        logger.setLevel(max(logger.level, logging.WARNING))
+    return app
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Faust's own worker with an end to its patience: a shutdown that hangs leaves its claims to be fenced."""
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        timer = threading.Timer(SHUTDOWN_LIMIT_S, os._exit, (143,))
+        timer.daemon = True
+        timer.start()
+        super()._schedule_shutdown(signal)
+
+
+def run_app(make: Callable[[], faust.App]) -> None:
+    """Make the app and run it in this process until SIGTERM or SIGINT."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = _Worker(make(), override_logging=False, redirect_stdouts=False, quiet=True, loop=loop)
+    worker.execute_from_commandline()

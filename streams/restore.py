@@ -1,0 +1,224 @@
+"""Open shards: claim, read, fence, read on, check the positions. The claim protocol carried out on Kafka.
+
+Owns the reading of the state topic. `streams/claims.py` decides each step; nothing here decides who owns a shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
+from streams.writer import Out, Writer, fence
+
+PATIENCE_S = 1.0
+"""A claim that is not visible after this hides behind somebody's open transaction."""
+LOST_EXIT = 5
+
+
+class ShardLost(Exception):  # noqa: N818 -- it names what happened, and ends the process
+    """Another worker claimed the shard after this one."""
+
+
+class PositionLost(Exception):  # noqa: N818 -- it names what happened, and ends the process
+    """A position does not fit its topic: records were deleted before they were applied, or the topic is another."""
+
+
+class Reading:
+    """What was read of one shard's partition of the state topic."""
+
+    def __init__(self, number: int, persons: dict[bytes, bytes]) -> None:
+        self.number = number
+        self.persons = persons
+        self.positions: dict[str, tuple[int, int]] = {}
+        """{topic: (position, newest append time in ms below it)}"""
+        self.claims: dict[str, int] = {}
+        self.attempt: tuple[int, str] = (0, "")
+        self.trying: tuple[str, int] | None = None
+        self.read_to = 0
+        self.records = 0
+        self.fenced: set[str] = set()
+
+    def take(self, key: bytes, value: bytes | None, offset: int) -> None:
+        """Apply one record of the state topic."""
+        if key[0]:
+            if value is None:
+                self.persons.pop(key, None)
+            else:
+                self.persons[key] = value
+        elif key.startswith(CLAIM):
+            name = key[len(CLAIM) :].decode()
+            if value is None:
+                self.claims.pop(name, None)
+            else:
+                self.claims[name] = offset
+        elif key.startswith(POSITION):
+            if value is not None:
+                position, _, newest = value.decode().partition(" ")
+                self.positions[key[len(POSITION) :].decode()] = (int(position), int(newest or 0))
+        elif key == ATTEMPT:
+            count, _, digest = (value or b"0 ").decode().partition(" ")
+            self.attempt = (int(count), digest)
+        elif key == TRYING:
+            topic, _, at = (value or b"").decode().rpartition(" ")
+            self.trying = (topic, int(at)) if topic else None
+
+
+async def open_shards(
+    kafka: Mapping[str, Any],
+    state_topic: str,
+    readings: Sequence[Reading],
+    writer: Writer,
+    *,
+    beat: Callable[[], None] = lambda: None,
+    limit_s: float = 80.0,
+) -> None:
+    """Claim the shards of *readings* for *writer* and read them until they are whole and its own.
+
+    A reading that was held before goes on where it stopped. Raises ShardLost, TimeoutError (over `limit_s`: Faust gives
+    up on its own wait after 90 s without saying so), KafkaError.
+    """
+    async with asyncio.timeout(limit_s):
+        await writer.write({(state_topic, r.number): [Out(CLAIM + writer.name.encode(), b"1")] for r in readings})
+        by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
+        settings = dict(
+            kafka,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_bytes=48 << 20,
+            fetch_max_wait_ms=20,
+        )
+        committed = AIOKafkaConsumer(isolation_level="read_committed", **settings)
+        everything = AIOKafkaConsumer(isolation_level="read_uncommitted", **settings)
+        try:
+            for consumer in (committed, everything):
+                await consumer.start()
+                consumer.assign(list(by_partition))
+            begins = await committed.beginning_offsets(list(by_partition))
+            for tp, reading in by_partition.items():
+                committed.seek(tp, max(reading.read_to, begins[tp]))
+            await _own(kafka, state_topic, by_partition, writer, committed, everything, beat)
+        finally:
+            await committed.stop()
+            await everything.stop()
+
+
+async def _own(
+    kafka: Mapping[str, Any],
+    state_topic: str,
+    by_partition: Mapping[TopicPartition, Reading],
+    writer: Writer,
+    committed: AIOKafkaConsumer,
+    everything: AIOKafkaConsumer,
+    beat: Callable[[], None],
+) -> None:
+    began = time.monotonic()
+    fenced: set[str] = set()
+    buried: dict[int, set[str]] = {r.number: set() for r in by_partition.values()}
+    todo = dict(by_partition)
+    while todo:
+        ends = await everything.end_offsets(list(todo))
+        stable = await committed.end_offsets(list(todo))
+        await _read_to(committed, todo, stable, beat)
+        stones: dict[tuple[str, int], list[Out]] = {}
+        waiting = False
+        for tp, reading in list(todo.items()):
+            step = next_step(
+                writer.name,
+                reading.claims,
+                fenced=fenced,
+                buried=buried[reading.number],
+                stable=stable[tp] >= ends[tp],
+                patience_over=time.monotonic() - began > PATIENCE_S,
+            )
+            if step.act is Act.LOST:
+                raise ShardLost(f"shard {reading.number}: another worker claimed it after this one")
+            if step.act is Act.OPEN:
+                del todo[tp]
+            elif step.act is Act.FENCE:
+                for name in step.names:
+                    await fence(kafka, name)
+                    fenced.add(name)
+                    reading.fenced.add(name)
+            elif step.act is Act.BURY:
+                reading.fenced.update(step.names)
+                buried[reading.number].update(step.names)
+                stones[state_topic, reading.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
+            else:
+                waiting = True
+        if stones:
+            await writer.write(stones)
+        elif waiting:
+            await asyncio.sleep(0.01)
+
+
+async def _read_to(
+    consumer: AIOKafkaConsumer, todo: Mapping[TopicPartition, Reading], ends: Mapping[TopicPartition, int], beat: Callable[[], None]
+) -> None:
+    behind = {tp for tp in todo if todo[tp].read_to < ends[tp]}
+    while behind:
+        for tp, records in (await consumer.getmany(*behind, timeout_ms=100)).items():
+            reading = todo[tp]
+            take = reading.take
+            persons = reading.persons
+            for record in records:
+                key = record.key
+                # Almost all records are persons: this branch is the restore's inner loop.
+                if key[0] and record.value is not None:
+                    persons[key] = record.value
+                else:
+                    take(key, record.value, record.offset)
+            reading.records += len(records)
+        beat()
+        for tp in list(behind):
+            todo[tp].read_to = await consumer.position(tp)
+            if todo[tp].read_to >= ends[tp]:
+                behind.discard(tp)
+
+
+async def check_positions(
+    kafka: Mapping[str, Any], readings: Sequence[Reading], inbound: Sequence[str], isolation: str = "read_committed"
+) -> dict[int, dict[str, int]]:
+    """Return the positions to begin at, {shard: {topic: offset}}; a topic without one begins at its beginning.
+
+    Raises PositionLost where a position lies outside its topic, or where the topic below it is not the one that was
+    read: every record below a position was appended no later than the newest time kept beside it, so in the same
+    topic nothing below the position is newer.
+    """
+    consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level=isolation)
+    await consumer.start()
+    try:
+        tps = [TopicPartition(t, r.number) for r in readings for t in inbound]
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        newest = {
+            TopicPartition(t, r.number): r.positions[t][1] + 1 for r in readings for t in inbound if t in r.positions and r.positions[t][1] > 0
+        }
+        later = await consumer.offsets_for_times(newest) if newest else {}
+    finally:
+        await consumer.stop()
+    found: dict[int, dict[str, int]] = {}
+    for reading in readings:
+        positions = found[reading.number] = {}
+        for topic in inbound:
+            tp = TopicPartition(topic, reading.number)
+            if topic not in reading.positions:
+                positions[topic] = begins[tp]
+                continue
+            position = reading.positions[topic][0]
+            how = f"`carerelay positions accept-loss {topic} {reading.number}` goes on from what is there, and says what is skipped"
+            if not begins[tp] <= position <= ends[tp]:
+                raise PositionLost(
+                    f"{topic}/{reading.number}: the position {position} is outside the topic's [{begins[tp]}, {ends[tp]}]: "
+                    f"records were deleted before they were applied, or the topic was made again. {how}"
+                )
+            after = later.get(tp)
+            if after is not None and after.offset < position:
+                raise PositionLost(f"{topic}/{reading.number}: the topic is not the one that was read up to {position}: it was made again. {how}")
+            positions[topic] = position
+    return found

@@ -1,0 +1,523 @@
+"""A shard: partition *i* of every inbound topic together. One owner, one state, one order, one clock.
+
+Owns what has arrived, the order in which it is applied, the persons' packed state, positions and deadlines. Pure: no
+Kafka call, no wall clock; `streams/worker.py` feeds it and writes what it returns. It must not know a rule of care:
+what records mean is the `Logic`'s.
+
+Memory is changed while deciding, ahead of the commit. That is safe because nothing outlives a failed commit: the
+process ends, and the next owner reads what was committed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from streams.claims import POSITION
+from streams.clock import Clock
+from streams.events import Millis
+from streams.person import partition_of
+from streams.writer import Headers, Out
+
+BUCKET_MS = 60_000
+NEVER = 1 << 62
+
+
+class Record(Protocol):
+    """A record as aiokafka gives it."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Batch(NamedTuple):
+    """What one fetch brought of one partition: all that is visible in [start, stop). Holes inside are the log's own."""
+
+    topic: str
+    partition: int
+    start: int
+    stop: int
+    records: Sequence[Any]
+    epoch: int
+
+
+class Refused(NamedTuple):
+    """A record that could not be read or applied. `code` is from a fixed table, never the exception's text."""
+
+    code: str
+    stage: str
+    source: str = "unknown"
+    exception: str = ""
+
+
+class Outcome(NamedTuple):
+    """What a decision asks for: the packed state to keep (None: forget the person) and the records to publish."""
+
+    packed: bytes | None
+    records: Sequence[tuple[str, bytes, bytes | None, Headers]] = ()
+    refused: Refused | None = None
+    relayed: Sequence[tuple[bytes, bytes, Headers]] = ()
+    """(person key, value, headers) for the shard of that person, over the relay topic."""
+
+
+class Logic(Protocol):
+    """What a shard asks of its agent. Pure: same arguments, same answer."""
+
+    inbound: Sequence[str]
+    """The inbound topics in the order of their rank."""
+    relay: str
+    dead_letters: str
+
+    def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Any] | Refused:
+        """Return (person key, event) of *record*, or why it can't be read."""
+
+    def wrap(self, topic: str, partition: int, record: Record) -> tuple[bytes, Headers]:
+        """Return value and headers of the relay record that carries *record* to the shard of its key."""
+
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Millis) -> Outcome:
+        """Apply one event."""
+
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
+        """Fire the earliest deadline of the person, which is due."""
+
+    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+        """Return the state with the flag that history is incomplete, after a rule raised for this person."""
+
+    def deadline(self, packed: bytes) -> int | None:
+        """Return the earliest deadline in *packed* without unpacking it all."""
+
+
+class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the process
+    """A batch begins after the position: records were lost between fetch and shard."""
+
+
+class Tally:
+    """What the shard counted since it was last asked; metrics are made from it."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.events: dict[str, int] = {}
+        self.effects: dict[str, int] = {}
+        self.refused: dict[tuple[str, str], int] = {}
+        self.misrouted = 0
+        self.failed: list[str] = []
+
+    def add(self, group: dict[Any, int], key: Any, count: int = 1) -> None:
+        group[key] = group.get(key, 0) + count
+
+
+class Shard:
+    """State and order of one shard."""
+
+    def __init__(self, number: int, partitions: int, logic: Logic, clock: Clock, persons: dict[bytes, bytes]) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.logic = logic
+        self.clock = clock
+        self.persons = persons
+        self.positions: dict[str, int] = {}
+        self.moved: set[str] = set()
+        """Topics whose position changed since the last commit."""
+        self.tally = Tally()
+        self._deadlines = _Deadlines(persons, logic)
+        self._rank = {topic: rank for rank, topic in enumerate(logic.inbound)}
+        self._queues: dict[str, deque[tuple[int, Any]]] = {topic: deque() for topic in logic.inbound}
+        self._tails: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
+        self._newest: dict[str, int] = dict.fromkeys(logic.inbound, -1)
+        self._cleared: dict[str, int] = dict.fromkeys(logic.inbound, -1)
+        self.newest_ms: dict[str, int] = {}
+        self.now: Millis = Millis(0)
+        """Story time of the newest record applied or deadline fired: it never goes back."""
+
+    # ---- opening
+
+    def restored(self, positions: Mapping[str, int], newest_ms: Mapping[str, int]) -> None:
+        """Begin at *positions* with the state that was read; build the index of deadlines.
+
+        `newest_ms` is the newest append time below each position: by it a topic that was made again is known.
+        """
+        self.positions = dict(positions)
+        self.newest_ms = dict(newest_ms)
+        self._reached = dict(positions)
+        self._tails = {}
+        for queue in self._queues.values():
+            queue.clear()
+        self._newest = dict.fromkeys(self.logic.inbound, -1)
+        self._cleared = dict.fromkeys(self.logic.inbound, -1)
+        self._deadlines.rebuild()
+
+    # ---- arrival
+
+    def arrived(self, batch: Batch) -> int:
+        """Queue *batch*; return how many records of it are new. Raises Hole."""
+        topic = batch.topic
+        reached = self._reached[topic]
+        if batch.stop <= reached:
+            return 0
+        if batch.start > reached:
+            raise Hole(f"{topic}/{batch.partition}: a batch begins at {batch.start}, the position is {reached}")
+        queue = self._queues[topic]
+        rank = self._rank[topic]
+        key = self._newest[topic]
+        count = 0
+        for record in batch.records:
+            if record.offset < reached:
+                continue
+            # A broker's clock may step back; within a partition the log's order rules.
+            key = max(key, record.timestamp << 4 | rank)
+            queue.append((key, record))
+            count += 1
+        self._newest[topic] = key
+        self._reached[topic] = batch.stop
+        if queue:
+            self._tails[topic] = batch.stop
+        else:
+            self._advance(topic, batch.stop)
+        return count
+
+    def reached(self, topic: str) -> int:
+        """Return the offset up to which *topic* was fetched."""
+        return self._reached[topic]
+
+    def queued(self, topic: str) -> int:
+        return len(self._queues[topic])
+
+    @property
+    def waiting(self) -> int:
+        """Return how many records have arrived and are not applied."""
+        return sum(map(len, self._queues.values()))
+
+    def seal(self) -> int:
+        """Return the order key of the newest record received: a probe that is sent now is after it."""
+        return max(self._newest.values())
+
+    def probed(self, ends: Mapping[str, int], sealed: int, sent_ms: int) -> None:
+        """Take the answer to a probe: the ends of the topics, `sealed` when it was sent, and the broker time then.
+
+        A topic whose end is not above what was reached holds nothing more that was appended before the probe.
+        """
+        # Strictly before the newest time received: a record of that same millisecond may still come in another topic.
+        until = max((sealed >> 4 << 4), sent_ms << 4) - 1
+        for topic, end in ends.items():
+            if end <= self._reached[topic]:
+                self._cleared[topic] = max(self._cleared[topic], until)
+
+    @property
+    def limit(self) -> int:
+        """Return the order key up to which records may be applied.
+
+        Of every topic all records up to its own newest are here, or up to where a probe found nothing more.
+        """
+        return min(max(self._newest[t], self._cleared[t]) for t in self.logic.inbound)
+
+    # ---- applying
+
+    def apply(self, records_max: int) -> dict[tuple[str, int], list[Out]]:
+        """Apply what may be applied, up to *records_max* records and the deadlines before them.
+
+        Returns the records to write, {(topic, partition): [Out]}; changed persons and positions come with `changes`.
+        """
+        out: dict[tuple[str, int], list[Out]] = {}
+        limit = self.limit
+        for topic, key, record in self._take(limit, records_max):
+            at = key >> 4
+            now = self.clock.to_story(at)
+            if now > self.now:
+                self.now = now
+            self._one(topic, record, now, out)
+            self.newest_ms[topic] = at
+            offset = record.offset + 1
+            if not self._queues[topic]:
+                offset = self._tails.get(topic, offset)
+            self._advance(topic, offset)
+        if not self._blocked(limit):
+            self._fire(self.clock.to_story(limit >> 4), out, records_max)
+        return out
+
+    def due(self, story_ms: int) -> bool:
+        """Say whether a deadline is due at *story_ms*."""
+        return self._deadlines.next <= story_ms
+
+    @property
+    def next_due(self) -> int:
+        """Return a story time before which no deadline is due (NEVER if there is none)."""
+        return self._deadlines.next
+
+    @property
+    def wants_probe(self) -> bool:
+        """Say whether records have arrived that may not be applied before more is known of the other topics."""
+        newest = max((q[-1][0] for q in self._queues.values() if q), default=-1)
+        return newest > self.limit
+
+    @property
+    def changed(self) -> bool:
+        """Say whether `changes` has anything to write."""
+        return bool(self.moved or self._deadlines.changed)
+
+    def changes(self) -> list[Out]:
+        """Return the state records of what changed since the last call: persons, then positions."""
+        changed = self._deadlines.changed
+        outs = [Out(key, self.persons.get(key)) for key in changed]
+        outs.extend(Out(POSITION + t.encode(), b"%d %d" % (self.positions[t], self.newest_ms.get(t, 0))) for t in sorted(self.moved))
+        self.moved.clear()
+        self._deadlines.changed = {}
+        return outs
+
+    def set_aside(self, topic: str, offset: int) -> dict[tuple[str, int], list[Out]]:
+        """Put the record at *offset*, which ended the process before, into the dead letters without deciding it."""
+        out: dict[tuple[str, int], list[Out]] = {}
+        queue = self._queues[topic]
+        if queue and queue[0][1].offset == offset:
+            _, record = queue.popleft()
+            self._refuse(topic, record, Refused("killed-worker", "decide"), out)
+            self._advance(topic, offset + 1 if queue else self._tails.get(topic, offset + 1))
+        return out
+
+    def head(self) -> tuple[str, int] | None:
+        """Return (topic, offset) of the record that is applied next, if one may be."""
+        best = min(((q[0][0], t) for t, q in self._queues.items() if q), default=None)
+        if best is None or best[0] > self.limit:
+            return None
+        return best[1], self._queues[best[1]][0][1].offset
+
+    # ---- private
+
+    def _blocked(self, limit: int) -> bool:
+        return any(q and q[0][0] <= limit for q in self._queues.values())
+
+    def _take(self, limit: int, records_max: int) -> Iterable[tuple[str, int, Any]]:
+        """Yield records in order (time, rank, offset); each is gone from its queue when it is yielded."""
+        queues = self._queues
+        heads = [(q[0][0], topic) for topic, q in queues.items() if q and q[0][0] <= limit]
+        heapq.heapify(heads)
+        left = records_max
+        while heads and left > 0:
+            _, topic = heapq.heappop(heads)
+            # The records of one topic up to the head of the next are a run: no heap for each.
+            until = min(limit, heads[0][0]) if heads else limit
+            queue = queues[topic]
+            while left > 0:
+                key, record = queue.popleft()
+                left -= 1
+                yield topic, key, record
+                if not queue or queue[0][0] > until:
+                    break
+            if queue and queue[0][0] <= limit:
+                heapq.heappush(heads, (queue[0][0], topic))
+
+    def _advance(self, topic: str, offset: int) -> None:
+        self.positions[topic] = offset
+        self.moved.add(topic)
+
+    def _one(self, topic: str, record: Any, now: Millis, out: dict[tuple[str, int], list[Out]]) -> None:
+        read = self.logic.read(topic, record, now)
+        if type(read) is Refused:
+            self._refuse(topic, record, read, out)
+            return
+        key, event = read
+        packed = self.persons.get(key)
+        if packed is None and partition_of(key, self.partitions) != self.number:
+            # Known persons were checked when they became known: hashing each key again costs as much as deciding.
+            self._relay(topic, key, record, out)
+            return
+        while packed is not None:
+            deadline = self.logic.deadline(packed)
+            if deadline is None or deadline >= now:
+                break
+            packed = self._expire(key, packed, now, out)
+        try:
+            outcome = self.logic.decide(key, packed, event, self.now)
+        except Exception as exc:  # noqa: BLE001 -- a rule that raises must not stop the other persons of the shard
+            self._refuse(topic, record, Refused("rule-failed", "decide", exception=type(exc).__name__), out)
+            self.tally.failed.append(type(exc).__name__)
+            self._keep(key, packed, self.logic.spoil(key, packed, now))
+            return
+        if outcome.refused is not None:
+            self._refuse(topic, record, outcome.refused, out)
+        self._keep(key, packed, outcome.packed)
+        self._publish(outcome, out)
+        self.tally.add(self.tally.events, topic)
+
+    def _expire(self, key: bytes, packed: bytes, now: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
+        try:
+            outcome = self.logic.expire(key, packed, now)
+        except Exception as exc:  # noqa: BLE001 -- the same as for an event; the deadline is taken away by `spoil`
+            self.tally.failed.append(type(exc).__name__)
+            headers = _error_headers("deadline", self.number, -1, now, Refused("rule-failed", "expire", exception=type(exc).__name__))
+            out.setdefault((self.logic.dead_letters, self.number), []).append(Out(key, None, headers))
+            spoilt = self.logic.spoil(key, packed, now)
+            self._keep(key, packed, spoilt)
+            return spoilt
+        self._keep(key, packed, outcome.packed)
+        self._publish(outcome, out)
+        return outcome.packed
+
+    def _fire(self, until: Millis, out: dict[tuple[str, int], list[Out]], most: int) -> None:
+        """Fire deadlines before *until*, in the order of their time."""
+        for key in self._deadlines.take(until, most):
+            packed = self.persons.get(key)
+            deadline = None if packed is None else self.logic.deadline(packed)
+            if packed is not None and deadline is not None and deadline < until:
+                self.now = max(self.now, Millis(deadline))
+                self._expire(key, packed, Millis(deadline), out)
+
+    def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
+        if after is before:
+            return
+        if after is None:
+            self.persons.pop(key, None)
+            self._deadlines.changed[key] = True
+            return
+        self.persons[key] = after
+        self._deadlines.note(key, before, after)
+
+    def _publish(self, outcome: Outcome, out: dict[tuple[str, int], list[Out]]) -> None:
+        number = self.number
+        for topic, key, value, headers in outcome.records:
+            place = (topic, number)
+            outs = out.get(place)
+            if outs is None:
+                outs = out[place] = []
+            outs.append(Out(key, value, headers))
+            self.tally.add(self.tally.effects, topic)
+        for key, value, headers in outcome.relayed:
+            out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
+
+    def _relay(self, topic: str, key: bytes, record: Any, out: dict[tuple[str, int], list[Out]]) -> None:
+        if topic == self.logic.relay:
+            self._refuse(topic, record, Refused("relay-misrouted", "route"), out)
+            return
+        value, headers = self.logic.wrap(topic, self.number, record)
+        out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
+        self.tally.misrouted += 1
+
+    def _refuse(self, topic: str, record: Any, refused: Refused, out: dict[tuple[str, int], list[Out]]) -> None:
+        headers = [*record.headers, *_error_headers(topic, self.number, record.offset, record.timestamp, refused)]
+        out.setdefault((self.logic.dead_letters, self.number), []).append(Out(record.key, record.value, headers))
+        self.tally.add(self.tally.refused, (refused.code, refused.source))
+
+
+def _error_headers(topic: str, partition: int, offset: int, timestamp: int, refused: Refused) -> list[tuple[str, bytes]]:
+    """Say where a dead letter came from and why it is one; class and code only, for an exception's text quotes the patient."""
+    fields = {
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "timestamp": timestamp,
+        "stage": refused.stage,
+        "code": refused.code,
+        "exception": refused.exception,
+        "group": "coordination",
+        "attempt": 1,
+    }
+    return [(f"__care.errors.{name}", str(value).encode()) for name, value in fields.items()]
+
+
+class _Deadlines:
+    """The persons by their earliest deadline, in buckets of a minute.
+
+    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its bucket comes.
+    Buckets stay flat from one to ten million entries, where a heap's rebuild pauses for as long as it is large.
+    """
+
+    def __init__(self, persons: dict[bytes, bytes], logic: Logic) -> None:
+        self._persons = persons
+        self._deadline = logic.deadline
+        self._buckets: dict[int, list[bytes]] = {}
+        self._order: list[int] = []
+        self.changed: dict[bytes, bool] = {}
+        self.next = NEVER
+
+    def rebuild(self) -> None:
+        buckets: dict[int, list[bytes]] = {}
+        deadline = self._deadline
+        for key, packed in self._persons.items():
+            at = deadline(packed)
+            if at is not None:
+                number = at // BUCKET_MS
+                bucket = buckets.get(number)
+                if bucket is None:
+                    buckets[number] = [key]
+                else:
+                    bucket.append(key)
+        self._buckets = buckets
+        self._order = list(buckets)
+        heapq.heapify(self._order)
+        self.changed = {}
+        self._look()
+
+    def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
+        self.changed[key] = True
+        at = self._deadline(after)
+        if at is None or (before is not None and self._deadline(before) == at):
+            return
+        number = at // BUCKET_MS
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            self._buckets[number] = [key]
+            heapq.heappush(self._order, number)
+        else:
+            bucket.append(key)
+        self.next = min(self.next, at)
+
+    def take(self, until: int, most: int) -> list[bytes]:
+        """Return up to *most* persons with a deadline before *until*, by (deadline, key)."""
+        if self.next >= until:
+            return []
+        due: list[tuple[int, bytes]] = []
+        while self._order and self._order[0] * BUCKET_MS < until:
+            number = heapq.heappop(self._order)
+            kept = set()
+            for key in self._buckets.pop(number):
+                packed = self._persons.get(key)
+                at = None if packed is None else self._deadline(packed)
+                if at is not None and at // BUCKET_MS == number:
+                    if at < until:
+                        due.append((at, key))
+                    else:
+                        kept.add(key)
+            if kept:
+                self._buckets[number] = sorted(kept)
+                heapq.heappush(self._order, number)
+                break
+            if len(due) >= most:
+                break
+        due = sorted(set(due))
+        # What is beyond `most` goes back; what fires sets its next deadline through `note`.
+        for at, key in due[most:]:
+            self._back(at, key)
+        self._look()
+        return [key for _, key in due[:most]]
+
+    def _back(self, at: int, key: bytes) -> None:
+        number = at // BUCKET_MS
+        if number in self._buckets:
+            self._buckets[number].append(key)
+        else:
+            self._buckets[number] = [key]
+            heapq.heappush(self._order, number)
+
+    def _look(self) -> None:
+        """Set `next`: exact to the bucket, for an entry in it may be out of date."""
+        while self._order:
+            number = self._order[0]
+            best = NEVER
+            for key in self._buckets[number]:
+                packed = self._persons.get(key)
+                at = None if packed is None else self._deadline(packed)
+                if at is not None and at // BUCKET_MS == number:
+                    best = min(best, at)
+            if best < NEVER:
+                self.next = best
+                return
+            heapq.heappop(self._order)
+            del self._buckets[number]
+        self.next = NEVER

@@ -1,0 +1,369 @@
+"""The shards of this process, and the one loop that serves them.
+
+Owns when things happen: opening, taking what arrived, probing for what else there is, deciding, committing, releasing.
+What a record means is the `Logic`'s, in which order records are applied is the `Shard`'s, who owns a shard is
+`claims.py`'s. A fault of ours ends the process at once: nothing graceful, for the frame around us would acknowledge
+what was not done, and Kafka brings the work again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from streams.claims import ATTEMPT, CLAIM, TRYING
+from streams.clock import Clock
+from streams.restore import Reading, check_positions, open_shards
+from streams.shard import NEVER, Batch, Logic, Shard
+from streams.writer import Out, Writer
+
+log = structlog.get_logger()
+
+RECORDS_PER_COMMIT = 4000
+QUEUE_RECORDS = 6000
+"""A partition that has more than this waiting is not fetched until it has less."""
+CAREFUL_AFTER = 2
+"""Unclean ends without progress after which a shard goes on one record at a time."""
+RELEASE_LIMIT_S = 5.0
+IDLE_S = 1.0
+POLL_S = 0.005
+"""How long to wait before the broker is asked again whether a shard's other topics hold something older."""
+
+class Meter(Protocol):
+    """What is told of the loop as it runs; metrics are made from it."""
+
+    def opened(self, shards: int, seconds: float | None = None) -> None: ...
+
+    def committed(self, seconds: float, records: int) -> None: ...
+
+    def counted(self, shard: Shard) -> None: ...
+
+
+class Unmetered:
+    """A meter that keeps nothing."""
+
+    def opened(self, shards: int, seconds: float | None = None) -> None: ...
+
+    def committed(self, seconds: float, records: int) -> None: ...
+
+    def counted(self, shard: Shard) -> None:
+        shard.tally.clear()
+
+
+Probe = Callable[[list[tuple[str, int]]], Awaitable[Mapping[tuple[str, int], int]]]
+"""Ask the broker for the last stable offsets of these partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What the loop needs to know of its deployment."""
+
+    kafka: Mapping[str, Any]
+    """Connection arguments of aiokafka's clients."""
+    state_topic: str
+    partitions: int
+    clock: Clock = field(default_factory=Clock)
+    clock_skew_ms: int = 10
+    """How far this machine's clock may be ahead of the broker's. A deadline fires this much later."""
+    restore_limit_s: float = 80.0
+
+
+class Worker:
+    """Serve the shards that this process was assigned."""
+
+    def __init__(self, settings: WorkerSettings, logic: Logic, meter: Meter | None = None) -> None:
+        self.settings = settings
+        self.meter: Meter = meter or Unmetered()
+        self.logic = logic
+        self.writer = Writer(settings.kafka)
+        self.shards: dict[int, Shard] = {}
+        self.epoch = 0
+        """Which assignment it is: batches carry it, and those of an earlier one are dropped."""
+        self.probe: Probe | None = None
+        self.on_room: Callable[[], None] = lambda: None
+        """Called when a partition that was full has room again."""
+        self.progressed_at = time.monotonic()
+        self._kept: dict[int, tuple[Shard, int]] = {}
+        self._read_to: dict[int, int] = {}
+        self._suspects: dict[int, tuple[str, int]] = {}
+        self._arrived: deque[Batch] = deque()
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._careful: dict[int, int] = {}
+        self._held = False
+        self._full: set[tuple[str, int]] = set()
+
+    # ---- what the transport calls
+
+    @property
+    def ready(self) -> bool:
+        """Say whether every assigned shard is open."""
+        return self._held
+
+    def wants(self, topic: str, partition: int) -> bool:
+        """Say whether this partition has room; one that runs ahead of its shard's other topics has none."""
+        shard = self.shards.get(partition)
+        if shard is None:
+            return False
+        if shard.queued(topic) > QUEUE_RECORDS:
+            self._full.add((topic, partition))
+            return False
+        return True
+
+    def give(self, batch: Batch) -> None:
+        """Take a batch that the agent received."""
+        self._arrived.append(batch)
+        self._wake.set()
+
+    async def assign(self, numbers: set[int]) -> dict[tuple[str, int], int]:
+        """Open the shards of a new assignment; return where to seek, {(topic, partition): offset}.
+
+        May be cancelled half way by another rebalance: it begins again with the next one.
+        """
+        began = time.monotonic()
+        async with self._lock:
+            self.epoch += 1
+            self._arrived.clear()
+            self._held = False
+            self.shards.clear()
+            self.meter.opened(0)
+            readings = [self._reading(number) for number in sorted(numbers)]
+            self._kept.clear()
+            if readings:
+                await open_shards(
+                    self.settings.kafka,
+                    self.settings.state_topic,
+                    readings,
+                    self.writer,
+                    beat=self._beat,
+                    limit_s=self.settings.restore_limit_s,
+                )
+                positions = await check_positions(self.settings.kafka, readings, self.logic.inbound)
+                for reading in readings:
+                    await self._open(reading, positions[reading.number])
+            self._held = True
+            seeks = {(t, n): shard.reached(t) for n, shard in self.shards.items() for t in self.logic.inbound}
+        took = time.monotonic() - began
+        self.meter.opened(len(self.shards), took)
+        log.info(
+            "shards_opened",
+            shards=sorted(numbers),
+            records=sum(r.records for r in readings),
+            people=sum(len(s.persons) for s in self.shards.values()),
+            seconds=round(took, 2),
+            fenced=sorted({name for r in readings for name in r.fenced}),
+        )
+        if self._task is None:
+            self._task = asyncio.create_task(self._serve())
+        self._wake.set()
+        return seeks
+
+    async def release(self) -> None:
+        """Give the shards up: drop what is pending, let the running commit end, take the claims back.
+
+        A commit that hangs longer than its limit ends the process: the next owner fences it.
+        """
+        self._held = False
+        self.epoch += 1
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(RELEASE_LIMIT_S):
+                async with self._lock:
+                    shards = dict(self.shards)
+                    self.shards.clear()
+                    self.meter.opened(0)
+                    if not shards:
+                        return
+                    await self.writer.write(
+                        {
+                            (self.settings.state_topic, n): [Out(CLAIM + self.writer.name.encode(), None), Out(ATTEMPT, None)]
+                            for n in shards
+                        }
+                    )
+                    for number, shard in shards.items():
+                        self._kept[number] = (shard, self._read_to.get(number, 0))
+        except TimeoutError:
+            end_process("release_timeout", "the running commit did not end in time; the next owner fences this worker")
+        except Exception as exc:  # noqa: BLE001 -- fenced, or no broker: the claim stays and is fenced by the next owner
+            end_process("release_failed", type(exc).__name__)
+        log.info("shards_released", shards=sorted(shards))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        await self.writer.stop()
+
+    # ---- opening
+
+    def _reading(self, number: int) -> Reading:
+        kept = self._kept.pop(number, None)
+        reading = Reading(number, kept[0].persons if kept else {})
+        if kept:
+            reading.read_to = kept[1]
+            reading.positions = {t: (p, kept[0].newest_ms.get(t, 0)) for t, p in kept[0].positions.items()}
+        return reading
+
+    async def _open(self, reading: Reading, positions: Mapping[str, int]) -> None:
+        number = reading.number
+        shard = Shard(number, self.settings.partitions, self.logic, self.settings.clock, reading.persons)
+        shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
+        self._read_to[number] = reading.read_to
+        first: list[Out] = []
+        if not reading.positions:
+            shard.moved.update(self.logic.inbound)
+            first.extend(shard.changes())
+        digest = _digest(positions)
+        count, before = reading.attempt
+        # Somebody did not end cleanly (his claim had to be fenced) and nothing had moved since he began.
+        count = count + 1 if reading.fenced and digest == before else 1 if reading.fenced else 0
+        if count:
+            first.append(Out(ATTEMPT, b"%d %s" % (count, digest.encode())))
+        if first:
+            await self.writer.write({(self.settings.state_topic, number): first})
+        self._careful.pop(number, None)
+        if count >= CAREFUL_AFTER:
+            self._careful[number] = 100
+            log.error("shard_careful", shard=number, attempt=count)
+            if reading.trying is not None and positions.get(reading.trying[0]) == reading.trying[1]:
+                self._suspects[number] = reading.trying
+        self.shards[number] = shard
+
+    # ---- the loop
+
+    async def _serve(self) -> None:
+        try:
+            while True:
+                await self._wait()
+                async with self._lock:
+                    while self._held and await self._round():
+                        pass
+                self._beat()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:  # noqa: BLE001 -- fenced, failed send, hole: ours, and fatal
+            end_process("worker_failed", f"{type(exc).__name__}", exc)
+
+    async def _wait(self) -> None:
+        """Sleep until something arrived, a deadline comes, or a beat is due."""
+        pause = IDLE_S
+        due = min((s.next_due for s in self.shards.values()), default=NEVER)
+        if due < NEVER:
+            until = self.settings.clock.to_broker(due) + self.settings.clock_skew_ms + 1 - time.time() * 1000
+            pause = min(pause, max(until / 1000, POLL_S))
+        if any(s.waiting for s in self.shards.values()):
+            pause = min(pause, POLL_S)
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _round(self) -> bool:
+        """Take, probe, decide, commit, once. Returns whether there is more to do at once."""
+        self._take()
+        await self._look()
+        records: dict[tuple[str, int], list[Out]] = {}
+        before = sum(s.waiting for s in self.shards.values())
+        left = RECORDS_PER_COMMIT
+        for number, shard in self.shards.items():
+            if left <= 0:
+                break
+            waiting = shard.waiting
+            if number in self._careful:
+                await self._one_carefully(number, shard, records)
+            else:
+                for place, outs in shard.apply(left).items():
+                    records.setdefault(place, []).extend(outs)
+            left -= waiting - shard.waiting
+            if shard.changed:
+                records[self.settings.state_topic, number] = shard.changes()
+            await asyncio.sleep(0)
+        if not records:
+            return bool(self._arrived)
+        began = time.monotonic()
+        for (topic, number), end in (await self.writer.write(records)).items():
+            if topic == self.settings.state_topic:
+                self._read_to[number] = end
+        applied = before - sum(s.waiting for s in self.shards.values())
+        self.meter.committed(time.monotonic() - began, applied)
+        for shard in self.shards.values():
+            self.meter.counted(shard)
+        self._make_room()
+        self._beat()
+        return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
+
+    def _take(self) -> None:
+        while self._arrived:
+            batch = self._arrived.popleft()
+            shard = self.shards.get(batch.partition)
+            if shard is not None and batch.epoch == self.epoch:
+                shard.arrived(batch)
+
+    async def _look(self) -> None:
+        """Probe, where a shard has records beyond its limit or a deadline that is due."""
+        settings = self.settings
+        wall = int(time.time() * 1000) - settings.clock_skew_ms
+        story = settings.clock.to_story(wall)
+        asking = [s for s in self.shards.values() if s.wants_probe or s.due(story)]
+        if not asking or self.probe is None:
+            return
+        sealed = {s.number: s.seal() for s in asking}
+        ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
+        self._take()
+        for s in asking:
+            s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
+
+    async def _one_carefully(self, number: int, shard: Shard, records: dict[tuple[str, int], list[Out]]) -> None:
+        """Apply one record, with a marker committed before it: what ends the process is found, and set aside."""
+        place = (self.settings.state_topic, number)
+        head = shard.head()
+        if head is None:
+            for to, outs in shard.apply(0).items():
+                records.setdefault(to, []).extend(outs)
+            return
+        suspect = self._suspects.pop(number, None)
+        if suspect == head:
+            log.error("record_set_aside", shard=number, topic=head[0], offset=head[1])
+            made = shard.set_aside(*head)
+        else:
+            await self.writer.write({place: [Out(TRYING, f"{head[0]} {head[1]}".encode())]})
+            made = shard.apply(1)
+        for to, outs in made.items():
+            records.setdefault(to, []).extend(outs)
+        self._careful[number] -= 1
+        if self._careful[number] <= 0:
+            del self._careful[number]
+            records.setdefault(place, []).extend([Out(ATTEMPT, None), Out(TRYING, None)])
+
+    def _make_room(self) -> None:
+        for topic, partition in list(self._full):
+            shard = self.shards.get(partition)
+            if shard is None or shard.queued(topic) <= QUEUE_RECORDS // 2:
+                self._full.discard((topic, partition))
+                self.on_room()
+
+    def _beat(self) -> None:
+        self.progressed_at = time.monotonic()
+
+
+def _digest(positions: Mapping[str, int]) -> str:
+    return hashlib.sha1(repr(sorted(positions.items())).encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def end_process(event: str, reason: str, exc: BaseException | None = None, code: int = 3) -> None:
+    """End at once: log once, flush, leave. Nothing of the running transaction becomes visible."""
+    log.error(event, reason=reason, exc_info=exc)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
