@@ -50,6 +50,8 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     event: str
     where: Where = {}
+    counts_from: Literal["event", "admission", "discharge"] = "event"
+    """What starts the clock: the event itself, or the stay's admission or discharge (a diagnosis that is added later)."""
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,7 +173,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 COMMON_LADDER: tuple[Step, ...] = (
     Step(at="50%"),
-    Step(at="due", tells=(Tell("owner", required=True), Tell("coordinator-lead"))),
+    Step(at="due", tells=(Tell("owner", required=True), Tell("coordinator-lead", required=True))),
     Step(at="due + clock", owner="next", tells=(Tell("owner", required=True),)),
 )
 """care.md 3.4, CareRelay default: the worklist warns at half time, the gap is open at due and its owner and the lead are

@@ -1,0 +1,197 @@
+"""The directory: which organisations there are, who stands for a role there, and where and when they work.
+
+Owns addresses, pools, cover, the line of escalation, and the zone and holidays of an organisation. Must not know a file
+(`catalogue.py` reads it), a person's care team (`team.py`) or a rule.
+
+An address is `role/kind:id`; what follows the slash is the party. Kinds: practitioner, organization, caregiver, pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from agents.coordination.calendar import HolidayRegion, check_place, local_date
+from streams.events import Millis, Party
+
+KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
+
+
+class RoleHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who holds a role at an organisation: exactly one of the four."""
+
+    pool: str | None = None
+    practitioner: str | None = None
+    caregiver: str | None = None
+    organization: str | None = None
+
+    @property
+    def party(self) -> str:
+        """The party as `kind:id`; empty unless exactly one is named."""
+        named = [
+            f"{kind}:{value}"
+            for kind, value in (
+                ("pool", self.pool),
+                ("practitioner", self.practitioner),
+                ("caregiver", self.caregiver),
+                ("organization", self.organization),
+            )
+            if value
+        ]
+        return named[0] if len(named) == 1 else ""
+
+
+class Cover(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """*by* stands in for *of* from the first to the last day named, both included, in the organisation's local time."""
+
+    of: str
+    by: str
+    from_: date
+    to: date
+
+
+class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One organisation: a hospital, a practice, a community service."""
+
+    id: str = ""
+    name: str
+    kind: str = "hospital"
+    zone: str
+    holidays: HolidayRegion
+    profile: str = "us"
+    localities: tuple[str, ...] = ()
+    facilities: tuple[str, ...] = ()
+    """Facility ids as messages say them (MSH-4, PV1-3.4)."""
+    practitioners: tuple[str, ...] = ()
+    """Practitioners who belong here: their calendar is this one."""
+    roles: dict[str, RoleHolder] = {}
+    escalation: dict[str, str] = {}
+    """Role to the next role in the line; falls back to the directory's own line."""
+    cover: tuple[Cover, ...] = ()
+
+
+class DirectoryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The form of `directory.yaml`."""
+
+    version: int
+    default_organisation: str
+    fallback_pool: str
+    """The pool that hears what nobody else is known for, and is accountable where nobody else is. Watched by people."""
+    escalation: dict[str, str] = {}
+    organisations: dict[str, Organisation]
+
+
+class Directory:
+    """A checked directory with its lookups. Raises ValueError, naming the path in the file and how to mend it."""
+
+    def __init__(self, file: DirectoryFile) -> None:
+        self.version = file.version
+        self.organisations: Mapping[str, Organisation] = {
+            id_: msgspec.structs.replace(organisation, id=id_) for id_, organisation in file.organisations.items()
+        }
+        if file.default_organisation not in self.organisations:
+            raise ValueError(
+                f"default_organisation: {file.default_organisation!r} is not under organisations; name one of {_names(self.organisations)}"
+            )
+        if not file.fallback_pool.strip():
+            raise ValueError("fallback_pool: empty; name the pool that people watch when nobody else is known")
+        self.default = self.organisations[file.default_organisation]
+        self.fallback_pool = f"pool:{file.fallback_pool}"
+        self._line = dict(file.escalation)
+        self._by_facility: dict[str, Organisation] = {}
+        self._by_party: dict[str, Organisation] = {}
+        for id_, organisation in self.organisations.items():
+            self._take(id_, organisation)
+        for id_, organisation in self.organisations.items():
+            _check_line({**self._line, **organisation.escalation}, f"organisations.{id_}.escalation")
+
+    def _take(self, id_: str, organisation: Organisation) -> None:
+        at = f"organisations.{id_}"
+        try:
+            check_place(organisation.zone, organisation.holidays)
+        except (ValueError, KeyError) as unknown:
+            raise ValueError(f"{at}: {unknown}; write zone as in America/New_York, holidays as country: US, subdivision: NY") from unknown
+        for facility in organisation.facilities:
+            if facility in self._by_facility:
+                raise ValueError(
+                    f"{at}.facilities: {facility!r} is already a facility of {self._by_facility[facility].id}; keep it in one place"
+                )
+            self._by_facility[facility] = organisation
+        for role, holder in organisation.roles.items():
+            if not holder.party:
+                raise ValueError(f"{at}.roles.{role}: name exactly one of pool, practitioner, caregiver, organization")
+            self._by_party.setdefault(holder.party, organisation)
+        for practitioner in organisation.practitioners:
+            self._by_party[f"practitioner:{practitioner}"] = organisation
+        self._by_party[f"organization:{id_}"] = organisation
+        for number, cover in enumerate(organisation.cover):
+            for field, value in (("of", cover.of), ("by", cover.by)):
+                if value.partition(":")[0] not in KINDS or not value.partition(":")[2]:
+                    raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is no party; write for example practitioner:8801")
+            if cover.to < cover.from_:
+                raise ValueError(f"{at}.cover[{number}]: ends before it begins; swap from and to")
+
+    def of_facility(self, facility: str) -> Organisation:
+        """Return the organisation that runs *facility*, the default one for a facility that nobody named."""
+        return self._by_facility.get(facility) or self.organisations.get(facility) or self.default
+
+    def knows_facility(self, facility: str) -> bool:
+        return facility in self._by_facility or facility in self.organisations
+
+    def of_party(self, party: str) -> Organisation | None:
+        """Return the organisation of a party (`practitioner:8801`), or None."""
+        return self._by_party.get(party)
+
+    def holder(self, role: str, organisation: Organisation) -> str | None:
+        """Return the party that holds *role* at *organisation*, or None."""
+        holder = organisation.roles.get(role)
+        return holder.party if holder else None
+
+    def covered(self, party: str, at: Millis, organisation: Organisation) -> str:
+        """Return who stands in for *party* at *at*: itself, unless its organisation says somebody covers."""
+        home = self._by_party.get(party) or organisation
+        if not home.cover:
+            return party
+        day = local_date(at, home.zone)
+        for cover in home.cover:
+            if cover.of == party and cover.from_ <= day <= cover.to:
+                return cover.by
+        return party
+
+    def next_role(self, role: str, organisation: Organisation) -> str | None:
+        """Return the next role in the line of escalation, or None at its end."""
+        return organisation.escalation.get(role) or self._line.get(role) or self._line.get("*")
+
+
+def party_of(party: Party) -> str | None:
+    """Return the address part of an event's party (`kind:id`), or None when only a role is given."""
+    if party.practitioner is not None and party.practitioner.id:
+        return f"practitioner:{party.practitioner.id}"
+    if party.caregiver:
+        return f"caregiver:{party.caregiver}"
+    if party.organization:
+        return f"organization:{party.organization}"
+    return None
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """Return role and party of an address `role/kind:id`."""
+    role, _, party = address.partition("/")
+    return role, party
+
+
+def _check_line(line: Mapping[str, str], at: str) -> None:
+    for start in line:
+        seen, role = {start}, line[start]
+        while role in line:
+            if role in seen:
+                raise ValueError(f"{at}: the line from {start} goes round in a circle at {role}; let it end")
+            seen.add(role)
+            role = line[role]
+
+
+def _names(known: Mapping[str, object]) -> str:
+    return ", ".join(sorted(known)) or "(none)"

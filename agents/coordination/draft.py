@@ -1,0 +1,162 @@
+"""A decision in the making: the effects so far, and what their ids and `why` are made from.
+
+Owns the shape of each effect as far as it is common to all rules. Must not know a rule or decide whether to add one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agents.coordination.ids import derive, text
+from agents.coordination.rule import Rule
+from agents.coordination.state import TASK_STATUS, Handoff, Person, Stay
+from streams.effects import (
+    Effect,
+    EffectSuppressed,
+    EventRefused,
+    GapState,
+    GoalWords,
+    NotificationIssued,
+    NotificationWithdrawn,
+    TaskState,
+)
+from streams.events import Encounter, Millis
+
+ENCOUNTER_RULE: Final = "encounter"
+"""The rule named by effects that follow from the encounter machine alone."""
+
+GAP_STATES: Final = ("", "due-soon", "open")
+
+
+class Draft:
+    """Collects the effects of one event or one deadline."""
+
+    __slots__ = ("at", "cause", "effects", "person", "seed", "source", "words")
+
+    def __init__(self, person: Person, at: Millis, cause: str, seed: str, source: str, words: str = "") -> None:
+        self.person = person
+        self.at = at
+        self.cause = cause
+        """The event's id."""
+        self.seed = seed
+        """What ids are derived from: (source, id) of the event, or the handoff and step of a deadline."""
+        self.source = source
+        self.words = words
+        """What happened, in words."""
+        self.effects: list[Effect] = []
+
+    def refused(self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE) -> None:
+        self.effects.append(
+            EventRefused(derive(self.seed, rule, "refused", reason), self.at, self.person.key, self.cause, rule, reason, self.source, why)
+        )
+
+    def suppressed(self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, version: int = 1, recipient: str = "", mark: str = "") -> None:
+        id_ = derive(self.seed, rule, "suppressed", reason, recipient, mark)
+        self.effects.append(
+            EffectSuppressed(id_, self.at, self.person.key, self.cause, rule, version, recipient, reason, self.source, why or self.words)
+        )
+
+    def issued(
+        self,
+        *,
+        id_: str,
+        rule: str,
+        version: int,
+        recipient: str,
+        title: str,
+        neutral_title: str,
+        why: str,
+        urgency: str,
+        encounter: Encounter | None,
+        handoff: str | None = None,
+        asks_acknowledgement: bool = False,
+        goals: tuple[GoalWords, ...] = (),
+    ) -> NotificationIssued:
+        effect = NotificationIssued(
+            id_,
+            self.at,
+            self.person.key,
+            self.cause,
+            rule,
+            version,
+            recipient,
+            recipient.partition("/")[0],
+            title,
+            neutral_title,
+            why,
+            urgency,
+            "default",
+            encounter,
+            handoff,
+            asks_acknowledgement,
+            goals,
+        )
+        self.effects.append(effect)
+        return effect
+
+    def withdrawn(self, notification: str, recipient: str, rule: str, version: int, why: str) -> None:
+        self.effects.append(
+            NotificationWithdrawn(
+                derive(self.seed, rule, "withdrawn", notification),
+                self.at,
+                self.person.key,
+                self.cause,
+                rule,
+                version,
+                notification,
+                recipient,
+                recipient.partition("/")[0],
+                why,
+            )
+        )
+
+    def task(self, handoff: Handoff, rule: Rule | None, encounter: Encounter | None, why: str) -> None:
+        """Add the task as it stands now."""
+        self._line(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, encounter, why)
+
+    def gap(self, handoff: Handoff, rule: Rule | None, encounter: Encounter | None, why: str) -> None:
+        """Add the gap as it stands now."""
+        state = "closed" if handoff.closure else GAP_STATES[handoff.gap]
+        self._line(GapState, "gap", state, handoff, rule, encounter, why)
+
+    def _line(
+        self,
+        kind: type[TaskState] | type[GapState],
+        name: str,
+        state: str,
+        handoff: Handoff,
+        rule: Rule | None,
+        encounter: Encounter | None,
+        why: str,
+    ) -> None:
+        id_ = text(handoff.id)
+        ref = handoff.ref if isinstance(handoff.ref, str) else None
+        subject = rule.subject if rule is not None else ""
+        self.effects.append(
+            kind(
+                derive(self.seed, handoff.rule, id_, name, state, str(handoff.step), handoff.closure),
+                self.at,
+                self.person.key,
+                self.cause,
+                handoff.rule,
+                handoff.version,
+                id_,
+                state,
+                handoff.owner,
+                Millis(handoff.due),
+                handoff.step,
+                rule.title if rule is not None else handoff.rule,
+                rule.neutral_title if rule is not None else handoff.rule,
+                why,
+                handoff.closure or None,
+                Millis(handoff.opened_at),
+                encounter,
+                ref if subject == "referral" else None,
+                ref if subject == "goal" else None,
+            )
+        )
+
+
+def encounter_of(stay: Stay | None) -> Encounter | None:
+    """Return the stay as effects name it."""
+    return Encounter(stay.facility, stay.visit) if stay is not None else None

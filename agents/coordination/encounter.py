@@ -1,0 +1,353 @@
+"""The encounter's state machine: what each message does to a stay, safe against any order and any repeat.
+
+Owns the one table (act, status) -> (status, kind) and the facts of a stay. Must not know who is told, any clock or rule.
+Source of the table: domain notes 2.1 (HL7 v2 table 0003, checked against FHIR-Converter's expected files).
+
+Facts are ordered by when they happened, not by when they arrive: a late one fills what is missing and never overwrites
+what is newer. A cancel takes back what happened before it, also if that arrives after it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from agents.coordination.facts import DISPOSITION_GROUP, groups_of
+from agents.coordination.state import Person, Status, Stay
+from agents.coordination.world import World
+from streams import events as e
+from streams.events import Event, Millis
+
+UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED, CANCELLED = range(6)
+
+
+class Turn(NamedTuple):
+    """What an event did to a stay.
+
+    `kind` is one of admit, late-admit, plan, transfer, class-change, update, discharge, patch (nothing to tell),
+    withdraw-stay, withdraw-transfer, withdraw-discharge, remembered (a cancel before its target), ignored, refused.
+    """
+
+    kind: str
+    stay: Stay | None = None
+    reason: str = ""
+    changed: tuple[str, ...] = ()
+
+
+_SAME: Final = -1
+_OPEN: Final = (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)
+
+TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
+    # act, status before: status after, kind, reason where nothing is told
+    **{("plan", s): (_SAME, "patch", "already-begun") for s in (IN_PROGRESS, ON_LEAVE, FINISHED)},
+    ("plan", UNKNOWN): (PLANNED, "plan", ""),
+    ("plan", PLANNED): (PLANNED, "patch", "no-material-change"),
+    ("plan", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("admit", s): (IN_PROGRESS, "admit", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
+    ("admit", ON_LEAVE): (ON_LEAVE, "admit", ""),
+    ("admit", FINISHED): (FINISHED, "late-admit", "already-discharged"),
+    ("admit", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("admit-again", s): (_SAME, "patch", "no-material-change") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, UNKNOWN)},
+    ("admit-again", FINISHED): (FINISHED, "patch", "already-discharged"),
+    ("admit-again", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    ("admit-anew", CANCELLED): (IN_PROGRESS, "admit", ""),
+    **{("transfer", s): (IN_PROGRESS, "transfer", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)},
+    ("transfer", FINISHED): (FINISHED, "patch", "already-discharged"),
+    ("transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("transfer-overtaken", s): (_SAME, "ignored", "transfer-cancelled") for s in range(6)},
+    **{("class-change", s): (IN_PROGRESS, "class-change", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
+    ("class-change", ON_LEAVE): (ON_LEAVE, "class-change", ""),
+    ("class-change", FINISHED): (FINISHED, "patch", "already-discharged"),
+    ("class-change", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("update", s): (_SAME, "update", "no-material-change") for s in (*_OPEN, FINISHED)},
+    ("update", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    ("leave", IN_PROGRESS): (ON_LEAVE, "update", "no-material-change"),
+    **{("leave", s): (_SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, ON_LEAVE)},
+    ("leave", FINISHED): (FINISHED, "patch", "already-discharged"),
+    ("leave", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    ("return", ON_LEAVE): (IN_PROGRESS, "update", "no-material-change"),
+    **{("return", s): (_SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
+    ("return", FINISHED): (FINISHED, "patch", "already-discharged"),
+    ("return", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("discharge", s): (FINISHED, "discharge", "") for s in _OPEN},
+    ("discharge", FINISHED): (FINISHED, "update", "already-discharged"),
+    ("discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("discharge-overtaken", s): (_SAME, "ignored", "discharge-cancelled") for s in range(6)},
+    ("cancel-admission", UNKNOWN): (CANCELLED, "remembered", "cancel-before-its-target"),
+    **{("cancel-admission", s): (CANCELLED, "withdraw-stay", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
+    ("cancel-admission", CANCELLED): (CANCELLED, "ignored", "already-cancelled"),
+    **{("cancel-admission-overtaken", s): (_SAME, "ignored", "older-than-the-admission") for s in range(6)},
+    **{("cancel-transfer", s): (_SAME, "withdraw-transfer", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
+    ("cancel-transfer", UNKNOWN): (UNKNOWN, "remembered", "cancel-before-its-target"),
+    ("cancel-transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("cancel-transfer-early", s): (_SAME, "remembered", "cancel-before-its-target") for s in range(6)},
+    ("cancel-discharge", FINISHED): (IN_PROGRESS, "withdraw-discharge", ""),
+    **{("cancel-discharge", s): (_SAME, "remembered", "cancel-before-its-target") for s in _OPEN},
+    ("cancel-discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
+    **{("cancel-discharge-overtaken", s): (_SAME, "ignored", "older-than-the-discharge") for s in range(6)},
+}
+"""The whole machine. A cancel that comes before its target is kept in the stay and met by `-overtaken` acts."""
+
+_ADMISSION, _TRANSFER, _DISCHARGE = 1, 2, 3
+
+
+def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) -> Turn:
+    """Apply an encounter event to the person's stays, which are changed in place, and say what it came to."""
+    fact: Any = event.data
+    found = _locate(person, fact, at)
+    if isinstance(found, str):
+        return Turn("refused", None, found)
+    stay = found
+    act = _act(stay, fact, at)
+    before = stay.status
+    status, kind, reason = TABLE[act, before]
+    if status != _SAME:
+        stay.status = status
+    stay.touched = max(stay.touched, now)
+    stay.last = max(stay.last, at)
+    if kind == "ignored":
+        return Turn(kind, stay, reason)
+    return _apply(stay, act, fact, at, kind, reason, before, world)
+
+
+def _act(stay: Stay, fact: Any, at: Millis) -> str:
+    """Name the row of the table: the event's own act, refined by what the stay already knows."""
+    match fact:
+        case e.PatientAdmitted():
+            cancelled_at = _newest_cancel(stay, _ADMISSION)
+            if stay.status == CANCELLED and not fact.registration and at > cancelled_at:
+                return "admit-anew"
+            if stay.status == CANCELLED:
+                _overtake(stay, _ADMISSION, at)
+            return "admit-again" if stay.admitted else "admit"
+        case e.PatientDischarged():
+            return "discharge-overtaken" if _overtake(stay, _DISCHARGE, at) else "discharge"
+        case e.EncounterUpdated():
+            return "update" if fact.leave is None else ("leave" if fact.leave else "return")
+        case e.PatientTransferred():
+            return "transfer-overtaken" if _overtake(stay, _TRANSFER, at) else "transfer"
+        case e.EncounterClassChanged():
+            return "class-change"
+        case e.EncounterPlanned():
+            return "plan"
+        case e.AdmissionCancelled():
+            if stay.admitted > at:
+                _remember(stay, _ADMISSION, at, 0)
+                return "cancel-admission-overtaken"
+            _remember(stay, _ADMISSION, at, stay.admitted)
+            return "cancel-admission"
+        case e.TransferCancelled():
+            if stay.came_from is not None and stay.place_at <= at // 1000:
+                _remember(stay, _TRANSFER, at, stay.place_at * 1000)
+                return "cancel-transfer"
+            _remember(stay, _TRANSFER, at, 0)
+            return "cancel-transfer-early"
+        case _:
+            if stay.status == FINISHED and stay.discharged > at:
+                _remember(stay, _DISCHARGE, at, 0)
+                return "cancel-discharge-overtaken"
+            _remember(stay, _DISCHARGE, at, stay.discharged if stay.status == FINISHED else 0)
+            return "cancel-discharge"
+
+
+def _apply(stay: Stay, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World) -> Turn:
+    changed: tuple[str, ...] = ()
+    match act:
+        case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":
+            if kind == "withdraw-discharge":
+                # A new discharge says its own time, disposition and diagnoses.
+                stay.discharged = stay.disposition_at = 0
+                stay.disposition = ""
+            elif kind == "withdraw-transfer" and stay.came_from is not None:
+                stay.place, stay.unit, stay.level = stay.came_from
+                stay.came_from = None
+            return Turn(kind, stay, reason)
+        case "admit" | "admit-again" | "admit-anew":
+            if act == "admit-anew":
+                stay.discharged = stay.disposition_at = 0
+                stay.disposition = ""
+                stay.admitted = at
+            else:
+                stay.admitted = min(stay.admitted or at, at)
+            if fact.via_emergency is not None and stay.via_emergency is None:
+                stay.via_emergency = fact.via_emergency
+            if fact.unit and at // 1000 >= stay.place_at:
+                stay.unit = fact.unit
+            stay.registered_only = (stay.registered_only or act != "admit-again") and fact.registration
+            changed = _patch(stay, fact, at, before, world)
+            if act == "admit-again" and "class" in changed and before != FINISHED:
+                # An emergency visit that becomes an admission under its own visit number: the team must hear of it.
+                return Turn("admit", stay, "", changed)
+        case "transfer":
+            changed = _move(stay, fact.to, at)
+            if kind == "transfer" and not changed:
+                return Turn("patch", stay, "same-facility-and-level", ())
+        case "discharge":
+            late = before == FINISHED and at < stay.discharged
+            if before != FINISHED:
+                stay.discharged = at
+                stay.assumed = False
+            elif stay.assumed:
+                stay.discharged, stay.assumed = at, False
+                kind, reason = "discharge", ""
+            elif not late:
+                stay.discharged = at
+            changed = _patch(stay, fact, at, before, world)
+            if fact.complexity and not late:
+                stay.complexity = fact.complexity
+            if fact.procedures:
+                stay.procedures = fact.procedures
+        case _:
+            if act == "class-change" and fact.class_ == stay.class_ and kind == "class-change":
+                kind, reason = "patch", "no-material-change"
+            changed = _patch(stay, fact, at, before, world)
+            if kind == "class-change" and not changed:
+                # The class was unknown, or this one is older than what is known.
+                if stay.class_ != fact.class_:
+                    return Turn("patch", stay, "older-than-what-is-known", ())
+                changed = ("class",)
+    if kind == "update" and not changed:
+        return Turn("patch", stay, reason or "no-material-change", ())
+    return Turn(kind, stay, reason, changed)
+
+
+def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
+    """Take class, attending, disposition and diagnoses where they are not older than what is known; name what changed."""
+    seconds = at // 1000
+    changed: list[str] = []
+    class_ = getattr(fact, "class_", None)
+    if class_ and seconds >= stay.class_at:
+        if stay.class_ and stay.class_ != class_:
+            changed.append("class")
+            if stay.class_ == "EMER":
+                stay.via_emergency = True
+        stay.class_, stay.class_at = class_, seconds
+    elif class_ == "EMER" and stay.class_ != "EMER" and stay.via_emergency is None:
+        stay.via_emergency = True
+    attending = getattr(fact, "attending", None)
+    if attending is not None and attending.id and seconds >= stay.attending_at:
+        if stay.attending and stay.attending != attending.id:
+            changed.append("attending")
+        stay.attending, stay.attending_at = attending.id, seconds
+    disposition = getattr(fact, "disposition", None)
+    if disposition and seconds >= stay.disposition_at:
+        if before == FINISHED and DISPOSITION_GROUP.get(stay.disposition) != DISPOSITION_GROUP.get(disposition):
+            changed.append("disposition")
+        stay.disposition, stay.disposition_at = disposition, seconds
+    diagnoses = getattr(fact, "diagnoses", ())
+    if diagnoses and seconds >= stay.diagnoses_at:
+        known = tuple(f"{d.rank}|{d.system}|{d.code}" for d in sorted(diagnoses, key=lambda d: d.rank or 99))
+        if known != stay.diagnoses and groups_of(known, world) != groups_of(stay.diagnoses, world):
+            changed.append("diagnosis-group")
+        stay.diagnoses, stay.diagnoses_at = known, seconds
+    return tuple(changed)
+
+
+def _move(stay: Stay, to: e.Location, at: Millis) -> tuple[str, ...]:
+    """Move the stay and say whether that crosses a facility or a level of care (Carequality: a bed change is no transfer)."""
+    seconds = at // 1000
+    if seconds < stay.place_at:
+        return ()
+    here = stay.place or stay.facility
+    changed = []
+    if to.facility and to.facility != here:
+        changed.append("facility")
+    if to.level and stay.level and to.level != stay.level:
+        changed.append("level")
+    stay.came_from = (stay.place, stay.unit, stay.level)
+    stay.place = to.facility if to.facility != stay.facility else ""
+    stay.unit, stay.level, stay.place_at = to.unit, to.level or stay.level, seconds
+    return tuple(changed)
+
+
+# ---- cancels that are remembered
+
+
+def _remember(stay: Stay, what: int, at: Millis, target: int) -> None:
+    cancels = stay.cancels
+    for i in range(0, len(cancels), 3):
+        if cancels[i] == what and cancels[i + 1] == at:
+            return
+    stay.cancels = (*cancels, what, at, target)
+
+
+def _overtake(stay: Stay, what: int, at: Millis) -> bool:
+    """Say whether a cancel that has already come takes back what happened at *at*, and note that it met its target."""
+    cancels = stay.cancels
+    for i in range(0, len(cancels), 3):
+        if cancels[i] == what and cancels[i + 1] >= at and cancels[i + 2] in {0, at}:
+            stay.cancels = (*cancels[: i + 2], at, *cancels[i + 3 :])
+            return True
+    return False
+
+
+def _newest_cancel(stay: Stay, what: int) -> int:
+    cancels = stay.cancels
+    return max((cancels[i + 1] for i in range(0, len(cancels), 3) if cancels[i] == what), default=0)
+
+
+# ---- which stay
+
+
+def _locate(person: Person, fact: Any, at: Millis) -> Stay | str:
+    """Return the stay that the event is about, a new one where it may open one, or why there is none."""
+    ref: e.Encounter = fact.encounter
+    if ref.visit:
+        return _by_visit(person, ref, fact, at)
+    here = [s for s in person.stays if s.facility == ref.facility]
+    going_on = [s for s in here if s.status in {IN_PROGRESS, ON_LEAVE}]
+    if len(going_on) > 1:
+        return "ambiguous-encounter"
+    if going_on:
+        return going_on[0]
+    match fact:
+        case e.PatientAdmitted() | e.EncounterPlanned():
+            planned = [s for s in here if s.status == PLANNED]
+            if len(planned) > 1:
+                return "ambiguous-encounter"
+            late = [s for s in here if s.status in {FINISHED, CANCELLED} and not s.visit and at <= (s.discharged or s.last)]
+            return planned[0] if planned else late[-1] if late else _new(person, ref)
+        case e.DischargeCancelled():
+            # What is taken back is the newest discharge here that the cancel can be about.
+            finished = [s for s in here if s.status == FINISHED and s.discharged <= at]
+            return max(finished, key=lambda s: (s.discharged, s.number)) if finished else "no-open-stay"
+        case e.AdmissionCancelled() | e.EncounterUpdated() | e.TransferCancelled():
+            planned = [s for s in here if s.status == PLANNED]
+            if len(planned) > 1:
+                return "ambiguous-encounter"
+            return planned[0] if planned else "no-open-stay"
+        case _:
+            return "no-open-stay"
+
+
+def _by_visit(person: Person, ref: e.Encounter, fact: Any, at: Millis) -> Stay:
+    named = [s for s in person.stays if s.visit == ref.visit and s.facility == ref.facility]
+    if not named:
+        return _adopt(person, ref, fact) or _new(person, ref)
+    if len(named) > 1:
+        # The number was used again: what happened before the newer stay began belongs to the older one.
+        earlier = [s for s in named if (s.admitted or s.discharged) <= at]
+        stay = earlier[-1] if earlier else named[0]
+    else:
+        stay = named[0]
+    if isinstance(fact, e.PatientAdmitted) and not fact.registration and stay.status == FINISHED and at > stay.discharged > 0:
+        # Not the same stay once more: a publisher that reuses visit numbers. The old one stays finished.
+        return _new(person, ref)
+    return stay
+
+
+def _adopt(person: Person, ref: e.Encounter, fact: Any) -> Stay | None:
+    """Return the only open stay here that was opened without a visit number, now that one is known."""
+    if isinstance(fact, e.EncounterPlanned):
+        return None
+    unnamed = [s for s in person.stays if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]
+    if len(unnamed) != 1:
+        return None
+    unnamed[0].visit = ref.visit
+    return unnamed[0]
+
+
+def _new(person: Person, ref: e.Encounter) -> Stay:
+    person.stay_count += 1
+    stay = Stay(person.stay_count, ref.facility, ref.visit, Status.UNKNOWN)
+    person.stays.append(stay)
+    return stay

@@ -1,0 +1,437 @@
+"""A person's state: what is remembered, how it is packed, and when it may be forgotten.
+
+Owns the shapes, the packed form and the retention table. Must not know any rule or what an event does to a state.
+
+Every record is an array without field names and short defaults, because a million of these are held in memory. Fields are
+only ever added at the end, with a default: release N then reads what N + 1 wrote and ignores what it does not know.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from streams.events import Millis, PersonKey
+from streams.topics import DAY_MS
+
+STATE_VERSION: Final = 1
+"""The first byte of a packed state. A higher one is written by a release that changed the meaning of a field."""
+
+NEVER: Final = 0x7FFF_FFFF_FFFF_FFFF
+"""The deadline of a person who has none."""
+
+_HEAD: Final = struct.Struct(">Bq")
+HEAD_BYTES: Final = _HEAD.size
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """What is kept how long, in days. Counted from arrival where not said."""
+
+    event_hashes: int = 30
+    """After arrival and after the close of the last open stay, so that a repeat is recognised at once. An event repeated
+    later is harmless through the encounter machine and through the age limit of events."""
+    recent_events: int = 31
+    """Closing and ending events, kept because they may arrive before what they close. Older ones could close nothing: an
+    event older than 30 days opens no clock."""
+    notices: int = 31
+    """Who was told what, kept after the close of the stay, so that exactly they hear of a cancellation."""
+    stays: int = 396
+    """13 months after a stay's end: scores and flags look back twelve months."""
+    referrals: int = 396
+    appointments: int = 396
+    """Handoffs that are closed stay for the late window of their rule; open ones, consents, goals and the asserted care
+    team stay until something ends them: to forget a refusal would be to break it."""
+
+
+KEPT: Final = Retention()
+
+
+class Status:
+    """A stay's status; small numbers in the state, FHIR Encounter.status outside."""
+
+    UNKNOWN: Final = 0
+    PLANNED: Final = 1
+    IN_PROGRESS: Final = 2
+    ON_LEAVE: Final = 3
+    FINISHED: Final = 4
+    CANCELLED: Final = 5
+
+
+STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")
+
+
+class Stay(msgspec.Struct, array_like=True):
+    """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
+
+    number: int
+    """The person's own count of stays; handoffs and notices name the stay by it."""
+    facility: str
+    visit: str = ""
+    status: int = Status.UNKNOWN
+    class_: str = ""
+    admitted: int = 0
+    discharged: int = 0
+    class_at: int = 0
+    attending_at: int = 0
+    disposition_at: int = 0
+    diagnoses_at: int = 0
+    place_at: int = 0
+    disposition: str = ""
+    attending: str = ""
+    unit: str = ""
+    level: str = ""
+    place: str = ""
+    """The facility that the person was moved to; empty while it is the facility of the stay."""
+    via_emergency: bool | None = None
+    complexity: str = ""
+    diagnoses: tuple[str, ...] = ()
+    """`rank|system|code`, principal first."""
+    procedures: tuple[str, ...] = ()
+    cancels: tuple[int, ...] = ()
+    """Cancels as triples (what, time of the cancel, time of the fact it took back or 0 while that has not arrived)."""
+    came_from: tuple[str, str, str] | None = None
+    """Place, unit and level before the last move, for its cancellation."""
+    last: int = 0
+    """The newest event time seen of this stay."""
+    touched: int = 0
+    """The newest arrival of this stay, for retention."""
+    assumed: bool = False
+    """It ended because nothing was heard, not because anybody said so (ENC-1)."""
+    registered_only: bool = False
+
+
+class Handoff(msgspec.Struct, array_like=True):
+    """A handoff from its opening until its late window is over."""
+
+    id: bytes
+    rule: str
+    version: int
+    cause: bytes | str
+    """The id of the event that opened it; 16 raw bytes where it is a UUID."""
+    opened_at: int
+    due: int
+    owner: str
+    stay: int = 0
+    ref: str | bytes | None = None
+    """The referral, goal, appointment or notification that it is about, as its rule's subject says."""
+    next_at: int = 0
+    """When the next rung of the ladder is reached; 0: there is none."""
+    step: int = 0
+    status: int = 0
+    """Index into `TASK_STATUS`."""
+    gap: int = 0
+    """0 nothing shown, 1 due-soon, 2 open."""
+    closure: str = ""
+    closed_at: int = 0
+    """Arrival at which it closed, for the late window; 0 while it is open."""
+    told: tuple[tuple[bytes, str], ...] = ()
+    """Alerts that went out about it: notification id and recipient."""
+    progress: tuple[int, ...] = ()
+    """How many events of each closing were seen, where a rule needs several."""
+    snoozed: int = 0
+    met_at: int = 0
+    """When the closing event happened, so that an earlier one that arrives later can correct met-late to met."""
+    organisation: str = ""
+    """Whose rules apply, where no stay says it."""
+    calendar: str = ""
+    """Whose zone and holidays apply, where it is another organisation than that."""
+    rung: int = 0
+    """The next rung of the ladder. `step` counts what happened, also an escalation that somebody asked for."""
+    opened_by: int = 0
+    """Index into `OPENERS`: what a cancellation must look for."""
+    ended_by: int = 0
+    """The stay that superseded it or made it pointless; if that stay is cancelled the handoff is open again."""
+
+
+OPENERS: Final = ("", "PatientAdmitted", "PatientDischarged", "PatientTransferred", "EncounterClassChanged", "EncounterUpdated", "NotificationIssued")
+"""What opened a handoff, as far as it can be taken back."""
+
+TASK_STATUS: Final = ("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed")
+"""The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""
+
+
+class Seat(msgspec.Struct, array_like=True):
+    """A seat in the care team."""
+
+    role: str
+    address: str
+    """kind:id, as `practitioner:8801`."""
+    from_: int = 0
+    to: int = 0
+    asserted: int = 0
+    """Event time of the care team's own event; 0: only a message said so (provisional)."""
+    programme: str = ""
+    organisation: str = ""
+
+
+class Consent(msgspec.Struct, array_like=True):
+    permit: bool
+    at: int
+    recipient: str = ""
+    purpose: str = ""
+    sensitivity: str = ""
+
+
+class Told(msgspec.Struct, array_like=True):
+    """One notice and everybody who got it; the ids follow from the cause, the rule and the recipient."""
+
+    cause: str
+    rule: str
+    stay: int
+    at: int
+    kind: str
+    """Event type that it told of."""
+    recipients: tuple[str, ...]
+    version: int = 1
+    until: int = 0
+
+
+class Recent(msgspec.Struct, array_like=True):
+    """An event that may close or end something whose trigger has not arrived yet."""
+
+    type: str
+    id: str
+    source: str
+    time: int
+    arrival: int
+    fact: bytes
+
+
+class Referral(msgspec.Struct, array_like=True):
+    id: str
+    status: str = ""
+    business_status: str = ""
+    requester: str = ""
+    target: str = ""
+    requester_organisation: str = ""
+    target_organisation: str = ""
+    service: str = ""
+    priority: str = "routine"
+    requested: int = 0
+    status_at: int = 0
+    needed_by: int = 0
+    stay: int = 0
+    goal: str = ""
+    touched: int = 0
+    previous_status: str = ""
+    setter: str = ""
+    linked: str = ""
+    """The earlier referral that this one doubles."""
+    changed_at: int = 0
+
+
+class Goal(msgspec.Struct, array_like=True):
+    id: str
+    status: str = ""
+    words: str = ""
+    expressed_by: str = ""
+    owner: str = ""
+    achievement: str = ""
+    at: int = 0
+    accepted: bool | None = None
+    setting: str = ""
+    reviewed: int = 0
+    setbacks: int = 0
+    weight: float = 1.0
+    attainment: int | None = None
+    priority: str = ""
+
+
+class Appointment(msgspec.Struct, array_like=True):
+    id: str
+    status: str = ""
+    start: int = 0
+    referral: str = ""
+    purpose: str = ""
+    at: int = 0
+    touched: int = 0
+    end: int = 0
+
+
+class Person(msgspec.Struct, array_like=True):
+    """Everything that is remembered of one person."""
+
+    key: PersonKey
+    stays: list[Stay] = []
+    handoffs: list[Handoff] = []
+    seats: list[Seat] = []
+    told: list[Told] = []
+    seen: bytes = b""
+    """Entries of 12 bytes: 8 of the event's hash, 3 of its arrival in hours, 1 that counts repeats."""
+    recent: list[Recent] = []
+    consents: list[Consent] = []
+    referrals: list[Referral] = []
+    goals: list[Goal] = []
+    appointments: list[Appointment] = []
+    deceased: int = 0
+    """Event time of death as known; 0: alive."""
+    deceased_stay: int = 0
+    """The stay whose discharge said so; its cancellation takes that back."""
+    into: str = ""
+    """The key that this person goes on as; everything else is empty then."""
+    stay_count: int = 0
+    touched: int = 0
+    """The newest arrival."""
+    prune_at: int = 0
+    team_at: int = 0
+    """Event time of the newest team that was said to be the whole one."""
+    history_incomplete: bool = False
+    """An event of this person could not be applied by us (rule failed): deadlines still run, but something may be missing."""
+    language: str = ""
+    region: str = ""
+    birth_date: str = ""
+    conditions: tuple[tuple[str, str, str], ...] = ()
+    """system, code, clinical status of the problem list."""
+    observations: tuple[tuple[str, float, str, int], ...] = ()
+    """code, value, unit, effective time: the newest of each code."""
+    updated_at: int = 0
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Person).decode
+
+
+class UnreadableStateError(Exception):
+    """The state was written by a release whose meaning is not known here: ours to mend, never to skip."""
+
+
+def pack(person: Person) -> bytes:
+    """Return *person* as one version byte, eight bytes of the next deadline, and MessagePack."""
+    return _HEAD.pack(STATE_VERSION, _deadline(person)) + _encode(person)
+
+
+def unpack(packed: bytes) -> Person:
+    """Return the person in *packed*. Raises UnreadableStateError for a newer state version or bytes that are no state."""
+    if len(packed) < HEAD_BYTES or packed[0] > STATE_VERSION:
+        raise UnreadableStateError(f"state version {packed[0] if packed else 'none'} is not known; this release reads up to {STATE_VERSION}")
+    try:
+        return _decode(memoryview(packed)[HEAD_BYTES:])
+    except msgspec.MsgspecError as broken:
+        raise UnreadableStateError("these bytes are no person's state") from broken
+
+
+def packed_deadline(packed: bytes) -> Millis | None:
+    """Return the next deadline of a packed state without decoding it: a restore reads a million of these."""
+    deadline: int = _HEAD.unpack_from(packed)[1]
+    return None if deadline == NEVER else Millis(deadline)
+
+
+def next_deadline(person: Person) -> Millis | None:
+    """Return the instant of the person's earliest deadline, a rung of a ladder or a pruning, or None."""
+    deadline = _deadline(person)
+    return None if deadline == NEVER else Millis(deadline)
+
+
+def _deadline(person: Person) -> int:
+    earliest = person.prune_at or NEVER
+    for handoff in person.handoffs:
+        at = handoff.next_at
+        if at and at < earliest:
+            earliest = at
+    return earliest
+
+
+# ---- what may be forgotten
+
+
+_SEEN_ENTRY: Final = 12
+_HOUR_MS: Final = 3_600_000
+
+
+def times_seen(person: Person, event_hash: bytes) -> int:
+    """Return how often the event was seen before, 0 for the first time, and count this time."""
+    seen = person.seen
+    at = seen.find(event_hash)
+    while at >= 0 and at % _SEEN_ENTRY:
+        at = seen.find(event_hash, at + 1)
+    if at < 0:
+        return 0
+    count = min(seen[at + 11] + 1, 255)
+    person.seen = seen[: at + 11] + bytes((count,)) + seen[at + 12 :]
+    return count
+
+
+def remember_seen(person: Person, event_hash: bytes, arrival: Millis) -> None:
+    """Keep the hash of an event that has been applied."""
+    person.seen += event_hash + (arrival // _HOUR_MS).to_bytes(3, "big") + b"\0"
+
+
+def has_open_stay(person: Person) -> bool:
+    """Say whether a stay is going on or planned; while it is, no event hash is forgotten."""
+    return any(0 < stay.status < Status.FINISHED for stay in person.stays)
+
+
+def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Person | None:
+    """Forget what the retention table lets go at *now*; None when nothing is left to keep.
+
+    *late_window_days*: for each rule id; a rule that is gone from the catalogue counts with 30 days.
+    """
+    if person.into:
+        person.prune_at = 0
+        return person
+    open_stay = has_open_stay(person)
+    expiries: list[int] = []
+
+    def keeps(until: int) -> bool:
+        if until > now:
+            expiries.append(until)
+            return True
+        return False
+
+    closed_last = max((stay.touched for stay in person.stays if stay.status >= Status.FINISHED), default=0)
+    floor = closed_last + KEPT.event_hashes * DAY_MS
+    if person.seen:
+        person.seen = b"".join(
+            entry
+            for entry in (person.seen[i : i + _SEEN_ENTRY] for i in range(0, len(person.seen), _SEEN_ENTRY))
+            if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
+        )
+    person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
+    person.handoffs = [
+        h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
+    ]
+    named = {h.stay for h in person.handoffs}
+    closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
+    known = {stay.number for stay in person.stays}
+    person.told = [
+        told
+        for told in person.told
+        if (told.stay in known and told.stay not in closed) or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
+    ]
+    long_lived: list[int] = []
+
+    def keeps_long(until: int) -> bool:
+        if until > now:
+            long_lived.append(until)
+            return True
+        return False
+
+    person.stays = [
+        stay
+        for stay in person.stays
+        if 0 < stay.status < Status.FINISHED or stay.number in named or keeps_long(stay.touched + KEPT.stays * DAY_MS)
+    ]
+    refs = {h.ref for h in person.handoffs}
+    person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
+    person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
+    if not (person.stays or person.told):
+        person.seats = [seat for seat in person.seats if seat.asserted]
+    # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
+    person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
+    holds = (
+        person.stays
+        or person.handoffs
+        or person.seats
+        or person.told
+        or person.seen
+        or person.recent
+        or person.consents
+        or person.referrals
+        or person.goals
+        or person.appointments
+        or person.deceased
+        or person.conditions
+    )
+    return person if holds else None
