@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.attributes import ATTRIBUTE_BYTES_MAX, AVRO, SPECVERSION, headers_of
-from streams.contract import RECORD_OF, contract_of, fingerprint_of, released
+from streams.contract import RECORD_OF, contract_of, released
 from streams.effects import Effect
 from streams.events import Event, Millis, PersonKey
-from streams.evolution import UnfitSchemaError, resolving_reader
+from streams.evolution import UnfitSchemaError, reader_of
 from streams.instants import parse_instant
 from streams.refusal import Refusal
 from streams.topics import TOPIC_OF
@@ -96,10 +96,8 @@ class Codec:
     def _learn(self, head: bytes, name: str, schema: Any, schema_id: int | None) -> bool:
         if name not in RECORD_OF:
             return False
-        contract = contract_of(name)
         try:
-            fingerprint = fingerprint_of(schema)
-            decode = contract.decode if fingerprint == contract.fingerprint else resolving_reader(schema, contract)
+            decode, fingerprint = reader_of(schema, contract_of(name))
         except UnfitSchemaError:
             return False
         if schema_id is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import fastavro
 
-from streams.contract import Contract
+from streams.contract import Contract, fingerprint_of
 from streams.wire import Decode, LeftOverError, NotCanonicalError
 
 
@@ -19,21 +19,36 @@ class UnfitSchemaError(ValueError):
     """A schema that can't be read as the contract's record."""
 
 
+def reader_of(writer: Any, contract: Contract) -> tuple[Decode, bytes]:
+    """Return the reader of what was written with *writer*, our own if it is the current schema, and its fingerprint.
+
+    Raises UnfitSchemaError as `resolving_reader`.
+    """
+    try:
+        fingerprint = fingerprint_of(writer)
+    except Exception as error:  # The same as below.
+        raise UnfitSchemaError("not a schema") from error
+    if fingerprint == contract.fingerprint:
+        return contract.decode, fingerprint
+    return resolving_reader(writer, contract), fingerprint
+
+
 def resolving_reader(writer: Any, contract: Contract) -> Decode:
     """Make the reader of bytes written with the schema *writer* (parsed JSON) into *contract*'s record.
 
-    Raises UnfitSchemaError when *writer* is no schema, is another record, or could be made to read for ever.
+    Raises UnfitSchemaError when *writer* is no schema, is another record, or lets few bytes cost much.
     """
     wanted = fastavro.parse_schema(_plain(contract.schema))
     try:
         written = fastavro.parse_schema(_plain(writer))
-        name, endless = written["name"], _has_empty_items(written, {})
+        _takes_no_bytes(written, {})
+        name = written["name"]
+    except UnfitSchemaError:
+        raise
     except Exception as error:  # What fastavro raises for a broken schema is of no fixed kind.
         raise UnfitSchemaError("not a schema") from error
     if name != wanted["name"]:
         raise UnfitSchemaError(f"not {contract.subject}")
-    if endless:
-        raise UnfitSchemaError("an array of items that take no bytes")
 
     def decode(d: bytes, p: int) -> Any:
         payload = d[p:]
@@ -71,29 +86,37 @@ def _plain(schema: Any) -> Any:
     return schema
 
 
-def _has_empty_items(schema: Any, named: dict[str, Any]) -> bool:
-    """Say whether an array in *schema* has items of no bytes: five bytes could then count to billions."""
+def _takes_no_bytes(schema: Any, judged: dict[str, bool | None]) -> bool:
+    """Say whether a value of *schema* takes no bytes at all.
+
+    Raises UnfitSchemaError for what lets few bytes cost much: lists or records of nothing (ten bytes count to
+    billions), and a record within itself (fastavro's reader then ends the process by overflowing its stack).
+    """
     if isinstance(schema, list):
-        return any(_has_empty_items(part, named) for part in schema)
-    if not isinstance(schema, dict):
+        for part in schema:
+            _takes_no_bytes(part, judged)
         return False
-    if "name" in schema:
-        named[schema["name"]] = schema
-    if schema["type"] == "array":
-        return _is_empty(schema["items"], named, frozenset()) or _has_empty_items(schema["items"], named)
-    if schema["type"] == "map":
-        return _has_empty_items(schema["values"], named)
-    return any(_has_empty_items(field["type"], named) for field in schema.get("fields", ()))
-
-
-def _is_empty(schema: Any, named: dict[str, Any], within: frozenset[str]) -> bool:
     if isinstance(schema, str):
-        if schema in within or schema not in named:
+        if schema not in judged:
             return schema == "null"
-        return _is_empty(named[schema], named, within | {schema})
-    if not isinstance(schema, dict):
+        found = judged[schema]
+        if found is None:
+            raise UnfitSchemaError("a record within itself")
+        return found
+    kind = schema["type"]
+    if kind == "array":
+        if _takes_no_bytes(schema["items"], judged):
+            raise UnfitSchemaError("a list of items that take no bytes")
         return False
-    named |= {schema["name"]: schema} if "name" in schema else {}
-    if schema["type"] == "record":
-        return all(_is_empty(field["type"], named, within) for field in schema["fields"])
-    return bool(schema["type"] == "null" or (schema["type"] == "fixed" and schema["size"] == 0))
+    if kind == "map":
+        _takes_no_bytes(schema["values"], judged)
+        return False
+    if kind in ("record", "fixed", "enum"):
+        judged[schema["name"]] = None
+        if kind == "record" and all([_takes_no_bytes(field["type"], judged) for field in schema["fields"]]):  # noqa: C419 -- all are judged
+            raise UnfitSchemaError("a record that takes no bytes")
+        if kind == "fixed" and schema["size"] == 0:
+            raise UnfitSchemaError("a fixed that takes no bytes")
+        judged[schema["name"]] = False
+        return False
+    return _takes_no_bytes(kind, judged)
