@@ -1,27 +1,245 @@
-"""The command line: `carerelay run|play|replay|worker|topics|rules|version`.
+"""The command line: `carerelay run|play|replay|show|worker|topics|settings|version`.
 
 Owns names, options, exit codes and the one place where an error becomes a line for a person. Knows how to start
 things and nothing of how they work; what is heavy is imported inside the command that needs it.
-
-Exit codes: 0 done; 1 a check found something wrong; 2 wrong usage or settings; 3 Kafka, Java or Maven is not there;
-130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections import Counter
 from importlib.metadata import version as version_of
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from streams.invocation import (
+    Exit,
+    UserError,
+    arrivals_of,
+    care_of,
+    changed,
+    instant_of,
+    needed,
+    on_kafka,
+    say,
+    settings_of,
+    tell,
+    teller,
+    write_out,
+    zone_that_exists,
+)
+
+if TYPE_CHECKING:
+    from streams.events import Millis
+    from streams.intake.outcome import Arrived
+    from streams.told import Line
+
+
+_EPILOG = (
+    "Exit codes: 0 done, 1 a check found something or a process ended, 2 usage or settings, 3 no Kafka, Java or Maven, 130 interrupted."
+)
 
 app = typer.Typer(
     name="carerelay",
     help="An event backbone for care coordination. Not a medical device; synthetic data only.",
+    epilog=_EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+topics_app = typer.Typer(help="Create the topics on Kafka, or compare Kafka with the table.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+
+Paths = Annotated[list[Path], typer.Argument(help="HL7 v2 files, JSON lines, or folders of them.", metavar="PATH…", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Bootstrap = Annotated[str, typer.Option(help="Kafka to use, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)]
+Zone = Annotated[str, typer.Option(help="IANA zone in which times are shown; default: CARERELAY_ZONE.", show_default=False)]
+Rules = Annotated[Path | None, typer.Option(help="Folder of handoff rules instead of the ones that come with it.", show_default=False)]
+Directory = Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)]
+
+
+# ---- the two that show it
+
+
+@app.command()
+def run(
+    speed: Annotated[float, typer.Option(help="Story seconds in one second: 10080 is a week a minute.", min=1)] = 10_080,
+    path: Annotated[list[Path] | None, typer.Option(help="Messages to play instead of the story.", show_default=False)] = None,
+    bootstrap: Bootstrap = "",
+    zone: Zone = "",
+) -> None:
+    """Start a local Kafka and a worker, play a story of three weeks, and show what comes out."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from streams.local import demonstration  # noqa: PLC0415
+
+    settings = settings_of(bootstrap)
+    if settings.bootstrap and settings.has_demo_secret:
+        settings = changed(settings, key_secret=demonstration.own_secret())
+    arrivals = list(arrivals_of(path or [demonstration.STORY], settings, directory=None))
+    if not arrivals:
+        raise UserError("there is no message to play")
+    shown = zone or (settings.default_zone if path else demonstration.STORY_ZONE)
+    course = demonstration.Course(arrivals, speed, zone_that_exists(shown))
+    try:
+        demonstration.demonstrate(settings, course, Console())
+    except demonstration.DemonstrationError as error:
+        raise UserError(str(error), Exit.WRONG) from None
+    except demonstration.LocalKafkaError as error:
+        raise UserError(str(error), Exit.UNAVAILABLE) from None
+
+
+@app.command()
+def replay(  # noqa: PLR0917 -- options of a command
+    paths: Paths,
+    until: Annotated[
+        str, typer.Option(help="Fire what is due until then, as 2026-07-31T00:00:00-04:00; default: the last arrival.", metavar="TIME")
+    ] = "",
+    rules: Rules = None,
+    directory: Directory = None,
+    zone: Zone = "",
+    as_json: AsJson = False,
+) -> None:
+    """Decide from files what the worker would decide: in memory, without Kafka, the same bytes each time."""
+    from streams.replay import replay as replayed  # noqa: PLC0415
+
+    settings = changed(settings_of(), rules=rules, directory=directory)
+    deciding, _ = care_of(settings)
+    end = instant_of(until) if until else None
+    tell(replayed(arrivals_of(paths, settings, directory=settings.directory), deciding, end), settings, zone, as_json=as_json)
+
+
+# ---- on Kafka
+
+
+@app.command()
+def play(
+    paths: Paths,
+    speed: Annotated[float, typer.Option(help="Story seconds in one second; 0: as fast as Kafka takes them.", min=0)] = 0,
+    bootstrap: Bootstrap = "",
+    directory: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish messages from files. With CARERELAY_CLOCK set they keep to that clock, unless --speed says otherwise."""
+    from streams.play import at_once, faster_by, publish  # noqa: PLC0415
+
+    settings = changed(settings_of(needed(bootstrap)), directory=directory)
+    clock = settings.clock
+
+    def on_clock(arrival: Millis) -> float:
+        return clock.to_broker(arrival) / 1000
+
+    pace = faster_by(speed) if speed else at_once if clock.real else on_clock
+    others: list[Line] = []
+
+    def seen(arrived: Arrived) -> None:
+        from streams.told import line_of_arrival  # noqa: PLC0415
+
+        line = line_of_arrival(arrived)
+        if line is not None:
+            others.append(line)
+            say(f"{line['effect']}: {line['reason']} {line['where']}")
+
+    arrivals = arrivals_of(paths, settings, directory=settings.directory)
+    published = on_kafka(settings, lambda kafka: publish(kafka, arrivals, pace=pace, seen=seen))
+    if as_json:
+        from streams.told import write_line  # noqa: PLC0415
+
+        write_out([write_line({"published": published.events, **Counter(line["effect"] for line in others)})])
+    else:
+        for topic, count in sorted(published.events.items()):
+            typer.echo(f"{count:8} {topic}")
+        typer.echo(f"{published.total:8} published, {published.others} refused or ignored")
+
+
+@app.command()
+def show(
+    bootstrap: Bootstrap = "",
+    from_beginning: Annotated[bool, typer.Option(help="Show what is there already, too.")] = False,
+    zone: Zone = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what workers publish, committed records only, until Ctrl-C."""
+    settings = settings_of(needed(bootstrap))
+    tell = teller(settings, zone, as_json=as_json)
+
+    async def follow(kafka: dict[str, Any]) -> None:
+        from streams.watch import Watch  # noqa: PLC0415
+
+        watch = Watch(kafka, from_beginning=from_beginning)
+        await watch.start()
+        try:
+            async for line in watch.lines():
+                tell(line)
+        finally:
+            await watch.stop()
+
+    on_kafka(settings, follow)
+
+
+@app.command()
+def worker(bootstrap: Bootstrap = "") -> None:
+    """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
+    from streams import app as application  # noqa: PLC0415
+    from streams import logs  # noqa: PLC0415
+
+    settings = settings_of(needed(bootstrap))
+    logs.configure(settings.log_format, settings.log_level)
+    application.run_worker(settings)
+
+
+@topics_app.command("create")
+def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
+    """Create the topics that are not there."""
+    from streams.admin import TopicsRefused, create_topics  # noqa: PLC0415
+
+    settings = settings_of(needed(bootstrap))
+    try:
+        created = on_kafka(settings, lambda kafka: create_topics(kafka, settings.partitions, settings.replication))
+    except TopicsRefused as error:
+        raise UserError(str(error), Exit.WRONG) from None
+    if as_json:
+        from streams.told import write_line  # noqa: PLC0415
+
+        write_out([write_line({"created": created})])
+    else:
+        typer.echo("\n".join(f"created {name}" for name in created) or "all topics are there")
+
+
+@topics_app.command("check")
+def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
+    """Compare Kafka's topics with the table; exit 1 where a worker must not start on them."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from streams.admin import check_topics  # noqa: PLC0415
+    from streams.told import write_line  # noqa: PLC0415
+
+    settings = settings_of(needed(bootstrap))
+    found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
+    if as_json:
+        write_out([write_line(asdict(mismatch)) for mismatch in found])
+    else:
+        typer.echo("\n".join(map(str, found)) or "all topics are as the table says")
+    if any(mismatch.fatal for mismatch in found):
+        raise typer.Exit(Exit.WRONG)
+
+
+@app.command(name="settings")
+def show_settings(as_json: AsJson = False) -> None:
+    """List the environment variables that are settings, with their defaults."""
+    from streams.settings import table  # noqa: PLC0415
+    from streams.told import write_line  # noqa: PLC0415
+
+    settings_of()
+    if as_json:
+        write_out([write_line({"variable": variable, "default": default, "about": about}) for variable, default, about in table()])
+    else:
+        for variable, default, about in table():
+            typer.echo(f"{variable:30} {about}" + (f" [{default}]" if default else ""))
 
 
 @app.command()
@@ -30,13 +248,36 @@ def version() -> None:
     typer.echo(version_of("carerelay"))
 
 
-@app.command(hidden=True)
-def help() -> None:  # noqa: A001
-    """Point to --help."""
-    typer.echo("carerelay --help")
-
-
 def main() -> NoReturn:
-    """Run the command line and exit."""
-    app()
-    sys.exit(0)
+    """Run the command line and exit with one of `Exit`."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    code: int = Exit.DONE
+    try:
+        result = app(standalone_mode=False)
+        code = result if isinstance(result, int) else Exit.DONE
+    except UserError as error:
+        say(f"carerelay: {error}")
+        code = error.code
+    except BrokenPipeError:
+        # The reader had enough (head): no reason for a word. Python would flush into the closed pipe once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KeyboardInterrupt, typer.Abort):
+        code = Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 -- raised again unless it is typer's
+        code = _usage(error)
+    sys.exit(code)
+
+
+def _usage(error: Exception) -> Exit:
+    """Show what typer found wrong with the command line; anything else is a fault of ours and is raised."""
+    shown = getattr(error, "format_message", None)
+    if shown is None:
+        raise error
+    if shown():
+        say(f"carerelay: {shown()}")
+    return Exit.USAGE
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

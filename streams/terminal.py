@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.events import Event, Millis
+from streams.instants import format_instant
 from streams.told import Line
 
 _KEY_SHOWN = 6
@@ -51,6 +53,14 @@ class Board:
         self._console.print(text, soft_wrap=True)
         if detail:
             self._console.print(Text(f"{'':>28}{detail}", style="dim"), soft_wrap=True)
+
+    def came(self, event: Event, arrival: Millis) -> None:
+        """Show an event that was published."""
+        text = Text(f"{self.moment(format_instant(arrival))}  ", style="dim")
+        text.append(f"{event.person[-_KEY_SHOWN:]:>{_KEY_SHOWN}}  ", style="cyan")
+        facility = getattr(getattr(event.data, "encounter", None), "facility", "")
+        text.append(f"in  {event.type}{f' at {_plain(facility)}' if facility else ''}, {_plain(event.source)}", style="dim")
+        self._console.print(text, soft_wrap=True)
 
     def moment(self, instant: str) -> str:
         """Return an instant of a line as `Thu 02 Jul 15:00` in the board's zone."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HOST = "127.0.0.1"
-DEFAULT_JARS = Path(".run/kafka") / KAFKA_VERSION
 INTERNAL_PARTITIONS = 8
 """Of the offsets and the transaction state topics: one owner each is enough for a broker that stands alone."""
 
@@ -51,11 +49,9 @@ class LocalKafka:
     Everything raises LocalKafkaError with one line for a person.
     """
 
-    def __init__(
-        self, data: Path, *, jars: Path | None = None, port: int | None = None, heap_mb: int = 512, start_seconds: float = 90
-    ) -> None:
+    def __init__(self, data: Path, *, jars: Path, port: int | None = None, heap_mb: int = 512, start_seconds: float = 90) -> None:
         self.data = data.resolve()
-        self._jars = jars or Path(os.environ.get("CARERELAY_KAFKA_JARS") or DEFAULT_JARS)
+        self._jars = jars
         self._port = port
         self._heap_mb = heap_mb
         self._start_seconds = start_seconds
@@ -102,6 +98,17 @@ class LocalKafka:
         if self._owned is not None:
             self._owned.close()
             self._owned = None
+
+    def erase(self) -> None:
+        """Forget all records of a broker that does not run: the next start begins empty. Only our own folder is touched."""
+        self._own_folder()
+        try:
+            shutil.rmtree(self._records, ignore_errors=True)
+            (self.data / _MARK).unlink(missing_ok=True)
+            for name in ("kafka.log", "server.properties", "log4j2.yaml"):
+                (self.data / name).unlink(missing_ok=True)
+        finally:
+            self.stop()
 
     def kill(self) -> None:
         """End the broker as a crash would (SIGKILL). `start` takes it up again on the same ports."""
@@ -169,9 +176,9 @@ class LocalKafka:
         mark = self._mark()
         self._ports = _ports_of(mark.get("ports"))
         if self._port is not None and (self._ports is None or self._ports[0] != self._port):
-            self._ports = (self._port, _free_port())
+            self._ports = (self._port, free_port())
         if self._ports is None:
-            self._ports = (_free_port(), _free_port())
+            self._ports = (free_port(), free_port())
         if mark.get("formatted") is True and (self._records / "meta.properties").exists():
             return
         self._write_mark(formatted=False)
@@ -238,7 +245,7 @@ class LocalKafka:
             if self._port is not None and self._port in taken:
                 raise LocalKafkaError(f"port {self._port} on {HOST} is in use: stop what uses it, or name another port")
             if taken:
-                broker, controller = (port if port not in taken else _free_port() for port in self._ports)
+                broker, controller = (port if port not in taken else free_port() for port in self._ports)
                 self._ports = (broker, controller)
             self._write_settings()
             self._write_mark(formatted=True)
@@ -280,7 +287,8 @@ def answers(bootstrap: str, seconds: float = 2.0) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

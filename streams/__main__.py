@@ -1,0 +1,5 @@
+"""`python -m streams`: the command line, for a process that starts another one of itself."""
+
+from streams.cli import main
+
+main()

@@ -1,0 +1,180 @@
+"""What the commands share: exit codes, errors that a person can mend, settings, and the ways in and out.
+
+Owns the way from the environment to what a command needs. Heavy imports stay inside the functions that need them, so
+that `carerelay version` does not wait for Kafka's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.events import Millis
+    from streams.intake.outcome import Arrived
+    from streams.settings import Settings
+    from streams.terminal import Board
+    from streams.told import Line
+
+
+class Exit(IntEnum):
+    """The exit codes; the command's help says them too."""
+
+    DONE = 0
+    WRONG = 1
+    """A check found something, or what was started ended by itself."""
+    USAGE = 2
+    """The command, a setting or a path is wrong."""
+    UNAVAILABLE = 3
+    """Kafka, Java or Maven is not there."""
+    INTERRUPTED = 130
+    """Ended by Ctrl-C or SIGTERM."""
+
+
+class UserError(Exception):
+    """What the user can mend: one line, and the exit code."""
+
+    def __init__(self, text: str, code: Exit = Exit.USAGE) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def say(text: str) -> None:
+    """Write a line for the person at the terminal: to standard error, so that it never mixes with what came out."""
+    typer.echo(text, err=True)
+
+
+def settings_of(bootstrap: str | None = "") -> Settings:
+    """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
+    from streams.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
+
+    try:
+        settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
+    except SettingsError as error:
+        raise UserError(f"wrong settings:\n{error}") from None
+    for name in unknown_variables(os.environ):
+        say(f"carerelay: {name} is no setting (carerelay settings lists them)")
+    return settings
+
+
+def needed(bootstrap: str) -> str:
+    """Return *bootstrap*. Raises UserError where neither it nor the environment names a Kafka."""
+    if not bootstrap and not os.environ.get("KAFKA_BOOTSTRAP", "").strip():
+        raise UserError("no Kafka is named: set KAFKA_BOOTSTRAP=host:port or give --bootstrap; carerelay run starts its own")
+    return bootstrap
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    """Return *settings* with what the command line says otherwise; None says nothing."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(settings, **{name: value for name, value in changes.items() if value is not None})
+
+
+def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
+    """Run *work* with the arguments of aiokafka's clients; a Kafka that does not answer is a line, not a traceback."""
+    import logging  # noqa: PLC0415
+
+    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
+
+    # aiokafka writes each failed attempt to the log; the line below says it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        return asyncio.run(work({"bootstrap_servers": settings.bootstrap}))
+    except KafkaConnectionError:
+        raise UserError(f"no Kafka answers at {settings.bootstrap}", Exit.UNAVAILABLE) from None
+    except KafkaError as error:
+        raise UserError(f"Kafka at {settings.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+
+
+def care_of(settings: Settings) -> Any:
+    """Load rules and directory."""
+    from streams import app as application  # noqa: PLC0415
+
+    try:
+        return application.load_care(settings)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
+def arrivals_of(paths: Iterable[Path], settings: Settings, *, directory: Path | None) -> Iterator[Arrived]:
+    """Read the messages of *paths*; the zones of facilities come from the directory."""
+    from streams.intake.files import read_paths  # noqa: PLC0415
+
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UserError(f"{missing[0]} is not there")
+    _, doors = care_of(changed(settings, directory=directory))
+    return read_paths(list(paths), doors)
+
+
+def instant_of(text: str) -> Millis:
+    """Read an instant from the command line. Raises UserError."""
+    from streams.instants import parse_instant  # noqa: PLC0415
+
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise UserError(f"--until is {error}: write it as 2026-07-31T00:00:00-04:00") from None
+
+
+def zone_that_exists(name: str) -> str:
+    """Return the name of an IANA zone. Raises UserError."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    try:
+        return ZoneInfo(name).key
+    except (ValueError, OSError, KeyError):
+        raise UserError(f"{name} is no IANA zone, as America/New_York is one") from None
+
+
+def tell(lines: Iterable[Line], settings: Settings, zone: str, *, as_json: bool) -> None:
+    """Show *lines* to the end, then what is still open."""
+    if as_json:
+        from streams.told import write_line  # noqa: PLC0415
+
+        write_out(map(write_line, lines))
+        return
+    board = board_of(settings, zone)
+    for line in lines:
+        board.show(line)
+    board.finish()
+
+
+def teller(settings: Settings, zone: str, *, as_json: bool) -> Callable[[Line], None]:
+    """Return what shows one line at once."""
+    if not as_json:
+        return board_of(settings, zone).show
+    from streams.told import write_line  # noqa: PLC0415
+
+    def write(line: Line) -> None:
+        write_out([write_line(line)])
+        sys.stdout.flush()
+
+    return write
+
+
+def board_of(settings: Settings, zone: str) -> Board:
+    """Return the terminal's board."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from streams.terminal import Board  # noqa: PLC0415
+
+    return Board(Console(highlight=False), zone_that_exists(zone or settings.default_zone))
+
+
+def write_out(lines: Iterable[bytes]) -> None:
+    """Write *lines* to standard output as they are: UTF-8, one line end each, whatever the terminal's encoding."""
+    out = sys.stdout.buffer
+    for line in lines:
+        out.write(line + b"\n")
+    with contextlib.suppress(ValueError):
+        out.flush()

@@ -1,0 +1,222 @@
+"""`carerelay run`: a local Kafka, a worker, a story of three weeks, and what comes out, as it happens.
+
+Owns the course of the demonstration and that nothing it starts outlives it. The clock is accelerated and said so; one
+function maps it (`streams/clock.py`), for the worker as for the publisher. Knows no rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.text import Text
+
+from streams.admin import check_topics, create_topics
+from streams.clock import Clock
+from streams.events import Event, Millis
+from streams.intake.outcome import Arrived
+from streams.local.child import Child
+from streams.local.jars import LocalKafkaError
+from streams.local.kafka import LocalKafka, free_port
+from streams.play import publish
+from streams.settings import Settings
+from streams.terminal import Board
+from streams.told import line_of_arrival
+from streams.watch import Watch
+
+STORY = Path(__file__).with_name("story")
+STORY_ZONE = "America/New_York"
+STORY_EPILOGUE_MS = 3 * 86_400_000
+"""How long the story's clock runs on after the last message, so that what nobody answers is seen to stall."""
+LEAD_SECONDS = 4.0
+"""From the worker's start to the first message; what comes before it is ready waits in Kafka."""
+_DRAIN_SECONDS = 30.0
+_WORKER_GRACE_SECONDS = 8.0
+
+
+class DemonstrationError(Exception):
+    """The demonstration can't go on. One line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What is played: the messages in the order of their arrival, and how many story seconds pass in one."""
+
+    arrivals: list[Arrived]
+    speed: float
+    zone: str
+
+    @property
+    def first(self) -> Millis:
+        return self.arrivals[0].arrival
+
+    @property
+    def last(self) -> Millis:
+        return max(arrived.arrival for arrived in self.arrivals)
+
+
+def demonstrate(settings: Settings, course: Course, console: Console) -> None:
+    """Run *course* from beginning to end. Raises LocalKafkaError, DemonstrationError, KafkaError; Ctrl-C ends it cleanly."""
+    if settings.bootstrap:
+        console.print(Text(f"Kafka: {settings.bootstrap} (given)", style="dim"), soft_wrap=True)
+        _on_kafka(settings, course, console, from_beginning=False)
+        return
+    kafka = LocalKafka(settings.run_dir / "demonstration", jars=settings.jars, port=settings.kafka_port)
+    console.print(Text("Kafka: starting a local one (the first time its jars are fetched) …", style="dim"), soft_wrap=True)
+    kafka.erase()
+    with kafka:
+        console.print(
+            Text(f"Kafka: {kafka.bootstrap}, records and log in {settings.run_dir / 'demonstration'}", style="dim"), soft_wrap=True
+        )
+        _on_kafka(replace(settings, bootstrap=kafka.bootstrap), course, console, from_beginning=True)
+
+
+def _on_kafka(settings: Settings, course: Course, console: Console, *, from_beginning: bool) -> None:
+    now = int(time.time() * 1000)
+    clock = Clock(now, int(course.first - LEAD_SECONDS * 1000 * course.speed), course.speed)
+    asyncio.run(_Demonstration(replace(settings, clock=clock), course, console).run(from_beginning=from_beginning))
+
+
+class _Demonstration:
+    def __init__(self, settings: Settings, course: Course, console: Console) -> None:
+        self._settings = settings
+        self._course = course
+        self._console = console
+        self._board = Board(console, course.zone)
+        self._kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
+        self._ours = {a.item.person for a in course.arrivals if isinstance(a.item, Event)}
+
+    async def run(self, *, from_beginning: bool) -> None:
+        created = await create_topics(self._kafka, self._settings.partitions, self._settings.replication)
+        wrong = [m for m in await check_topics(self._kafka, self._settings.partitions) if m.fatal]
+        if wrong:
+            raise DemonstrationError(str(wrong[0]))
+        self._say(f"Topics: {len(created)} created" if created else "Topics: all there")
+        watch = Watch(self._kafka, from_beginning=from_beginning)
+        await watch.start()
+        worker, log = self._start_worker()
+        try:
+            self._say_clock()
+            await self._play(watch, worker, log)
+        finally:
+            worker.stop()
+            await watch.stop()
+        self._board.finish()
+
+    def _start_worker(self) -> tuple[Child, Path]:
+        folder = self._settings.run_dir / "demonstration"
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "worker.log"
+        given = {
+            "KAFKA_BOOTSTRAP": self._settings.bootstrap,
+            "CARERELAY_CLOCK": str(self._settings.clock),
+            "CARERELAY_PARTITIONS": str(self._settings.partitions),
+            "CARERELAY_WEB_PORT": str(free_port()),
+            "CARERELAY_LOG_FORMAT": "json",
+        }
+        with log.open("wb") as output:
+            worker = Child(
+                [sys.executable, "-m", "streams", "worker"],
+                output=output,
+                env=os.environ | given,
+                grace_seconds=_WORKER_GRACE_SECONDS,
+            )
+        self._say(f"Worker: process {worker.pid}, log in {log}, metrics on http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
+        return worker, log
+
+    def _say_clock(self) -> None:
+        zone = ZoneInfo(self._course.zone)
+        first, last = (f"{datetime.fromtimestamp(at / 1000, zone):%d %B %Y}" for at in (self._course.first, self._course.last))
+        speed = self._course.speed
+        self._console.print(
+            Text(
+                f"Clock: accelerated. {len(self._course.arrivals)} messages from {first} to {last}; one second here is "
+                f"{_span(speed)} there, {(self._course.last - self._course.first + STORY_EPILOGUE_MS) / 1000 / speed:.0f} seconds in all. "
+                "Synthetic persons only.\n",
+                style="bold yellow",
+            ),
+            soft_wrap=True,
+        )
+
+    async def _play(self, watch: Watch, worker: Child, log: Path) -> None:
+        showing = asyncio.create_task(self._show(watch))
+        guarding = asyncio.create_task(self._guard(worker, log))
+        playing = asyncio.create_task(self._publish(watch))
+        try:
+            done, _ = await asyncio.wait((showing, guarding, playing), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (showing, guarding, playing):
+                task.cancel()
+            await asyncio.gather(showing, guarding, playing, return_exceptions=True)
+
+    async def _publish(self, watch: Watch) -> None:
+        """Publish the story, let its clock run on, and wait until all that came of it was shown."""
+        clock = self._settings.clock
+
+        def pace(arrival: Millis) -> float:
+            return clock.to_broker(arrival) / 1000
+
+        await publish(self._kafka, self._arrivals(), pace=pace, seen=self._came)
+        end = pace(Millis(self._course.last + STORY_EPILOGUE_MS))
+        await asyncio.sleep(max(0.0, end - time.time()))
+        quiet_since = time.monotonic()
+        deadline = quiet_since + _DRAIN_SECONDS
+        shown = -1
+        while time.monotonic() < deadline:
+            if self._board.counts.total() != shown or not await watch.is_drained():
+                shown, quiet_since = self._board.counts.total(), time.monotonic()
+            elif time.monotonic() - quiet_since > 1:
+                return
+            await asyncio.sleep(0.2)
+
+    def _arrivals(self) -> Iterable[Arrived]:
+        return iter(self._course.arrivals)
+
+    def _came(self, arrived: Arrived) -> None:
+        line = line_of_arrival(arrived)
+        if line is not None:
+            self._board.show(line)
+        elif isinstance(arrived.item, Event):
+            self._board.came(arrived.item, arrived.arrival)
+
+    async def _show(self, watch: Watch) -> None:
+        async for line in watch.lines():
+            # On a Kafka that others use too, only what concerns this story is shown.
+            if line["person"] in self._ours:
+                self._board.show(line)
+
+    async def _guard(self, worker: Child, log: Path) -> None:
+        """End the demonstration when its worker ends."""
+        while worker.alive:  # noqa: ASYNC110 -- a process sends no event to a loop
+            await asyncio.sleep(0.2)
+        raise DemonstrationError(f"the worker ended with {worker.exit_code}: see {log}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def own_secret() -> bytes:
+    """Make a secret for one demonstration on a Kafka that outlives it: its persons are strangers to earlier ones."""
+    return secrets.token_hex(16).encode()
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+__all__ = ["STORY", "STORY_ZONE", "Course", "DemonstrationError", "LocalKafkaError", "demonstrate", "own_secret"]
