@@ -101,6 +101,7 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self._careful: dict[int, int] = {}
         self._held = False
+        self._commit: asyncio.Task[None] | None = None
         self._full: set[tuple[str, int]] = set()
 
     # ---- what the transport calls
@@ -179,6 +180,7 @@ class Worker:
         try:
             async with asyncio.timeout(RELEASE_LIMIT_S):
                 async with self._lock:
+                    await self._committed()
                     shards = dict(self.shards)
                     self.shards.clear()
                     self.meter.opened(0)
@@ -247,6 +249,7 @@ class Worker:
                 async with self._lock:
                     while self._held and await self._round():
                         pass
+                    await self._committed()
                 self._beat()
         except asyncio.CancelledError:
             raise
@@ -270,12 +273,16 @@ class Worker:
         self._wake.clear()
 
     async def _round(self) -> bool:
-        """Take, probe, decide, commit, once. Returns whether there is more to do at once."""
+        """Take, probe, decide, and hand over to the commit, once. Returns whether there is more to do at once.
+
+        A commit runs while the next round decides: both need the one core that Python has, and the broker's answers are
+        waited for meanwhile. There is never more than one commit on its way.
+        """
         self._take()
         await self._look()
         records: dict[tuple[str, int], list[Out]] = {}
-        before = sum(s.waiting for s in self.shards.values())
         left = RECORDS_PER_COMMIT
+        applied = 0
         for number, shard in self.shards.items():
             if left <= 0:
                 break
@@ -285,23 +292,35 @@ class Worker:
             else:
                 for place, outs in shard.apply(left).items():
                     records.setdefault(place, []).extend(outs)
-            left -= waiting - shard.waiting
+            applied += waiting - shard.waiting
+            left = RECORDS_PER_COMMIT - applied
             if shard.changed:
-                records[self.settings.state_topic, number] = shard.changes()
+                records[self.settings.state_topic, number] = [*records.get((self.settings.state_topic, number), ()), *shard.changes()]
+            # The running commit needs the loop for its next request, and the consumer's thread needs the interpreter.
             await asyncio.sleep(0)
-        if not records:
-            return bool(self._arrived)
+        self._make_room()
+        if records:
+            await self._committed()
+            self._commit = asyncio.create_task(self._write(records, applied))
+        elif self._commit is not None and not self._arrived:
+            await self._committed()
+        return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
+
+    async def _write(self, records: dict[tuple[str, int], list[Out]], applied: int) -> None:
         began = time.monotonic()
         for (topic, number), end in (await self.writer.write(records)).items():
             if topic == self.settings.state_topic:
                 self._read_to[number] = end
-        applied = before - sum(s.waiting for s in self.shards.values())
         self.meter.committed(time.monotonic() - began, applied)
         for shard in self.shards.values():
             self.meter.counted(shard)
-        self._make_room()
         self._beat()
-        return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
+
+    async def _committed(self) -> None:
+        """Wait for the commit on its way. Raises what it raised."""
+        commit, self._commit = self._commit, None
+        if commit is not None:
+            await commit
 
     def _take(self) -> None:
         while self._arrived:
