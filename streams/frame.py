@@ -52,18 +52,18 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app.kafka = dict(kafka)
     inbound = app.topic(*worker.logic.inbound, schema=Whole(), partitions=worker.settings.partitions, internal=False)
 
-    @app.agent(inbound, name=name)
+    @app.agent(inbound, name=name)  # type: ignore[untyped-decorator]
     async def give(stream: Any) -> None:
         async for event in stream.noack().events():
             worker.give(event.value)
             # The truth is the position in the state topic: to Faust the message is done.
             event.ack()
 
-    @app.timer(interval=LAG_TOOLS_S)
+    @app.timer(interval=LAG_TOOLS_S)  # type: ignore[untyped-decorator]
     async def let_lag_tools_see() -> None:
         await app.consumer.publish_offsets()
 
-    @app.on_before_shutdown.connect
+    @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
     async def leave(*_args: Any, **_kwargs: Any) -> None:
         await worker.release()
 

@@ -196,9 +196,7 @@ async def check_positions(
         tps = [TopicPartition(t, r.number) for r in readings for t in inbound]
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
-        newest = {
-            TopicPartition(t, r.number): r.positions[t][1] + 1 for r in readings for t in inbound if t in r.positions and r.positions[t][1] > 0
-        }
+        newest = {TopicPartition(t, r.number): at + 1 for r in readings for t, (_, at) in r.positions.items() if t in inbound and at}
         later = await consumer.offsets_for_times(newest) if newest else {}
     finally:
         await consumer.stop()
@@ -219,6 +217,8 @@ async def check_positions(
                 )
             after = later.get(tp)
             if after is not None and after.offset < position:
-                raise PositionLost(f"{topic}/{reading.number}: the topic is not the one that was read up to {position}: it was made again. {how}")
+                raise PositionLost(
+                    f"{topic}/{reading.number}: the topic is not the one that was read up to {position}: it was made again. {how}"
+                )
             positions[topic] = position
     return found

@@ -63,6 +63,10 @@ class Outcome(NamedTuple):
     refused: Refused | None = None
     relayed: Sequence[tuple[bytes, bytes, Headers]] = ()
     """(person key, value, headers) for the shard of that person, over the relay topic."""
+    kinds: Sequence[str] = ()
+    """The kinds of the effects, to be counted."""
+    opened: int = 0
+    """Handoffs opened less those closed."""
 
 
 class Logic(Protocol):
@@ -107,6 +111,7 @@ class Tally:
         self.effects: dict[str, int] = {}
         self.refused: dict[tuple[str, str], int] = {}
         self.misrouted = 0
+        self.deadlines = 0
         self.failed: list[str] = []
 
     def add(self, group: dict[Any, int], key: Any, count: int = 1) -> None:
@@ -126,6 +131,7 @@ class Shard:
         self.moved: set[str] = set()
         """Topics whose position changed since the last commit."""
         self.tally = Tally()
+        self.open_handoffs = 0
         self._deadlines = _Deadlines(persons, logic)
         self._rank = {topic: rank for rank, topic in enumerate(logic.inbound)}
         self._queues: dict[str, deque[tuple[int, Any]]] = {topic: deque() for topic in logic.inbound}
@@ -230,7 +236,7 @@ class Shard:
         for topic, key, record in self._take(limit, records_max):
             at = key >> 4
             now = self.clock.to_story(at)
-            if now > self.now:
+            if now > self.now:  # noqa: PLR1730 -- a call of max() costs more, once a record
                 self.now = now
             self._one(topic, record, now, out)
             self.newest_ms[topic] = at
@@ -319,7 +325,7 @@ class Shard:
 
     def _one(self, topic: str, record: Any, now: Millis, out: dict[tuple[str, int], list[Out]]) -> None:
         read = self.logic.read(topic, record, now)
-        if type(read) is Refused:
+        if isinstance(read, Refused):
             self._refuse(topic, record, read, out)
             return
         key, event = read
@@ -358,6 +364,7 @@ class Shard:
             return spoilt
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)
+        self.tally.deadlines += 1
         return outcome.packed
 
     def _fire(self, until: Millis, out: dict[tuple[str, int], list[Out]], most: int) -> None:
@@ -387,7 +394,9 @@ class Shard:
             if outs is None:
                 outs = out[place] = []
             outs.append(Out(key, value, headers))
-            self.tally.add(self.tally.effects, topic)
+        for kind in outcome.kinds:
+            self.tally.add(self.tally.effects, kind)
+        self.open_handoffs += outcome.opened
         for key, value, headers in outcome.relayed:
             out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 

@@ -71,7 +71,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     _waiter: asyncio.Future[None] | None = None
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 -- Faust's signature
         conf = self.app.conf
         self._assignor = self.app.assignor
         return aiokafka.AIOKafkaConsumer(
@@ -144,8 +144,10 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return found
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await *coroutine* in this thread, from the worker's loop. Faust's own queue serves two calls at a time, and a
-        fetch that waits holds one of them."""
+        """Await *coroutine* in this thread, from the worker's loop.
+
+        Faust's own queue serves two calls at a time, and a fetch that waits holds one of them.
+        """
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
 
     def poke(self) -> None:

@@ -38,6 +38,7 @@ IDLE_S = 1.0
 POLL_S = 0.005
 """How long to wait before the broker is asked again whether a shard's other topics hold something older."""
 
+
 class Meter(Protocol):
     """What is told of the loop as it runs; metrics are made from it."""
 
@@ -187,10 +188,7 @@ class Worker:
                     if not shards:
                         return
                     await self.writer.write(
-                        {
-                            (self.settings.state_topic, n): [Out(CLAIM + self.writer.name.encode(), None), Out(ATTEMPT, None)]
-                            for n in shards
-                        }
+                        {(self.settings.state_topic, n): [Out(CLAIM + self.writer.name.encode(), None), Out(ATTEMPT, None)] for n in shards}
                     )
                     for number, shard in shards.items():
                         self._kept[number] = (shard, self._read_to.get(number, 0))
