@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents.coordination import risk
 from agents.coordination.directory import Organisation
+from agents.coordination.referrals import ENDED
 from agents.coordination.risk import LaceInputs, Score
 from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Status, Stay
 from agents.coordination.valuesets import lace_comorbidities
@@ -56,6 +57,7 @@ class Scene:
         "goal",
         "handoff",
         "kind",
+        "named",
         "notice",
         "organisation",
         "person",
@@ -79,6 +81,8 @@ class Scene:
         self.goal: Goal | None = None
         self.appointment: Appointment | None = None
         self.handoff: Handoff | None = None
+        self.named: Handoff | None = None
+        """The handoff that a response is about."""
         self.notice: NotificationIssued | None = None
         self.changed: tuple[str, ...] = ()
         self.repeated = False
@@ -555,3 +559,62 @@ def programme(scene: Scene) -> Value:
 def leave(scene: Scene) -> Value:
     """Whether the person is on leave from the stay."""
     return scene.stay is not None and scene.stay.status == Status.ON_LEAVE
+
+
+# ---- what the rest of the person's story says
+
+
+@fact
+def at_hospital(scene: Scene) -> Value:
+    """Whether the person is in hospital now: emergency, observation or inpatient."""
+    return any(
+        stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE} and SETTING.get(stay.class_) in {"emergency", "observation", "inpatient"}
+        for stay in scene.person.stays
+    )
+
+
+@fact
+def open_services(scene: Scene) -> Value:
+    """Services that open referrals of the person ask for."""
+    return tuple(sorted({r.service for r in scene.person.referrals if r.service and r.status and r.status not in ENDED}))
+
+
+@fact
+def team_known(scene: Scene) -> Value:
+    """Whether anybody is named as caring for the person."""
+    return any(not seat.to or seat.to > scene.at for seat in scene.person.seats)
+
+
+def _own_referral(scene: Scene) -> Referral | None:
+    """Return the referral that the handoff itself is about."""
+    if scene.handoff is None:
+        return None
+    return next((referral for referral in scene.person.referrals if referral.id == scene.handoff.ref), None)
+
+
+@fact
+def same_service(scene: Scene) -> Value:
+    """Whether the event's referral is another one for the service of the handoff's own, or replaces it."""
+    own = _own_referral(scene)
+    if own is None or scene.referral is None or scene.referral.id == own.id:
+        return False
+    return _said(scene, "replaces") == own.id or scene.referral.service == own.service
+
+
+@fact
+def same_goal(scene: Scene) -> Value:
+    """Whether the event is about the goal that the handoff's referral serves."""
+    own = _own_referral(scene)
+    return own is not None and scene.goal is not None and bool(own.goal) and own.goal == scene.goal.id
+
+
+@fact
+def first_review(scene: Scene) -> Value:
+    """Whether the goal has never been reviewed."""
+    return scene.goal is not None and not scene.goal.reviewed
+
+
+@fact
+def revised(scene: Scene) -> Value:
+    """Whether the goal's words, owner or priority changed."""
+    return "goal-revised" in scene.changed

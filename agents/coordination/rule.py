@@ -29,17 +29,21 @@ Again = Literal["keep", "restart"]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
-    """A condition that is more than equality: `{not: hospice}`, `{at_least: 2}`, `{at_most: 9}`, `{known: false}`."""
+    """A condition that is more than equality: `{not: hospice}`, `{at_least: 2}`, `{at_most: 9}`, `{known: false}`.
+
+    `{at_least: 6, or_unknown: true}` holds too where the fact is not known: who may be old enough is watched over.
+    """
 
     not_: Scalar | tuple[Scalar, ...] | None = None
     at_least: float | None = None
     at_most: float | None = None
     known: bool | None = None
+    or_unknown: bool = False
 
 
 Condition = Scalar | tuple[Scalar, ...] | Limits
 """Equality, any of several, or limits. A fact with several values (diagnosis groups) holds if one of them does. A fact
-that is not known holds only for `{known: false}` or where the fact itself says `unknown`; it is never guessed."""
+that is not known holds only for `{known: false}`, for `or_unknown: true`, or where the fact itself says `unknown`; it is never guessed."""
 
 Where = dict[str, Condition]
 """Fact name to condition; all must hold. The names are in `facts.py`; an unknown one is refused at load."""

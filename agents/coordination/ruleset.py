@@ -94,7 +94,7 @@ def _limits(read: Callable[[Scene], Value], limits: Limits) -> Test:
         if limits.known is not None and (value is not None) != limits.known:
             return False
         if value is None:
-            return limits.known is False
+            return limits.known is False or limits.or_unknown
         if isinstance(value, tuple | frozenset):
             return frozenset(unwanted).isdisjoint(value)
         if value in unwanted:
@@ -366,4 +366,16 @@ def always_in_force(rule: Rule) -> bool:
     return rule.effective_to is None and rule.effective_from == _FIRST
 
 
-__all__ = ["ISSUED", "Catalogue", "CompiledNotice", "CompiledRule", "RuleError", "Rung", "Tell", "View", "always_in_force", "holds", "in_force"]
+__all__ = [
+    "ISSUED",
+    "Catalogue",
+    "CompiledNotice",
+    "CompiledRule",
+    "RuleError",
+    "Rung",
+    "Tell",
+    "View",
+    "always_in_force",
+    "holds",
+    "in_force",
+]

@@ -1,0 +1,392 @@
+"""A rule in plain words, from its data alone.
+
+Owns wording: what `carerelay rules show` prints, so that a reader without Python knows what happens when. Must not know a
+person, decide anything, or say what the rule's data do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from textwrap import TextWrapper
+from typing import Final
+
+from agents.coordination.calendar import ELAPSED_MS, Clock
+from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Rule, Scalar, Step, Tell, Where, moment_of
+
+WIDTH: Final = 100
+
+_WHEN: Final = {
+    "EncounterPlanned": "a stay is planned",
+    "PatientAdmitted": "the person is admitted or registered",
+    "PatientTransferred": "the person is transferred",
+    "EncounterClassChanged": "the kind of stay changes",
+    "EncounterUpdated": "the stay is updated",
+    "AdmissionCancelled": "the admission is cancelled",
+    "TransferCancelled": "the transfer is cancelled",
+    "PersonMerged": "two records of the person are merged",
+    "PersonUpdated": "the person's record is updated",
+    "PatientDischarged": "the person is discharged",
+    "DischargeCancelled": "the discharge is cancelled",
+    "ReferralRequested": "a referral is requested",
+    "ReferralChanged": "the referral is changed",
+    "ReferralStatusChanged": "the referral's status is reported",
+    "AppointmentChanged": "an appointment is reported",
+    "GoalUpdated": "the goal is updated",
+    "CareTeamChanged": "the care team is changed",
+    "ConsentChanged": "the person's consent changes",
+    "CareActivityRecorded": "care is recorded",
+    "ObservationRecorded": "an observation is recorded",
+    "ConditionRecorded": "a condition is recorded",
+    "TaskAcknowledged": "somebody acknowledges it",
+    "TaskClaimed": "somebody claims the task",
+    "TaskReassigned": "the task is given to somebody else",
+    "TaskSnoozed": "the task is put off",
+    "TaskCompleted": "somebody completes the task",
+    "TaskDeclined": "somebody declines the task",
+    "TaskEscalated": "somebody escalates the task",
+    "OutreachAttempted": "somebody tries to reach the person",
+    "NotificationQueued": "a notification is queued for delivery",
+    "NotificationDelivered": "a notification is delivered",
+    "NotificationFailed": "a notification can't be delivered",
+    "NotificationIssued": "somebody is told of an event",
+}
+
+_FACT: Final = {
+    "accepted_by_person": "the person's own answer",
+    "active_goals": "the number of active goals",
+    "age_years": "the age in years",
+    "asks_acknowledgement": "the notification asks for an acknowledgement",
+    "at_hospital": "the person is in hospital",
+    "appointment_booked": "an appointment is booked in time",
+    "business_status": "the business status",
+    "by": "who says so",
+    "changed": "what changes",
+    "class": "the class of the stay",
+    "condition_group": "one of the person's conditions",
+    "diagnosis_group": "one of the diagnoses",
+    "disposition_group": "where the person goes",
+    "emergency_visits_12_months": "the number of emergency visits in 12 months",
+    "facility_kind": "the kind of facility",
+    "first_review": "the goal has never been reviewed",
+    "flags": "a flag of use",
+    "has_referral": "it is part of a referral",
+    "high_risk_conditions": "the number of listed conditions",
+    "lace": "the LACE score, as far as it is certain,",
+    "length_of_stay_days": "the length of the stay in days",
+    "lifecycle_status": "the goal's lifecycle status",
+    "linked": "it is the double of an earlier referral",
+    "material_change": "it is a material change",
+    "needed_by": "the date by which the answer is needed",
+    "open_services": "the service of an open referral",
+    "other_stay": "it is another stay",
+    "planned": "it was planned",
+    "principal_diagnosis_group": "the principal diagnosis",
+    "recipient_known": "a recipient is known",
+    "registration": "it is a registration",
+    "reviewed": "it is a review",
+    "revised": "the goal's words, owner or priority change",
+    "risk_tier": "the risk, from stated complexity and LACE,",
+    "role": "the recipient's role",
+    "same_goal": "it is the goal that the referral serves",
+    "same_service": "it is for the same service or replaces the referral",
+    "same_stay": "it is the same stay",
+    "service": "the service",
+    "setbacks": "the number of setbacks in a row",
+    "setting": "the setting",
+    "status_of_stay": "the stay",
+    "team_known": "somebody is named as caring for the person",
+    "via_emergency": "the emergency department is where the stay began",
+}
+"""Facts in words; one that is not here is said by its own name."""
+
+_ROLE: Final = {
+    "pcp": "the person's primary care practice (pcp)",
+    "owner": "whoever is accountable then",
+    "recipient": "whoever was told",
+    "referral-target": "the organisation that the referral goes to",
+    "referral-requester": "whoever asked for the referral",
+    "goal-owner": "the owner of the goal",
+    "setter": "whoever set the status",
+    "mental-health": "the mental health provider",
+    "behavioural-health": "the behavioural health provider",
+    "coordinator-lead": "the coordinators' lead",
+    "patient": "the person",
+    "next": "the next in the directory's line of escalation",
+    "mdt": "the whole team",
+}
+
+_UNIT: Final = {
+    "minute": ("minute", "minutes"),
+    "hour": ("hour", "hours"),
+    "open-hour": ("hour of open days", "hours of open days"),
+    "day": ("day", "days"),
+    "business-day": ("business day", "business days"),
+    "week": ("week", "weeks"),
+    "month": ("month", "months"),
+}
+
+
+def explain(rule: Rule) -> str:
+    """Return *rule* in plain words: what opens it, whose it is, until when, what happens meanwhile, and what ends it."""
+    parts: list[tuple[str, Iterable[str]]] = [
+        ("When it opens", _opens(rule)),
+        ("Whose it is", _owner(rule)),
+        ("Until when", _until(rule)),
+        ("What happens meanwhile", _ladder(rule)),
+        ("What closes it", _closes(rule)),
+        ("What else ends it", _ends(rule)),
+        ("Where it comes from", _origin(rule)),
+    ]
+    lines = [f"{rule.id}: {rule.title}"]
+    if rule.about.strip():
+        lines += ["", *_wrap(rule.about.strip(), "")]
+    for heading, sentences in parts:
+        lines += ["", heading]
+        for sentence in sentences:
+            lines += _wrap(sentence, "  - ")
+    return "\n".join(lines) + "\n"
+
+
+def clock_in_words(clock: Clock) -> str:
+    """Return a clock as `2 business days`."""
+    one, many = _UNIT[clock.unit]
+    return f"{clock.amount} {one if clock.amount == 1 else many}"
+
+
+def conditions_in_words(where: Where) -> str:
+    """Return conditions as `the age in years is at least 6, and the setting is emergency`."""
+    return ", and ".join(_condition(name, condition) for name, condition in where.items())
+
+
+# ---- the parts
+
+
+def _opens(rule: Rule) -> Iterable[str]:
+    for trigger in rule.triggers:
+        yield _sentence(f"when {_event(trigger.event, trigger.where)}")
+    yield {
+        "keep": "If that happens again while it is open, it stays as it is, with its clock.",
+        "restart": "If that happens again while it is open, the open one is superseded and a new one begins with a new clock.",
+    }[rule.again]
+    about = {"encounter": "stay", "person": "person", "notification": "notification"}.get(rule.subject, rule.subject)
+    yield f"It is about one {about}: never two of them open at once for the same {about}."
+
+
+def _owner(rule: Rule) -> Iterable[str]:
+    yield _sentence(f"{_role(rule.accountable)} is accountable from the beginning, and nobody else at the same time")
+    yield "Where nobody is known for that role, the organisation's pool for it is; failing that the directory's fallback pool."
+    if rule.task == "due":
+        yield "It is shown as a task only once it is due."
+    if rule.sensitivity != "normal":
+        yield f"It is sensitive ({rule.sensitivity}): only those whom the person permitted are told. The clock and its owner stay."
+    if rule.neutral_title != rule.title:
+        yield f'Who may not know what it is about reads: "{rule.neutral_title}".'
+
+
+def _until(rule: Rule) -> Iterable[str]:
+    clock = rule.clock
+    if rule.until is not None:
+        yield f"Until {_fact(rule.until)}; where that is not known, {clock_in_words(clock)}."
+    else:
+        yield _sentence(clock_in_words(clock))
+    for case in rule.cases:
+        yield f"Instead {clock_in_words(case.clock)} where {conditions_in_words(case.where)}."
+    yield from _clock_meaning(rule)
+    for shortening in rule.shortens:
+        when = _event(shortening.event, shortening.where)
+        if shortening.clock.amount == 0:
+            yield f"It is due earlier, at the end of that day, when {when}."
+        else:
+            yield f"It is due earlier, {clock_in_words(shortening.clock)} after it, when {when}."
+
+
+def _clock_meaning(rule: Rule) -> Iterable[str]:
+    units = {rule.clock.unit, *(case.clock.unit for case in rule.cases)}
+    whose = (
+        "the facility"
+        if rule.calendar == "facility"
+        else "the accountable organisation (the facility's where that is not in the directory)"
+    )
+    if units & set(ELAPSED_MS):
+        yield "Hours and minutes are elapsed time: they run on at night, at the weekend and on holidays."
+    if "open-hour" in units:
+        yield f"Hours of Saturdays, Sundays and public holidays do not count, by the calendar of {whose}."
+    if units & {"day", "business-day", "week", "month"}:
+        yield f"It ends at 24:00 of the last day, counted from the day after the trigger's own date, in the local time of {whose}."
+    if "business-day" in units:
+        yield f"Business days are Monday to Friday without the public holidays of {whose}."
+    if units & {"day", "business-day", "week", "month"}:
+        yield (
+            "Care on the trigger's own date counts."
+            if rule.clock.day_zero
+            else "Care on the trigger's own date does not count; it counts from the next day on."
+        )
+
+
+def _ladder(rule: Rule) -> Iterable[str]:
+    if not rule.steps:
+        yield "It takes the common ladder:"
+    for step in rule.steps or COMMON_LADDER:
+        yield _step(step, rule)
+    yield "After the last step it stays open with its owner, and stands in the weekly report, until it is closed."
+    yield "When it closes, whoever was told that it stalls is told once that it is over."
+
+
+def _step(step: Step, rule: Rule) -> str:
+    moment = moment_of(step.at, rule.clock)
+    what: list[str] = []
+    if step.then == "assume-finished":
+        what.append("the stay is taken to be over, and is marked as assumed")
+    if moment.base == "due" and moment.clock is None:
+        what.append("the gap is open")
+    elif moment.before_due:
+        what.append('the worklist shows it as "due soon"')
+    if step.owner is not None:
+        what.append(f"{_role(step.owner)} becomes accountable")
+    what.append(_told(step.tells))
+    only = f", if {conditions_in_words(step.where)}" if step.where else ""
+    return _sentence(f"{_at(step.at, rule)}{only}: {'; '.join(what)}")
+
+
+def _at(at: str, rule: Rule) -> str:
+    moment = moment_of(at, rule.clock)
+    if moment.base == "share":
+        return "when half of the time has gone" if moment.share == 0.5 else f"when {round(moment.share * 100)} % of the time has gone"
+    if moment.clock is None:
+        return "at the end of the clock"
+    clock = clock_in_words(moment.clock)
+    if moment.base == "trigger":
+        return f"{clock} after the trigger"
+    return f"{clock} {'before' if moment.sign < 0 else 'after'} the end of the clock"
+
+
+def _told(tells: Sequence[Tell]) -> str:
+    if not tells:
+        return "nobody gets a message"
+    roles = [_role(tell.role) for tell in tells]
+    asked = [_role(tell.role) for tell in tells if tell.asks_acknowledgement]
+    told = f"{_all(roles)} {'is' if len(roles) == 1 else 'are'} told"
+    return told + (f", and {_all(asked)} asked to acknowledge" if asked else "")
+
+
+def _closes(rule: Rule) -> Iterable[str]:
+    if len(rule.closes) > 1 and rule.closes_when == "all":
+        yield "It takes all of these:"
+    for closing in rule.closes:
+        yield _sentence(_closing(closing))
+    if rule.completable:
+        yield "Its owner completes the task."
+    elif rule.closes:
+        yield "To tick the task off is not enough: only what is named here closes it."
+    yield "What happened in time but is reported late closes it as met; what happened after the end of the clock, as met late."
+    yield f"A report is looked for up to {rule.late_window_days} days after it closed."
+
+
+def _closing(closing: Closing) -> str:
+    words = f"when {_event(closing.event, closing.where)}"
+    if closing.count > 1:
+        words = f"{closing.count} times {words}"
+    if closing.based_on:
+        words += ", and it names the referral that it is based on"
+    if closing.not_before is not None:
+        words += f", not before {clock_in_words(closing.not_before)} after the trigger"
+    return words
+
+
+def _ends(rule: Rule) -> Iterable[str]:
+    closure = {"superseded": "superseded", "not-applicable": "not applicable any more", "cancelled": "cancelled"}
+    for ending in rule.ends:
+        yield _sentence(f"{closure[ending.closure]} when {_event(ending.event, ending.where)}")
+    about = {"encounter": "admission or discharge", "person": "event"}.get(rule.subject, rule.subject)
+    yield f"Cancelled when the {about} that opened it is cancelled."
+    yield "Not applicable any more when the person dies."
+
+
+def _origin(rule: Rule) -> Iterable[str]:
+    yield _sentence(" ".join(rule.source.split()))
+    where = f"in the profile{'s' if len(rule.profiles) > 1 else ''} {_all(rule.profiles)}" if rule.profiles else "in every profile"
+    force = where if rule.enabled else f"{where}, but switched off unless an overlay switches it on"
+    since = f", from {_day(rule.effective_from)}" if rule.effective_from > date(1970, 1, 1) else ""
+    until = f" until {_day(rule.effective_to)}" if rule.effective_to is not None else ""
+    yield f"Version {rule.version}, in force {force}{since}{until}. What is open keeps the version that it was opened with."
+
+
+# ---- words
+
+
+def _event(event: str, where: Where) -> str:
+    conditions = dict(where)
+    words = _WHEN.get(event, event)
+    code = conditions.pop("code", None)
+    if event == "CareActivityRecorded" and code is not None and not isinstance(code, Limits):
+        words = f"care is recorded as {_any(code)}"
+        if conditions.get("status") == "completed":
+            conditions.pop("status")
+            words += " and completed"
+    elif code is not None:
+        conditions["code"] = code
+    return f"{words}, and {conditions_in_words(conditions)}" if conditions else words
+
+
+def _condition(name: str, condition: Condition) -> str:
+    fact = _fact(name)
+    if isinstance(condition, bool):
+        return fact if condition else _denied(fact)
+    if not isinstance(condition, Limits):
+        return f"{fact} is {_any(condition)}"
+    said: list[str] = []
+    if condition.known is not None:
+        said.append("is known" if condition.known else "is not known")
+    if condition.not_ is not None:
+        said.append(f"is not {_any(condition.not_)}")
+    if condition.at_least is not None:
+        said.append(f"is at least {condition.at_least:g}")
+    if condition.at_most is not None:
+        said.append(f"is at most {condition.at_most:g}")
+    if condition.or_unknown:
+        return f"{fact} {' and '.join(said)} or not known"
+    return f"{fact} {' and '.join(said)}"
+
+
+def _denied(statement: str) -> str:
+    """Turn a statement round at its verb: `it is a review` becomes `it is not a review`."""
+    for verb in (" is ", " has never been "):
+        before, found, after = statement.partition(verb)
+        if found:
+            return f"{before}{verb.replace(' never', '')}{'' if 'never' in verb else 'not '}{after}"
+    return f"not so that {statement}"
+
+
+def _fact(name: str) -> str:
+    return _FACT.get(name, f"the {name.replace('_', ' ')}")
+
+
+def _role(role: str) -> str:
+    return _ROLE.get(role, f"the {role.replace('-', ' ')}")
+
+
+def _any(values: Scalar | tuple[Scalar, ...]) -> str:
+    return _list([str(value) for value in (values if isinstance(values, tuple) else (values,))], "or")
+
+
+def _all(values: Sequence[str]) -> str:
+    return _list(values, "and")
+
+
+def _list(values: Sequence[str], joint: str) -> str:
+    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} {joint} {values[-1]}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', ':')) else '.'}"
+
+
+def _wrap(text: str, bullet: str) -> list[str]:
+    return TextWrapper(
+        WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False, break_on_hyphens=False
+    ).wrap(text)
