@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from streams.events import Event, Millis
-from streams.intake.hl7.framing import content_id, number_lines, split_messages
+from streams.intake.hl7.framing import as_utf8, content_id, number_lines, split_messages
 from streams.intake.hl7.mapping import read_message
 from streams.intake.lines import read_line
 from streams.intake.outcome import Arrived, Ignored, Note, Reading, Refused
@@ -125,7 +125,7 @@ def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Plac
             for raw in split_messages(_joined(head, chunks)):
                 yield read_message(raw, settings), f"{path}:{raw.line}"
         else:
-            for number, line in number_lines(_joined(head, chunks)):
+            for number, line in number_lines(as_utf8(_joined(head, chunks))):
                 reading = read_line(line, settings)
                 if reading is not None:
                     yield reading, f"{path}:{number}"

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from streams.events import Diagnosis, Encounter, Member, Millis, Party, Practitioner
+import msgspec
+
+from streams.events import Diagnosis, Encounter, Event, Member, Millis, Party, PersonKey, Practitioner
 from streams.intake.hl7 import tables
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.hl7.times import Moment, parse_time
@@ -41,6 +43,10 @@ class Letter:
     def note(self, reason: str, segment: str = "", field_name: str = "") -> None:
         """Say that something was odd."""
         self.notes.append(Note(reason, segment, field_name))
+
+    def event(self, person: PersonKey, fact: msgspec.Struct) -> Event:
+        """Put a fact about *person* into the message's envelope."""
+        return Event(self.id, self.source, self.time, self.arrival, person, fact)
 
     def moment(self, segment: Segment | None, number: int, component: int = 1) -> Moment | None:
         """Read a time; one that can't be read is noted."""

@@ -18,11 +18,18 @@ from streams.intake.outcome import Refused
 _BREAK = re.compile(rb"\r\n|\r|\n")
 _START = re.compile(rb"MSH[^0-9A-Za-z\s\x00-\x1f\x7f-\xff]")
 _INNER_START = b"MSH|^~\\&|"
-"""In a line of its own message this can't stand: a separator inside a value would be escaped. Something was cut."""
+"""Within a message this can't stand, for a separator in a value would be escaped: another message begins here. Files
+without a line end at their end, joined, look so, and cut messages do."""
 
 _BATCH_SEGMENTS = (b"FHS", b"BHS", b"BTS", b"FTS")
 _JUNK = b" \t\x00\x1a\x1c\x0b"
 _BOM = b"\xef\xbb\xbf"
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 # HL7 table 0211, and what senders write instead. ASCII is read as UTF-8, which contains it: senders that declare
 # ASCII and send UTF-8 are common, and strictness here would refuse a person for the accent in her street's name.
@@ -55,13 +62,15 @@ _CHARSETS = {
 class RawMessage:
     """The bytes of one message, its lines joined by one carriage return each, without framing; and where it began.
 
-    `problem` is set where the framing itself shows that the bytes are not a whole message.
+    `problem` is set where the framing itself shows that the bytes are not a whole message, `ended` is false where the
+    next message began within its last line.
     """
 
     lines: tuple[bytes, ...]
     line: int
     problem: Refused | None = None
     unicode: bool = False
+    ended: bool = True
 
     @property
     def content(self) -> bytes:
@@ -72,7 +81,7 @@ class RawMessage:
 def split_messages(chunks: Iterable[bytes]) -> Iterator[RawMessage]:
     """Yield the messages in a stream of bytes, in pieces of any size; memory holds one message and one piece."""
     splitter = _Splitter()
-    for number, line in number_lines(_as_utf8(chunks, splitter)):
+    for number, line in number_lines(as_utf8(chunks, splitter)):
         yield from splitter.take(number, line)
     yield from splitter.close()
 
@@ -120,7 +129,8 @@ class _Splitter:
         if inner > 0:
             if self._in_message:
                 self._lines.append(line[:inner])
-                yield from self._finish(cut=True)
+                yield from self._finish(cut=self._framed, ended=False)
+                self._framed = False
             else:
                 yield self._junk(number, line[:inner])
             self._open(number)
@@ -143,7 +153,7 @@ class _Splitter:
         self._line = number
         self._in_message = True
 
-    def _finish(self, *, cut: bool) -> Iterator[RawMessage]:
+    def _finish(self, *, cut: bool, ended: bool = True) -> Iterator[RawMessage]:
         if not self._lines:
             self._in_message = False
             return
@@ -156,7 +166,7 @@ class _Splitter:
         if cut:
             yield _refusal("cut-short", lines[-1][:3].decode("latin-1") if lines[-1][:3].isalnum() else "", "", self._line, lines)
             return
-        yield RawMessage(lines, self._line, unicode=self.unicode)
+        yield RawMessage(lines, self._line, unicode=self.unicode, ended=ended)
 
     def _batch_segment(self, number: int, line: bytes) -> Iterator[RawMessage]:
         name = line[:3]
@@ -167,7 +177,7 @@ class _Splitter:
             self._batch_line = number
             return
         said = line[4:].split(line[3:4] or b"|")[0].strip() if len(line) > 4 else b""
-        if said.isdigit() and self._batch is not None and int(said) != self._batch:
+        if said.isdigit() and len(said) < 10 and self._batch is not None and int(said) != self._batch:
             yield _refusal("batch-count-differs", "BTS", "BTS-1", number, (line,))
         self._batch = None
 
@@ -188,10 +198,13 @@ def decode(raw: RawMessage) -> str | Refused:
     if charset is None:
         return Refused("charset-unknown", "MSH", "MSH-18", "", content_id(content))
     try:
-        return content.decode(charset)
+        text = content.decode(charset)
     except UnicodeDecodeError as error:
         segment = content[content.rfind(b"\r", 0, error.start) + 1 :][:3].decode("latin-1")
         return Refused("charset-wrong", segment if segment.isalnum() else "", "", "", content_id(content), f"read as {charset}")
+    if raw.unicode and "\ufffd" in text:
+        return Refused("charset-wrong", "", "", "", content_id(content), "not whole UTF-16 or UTF-32")
+    return text
 
 
 def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -228,23 +241,24 @@ def _refusal(reason: str, segment: str, field: str, line: int, lines: tuple[byte
     return RawMessage(lines, line, Refused(reason, segment, field, "", content_id(content)))
 
 
-def _as_utf8(chunks: Iterable[bytes], splitter: _Splitter) -> Iterator[bytes]:
+def as_utf8(chunks: Iterable[bytes], splitter: _Splitter | None = None) -> Iterator[bytes]:
     """Turn UTF-16 and UTF-32 with a byte order mark into UTF-8; leave everything else as it is."""
-    decoder: codecs.IncrementalDecoder | None = None
-    first = True
-    for chunk in chunks:
-        if first and chunk:
-            first = False
-            for mark, name in (
-                (codecs.BOM_UTF32_LE, "utf-32"),
-                (codecs.BOM_UTF32_BE, "utf-32"),
-                (codecs.BOM_UTF16_LE, "utf-16"),
-                (codecs.BOM_UTF16_BE, "utf-16"),
-            ):
-                if chunk.startswith(mark):
-                    decoder = codecs.getincrementaldecoder(name)(errors="replace")
-                    splitter.unicode = True
-                    break
-        yield chunk if decoder is None else decoder.decode(chunk).encode()
-    if decoder is not None:
-        yield decoder.decode(b"", final=True).encode()
+    pieces = iter(chunks)
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= 4:
+            break
+    # UTF-32's mark begins with that of UTF-16, so it is asked for first.
+    encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if encoding is None:
+        yield head
+        yield from pieces
+        return
+    if splitter is not None:
+        splitter.unicode = True
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    yield decoder.decode(head).encode()
+    for piece in pieces:
+        yield decoder.decode(piece).encode()
+    yield decoder.decode(b"", final=True).encode()

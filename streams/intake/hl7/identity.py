@@ -164,10 +164,13 @@ def _rank(one: Identifier, settings: IntakeSettings) -> int | None:
 
 
 def _place(kind: str, authority: str, settings: IntakeSettings) -> int | None:
-    barred = any(_fits(one, kind, authority) for one in settings.never)
+    barred = [one for one in settings.never if _fits(one, kind, authority)]
+    barred_type = any(one.type.upper() == kind for one in barred)
     for place, one in enumerate(settings.identifiers):
-        # What is barred comes in by being named, never by a wildcard.
-        if _fits(one, kind, authority) and not (barred and one.type.upper() != kind and one.authority.upper() != authority.upper()):
+        if not _fits(one, kind, authority):
+            continue
+        # What is barred comes in by its barred type or its authority being named, never by a wildcard.
+        if not barred or (barred_type and one.type.upper() == kind) or one.authority.upper() == authority.upper():
             return place
     return None
 

@@ -16,8 +16,6 @@ NULL = '""'
 """HL7's explicit "delete this value" (chapter 2.6); `Segment.get` reads it as empty, `Segment.is_null` finds it."""
 
 _ADDRESS = re.compile(r"([A-Z][A-Z0-9]{2})-(\d+)(?:\((\d+)\))?(?:\.(\d+)(?:\.(\d+))?)?\Z")
-_SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
-_HEX = re.compile(r"[0-9A-Fa-f]+\Z")
 
 
 class Delimiters:
@@ -43,7 +41,7 @@ class Delimiters:
             "N": "",
         }
         mark = re.escape(escape)
-        self._sequence = re.compile(f"{mark}([^{mark}]*){mark}") if escape else None
+        self._sequence = re.compile(rf"{mark}([FSTREHN]|X[0-9A-Fa-f]+|\.[a-z]{{2}}[+-]?\d*){mark}") if escape else None
 
     def unescape(self, text: str) -> str:
         """Replace escape sequences (chapter 2.7); one that is not known stays as it is."""
@@ -56,11 +54,9 @@ class Delimiters:
         known = self._escapes.get(code)
         if known is not None:
             return known
-        if code[:1] == "X" and len(code) % 2 == 1 and _HEX.match(code[1:]):
-            return bytes.fromhex(code[1:]).decode("utf-8", errors="replace")
-        if code[:3] in (".br", ".sp", ".in", ".ti", ".sk", ".ce", ".fi", ".nf"):
-            return "\n" if code[:3] in (".br", ".sp", ".ce") else " "
-        return match.group(0)
+        if code[0] == "X":
+            return bytes.fromhex(code[1:]).decode("utf-8", errors="replace") if len(code) % 2 else match.group(0)
+        return "\n" if code[:3] in (".br", ".sp", ".ce") else " "
 
 
 class Segment:
