@@ -29,10 +29,10 @@ Decided = tuple[bytes | None, Sequence[Effect]]
 class Deciding(Protocol):
     """What a replay asks of an agent. Pure: same arguments, same answer."""
 
-    def decide(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:
+    def decide_effects(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:
         """Apply one event."""
 
-    def expire(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:
+    def expire_effects(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:
         """Fire the earliest deadline of the person, which is due at *now*."""
 
     def spoil(self, key: PersonKey, packed: bytes | None, now: Millis) -> bytes | None:
@@ -94,7 +94,7 @@ class _Persons:
                 raise EndlessDeadline(f"a deadline at {format_instant(at)} fires without end")
             packed = self._packed[key]
             try:
-                kept, effects = self._rules.expire(key, packed, at)
+                kept, effects = self._rules.expire_effects(key, packed, at)
             except Exception as exc:  # noqa: BLE001 -- as in the worker: one rule must not stop the other persons
                 yield _failed(exc, at, key, cause=None)
                 self._keep(key, self._rules.spoil(key, packed, at))
@@ -107,7 +107,7 @@ class _Persons:
         key = event.person
         packed = self._packed.get(key)
         try:
-            kept, effects = self._rules.decide(key, packed, event, now)
+            kept, effects = self._rules.decide_effects(key, packed, event, now)
         except Exception as exc:  # noqa: BLE001 -- as in the worker: one rule must not stop the other persons
             yield _failed(exc, now, key, cause=event)
             self._keep(key, self._rules.spoil(key, packed, now))

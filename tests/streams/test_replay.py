@@ -1,0 +1,165 @@
+"""The replay's own part: order, deadlines, the end, and the same bytes each time. Its rules here are a counter with an alarm."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+
+import pytest
+
+from streams.effects import EffectSuppressed, StateMoved
+from streams.events import (
+    AdmissionCancelled,
+    Encounter,
+    Event,
+    Millis,
+    PatientAdmitted,
+    PersonKey,
+    PersonMerged,
+    PersonRef,
+    PersonStateMoved,
+)
+from streams.instants import format_instant
+from streams.intake.outcome import Arrived, Ignored, Refused
+from streams.replay import EndlessDeadline, replay
+from streams.told import write_line
+
+A, B = PersonKey("p1.a"), PersonKey("p1.b")
+STAY = Encounter("GENERAL", "V1")
+ALARM_MS = 100
+
+
+def line_effect(kind: str, key: PersonKey, at: Millis, cause: str) -> EffectSuppressed:
+    return EffectSuppressed(f"{kind}-{cause}", at, key, cause, kind, 1, "nobody", kind, "urn:test")
+
+
+class Alarms:
+    """Each admission sets an alarm 100 ms after its arrival; a cancellation takes it away; a merge moves it."""
+
+    def decide_effects(self, key, packed, event, now):
+        match event.data:
+            case PatientAdmitted(class_="BROKEN"):
+                raise KeyError("PATIENT NAME")
+            case PatientAdmitted():
+                return struct.pack(">q", now + ALARM_MS), [line_effect("set", key, now, event.id)]
+            case PersonMerged(into):
+                return None, [StateMoved("m", now, key, event.id, into, packed or b"")]
+            case PersonStateMoved(origin, state):
+                return state, [line_effect("moved", key, now, origin)]
+            case _:
+                return None, [line_effect("unset", key, now, event.id)]
+
+    def expire_effects(self, key, packed, now):
+        assert now == self.deadline(packed)
+        return None, [line_effect("alarm", key, now, "clock")]
+
+    def spoil(self, key, packed, now):
+        return packed
+
+    def deadline(self, packed):
+        return struct.unpack(">q", packed)[0]
+
+    def moved(self, effect, now):
+        return Event(effect.id, "urn:test", effect.at, now, effect.into.key, PersonStateMoved(effect.person, effect.state))
+
+
+ids = itertools.count()
+
+
+def came(at: int, fact, key: PersonKey = A) -> Arrived:
+    return Arrived(Event(f"e{next(ids)}", "urn:test", Millis(at), Millis(at), key, fact), Millis(at), "f:1")
+
+
+def told(arrivals, until=None) -> list[tuple[str, str, str]]:
+    return [(line["rule"], line["person"], line["at"]) for line in replay(arrivals, Alarms(), until)]
+
+
+def at(millis: int) -> str:
+    return format_instant(Millis(millis))
+
+
+ADMITTED, CANCELLED = PatientAdmitted(STAY, "IMP"), AdmissionCancelled(STAY)
+
+
+@pytest.mark.parametrize(("later", "alarmed"), [(99, False), (100, False), (101, True)])
+def test_deadline_fires_before_a_record_that_is_later_and_only_then(later, alarmed):
+    kinds = [kind for kind, _, _ in told([came(0, ADMITTED), came(later, CANCELLED)])]
+    assert kinds == (["set", "alarm", "unset"] if alarmed else ["set", "unset"])
+
+
+def test_now_never_goes_back_and_an_older_arrival_fires_nothing_early():
+    story = [came(500, ADMITTED), came(100, ADMITTED, B), came(600, CANCELLED), came(601, CANCELLED)]
+    assert told(story) == [
+        ("set", A, at(500)),
+        ("set", B, at(500)),
+        ("unset", A, at(600)),
+        ("alarm", B, at(600)),
+        ("unset", A, at(601)),
+    ]
+
+
+@pytest.mark.parametrize(("until", "alarmed"), [(None, False), (199, False), (200, True), (10_000, True)])
+def test_at_the_end_what_is_due_until_the_given_time_fires(until, alarmed):
+    kinds = [kind for kind, _, _ in told([came(100, ADMITTED)], until and Millis(until))]
+    assert kinds == (["set", "alarm"] if alarmed else ["set"])
+
+
+def test_deadline_at_the_last_arrival_fires_by_default():
+    assert [k for k, _, _ in told([came(0, ADMITTED), came(100, ADMITTED, B)])] == ["set", "set", "alarm"]
+
+
+def test_until_before_the_last_arrival_drops_no_message():
+    assert [k for k, _, _ in told([came(0, ADMITTED), came(500, ADMITTED, B)], Millis(50))] == ["set", "alarm", "set"]
+
+
+def test_deadlines_of_one_instant_fire_by_person_key_whatever_came_first():
+    assert told([came(0, ADMITTED, B), came(0, ADMITTED, A), came(900, CANCELLED)])[2:4] == [("alarm", A, at(100)), ("alarm", B, at(100))]
+
+
+def test_alarm_that_was_moved_fires_once_at_its_new_time():
+    assert told([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])[2] == ("alarm", A, at(150))
+    assert [k for k, _, _ in told([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])].count("alarm") == 1
+
+
+def test_merged_person_takes_state_and_alarm_along():
+    story = [came(0, ADMITTED), came(10, PersonMerged(PersonRef(B))), came(900, CANCELLED, A)]
+    assert told(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
+
+
+def test_refused_and_ignored_messages_are_lines_in_their_place():
+    refused = Arrived(Refused("segment-missing", "PV1", "", "urn:h", "r1", trigger="A03"), Millis(5), "a.hl7:9")
+    ignored = Arrived(Ignored("tracking-only", "urn:h", "i1", "ADT^A10"), Millis(6), "a.hl7:12")
+    lines = list(replay([came(0, ADMITTED), refused, ignored], Alarms()))
+    assert [line["effect"] for line in lines] == ["suppressed", "refused", "ignored"]
+    assert (lines[1]["reason"], lines[1]["segment"], lines[1]["source"], lines[1]["where"]) == (
+        "segment-missing",
+        "PV1",
+        "urn:h",
+        "a.hl7:9",
+    )
+    assert lines[2]["at"] == at(6)
+
+
+def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_rest_goes_on():
+    broken = came(1, PatientAdmitted(STAY, "BROKEN"))
+    lines = list(replay([came(0, ADMITTED), broken, came(2, ADMITTED, B)], Alarms()))
+    assert [line.get("reason") for line in lines] == ["set", "rule-failed", "set"]
+    assert b"PATIENT NAME" not in b"".join(map(write_line, lines))
+
+
+def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
+    class Stuck(Alarms):
+        def expire_effects(self, key, packed, now):
+            return packed, []
+
+    with pytest.raises(EndlessDeadline):
+        list(replay([came(0, ADMITTED), came(900, CANCELLED)], Stuck()))
+
+
+def test_nothing_in_gives_nothing_out():
+    assert list(replay([], Alarms())) == []
+
+
+def test_same_arrivals_give_the_same_bytes():
+    story = [came(n * 7, [ADMITTED, CANCELLED][n % 3 == 0], [A, B][n % 2]) for n in range(200)]
+    assert [write_line(line) for line in replay(story, Alarms())] == [write_line(line) for line in replay(story, Alarms())]
