@@ -137,6 +137,7 @@ class Shard:
         self._queues: dict[str, deque[tuple[int, Any]]] = {topic: deque() for topic in logic.inbound}
         self._tails: dict[str, int] = {}
         self._reached: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
         self._newest: dict[str, int] = dict.fromkeys(logic.inbound, -1)
         self._cleared: dict[str, int] = dict.fromkeys(logic.inbound, -1)
         self.newest_ms: dict[str, int] = {}
@@ -193,6 +194,10 @@ class Shard:
         """Return the offset up to which *topic* was fetched."""
         return self._reached[topic]
 
+    def lag(self, topic: str) -> int:
+        """Return how many offsets of *topic* are known to lie beyond the position."""
+        return max(self._ends.get(topic, 0), self._reached[topic]) - self.positions[topic]
+
     def queued(self, topic: str) -> int:
         return len(self._queues[topic])
 
@@ -212,6 +217,7 @@ class Shard:
         """
         # Strictly before the newest time received: a record of that same millisecond may still come in another topic.
         until = max((sealed >> 4 << 4), sent_ms << 4) - 1
+        self._ends.update(ends)
         for topic, end in ends.items():
             if end <= self._reached[topic]:
                 self._cleared[topic] = max(self._cleared[topic], until)

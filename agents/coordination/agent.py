@@ -1,0 +1,162 @@
+"""The coordination agent: joins the rules of care to their topics.
+
+Owns the translation between records and decisions, both ways: how a record becomes an event, which topic an effect goes
+to, under which key, with which headers. Decides nothing itself: `Coordination` asks the rules, for the replay as for the
+worker, and `CoordinationRecords` is what a shard sees of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from agents.coordination.decide import decide, expire, spoil
+from agents.coordination.ids import derive
+from agents.coordination.state import Person, pack, packed_deadline, unpack
+from agents.coordination.world import World
+from streams.attributes import headers_of
+from streams.clock import Clock
+from streams.codec import STANDARD, Codec
+from streams.effects import Effect, EffectSuppressed, EventRefused, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
+from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.refusal import Refusal
+from streams.shard import Outcome, Record, Refused
+from streams.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
+from streams.writer import Headers
+
+SOURCE: Final = "urn:carerelay:coordination"
+
+PLACE_OF: Final[Mapping[type, str]] = {
+    NotificationIssued: NOTIFICATION.name,
+    NotificationWithdrawn: NOTIFICATION.name,
+    TaskState: TASK.name,
+    GapState: GAP.name,
+    EffectSuppressed: AUDIT.name,
+}
+"""Where each effect goes. A refused event is a dead letter, a moved state goes over the relay: both are the shard's."""
+
+FINAL_TASK_STATES: Final = frozenset(("completed", "cancelled", "rejected", "failed", "entered-in-error"))
+
+Decided = tuple[bytes | None, Sequence[Effect]]
+
+
+class Coordination:
+    """The rules on packed states, as the replay asks for them. Pure: same arguments, same answer."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def decide(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:  # noqa: ARG002 -- the event has it
+        """Apply one event: the state to keep (None: forget the person), and the effects."""
+        decision = decide(None if packed is None else unpack(packed), event, now, self._world)
+        return None if decision.person is None else pack(decision.person), decision.effects
+
+    def expire(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:  # noqa: ARG002 -- the state has it
+        """Fire the earliest deadline of the person, which is due at *now*."""
+        decision = expire(unpack(packed), now, self._world)
+        return None if decision.person is None else pack(decision.person), decision.effects
+
+    def spoil(self, key: PersonKey, packed: bytes | None, now: Millis) -> bytes | None:
+        """Flag that the person's history is incomplete: a rule raised, which is ours to mend."""
+        return pack(spoil(Person(key) if packed is None else unpack(packed), now))
+
+    def deadline(self, packed: bytes) -> Millis | None:
+        """Return the earliest deadline in *packed*."""
+        return packed_deadline(packed)
+
+    def moved(self, effect: StateMoved, now: Millis) -> Event:
+        """Return the event by which a merged person's state arrives at the key that goes on."""
+        return Event(effect.id, SOURCE, effect.at, now, effect.into.key, PersonStateMoved(effect.person, effect.state))
+
+
+class CoordinationRecords:
+    """The same, as a shard asks for it: records in, records out."""
+
+    inbound: Sequence[str] = tuple(topic.name for topic in sorted(INBOUND, key=lambda t: t.rank))
+    relay = RELAY.name
+    dead_letters = DEAD_LETTER.name
+
+    def __init__(self, rules: Coordination, codec: Codec = STANDARD, clock: Clock | None = None) -> None:
+        self._rules = rules
+        self._codec = codec
+        self._clock = clock or Clock()
+
+    def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Event] | Refused:
+        """Return (person key, event) of *record*, or why it can't be read. A relayed record is read as what it carries."""
+        key, headers = record.key, record.headers
+        event = self._codec.read_record(topic, key, record.value, headers, arrival)
+        if type(event) is not Refusal and type(event.data) is RecordRelayed:
+            inner = event.data
+            headers = inner.headers
+            event = self._codec.read_record(inner.topic, key, inner.value, headers, self._clock.to_story(inner.timestamp))
+        if isinstance(event, Refusal):
+            return Refused(event.code, "read", _source(headers))
+        assert key is not None  # noqa: S101 -- read_record refuses a record without a key
+        return key, event
+
+    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis) -> Outcome:  # noqa: ARG002 -- the event has it
+        """Apply one event."""
+        kept, effects = self._rules.decide(event.person, packed, event, now)
+        return self._outcome(kept, effects)
+
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
+        """Fire the earliest deadline of the person."""
+        kept, effects = self._rules.expire(PersonKey(key.decode()), packed, now)
+        return self._outcome(kept, effects)
+
+    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+        """Flag that the person's history is incomplete."""
+        return self._rules.spoil(PersonKey(key.decode()), packed, now)
+
+    deadline = staticmethod(packed_deadline)
+
+    def wrap(self, topic: str, partition: int, record: Record) -> tuple[bytes, Headers]:
+        """Return value and headers of the relay record that carries *record* as it is."""
+        at = Millis(record.timestamp)
+        fact = RecordRelayed(topic, partition, record.offset, at, record.value, tuple(record.headers))
+        identity = derive("relay", topic, str(partition), str(record.offset))
+        event = Event(identity, SOURCE, at, at, PersonKey((record.key or b"").decode()), fact)
+        return self._codec.frame(fact), headers_of(event)
+
+    def _outcome(self, kept: bytes | None, effects: Sequence[Effect]) -> Outcome:
+        if not effects:
+            return Outcome(kept)
+        records: list[tuple[str, bytes, bytes | None, Headers]] = []
+        relayed: list[tuple[bytes, bytes, Headers]] = []
+        kinds: list[str] = []
+        refused: Refused | None = None
+        opened = 0
+        for effect in effects:
+            kind = type(effect)
+            kinds.append(kind.__name__)
+            if isinstance(effect, EventRefused):
+                refused = Refused(effect.reason, "decide", effect.source)
+            elif isinstance(effect, StateMoved):
+                event = self._rules.moved(effect, effect.at)
+                relayed.append((event.person.encode(), self._codec.frame(event.data), headers_of(event)))
+            else:
+                key: str = effect.person
+                if isinstance(effect, TaskState | GapState):
+                    key = effect.handoff
+                    if isinstance(effect, TaskState):
+                        opened += _change_of_open(effect)
+                records.append((PLACE_OF[kind], key.encode(), self._codec.effect_record(effect), _headers(effect)))
+        return Outcome(kept, records, refused, relayed, kinds, opened)
+
+
+def _change_of_open(task: TaskState) -> int:
+    if task.state in FINAL_TASK_STATES:
+        return -1
+    return 1 if task.opened_at == task.at and task.step == 0 and task.state == "requested" else 0
+
+
+def _headers(effect: Any) -> Headers:
+    return headers_of(Event(effect.id, SOURCE, effect.at, effect.at, effect.person, effect))
+
+
+def _source(headers: Sequence[tuple[str, bytes]]) -> str:
+    """Return the sender that a refused record names; who may be wrong about it too."""
+    for name, value in headers:
+        if name == "ce_source" and value:
+            return value.decode("utf-8", "replace")[:100]
+    return "unknown"

@@ -1,0 +1,133 @@
+"""The composition root: settings become rules, shards, a Faust app and its web site. The only file that names agents.
+
+Owns what is joined to what, and nothing of how any of it works.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+
+from agents.coordination.agent import Coordination, CoordinationRecords
+from agents.coordination.load import load_world
+from agents.coordination.world import World
+from streams.frame import make_app, run_app
+from streams.intake.settings import IntakeSettings
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.shard import Shard
+from streams.topics import STATE
+from streams.web import Answer, Site
+from streams.worker import Worker, WorkerSettings
+
+log = structlog.get_logger()
+
+HEALTH_LIMIT_S = 30.0
+"""A loop that did not go round for so long is not well: the orchestrator ends the process, and others take its shards."""
+
+
+def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
+    """Load rules and directory; return what decides, and what the doors need.
+
+    Raises ValueError or OSError with file, field and how to mend.
+    """
+    world = load_world(settings)
+    return Coordination(world), intake_settings(settings, world)
+
+
+def intake_settings(settings: Settings, world: World) -> IntakeSettings:
+    """Return what the doors need: the secret of the keys, and the zones of the facilities."""
+    return IntakeSettings(secret=settings.key_secret, zone_of=world.directory.zone_of, default_facility=settings.default_facility)
+
+
+class Meters:
+    """Turns what the loop tells into metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._m = metrics
+
+    def opened(self, shards: int, seconds: float | None = None) -> None:
+        self._m.shards_open.set(shards)
+        if seconds is not None:
+            self._m.restore_seconds.observe(seconds)
+
+    def committed(self, seconds: float, records: int) -> None:
+        self._m.commit_seconds.observe(seconds)
+        self._m.batch_records.observe(records)
+        self._m.progress.set(time.time())
+
+    def counted(self, shard: Shard) -> None:
+        tally = shard.tally
+        failed = {name: tally.failed.count(name) for name in set(tally.failed)}
+        self._m.count(
+            events=tally.events,
+            effects=tally.effects,
+            refused=tally.refused,
+            failed=failed,
+            misrouted=tally.misrouted,
+            deadlines=tally.deadlines,
+        )
+        tally.clear()
+
+
+@dataclass(slots=True)
+class _Gauges:
+    """What is looked up when Prometheus asks, not counted as it happens."""
+
+    metrics: Metrics
+    worker: Worker
+
+    def text(self) -> bytes:
+        clock, now = self.worker.settings.clock, int(time.time() * 1000)
+        for number, shard in self.worker.shards.items():
+            label = str(number)
+            late = max(0.0, (clock.to_story(now) - shard.next_due) / 1000)
+            self.metrics.clock_lag_seconds.labels(label).set(late)
+            self.metrics.persons.labels(label).set(len(shard.persons))
+            self.metrics.open_handoffs.labels(label).set(shard.open_handoffs)
+            for topic in shard.logic.inbound:
+                self.metrics.position_lag.labels(topic, label).set(shard.lag(topic))
+        return self.metrics.text()
+
+
+def make_worker_app(settings: Settings) -> faust.App:
+    """Make the Faust app of a worker."""
+    rules, _ = load_care(settings)
+    kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
+    metrics = Metrics()
+    worker = Worker(
+        WorkerSettings(kafka, STATE.name, settings.partitions, settings.clock, restore_limit_s=settings.restore_seconds_max),
+        CoordinationRecords(rules, clock=settings.clock),
+        Meters(metrics),
+    )
+    app = make_app(settings.group, worker, kafka, str(Path(settings.run_dir) / "faust"))
+
+    def health() -> Answer:
+        since = time.monotonic() - worker.progressed_at
+        return Answer(since < HEALTH_LIMIT_S, f"the loop went round {since:.1f} s ago")
+
+    def readiness() -> Answer:
+        return Answer(worker.ready, f"{len(worker.shards)} shards open" if worker.ready else "shards are not open yet")
+
+    site = Site(settings.web_host, settings.web_port, metrics=_Gauges(metrics, worker).text, health=health, readiness=readiness)
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def serve_site() -> None:
+        try:
+            address = await site.start()
+        except OSError as error:
+            log.error("web_port_in_use", port=settings.web_port, reason=type(error).__name__)
+            return
+        log.info("web_listening", address=address)
+
+    return app
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    run_app(lambda: make_worker_app(settings))
