@@ -101,6 +101,16 @@ class _Splitter:
 
     def take(self, number: int, line: bytes) -> Iterator[RawMessage]:
         """Take the line of that number."""
+        if (
+            self._in_message
+            and line[:1].isalpha()
+            and b"MSH" not in line
+            and b"\x0b" not in line
+            and b"\x1c" not in line
+            and line[:3] not in _BATCH_SEGMENTS
+        ):
+            self._lines.append(line)  # almost every line there is
+            return
         ended = False
         started = False
         if b"\x0b" in line or b"\x1c" in line:  # MLLP: 0x0B message 0x1C 0x0D

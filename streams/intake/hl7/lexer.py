@@ -103,11 +103,22 @@ class Segment:
 
     def part(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str:
         """Return the text of one component of a repetition that `repetitions` gave, unescaped and stripped."""
-        text = _pick(repetition, self._delimiters.component, component)
-        text = _pick(text, self._delimiters.subcomponent, subcomponent).strip()
-        if text == NULL:
+        delimiters = self._delimiters
+        text = repetition
+        if delimiters.component in text:
+            parts = text.split(delimiters.component, component)
+            text = parts[component - 1] if component <= len(parts) else ""
+        elif component != 1:
             return ""
-        return self._delimiters.unescape(text).strip() if text else ""
+        if delimiters.subcomponent in text:
+            parts = text.split(delimiters.subcomponent, subcomponent)
+            text = parts[subcomponent - 1] if subcomponent <= len(parts) else ""
+        elif subcomponent != 1:
+            return ""
+        text = text.strip()
+        if delimiters.escape in text:
+            return delimiters.unescape(text).strip()
+        return "" if text == NULL else text
 
     def is_null(self, number: int) -> bool:
         """Say whether the sender asks to delete this field."""
@@ -117,12 +128,15 @@ class Segment:
 class Message:
     """One message: its segments in their order."""
 
-    __slots__ = ("delimiters", "notes", "segments")
+    __slots__ = ("_by_name", "delimiters", "notes", "segments")
 
     def __init__(self, segments: list[Segment], delimiters: Delimiters, notes: list[Note]) -> None:
         self.segments = segments
         self.delimiters = delimiters
         self.notes = notes
+        self._by_name: dict[str, list[Segment]] = {}
+        for segment in segments:
+            self._by_name.setdefault(segment.name, []).append(segment)
 
     @property
     def header(self) -> Segment:
@@ -131,14 +145,12 @@ class Message:
 
     def first(self, name: str) -> Segment | None:
         """Return the first segment of that name."""
-        for segment in self.segments:
-            if segment.name == name:
-                return segment
-        return None
+        found = self._by_name.get(name)
+        return found[0] if found else None
 
     def every(self, name: str) -> list[Segment]:
         """Return all segments of that name in their order."""
-        return [segment for segment in self.segments if segment.name == name]
+        return self._by_name.get(name, [])
 
     def value(self, address: str) -> str:
         """Return the text at an address: `PV1-19`, `PV1-19.1`, `PID-3(2).4.1`; empty where there is nothing.
@@ -189,6 +201,7 @@ def _keep_odd_line(line: str, mark: str, segments: list[Segment], delimiters: De
         notes.append(Note("line-skipped"))
 
 
+@lru_cache(maxsize=4096)
 def _is_name(name: str) -> bool:
     return name.isalnum() and name.isascii() and name.isupper() and not name[0].isdigit()
 
@@ -214,16 +227,6 @@ def _made(field: str, marks: str) -> Delimiters | None:
     if len(set(used)) != 5 or any(mark.isalnum() or mark.isspace() for mark in used):
         return None
     return Delimiters(field, *marks)
-
-
-def _pick(text: str, mark: str, number: int) -> str:
-    """Return the part of that number (from 1); the whole is part 1 where there is no mark in it."""
-    if mark not in text:
-        return text if number == 1 else ""
-    if number == 1:
-        return text[: text.index(mark)]
-    parts = text.split(mark, number)
-    return parts[number - 1] if number <= len(parts) else ""
 
 
 @lru_cache(maxsize=1024)
