@@ -17,6 +17,22 @@ ATTRIBUTE_BYTES_MAX = 512
 Headers = list[tuple[str, bytes]]
 
 
+def attribute_fits(text: str) -> bool:
+    """Say whether *text* may be an event's id or source: not empty, at most 512 bytes, printable.
+
+    The doors ask before they publish, because readers refuse what does not fit.
+    """
+    return text.isprintable() and 0 < len(text.encode(errors="replace")) <= ATTRIBUTE_BYTES_MAX
+
+
+def read_attribute(value: bytes) -> str:
+    """Read an id or source. Raises ValueError when it is not UTF-8 or does not fit."""
+    text = value.decode()
+    if not 0 < len(value) <= ATTRIBUTE_BYTES_MAX or not text.isprintable():
+        raise ValueError("an attribute that does not fit")
+    return text
+
+
 def headers_of(event: Event, traceparent: bytes | None = None) -> Headers:
     """Return the headers of the record that carries *event*. *traceparent* (W3C Trace Context) goes along as it is.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.attributes import ATTRIBUTE_BYTES_MAX, AVRO, SPECVERSION, headers_of
+from streams.attributes import AVRO, SPECVERSION, headers_of, read_attribute
 from streams.contract import RECORD_OF, contract_of, released
 from streams.effects import Effect
 from streams.events import Event, Millis, PersonKey
@@ -159,7 +159,7 @@ class Codec:
                 reader = self._judge(topic_name, value, headers)
             source = given["ce_source"]
             source = self._sources.get(source) or self._source(source)
-            event_id = _attribute(given["ce_id"])
+            event_id = read_attribute(given["ce_id"])
             person = _person(key)
             time = parse_instant(given["ce_time"].decode("ascii"))
             backfill = _BACKFILL[given.get("ce_backfill")]
@@ -174,7 +174,7 @@ class Codec:
 
     def _source(self, source: bytes) -> str:
         """Read a source and keep it: there are few, and each event of a source then shares one text."""
-        text = _attribute(source)
+        text = read_attribute(source)
         if len(self._sources) < SOURCES_KEPT:
             self._sources[source] = text
         return text
@@ -224,14 +224,6 @@ def _registry_head(schema_id: int) -> bytes:
     return b"\0" + schema_id.to_bytes(4, "big")
 
 
-def _attribute(value: bytes) -> str:
-    """Read an id or source. Raises ValueError when it is empty, too long, not UTF-8, or holds control characters."""
-    text = value.decode()
-    if not 0 < len(value) <= ATTRIBUTE_BYTES_MAX or not text.isprintable():
-        raise ValueError
-    return text
-
-
 def _person(key: bytes) -> PersonKey:
     text = key.decode("ascii")
     if len(text) > KEY_BYTES_MAX or not text.isprintable() or " " in text:
@@ -246,7 +238,7 @@ def _first_bad(given: Mapping[str, Any], key: bytes) -> Refusal:
             return Refusal("header-missing", name)
     for name in ("ce_source", "ce_id"):
         try:
-            _attribute(given[name])
+            read_attribute(given[name])
         except ValueError:
             return Refusal("header-bad", name)
     if given.get("ce_backfill") not in _BACKFILL:

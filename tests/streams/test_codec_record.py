@@ -1,9 +1,12 @@
 """One record of an inbound topic: key, headers, value."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams import events as e
-from streams.codec import ATTRIBUTE_BYTES_MAX, KEY_BYTES_MAX, SOURCES_KEPT, STANDARD, Codec, Refusal, frame, headers_of, read_record
+from streams.attributes import ATTRIBUTE_BYTES_MAX, attribute_fits
+from streams.codec import KEY_BYTES_MAX, SOURCES_KEPT, STANDARD, Codec, Refusal, frame, headers_of, read_record
 from streams.contract import RECORD_OF
 from streams.topics import FACT_OF, INBOUND, TOPIC_OF
 
@@ -168,6 +171,16 @@ def test_a_trace_goes_along_untouched_and_is_not_judged():
 )
 def test_a_time_with_an_offset_is_read(said, millis):
     assert read(ce_time=said).time == millis
+
+
+@given(st.text(max_size=20) | st.sampled_from(["x" * ATTRIBUTE_BYTES_MAX, "x" * (ATTRIBUTE_BYTES_MAX + 1), "é" * 256, "é" * 257]))
+def test_what_fits_an_attribute_is_what_readers_take(text):
+    assert attribute_fits(text) == isinstance(read(ce_id=text.encode()), e.Event)
+    assert attribute_fits(text) == isinstance(read(ce_source=text.encode()), e.Event)
+
+
+def test_half_a_surrogate_pair_fits_no_attribute():
+    assert not attribute_fits("\ud800")
 
 
 def test_the_content_type_may_be_left_out():
