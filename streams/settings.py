@@ -124,14 +124,9 @@ class Settings:
         return self.kafka_jars or self.run_dir / "kafka" / KAFKA_VERSION
 
     @property
-    def secret(self) -> bytes:
-        """The secret of persons' keys, from wherever it was given."""
-        return self.key_secret_from_file or self.key_secret
-
-    @property
     def has_demo_secret(self) -> bool:
         """Say whether keys are made with the published secret, fit for synthetic persons only."""
-        return self.secret == DEMO_SECRET
+        return self.key_secret == DEMO_SECRET
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -150,6 +145,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
                 wrong.append(f"{setting.metadata['variable']} {error}")
     if "key_secret" in found and "key_secret_from_file" in found:
         wrong.append("CARERELAY_KEY_SECRET and CARERELAY_KEY_SECRET_FILE are both set: keep one")
+    elif "key_secret_from_file" in found:
+        found["key_secret"] = found["key_secret_from_file"]
     if wrong:
         raise SettingsError("\n".join(wrong))
     return Settings(**found)

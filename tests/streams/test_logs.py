@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from streams import logs
 
+ROOT = Path(__file__).parents[2]
 CANARY = "DOE^JANE-77001"
 
 
@@ -93,3 +96,15 @@ def test_structure_in_an_allowed_field_is_only_named(out):
 
 def test_each_field_has_a_meaning():
     assert all(logs.FIELDS.values())
+
+
+def test_each_field_that_our_code_logs_is_in_the_list():
+    methods = {"debug", "info", "warning", "error", "exception", "critical"}
+    unlisted = []
+    for path in [*(ROOT / "streams").rglob("*.py"), *(ROOT / "agents").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=method), keywords=keywords) if method in methods:
+                    names = {keyword.arg for keyword in keywords} - {"exc_info", None}
+                    unlisted += [f"{path.name}:{node.lineno} {name}" for name in sorted(names - set(logs.FIELDS))]
+    assert unlisted == []

@@ -35,7 +35,7 @@ def test_each_variable_reaches_its_field(tmp_path: Path):
     assert settings.bootstrap == "a:9092,b:9092"
     assert settings.partitions == 3
     assert settings.clock == Clock(1000, 2000, 60.0)
-    assert settings.secret == b"a secret of enough bytes"
+    assert settings.key_secret == b"a secret of enough bytes"
     assert not settings.has_demo_secret
     assert settings.rules == Path("rules")
 
