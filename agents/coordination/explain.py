@@ -69,6 +69,8 @@ _FACT: Final = {
     "emergency_visits_12_months": "the number of emergency visits in 12 months",
     "facility_kind": "the kind of facility",
     "first_review": "the goal has never been reviewed",
+    "overdue": "it is overdue",
+    "same_need": "it is for the same purpose",
     "flags": "a flag of use",
     "has_referral": "it is part of a referral",
     "high_risk_conditions": "the number of listed conditions",
@@ -85,7 +87,7 @@ _FACT: Final = {
     "recipient_known": "a recipient is known",
     "registration": "it is a registration",
     "reviewed": "it is a review",
-    "revised": "the goal's words, owner or priority change",
+    "revised": "it is a revision of the goal's words or priority",
     "risk_tier": "the risk, from stated complexity and LACE,",
     "role": "the recipient's role",
     "same_goal": "it is the goal that the referral serves",
@@ -168,6 +170,8 @@ def _opens(rule: Rule) -> Iterable[str]:
     yield {
         "keep": "If that happens again while it is open, it stays as it is, with its clock.",
         "restart": "If that happens again while it is open, the open one is superseded and a new one begins with a new clock.",
+        "extend": "If that happens again before it is due, its clock is counted anew from there.",
+        "renew": "If that happens again while it is open, it stays as it is; once it is closed, the next one begins with it.",
     }[rule.again]
     about = {"encounter": "stay", "person": "person", "notification": "notification"}.get(rule.subject, rule.subject)
     yield f"It is about one {about}: never two of them open at once for the same {about}."

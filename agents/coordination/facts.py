@@ -610,11 +610,27 @@ def same_goal(scene: Scene) -> Value:
 
 @fact
 def first_review(scene: Scene) -> Value:
-    """Whether the goal has never been reviewed."""
-    return scene.goal is not None and not scene.goal.reviewed
+    """Whether the goal has never been reviewed since it was accepted or taken up again."""
+    if scene.goal is None or scene.kind == "CareActivityRecorded":
+        return False
+    return not scene.goal.reviewed or "lifecycle-status" in scene.changed
+
+
+@fact
+def overdue(scene: Scene) -> Value:
+    """Whether the handoff's clock has ended."""
+    return scene.handoff is not None and scene.at >= scene.handoff.due
+
+
+@fact
+def same_need(scene: Scene) -> Value:
+    """Whether the event's appointment is another one for the same purpose as the handoff's own, with no referral on either."""
+    own = next((a for a in scene.person.appointments if scene.handoff is not None and a.id == scene.handoff.ref), None)
+    other = scene.appointment
+    return own is not None and other is not None and not (own.referral or other.referral) and own.purpose == other.purpose
 
 
 @fact
 def revised(scene: Scene) -> Value:
-    """Whether the goal's words, owner or priority changed."""
+    """Whether the goal's words or priority changed."""
     return "goal-revised" in scene.changed

@@ -20,12 +20,15 @@ from agents.coordination.calendar import Clock
 Scalar = str | int | float | bool
 
 Subject = Literal["encounter", "referral", "goal", "appointment", "notification", "person"]
-"""What a handoff is about. Two handoffs of one rule about the same subject are never open at once."""
+"""What a handoff is about. Two handoffs of one rule about the same subject are never open at once. All appointments of one
+referral are one subject, named by the referral."""
 
 Closure = Literal["met", "met-late", "cancelled", "superseded", "not-applicable"]
 
-Again = Literal["keep", "restart"]
-"""A trigger comes again while the handoff is open: keep it and its clock, or supersede it by a new one."""
+Again = Literal["keep", "restart", "extend", "renew"]
+"""A trigger comes again while the handoff is open: keep it and its clock (`keep`, `renew`), supersede it by a new one
+(`restart`), or count its own clock anew (`extend`). With `renew` the event that closes it may open the next one: each
+review begins the next interval."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
@@ -73,6 +76,9 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The activity must name the subject in `based_on` (CMS50's consultant report)."""
     count: int = 1
     """How many such events it takes (two documented attempts)."""
+    of_person: bool = False
+    """It need not be about the handoff's own subject; the conditions say which of the person's events it is (another referral
+    for the same service). An event that names what it is based on still has to name the subject."""
 
 
 class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

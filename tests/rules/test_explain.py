@@ -1,0 +1,212 @@
+"""What a rule does, told from its data to somebody who reads no Python."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from agents.coordination import facts, rule
+from agents.coordination.calendar import Clock
+from agents.coordination.explain import clock_in_words, conditions_in_words, explain
+from agents.coordination.rule import Case, Closing, Ending, Limits, Rule, Shortening, Step, Tell, Trigger
+
+FOLDER = Path(rule.__file__).parent / "catalogue"
+FILES = sorted(path for path in FOLDER.glob("*.yaml") if re.match(r"[A-Z]", path.stem))
+
+
+def read(path: Path) -> Rule:
+    return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Rule)
+
+
+def words(text: str) -> str:
+    """The text without line ends, so that a sentence may be looked for."""
+    return " ".join(text.split())
+
+
+PLAIN = Rule(
+    id="X-1",
+    version=3,
+    title="Call the person",
+    neutral_title="Make a call",
+    source="a test",
+    subject="encounter",
+    triggers=(Trigger("PatientDischarged", {"setting": ("inpatient", "observation")}),),
+    clock=Clock(2, "business-day", day_zero=False),
+    accountable="pcp",
+    closes=(Closing("CareActivityRecorded", {"code": "interactive-contact", "status": "completed"}),),
+)
+
+
+def changed(**fields: object) -> str:
+    return words(explain(msgspec.structs.replace(PLAIN, **fields)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_rule_of_the_catalogue_is_explained_without_words_of_the_machine(path):
+    described = read(path)
+
+    text = explain(described)
+
+    assert text.startswith(f"{described.id}: {described.title}\n")
+    for heading in (
+        "When it opens",
+        "Whose it is",
+        "Until when",
+        "What happens meanwhile",
+        "What closes it",
+        "What else ends it",
+        "Where it comes from",
+    ):
+        assert f"\n{heading}\n  - " in text
+    assert "_" not in text
+    assert not re.search(r"\b(None|True|False|PatientDischarged|[A-Z][a-z]+[A-Z][a-z]+(Recorded|Changed|Updated))\b", text)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    assert words(described.source) in words(text)
+
+
+def test_every_fact_that_the_catalogue_asks_for_is_in_the_vocabulary():
+    asked = set()
+    for path in FILES:
+        described = read(path)
+        rows = (*described.triggers, *described.closes, *described.ends, *described.cases, *described.shortens, *described.steps)
+        asked |= {name for row in rows for name in row.where}
+
+    assert asked <= facts.FACTS.keys()
+
+
+def test_trigger_clock_calendar_owner_and_source_are_said():
+    text = words(explain(PLAIN))
+
+    assert "When the person is discharged, and the setting is inpatient or observation." in text
+    assert "The person's primary care practice (pcp) is accountable from the beginning" in text
+    assert "2 business days." in text
+    assert "It ends at 24:00 of the last day, counted from the day after the trigger's own date" in text
+    assert "Monday to Friday without the public holidays of the accountable organisation" in text
+    assert "Care on the trigger's own date does not count" in text
+    assert "When care is recorded as interactive-contact and completed." in text
+    assert "To tick the task off is not enough" in text
+    assert "Not applicable any more when the person dies." in text
+    assert "A test. - Version 3, in force in every profile." in text
+
+
+def test_common_ladder_is_told_step_by_step():
+    text = words(explain(PLAIN))
+
+    assert (
+        'It takes the common ladder: - When half of the time has gone: the worklist shows it as "due soon"; nobody gets a message.' in text
+    )
+    assert "At the end of the clock: the gap is open; whoever is accountable then and the coordinators' lead are told." in text
+    assert "1 business day after the end of the clock: the next in the directory's line of escalation becomes accountable" in text
+
+
+def test_own_steps_replace_the_common_ladder():
+    steps = (
+        Step("75%", tells=(Tell("coordinator-lead"),)),
+        Step("trigger + 5 day", where={"appointment_booked": False}, tells=(Tell("owner", asks_acknowledgement=True),)),
+        Step("due - 12 hour"),
+        Step("due", owner="ward-lead"),
+    )
+
+    text = changed(steps=steps)
+
+    assert "common ladder" not in text
+    assert 'When 75 % of the time has gone: the worklist shows it as "due soon"; the coordinators\' lead is told.' in text
+    assert "5 days after the trigger, if an appointment is not booked in time:" in text
+    assert "whoever is accountable then is told, and whoever is accountable then asked to acknowledge." in text
+    assert "12 hours before the end of the clock:" in text
+    assert "At the end of the clock: the gap is open; the ward lead becomes accountable; nobody gets a message." in text
+
+
+def test_other_clocks_are_told_with_their_conditions():
+    text = changed(
+        clock=Clock(60, "day"),
+        until="needed_by",
+        cases=(Case({"priority": ("urgent", "stat")}, Clock(1, "hour")),),
+        shortens=(Shortening("AppointmentChanged", Clock(0, "day"), {"status": "fulfilled"}),),
+    )
+
+    assert "Until the date by which the answer is needed; where that is not known, 60 days." in text
+    assert "Instead 1 hour where the priority is urgent or stat." in text
+    assert "Hours and minutes are elapsed time" in text
+    assert "It is due earlier, at the end of that day, when an appointment is reported, and the status is fulfilled." in text
+
+
+def test_closed_days_are_told_where_they_do_not_count():
+    assert "Hours of Saturdays, Sundays and public holidays do not count" in changed(clock=Clock(72, "open-hour"), calendar="facility")
+
+
+def test_special_closings_are_told():
+    text = changed(
+        closes=(
+            Closing("CareActivityRecorded", {"code": ("consultant-report",), "status": "completed"}, based_on=True),
+            Closing("OutreachAttempted", {"outcome": "no-answer"}, count=2, not_before=Clock(24, "hour")),
+        ),
+        closes_when="all",
+        completable=True,
+    )
+
+    assert "It takes all of these:" in text
+    assert "and it names the referral that it is based on." in text
+    assert "2 times when somebody tries to reach the person, and the outcome is no-answer, not before 24 hours after the trigger." in text
+    assert "Its owner completes the task." in text
+    assert "To tick the task off is not enough" not in text
+
+
+def test_endings_dates_profiles_and_sensitivity_are_told():
+    text = changed(
+        ends=(Ending("PatientAdmitted", {"other_stay": True}), Ending("GoalUpdated", closure="not-applicable")),
+        profiles=("us", "england"),
+        effective_from=date(2026, 2, 28),
+        effective_to=date(2027, 1, 1),
+        sensitivity="mental-health",
+        enabled=False,
+        again="restart",
+        task="due",
+    )
+
+    assert "Superseded when the person is admitted or registered, and it is another stay." in text
+    assert "Not applicable any more when the goal is updated." in text
+    assert (
+        "in force in the profiles us and england, but switched off unless an overlay switches it on, from 28 February 2026 until 1 January 2027."
+        in text
+    )
+    assert "It is sensitive (mental-health)" in text
+    assert 'reads: "Make a call".' in text
+    assert "the open one is superseded and a new one begins" in text
+    assert "shown as a task only once it is due" in text
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ({"setting": "inpatient"}, "the setting is inpatient"),
+        ({"disposition": Limits(not_=("hospice", "exp"))}, "the disposition is not hospice or exp"),
+        ({"age_years": Limits(at_least=6, or_unknown=True)}, "the age in years is at least 6 or not known"),
+        ({"age_years": Limits(at_least=6, at_most=17)}, "the age in years is at least 6 and is at most 17"),
+        ({"risk_tier": Limits(known=False)}, "the risk, from stated complexity and LACE, is not known"),
+        ({"accepted_by_person": Limits(known=True)}, "the person's own answer is known"),
+        ({"linked": False}, "it is not the double of an earlier referral"),
+        ({"first_review": False}, "the goal has been reviewed"),
+        ({"at_hospital": True, "reviewed": False}, "the person is in hospital, and it is not a review"),
+    ],
+)
+def test_condition_is_put_into_words(condition, said):
+    assert conditions_in_words(condition) == said
+
+
+@pytest.mark.parametrize(
+    ("clock", "said"),
+    [
+        (Clock(1, "business-day"), "1 business day"),
+        (Clock(2, "business-day"), "2 business days"),
+        (Clock(72, "open-hour"), "72 hours of open days"),
+        (Clock(1, "month"), "1 month"),
+    ],
+)
+def test_clock_is_put_into_words(clock, said):
+    assert clock_in_words(clock) == said
