@@ -74,7 +74,8 @@ class IntakeSettings:
     `zone_of` gives the IANA zone of a facility, None where it is not known: then the offset of MSH-7 counts for the
     message's other times, else `default_zone`. `facilities` renames a facility, by `MSH-4|PV1-3.4` or `MSH-4`;
     `authorities` an assigning authority, by `MSH-4|authority` or `authority`. `classes` and `dispositions` add to or
-    override the tables for PV1-2 and PV1-36.
+    override the tables for PV1-2 and PV1-36; `levels` gives the level of care (icu, acute, step-down) of a unit, PV1-3.1, or of
+    a hospital service, PV1-10.
     """
 
     secret: bytes
@@ -87,5 +88,6 @@ class IntakeSettings:
     authorities: Mapping[str, str] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
     dispositions: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
     ranks: dict[tuple[str, str], int | None] = field(default_factory=dict, compare=False, repr=False)
     """What the list of preferences said of a type and authority before: it is asked for each message."""

@@ -285,7 +285,9 @@ def test_transfer_within_the_hospital_stays_in_it_and_one_to_another_leaves_it()
     across = adt("A02", visit=pv1(f3="4E^1^A^EAST", f6="ED^1^^MAIN"))
     same = adt("A02", visit=pv1(f3="4E^1^A^EAST", f6="ED^1^^EAST"))
 
-    assert fact(inside).to == e.Location("GENERAL", "4E", "SUR")
+    assert fact(inside).to == e.Location("GENERAL", "4E")
+    assert fact(inside, IntakeSettings(SECRET, levels={"4E": "icu"})).to.level == "icu"
+    assert fact(inside, IntakeSettings(SECRET, levels={"SUR": "acute"})).to.level == "acute"
     assert fact(across).to == e.Location("EAST", "4E")
     assert fact(same).to == e.Location("GENERAL", "4E")
 

@@ -138,7 +138,10 @@ def _location(letter: Letter, visit: Segment | None) -> e.Location:
     facilities = letter.settings.facilities
     known = facilities.get(site)
     facility = known or (site if site and before and site != before else letter.facility)
-    return e.Location(facility, visit.get(3), visit.get(10))
+    # HL7 has no field for a level of care: which units are intensive care is the hospital's knowledge.
+    levels = letter.settings.levels
+    unit = visit.get(3)
+    return e.Location(facility, unit, levels.get(unit) or levels.get(visit.get(10)) or "")
 
 
 def _changed_class(letter: Letter, kind: str | None) -> str:

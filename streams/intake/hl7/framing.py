@@ -138,7 +138,7 @@ class _Splitter:
         inner = line.find(_INNER_START, 1) if self._in_message or bare else -1
         if inner > 0:
             if self._in_message:
-                self._lines.append(line[:inner])
+                self._lines.append(line[:inner].removesuffix(_BOM))
                 yield from self._finish(cut=self._framed, ended=False)
                 self._framed = False
             else:

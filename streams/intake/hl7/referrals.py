@@ -153,7 +153,7 @@ def _needed_by(letter: Letter) -> Millis | None:
 
 
 def _party(letter: Letter, role: str) -> e.Party | None:
-    """Read the PRD of that role (PRD-1, table 0286): PRD-7 ids, PRD-2 name, PRD-10 organisation, else PRD-4's facility."""
+    """Read the PRD of that role (PRD-1, table 0286): id PRD-7, name PRD-2, organisation PRD-10, else the facility of PRD-4."""
     for segment in letter.message.every("PRD"):
         if role not in {segment.part(one).upper() for one in segment.repetitions(1)}:
             continue
@@ -161,7 +161,8 @@ def _party(letter: Letter, role: str) -> e.Party | None:
         name = clinical.person_name(segment, 2)
         if not identifier and name:
             letter.note("practitioner-without-id", "PRD", "PRD-7")
-        organization = segment.get(10) or segment.get(4, 4)
+        # XON.10, or XON.3 before 2.5: an id can be routed to, a name has to be known in the directory.
+        organization = segment.get(10, 10) or segment.get(10, 3) or segment.get(10) or segment.get(4, 4)
         return e.Party(tables.ROLE[role], e.Practitioner(identifier, name) if identifier else None, organization or None)
     return None
 

@@ -207,7 +207,7 @@ OTHER_SOURCES = frozenset({"1", "2", "3", "4", "5", "6", "8", "9"})
 # ---- DG1-3.3, table 0396, and the names and addresses that stand there instead
 
 CODE_SYSTEM: Mapping[str, str] = {
-    **dict.fromkeys(("I10", "I10C", "I10P", "ICD10", "ICD-10", "ICD10CM", "ICD-10-CM", "ICD-10CM", "10", "ICD10-CM"), "icd10"),
+    **dict.fromkeys(("I10", "I10C", "ICD10", "ICD-10", "ICD10CM", "ICD-10-CM", "ICD-10CM", "10", "ICD10-CM"), "icd10"),
     **dict.fromkeys(("2.16.840.1.113883.6.90", "2.16.840.1.113883.6.3", "URN:OID:2.16.840.1.113883.6.90"), "icd10"),
     **dict.fromkeys(("HTTP://HL7.ORG/FHIR/SID/ICD-10-CM", "HTTP://HL7.ORG/FHIR/SID/ICD-10"), "icd10"),
     **dict.fromkeys(("I9", "I9C", "I9CDX", "ICD9", "ICD-9", "ICD9CM", "ICD-9-CM", "ICD9-CM", "9", "2.16.840.1.113883.6.103"), "icd9"),
