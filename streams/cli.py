@@ -25,6 +25,7 @@ from streams.invocation import (
     instant_of,
     needed,
     on_kafka,
+    paths_there,
     say,
     settings_of,
     tell,
@@ -80,11 +81,14 @@ def run(
     settings = settings_of(bootstrap)
     if settings.bootstrap and settings.has_demo_secret:
         settings = changed(settings, key_secret=demonstration.own_secret())
-    arrivals = list(arrivals_of(path or [demonstration.STORY], settings, directory=None))
+    shown = zone_that_exists(zone or (settings.default_zone if path else demonstration.STORY_ZONE))
+    paths = path or [demonstration.STORY]
+    paths_there(paths)
+    _, doors = care_of(settings)
+    arrivals = list(arrivals_of(paths, doors))
     if not arrivals:
         raise UserError("there is no message to play")
-    shown = zone or (settings.default_zone if path else demonstration.STORY_ZONE)
-    course = demonstration.Course(arrivals, speed, zone_that_exists(shown))
+    course = demonstration.Course(arrivals, speed, shown)
     try:
         demonstration.demonstrate(settings, course, Console())
     except demonstration.DemonstrationError as error:
@@ -108,9 +112,11 @@ def replay(  # noqa: PLR0917 -- options of a command
     from streams.replay import replay as replayed  # noqa: PLC0415
 
     settings = changed(settings_of(), rules=rules, directory=directory)
-    deciding, _ = care_of(settings)
     end = instant_of(until) if until else None
-    tell(replayed(arrivals_of(paths, settings, directory=settings.directory), deciding, end), settings, zone, as_json=as_json)
+    zone = zone_that_exists(zone or settings.default_zone)
+    paths_there(paths)
+    deciding, doors = care_of(settings)
+    tell(replayed(arrivals_of(paths, doors), deciding, end), zone, as_json=as_json)
 
 
 # ---- on Kafka
@@ -144,7 +150,9 @@ def play(
             others.append(line)
             say(f"{line['effect']}: {line['reason']} {line['where']}")
 
-    arrivals = arrivals_of(paths, settings, directory=settings.directory)
+    paths_there(paths)
+    _, doors = care_of(settings)
+    arrivals = arrivals_of(paths, doors)
     published = on_kafka(settings, lambda kafka: publish(kafka, arrivals, pace=pace, seen=seen))
     if as_json:
         from streams.told import write_line  # noqa: PLC0415
@@ -165,13 +173,16 @@ def show(
 ) -> None:
     """Show what workers publish, committed records only, until Ctrl-C."""
     settings = settings_of(needed(bootstrap))
-    tell = teller(settings, zone, as_json=as_json)
+    tell = teller(zone_that_exists(zone or settings.default_zone), as_json=as_json)
 
     async def follow(kafka: dict[str, Any]) -> None:
-        from streams.watch import Watch  # noqa: PLC0415
+        from streams.watch import NoTopics, Watch  # noqa: PLC0415
 
         watch = Watch(kafka, from_beginning=from_beginning)
-        await watch.start()
+        try:
+            await watch.start()
+        except NoTopics as error:
+            raise UserError(str(error), Exit.WRONG) from None
         try:
             async for line in watch.lines():
                 tell(line)
@@ -184,10 +195,10 @@ def show(
 @app.command()
 def worker(bootstrap: Bootstrap = "") -> None:
     """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
+    settings = settings_of(needed(bootstrap))
     from streams import app as application  # noqa: PLC0415
     from streams import logs  # noqa: PLC0415
 
-    settings = settings_of(needed(bootstrap))
     logs.configure(settings.log_format, settings.log_level)
     application.run_worker(settings)
 

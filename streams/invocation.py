@@ -7,7 +7,6 @@ that `carerelay version` does not wait for Kafka's client.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from agents.coordination.agent import Coordination
     from streams.events import Millis
     from streams.intake.outcome import Arrived
+    from streams.intake.settings import IntakeSettings
     from streams.settings import Settings
     from streams.terminal import Board
     from streams.told import Line
@@ -95,24 +96,27 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
         raise UserError(f"Kafka at {settings.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
 
 
-def care_of(settings: Settings) -> Any:
-    """Load rules and directory."""
-    from streams import app as application  # noqa: PLC0415
+def care_of(settings: Settings) -> tuple[Coordination, IntakeSettings]:
+    """Load rules and directory: what decides, and what the doors need. Raises UserError."""
+    from streams.app import load_care  # noqa: PLC0415
 
     try:
-        return application.load_care(settings)
+        return load_care(settings)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
 
 
-def arrivals_of(paths: Iterable[Path], settings: Settings, *, directory: Path | None) -> Iterator[Arrived]:
-    """Read the messages of *paths*; the zones of facilities come from the directory."""
+def paths_there(paths: Iterable[Path]) -> None:
+    """Raise UserError where a path that was named is not there."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path} is not there")
+
+
+def arrivals_of(paths: Iterable[Path], doors: IntakeSettings) -> Iterator[Arrived]:
+    """Read the messages of *paths*."""
     from streams.intake.files import read_paths  # noqa: PLC0415
 
-    missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise UserError(f"{missing[0]} is not there")
-    _, doors = care_of(changed(settings, directory=directory))
     return read_paths(list(paths), doors)
 
 
@@ -136,39 +140,35 @@ def zone_that_exists(name: str) -> str:
         raise UserError(f"{name} is no IANA zone, as America/New_York is one") from None
 
 
-def tell(lines: Iterable[Line], settings: Settings, zone: str, *, as_json: bool) -> None:
+def tell(lines: Iterable[Line], zone: str, *, as_json: bool) -> None:
     """Show *lines* to the end, then what is still open."""
     if as_json:
         from streams.told import write_line  # noqa: PLC0415
 
         write_out(map(write_line, lines))
         return
-    board = board_of(settings, zone)
+    board = board_of(zone)
     for line in lines:
         board.show(line)
     board.finish()
 
 
-def teller(settings: Settings, zone: str, *, as_json: bool) -> Callable[[Line], None]:
+def teller(zone: str, *, as_json: bool) -> Callable[[Line], None]:
     """Return what shows one line at once."""
     if not as_json:
-        return board_of(settings, zone).show
+        return board_of(zone).show
     from streams.told import write_line  # noqa: PLC0415
 
-    def write(line: Line) -> None:
-        write_out([write_line(line)])
-        sys.stdout.flush()
-
-    return write
+    return lambda line: write_out([write_line(line)])
 
 
-def board_of(settings: Settings, zone: str) -> Board:
-    """Return the terminal's board."""
+def board_of(zone: str) -> Board:
+    """Return the terminal's board, its times in *zone*."""
     from rich.console import Console  # noqa: PLC0415
 
     from streams.terminal import Board  # noqa: PLC0415
 
-    return Board(Console(highlight=False), zone_that_exists(zone or settings.default_zone))
+    return Board(Console(highlight=False), zone)
 
 
 def write_out(lines: Iterable[bytes]) -> None:
@@ -176,5 +176,4 @@ def write_out(lines: Iterable[bytes]) -> None:
     out = sys.stdout.buffer
     for line in lines:
         out.write(line + b"\n")
-    with contextlib.suppress(ValueError):
-        out.flush()
+    out.flush()

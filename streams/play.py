@@ -66,8 +66,8 @@ async def publish(
     *kafka* is what aiokafka's clients take. Raises KafkaError.
     """
     producer = AIOKafkaProducer(**dict(kafka), enable_idempotence=True, acks="all", linger_ms=2, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    await producer.start()
     try:
+        await producer.start()
         return await _Publishing(producer, pace, seen).run(arrivals)
     finally:
         await producer.stop()

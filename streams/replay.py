@@ -13,7 +13,9 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from streams.effects import Effect, StateMoved
+import msgspec
+
+from streams.effects import Effect, EventForwarded, StateMoved
 from streams.events import Event, Millis, PersonKey
 from streams.instants import format_instant
 from streams.intake.outcome import Arrived
@@ -29,10 +31,10 @@ Decided = tuple[bytes | None, Sequence[Effect]]
 class Deciding(Protocol):
     """What a replay asks of an agent. Pure: same arguments, same answer."""
 
-    def decide_effects(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:
+    def decide(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:
         """Apply one event."""
 
-    def expire_effects(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:
+    def expire(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:
         """Fire the earliest deadline of the person, which is due at *now*."""
 
     def spoil(self, key: PersonKey, packed: bytes | None, now: Millis) -> bytes | None:
@@ -94,35 +96,39 @@ class _Persons:
                 raise EndlessDeadline(f"a deadline at {format_instant(at)} fires without end")
             packed = self._packed[key]
             try:
-                kept, effects = self._rules.expire_effects(key, packed, at)
+                kept, effects = self._rules.expire(key, packed, at)
             except Exception as exc:  # noqa: BLE001 -- as in the worker: one rule must not stop the other persons
                 yield _failed(exc, at, key, cause=None)
                 self._keep(key, self._rules.spoil(key, packed, at))
                 continue
             self._keep(key, kept)
-            yield from self._tell(effects, at)
+            yield from self._tell(effects)
 
     def apply(self, event: Event, now: Millis) -> Iterator[Line]:
         """Decide *event* and keep what comes of it."""
         key = event.person
         packed = self._packed.get(key)
         try:
-            kept, effects = self._rules.decide_effects(key, packed, event, now)
+            kept, effects = self._rules.decide(key, packed, event, now)
         except Exception as exc:  # noqa: BLE001 -- as in the worker: one rule must not stop the other persons
             yield _failed(exc, now, key, cause=event)
             self._keep(key, self._rules.spoil(key, packed, now))
             return
         self._keep(key, kept)
-        yield from self._tell(effects, now)
+        yield from self._tell(effects)
+        for effect in effects:
+            # What the worker's shards send each other over the relay arrives here at once.
+            if isinstance(effect, StateMoved):
+                yield from self.apply(self._rules.moved(effect, now), now)
+            elif isinstance(effect, EventForwarded):
+                yield from self.apply(msgspec.structs.replace(event, person=effect.into.key), now)
 
-    def _tell(self, effects: Sequence[Effect], now: Millis) -> Iterator[Line]:
+    @staticmethod
+    def _tell(effects: Sequence[Effect]) -> Iterator[Line]:
         for effect in effects:
             line = line_of_effect(effect)
             if line is not None:
                 yield line
-        for effect in effects:
-            if isinstance(effect, StateMoved):
-                yield from self.apply(self._rules.moved(effect, now), now)
 
     def _keep(self, key: PersonKey, packed: bytes | None) -> None:
         if packed is None:

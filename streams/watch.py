@@ -20,6 +20,10 @@ WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
 _ERROR_HEADER = "__care.errors."
 
 
+class NoTopics(Exception):  # noqa: N818 -- it names the finding
+    """Kafka has no topics of ours."""
+
+
 class Watch:
     """Read the outbound topics of *kafka* (what aiokafka's clients take) from the beginning, or from now on."""
 
@@ -36,12 +40,21 @@ class Watch:
         self._partitions: list[TopicPartition] = []
 
     async def start(self) -> None:
-        """Connect and find the place to begin. Raises KafkaError."""
-        await self._consumer.start()
-        self._partitions = sorted(self._consumer.assignment())
-        where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
-        for place, offset in (await where(self._partitions)).items():
-            self._consumer.seek(place, offset)
+        """Connect and find the place to begin. Raises KafkaError, NoTopics."""
+        try:
+            await self._consumer.start()
+            self._partitions = sorted(self._consumer.assignment())
+            missing = sorted(set(WATCHED) - {place.topic for place in self._partitions})
+            if missing:
+                raise NoTopics(  # noqa: TRY301 -- stopping is the same for all
+                    f"{missing[0]} is not there: carerelay topics create"
+                )
+            where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
+            for place, offset in (await where(self._partitions)).items():
+                self._consumer.seek(place, offset)
+        except BaseException:
+            await self._consumer.stop()
+            raise
 
     async def stop(self) -> None:
         await self._consumer.stop()

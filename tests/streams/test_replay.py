@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from streams.effects import EffectSuppressed, StateMoved
+from streams.effects import EffectSuppressed, EventForwarded, StateMoved
 from streams.events import (
     AdmissionCancelled,
     Encounter,
@@ -36,10 +36,14 @@ def line_effect(kind: str, key: PersonKey, at: Millis, cause: str) -> EffectSupp
 class Alarms:
     """Each admission sets an alarm 100 ms after its arrival; a cancellation takes it away; a merge moves it."""
 
-    def decide_effects(self, key, packed, event, now):
+    def decide(self, key, packed, event, now):
         match event.data:
             case PatientAdmitted(class_="BROKEN"):
                 raise KeyError("PATIENT NAME")
+            case PatientAdmitted(class_="GONE-ON"):
+                if key == B:
+                    return packed, [line_effect("forwarded", key, now, event.id)]
+                return packed, [EventForwarded("f", now, key, event.id, PersonRef(B))]
             case PatientAdmitted():
                 return struct.pack(">q", now + ALARM_MS), [line_effect("set", key, now, event.id)]
             case PersonMerged(into):
@@ -49,7 +53,7 @@ class Alarms:
             case _:
                 return None, [line_effect("unset", key, now, event.id)]
 
-    def expire_effects(self, key, packed, now):
+    def expire(self, key, packed, now):
         assert now == self.deadline(packed)
         return None, [line_effect("alarm", key, now, "clock")]
 
@@ -126,6 +130,10 @@ def test_merged_person_takes_state_and_alarm_along():
     assert told(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
 
 
+def test_event_of_a_person_who_goes_on_as_another_is_decided_there():
+    assert told([came(3, PatientAdmitted(STAY, "GONE-ON"))]) == [("forwarded", B, at(3))]
+
+
 def test_refused_and_ignored_messages_are_lines_in_their_place():
     refused = Arrived(Refused("segment-missing", "PV1", "", "urn:h", "r1", trigger="A03"), Millis(5), "a.hl7:9")
     ignored = Arrived(Ignored("tracking-only", "urn:h", "i1", "ADT^A10"), Millis(6), "a.hl7:12")
@@ -149,7 +157,7 @@ def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_rest_goe
 
 def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
     class Stuck(Alarms):
-        def expire_effects(self, key, packed, now):
+        def expire(self, key, packed, now):
             return packed, []
 
     with pytest.raises(EndlessDeadline):

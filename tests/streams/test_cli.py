@@ -1,0 +1,103 @@
+"""The command line on a bad day: one line that says what to do, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def carerelay(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "streams", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=clean | environ
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], code: int, said: str) -> None:
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_version_is_printed():
+    done = carerelay("version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip().count(".") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("bogus",), "No such command 'bogus'"),
+        (("replay",), "Missing argument"),
+        (("replay", "nowhere.hl7"), "nowhere.hl7 is not there"),
+        (("play", "x", "--speed", "fast"), "--speed"),
+        (("play", "x"), "no Kafka is named"),
+        (("show",), "no Kafka is named"),
+        (("worker",), "no Kafka is named"),
+        (("topics", "check"), "no Kafka is named"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_two(tmp_path, arguments, said):
+    assert_one_line(carerelay(*arguments, cwd=tmp_path), 2, said)
+
+
+def test_wrong_time_says_how_to_write_it(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    done = carerelay("replay", "empty.jsonl", "--until", "2026-07-31", cwd=tmp_path)
+    assert_one_line(done, 2, "write it as 2026-07-31T00:00:00-04:00")
+
+
+def test_wrong_zone_is_named(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    assert_one_line(carerelay("replay", "empty.jsonl", "--zone", "Mars/Olympus", cwd=tmp_path), 2, "Mars/Olympus is no IANA zone")
+
+
+def test_wrong_setting_is_named_by_its_variable():
+    done = carerelay("settings", CARERELAY_PARTITIONS="many")
+    assert done.returncode == 2
+    assert "CARERELAY_PARTITIONS must be a whole number" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_misspelt_setting_is_said_and_the_command_goes_on():
+    done = carerelay("settings", CARERELAY_PARTITONS="8")
+    assert done.returncode == 0
+    assert "CARERELAY_PARTITONS is no setting" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("topics", "create"), ("topics", "check"), ("show",)])
+def test_kafka_that_does_not_answer_is_one_line_and_exit_code_three(arguments):
+    assert_one_line(carerelay(*arguments, KAFKA_BOOTSTRAP="127.0.0.1:9"), 3, "no Kafka answers at 127.0.0.1:9")
+
+
+def test_run_without_java_says_what_to_install(tmp_path):
+    (tmp_path / "bin").mkdir()
+    done = carerelay("run", cwd=tmp_path, PATH=str(tmp_path / "bin"), JAVA_HOME="")
+    assert done.returncode == 3
+    assert "install Java 17" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_as_json_are_lines_with_a_meaning_each():
+    rows = [json.loads(line) for line in carerelay("settings", "--json").stdout.splitlines()]
+    assert {"KAFKA_BOOTSTRAP", "CARERELAY_CLOCK"} <= {row["variable"] for row in rows}
+    assert all(row["about"] for row in rows)
+
+
+def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
+    lines = "".join(json.dumps({"type": "Nonsense", "id": str(n), "time": "2026-07-01T00:00:00Z"}) + "\n" for n in range(20_000))
+    (tmp_path / "many.jsonl").write_text(lines)
+    done = subprocess.run(  # noqa: S602 -- a pipe is what is tested
+        f"{sys.executable} -m streams replay many.jsonl --json | head -n 1",
+        shell=True,
+ capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["effect"] == "refused"
+    assert done.stderr == ""
