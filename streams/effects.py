@@ -132,4 +132,14 @@ class StateMoved(msgspec.Struct, frozen=True):
     state: bytes
 
 
-Effect = NotificationIssued | NotificationWithdrawn | TaskState | GapState | EffectSuppressed | EventRefused | StateMoved
+class EventForwarded(msgspec.Struct, frozen=True):
+    """The event of a person who was merged goes on to the key that lives on: relay the record as it was, under that key."""
+
+    id: str
+    at: Instant
+    person: PersonKey
+    cause: str
+    into: PersonRef
+
+
+Effect = NotificationIssued | NotificationWithdrawn | TaskState | GapState | EffectSuppressed | EventRefused | StateMoved | EventForwarded

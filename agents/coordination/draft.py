@@ -50,7 +50,9 @@ class Draft:
             EventRefused(derive(self.seed, rule, "refused", reason), self.at, self.person.key, self.cause, rule, reason, self.source, why)
         )
 
-    def suppressed(self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, version: int = 1, recipient: str = "", mark: str = "") -> None:
+    def suppressed(
+        self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, version: int = 1, recipient: str = "", mark: str = ""
+    ) -> None:
         id_ = derive(self.seed, rule, "suppressed", reason, recipient, mark)
         self.effects.append(
             EffectSuppressed(id_, self.at, self.person.key, self.cause, rule, version, recipient, reason, self.source, why or self.words)
@@ -121,7 +123,7 @@ class Draft:
 
     def _line(
         self,
-        kind: type[TaskState] | type[GapState],
+        kind: type[TaskState | GapState],
         name: str,
         state: str,
         handoff: Handoff,

@@ -32,7 +32,7 @@ from agents.coordination.rule import (
     moment_of,
 )
 from streams.codes import CODES
-from streams.topics import FACT_OF
+from streams.topics import ADMISSION, DISCHARGE, FACT_OF
 
 Test = Callable[[Scene], bool]
 
@@ -335,9 +335,10 @@ class Catalogue:
         types: set[str] = set()
         for rule in (*self.versions.values(), *self._compiled.values()):
             types.update(rule.closes, rule.ends, rule.shortens)
-        # An admission stays in the state as a stay; a response names a handoff, so it cannot come before it.
+        # What happens to a stay is kept in the state as the stay, and an update of it is most of what comes; a response names
+        # a handoff, so it can't come before it.
         needs_task = {t for t in types if t in FACT_OF and {"task", "notification"} & set(FACT_OF[t].__struct_fields__)}
-        return frozenset(types - needs_task - {"PatientAdmitted"})
+        return frozenset(types - needs_task - {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types)})
 
 
 def _notices(notices: Iterable[Notice]) -> Mapping[str, tuple[CompiledNotice, ...]]:

@@ -9,7 +9,7 @@ only ever added at the end, with a default: release N then reads what N + 1 wrot
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -108,14 +108,14 @@ class Handoff(msgspec.Struct, array_like=True):
     id: bytes
     rule: str
     version: int
-    cause: bytes | str
-    """The id of the event that opened it; 16 raw bytes where it is a UUID."""
+    cause: Any
+    """bytes or str (msgspec has no union of the two). The id of the event that opened it; 16 raw bytes where it is a UUID."""
     opened_at: int
     due: int
     owner: str
     stay: int = 0
-    ref: str | bytes | None = None
-    """The referral, goal, appointment or notification that it is about, as its rule's subject says."""
+    ref: Any = None
+    """str, bytes or None. The referral, goal, appointment or notification that it is about, as its rule's subject says."""
     next_at: int = 0
     """When the next rung of the ladder is reached; 0: there is none."""
     step: int = 0
@@ -145,7 +145,15 @@ class Handoff(msgspec.Struct, array_like=True):
     """The stay that superseded it or made it pointless; if that stay is cancelled the handoff is open again."""
 
 
-OPENERS: Final = ("", "PatientAdmitted", "PatientDischarged", "PatientTransferred", "EncounterClassChanged", "EncounterUpdated", "NotificationIssued")
+OPENERS: Final = (
+    "",
+    "PatientAdmitted",
+    "PatientDischarged",
+    "PatientTransferred",
+    "EncounterClassChanged",
+    "EncounterUpdated",
+    "NotificationIssued",
+)
 """What opened a handoff, as far as it can be taken back."""
 
 TASK_STATUS: Final = ("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed")
@@ -305,7 +313,9 @@ def pack(person: Person) -> bytes:
 def unpack(packed: bytes) -> Person:
     """Return the person in *packed*. Raises UnreadableStateError for a newer state version or bytes that are no state."""
     if len(packed) < HEAD_BYTES or packed[0] > STATE_VERSION:
-        raise UnreadableStateError(f"state version {packed[0] if packed else 'none'} is not known; this release reads up to {STATE_VERSION}")
+        raise UnreadableStateError(
+            f"state version {packed[0] if packed else 'none'} is not known; this release reads up to {STATE_VERSION}"
+        )
     try:
         return _decode(memoryview(packed)[HEAD_BYTES:])
     except msgspec.MsgspecError as broken:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from agents.coordination.calendar import ELAPSED_MS, Clock
 from streams.events import Event, Millis
-from zoneinfo import ZoneInfo
 
 _UNITS: Final = {
     "minute": "minute",
@@ -88,7 +88,11 @@ def _end_of_day(minute: int, zone: str) -> str:
 def clock_words(clock: Clock) -> str:
     """Return a clock as `2 business days`."""
     unit = _UNITS[clock.unit]
-    return f"{clock.amount} {unit}" if clock.amount == 1 else f"{clock.amount} {unit.replace('hour', 'hours') if ' of ' in unit else unit + 's'}"
+    return (
+        f"{clock.amount} {unit}"
+        if clock.amount == 1
+        else f"{clock.amount} {unit.replace('hour', 'hours') if ' of ' in unit else unit + 's'}"
+    )
 
 
 def happened(event: Event, at: Millis, zone: str, *, where: str = "", suspect: bool = False) -> str:

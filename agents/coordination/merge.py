@@ -1,0 +1,154 @@
+"""Merging two persons' states: the one that ends sends all it has, the one that goes on takes it in, nothing doubled.
+
+Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: that is the shards' relay.
+"""
+
+from __future__ import annotations
+
+from agents.coordination import handoffs
+from agents.coordination.draft import Draft
+from agents.coordination.ids import derive, event_hash
+from agents.coordination.state import Handoff, Person, Status, Stay, pack, remember_seen, unpack
+from agents.coordination.world import World
+from streams.effects import Effect, StateMoved
+from streams.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
+
+
+def give_up(person: Person, fact: PersonMerged, draft: Draft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
+    """End *person*: a stub remains, which knows only where to send what still comes."""
+    if fact.into.key == person.key:
+        draft.refused("merged-into-itself", "A person can't go on as the same key.", "merge")
+        return person, tuple(draft.effects)
+    remember_seen(person, event_hash(event), event.arrival)
+    stub = Person(person.key, into=fact.into.key, touched=draft.at)
+    moved = StateMoved(derive(draft.seed, "merge", "moved"), draft.at, person.key, event.id, PersonRef(fact.into.key), pack(person))
+    return stub, (moved,)
+
+
+def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, world: World) -> tuple[Person, tuple[Effect, ...]]:
+    """Add the moved state to *person*, the one that goes on.
+
+    A stub sends it on. One that gets its own state back revives: it was merged in a circle, and somebody must go on.
+    """
+    if person.into and fact.origin != person.key and person.into != fact.origin:
+        moved = StateMoved(
+            derive(draft.seed, "merge", "sent-on"), now, fact.origin, draft.cause, PersonRef(PersonKey(person.into)), fact.state
+        )
+        return person, (moved,)
+    other = unpack(fact.state)
+    if person.into:
+        person = Person(person.key)
+    numbers = _stays(person, other)
+    moved_in = _handoffs(draft, person, other, numbers, world)
+    _rest(person, other, numbers)
+    person.touched = max(person.touched, other.touched, now)
+    for handoff in moved_in:
+        rule = handoffs.rule_of(handoff, person, world)
+        if rule is None or rule.rule.task == "opening" or handoff.gap:
+            draft.task(
+                handoff,
+                rule.rule if rule else None,
+                handoffs.encounter_for(handoff, person),
+                f"{draft.words}: the handoff goes on for the person that the records were merged into.",
+            )
+    if person.deceased:
+        for handoff in person.handoffs:
+            if not handoff.closed_at:
+                rule = handoffs.rule_of(handoff, person, world)
+                handoffs.close(draft, handoff, rule, "not-applicable", world, now, f"{draft.words}: the person has died.")
+    return person, tuple(draft.effects)
+
+
+def _stays(person: Person, other: Person) -> dict[int, int]:
+    """Take in the other's stays; return their old numbers with the new ones. The same visit in both is one stay."""
+    numbers: dict[int, int] = {}
+    for stay in other.stays:
+        same = next((s for s in person.stays if stay.visit and (s.facility, s.visit) == (stay.facility, stay.visit)), None)
+        if same is not None:
+            numbers[stay.number] = same.number
+            _join(same, stay)
+            continue
+        person.stay_count += 1
+        numbers[stay.number] = person.stay_count
+        stay.number = person.stay_count
+        person.stays.append(stay)
+    return numbers
+
+
+def _join(stay: Stay, other: Stay) -> None:
+    """Let *stay* take what the other knows newer: the one heard of last decides its status."""
+    if other.last > stay.last and other.status != Status.UNKNOWN:
+        stay.status, stay.discharged, stay.disposition = other.status, other.discharged, other.disposition
+        stay.class_ = other.class_ or stay.class_
+    stay.admitted = min(filter(None, (stay.admitted, other.admitted)), default=0)
+    stay.class_ = stay.class_ or other.class_
+    stay.attending = stay.attending or other.attending
+    stay.diagnoses = stay.diagnoses or other.diagnoses
+    stay.cancels = (*stay.cancels, *other.cancels)
+    stay.last, stay.touched = max(stay.last, other.last), max(stay.touched, other.touched)
+
+
+def _handoffs(draft: Draft, person: Person, other: Person, numbers: dict[int, int], world: World) -> list[Handoff]:
+    """Take in the other's handoffs; of two open ones of one rule about one subject the older goes on."""
+    moved: list[Handoff] = []
+    for handoff in other.handoffs:
+        handoff.stay = numbers.get(handoff.stay, 0)
+        handoff.ended_by = numbers.get(handoff.ended_by, 0)
+        double = next(
+            (
+                h
+                for h in person.handoffs
+                if h.rule == handoff.rule and (h.stay, h.ref) == (handoff.stay, handoff.ref) and not h.closed_at and not handoff.closed_at
+            ),
+            None,
+        )
+        person.handoffs.append(handoff)
+        if double is None:
+            if not handoff.closed_at:
+                moved.append(handoff)
+            continue
+        newer = handoff if double.opened_at <= handoff.opened_at else double
+        if newer is double:
+            moved.append(handoff)
+        rule = handoffs.rule_of(newer, person, world)
+        handoffs.close(
+            draft, newer, rule, "superseded", world, draft.at, f"{draft.words}: both records had this handoff; the older goes on."
+        )
+    return moved
+
+
+def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
+    for told in other.told:
+        told.stay = numbers.get(told.stay, 0)
+        person.told.append(told)
+    for seat in other.seats:
+        if not any((s.role, s.address) == (seat.role, seat.address) and s.asserted >= seat.asserted for s in person.seats):
+            person.seats.append(seat)
+    person.team_at = max(person.team_at, other.team_at)
+    for consent in other.consents:
+        key = (consent.recipient, consent.purpose, consent.sensitivity)
+        mine = next((c for c in person.consents if (c.recipient, c.purpose, c.sensitivity) == key), None)
+        if mine is None:
+            person.consents.append(consent)
+        elif consent.at > mine.at or (consent.at == mine.at and not consent.permit):
+            mine.permit, mine.at = consent.permit, consent.at
+    for referral in other.referrals:
+        if not any(r.id == referral.id for r in person.referrals):
+            referral.stay = numbers.get(referral.stay, 0)
+            person.referrals.append(referral)
+    for goal in other.goals:
+        if not any(g.id == goal.id for g in person.goals):
+            person.goals.append(goal)
+    for appointment in other.appointments:
+        if not any(a.id == appointment.id for a in person.appointments):
+            person.appointments.append(appointment)
+    person.recent += other.recent
+    person.seen += other.seen
+    person.conditions = (*person.conditions, *(c for c in other.conditions if c not in person.conditions))
+    person.observations = (*person.observations, *(o for o in other.observations if o not in person.observations))
+    if other.deceased and not person.deceased:
+        person.deceased, person.deceased_stay = other.deceased, numbers.get(other.deceased_stay, 0)
+    person.history_incomplete = person.history_incomplete or other.history_incomplete
+    person.language = person.language or other.language
+    person.region = person.region or other.region
+    person.birth_date = person.birth_date or other.birth_date

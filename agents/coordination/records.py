@@ -1,0 +1,254 @@
+"""What is remembered of referrals, appointments, goals, conditions and the person: events folded by their own time.
+
+Owns the folding and its refusals. Must not know rules or recipients. An older event never overwrites a newer one; an
+illegal move is refused with its reason and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from agents.coordination import referrals
+from agents.coordination.directory import party_of
+from agents.coordination.facts import Scene
+from agents.coordination.goals import Illegal as IllegalGoal
+from agents.coordination.goals import check_achievement, move_goal, stalled_reviews
+from agents.coordination.state import Appointment, Goal, Person, Referral
+from streams import events as e
+from streams.events import Millis
+from streams.topics import DAY_MS
+
+OK: Final = ""
+"""The answer of a fold that was applied; else it is the reason of the refusal."""
+
+_OBSERVATIONS_MAX: Final = 32
+_CONDITIONS_MAX: Final = 128
+
+
+# ---- referrals
+
+
+def referral_named(person: Person, id_: str | None) -> Referral | None:
+    return next((r for r in person.referrals if r.id == id_), None) if id_ else None
+
+
+def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) -> str:
+    """Take a new referral; a second request of the same id changes nothing but what was missing."""
+    person = scene.person
+    known = referral_named(person, fact.referral)
+    if known is not None and known.requested:
+        scene.referral, scene.repeated = known, True
+        known.touched = now
+        return OK
+    referral = known or Referral(fact.referral)
+    if known is None:
+        person.referrals.append(referral)
+    referral.requested = at
+    if not referral.status or referral.status_at < at:
+        referral.status, referral.status_at = "requested", at
+        referral.business_status = referral.business_status or "2.0"
+    referral.requester = _address(fact.requester)
+    referral.target = referral.target or _address(fact.target)
+    referral.requester_organisation = fact.requester.organization or ""
+    referral.target_organisation = referral.target_organisation or fact.target.organization or ""
+    referral.service = referral.service or fact.service
+    if referral.changed_at < at or not referral.changed_at:
+        referral.priority, referral.needed_by, referral.goal = fact.priority, fact.needed_by or 0, fact.goal or ""
+    referral.touched = now
+    referral.linked = (
+        referrals.duplicate_of(
+            referral.service,
+            at,
+            (r for r in person.referrals if r is not referral and r.requested),
+            replaces=fact.replaces,
+            window_days=scene.world.settings.duplicate_referral_days,
+        )
+        or ""
+    )
+    scene.referral = referral
+    return OK
+
+
+def change_referral(scene: Scene, fact: e.ReferralChanged, at: Millis, now: Millis) -> str:
+    """Take what changed of a referral; before its request it is remembered."""
+    referral = referral_named(scene.person, fact.referral)
+    if referral is None:
+        referral = Referral(fact.referral)
+        scene.person.referrals.append(referral)
+    scene.referral = referral
+    referral.touched = now
+    if at < referral.changed_at:
+        return OK
+    referral.changed_at = at
+    if fact.target is not None:
+        referral.target, referral.target_organisation = _address(fact.target), fact.target.organization or ""
+    referral.service = fact.service or referral.service
+    referral.priority = fact.priority or referral.priority
+    referral.needed_by = fact.needed_by or referral.needed_by
+    referral.goal = fact.goal or referral.goal
+    return OK
+
+
+def move_referral(scene: Scene, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:
+    """Move a referral by the transition table; what is older than the present status changes nothing."""
+    referral = referral_named(scene.person, fact.referral)
+    if referral is None:
+        # The request may still be on its way: remembered, and judged by nobody.
+        referral = Referral(fact.referral)
+        scene.person.referrals.append(referral)
+    elif referral.requested and at >= referral.status_at:
+        move = referrals.move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
+        if isinstance(move, referrals.Illegal):
+            return move.reason
+    scene.referral = referral
+    referral.touched = now
+    if at < referral.status_at:
+        return OK
+    scene.repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
+    if referral.status != fact.status:
+        referral.previous_status = referral.status
+    referral.status, referral.status_at, referral.setter = fact.status, at, fact.by
+    referral.business_status = fact.business_status or ("" if not scene.repeated else referral.business_status)
+    return OK
+
+
+def change_appointment(scene: Scene, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:
+    """Take an appointment as it stands; an older word changes nothing."""
+    person = scene.person
+    appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
+    if appointment is None:
+        appointment = Appointment(fact.appointment)
+        person.appointments.append(appointment)
+    scene.repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
+    if at >= appointment.at:
+        appointment.status, appointment.at = fact.status, at
+        appointment.start = fact.start or appointment.start
+        appointment.end = fact.end or appointment.end
+        appointment.purpose = fact.purpose or appointment.purpose
+    appointment.referral = appointment.referral or fact.referral or ""
+    appointment.touched = now
+    scene.appointment = appointment
+    scene.referral = referral_named(person, fact.referral or appointment.referral)
+    return OK
+
+
+# ---- goals
+
+
+def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
+    """Take a goal as it stands; a goal's update is a review where it says so or says how far the goal has come.
+
+    Who moved a goal is known only where the event says whether the person accepted it; else whoever may do it is taken to
+    have done it.
+    """
+    person = scene.person
+    goal = next((g for g in person.goals if g.id == fact.goal), None)
+    if fact.achievement_status is not None and not check_achievement_legal(fact.achievement_status):
+        return f"{fact.achievement_status} is no achievement status of a goal"
+    if goal is None:
+        goal = Goal(fact.goal)
+        person.goals.append(goal)
+    elif at < goal.at:
+        scene.goal = goal
+        scene.changed = ("goal-reviewed",) if _reviews(goal, fact) else ()
+        return OK
+    elif goal.status:
+        refusal = _illegal_goal_move(goal, fact)
+        if refusal:
+            return refusal
+    scene.goal = goal
+    changed: list[str] = []
+    if goal.status and _reviews(goal, fact):
+        changed.append("goal-reviewed")
+        goal.reviewed = at
+    if goal.status and goal.status != fact.lifecycle_status:
+        changed.append("lifecycle-status")
+    if _differs(fact.description, goal.words) or _differs(fact.priority or "", goal.priority):
+        changed.append("goal-revised")
+    if fact.achievement_status is not None:
+        goal.setbacks = stalled_reviews(goal.setbacks, fact.achievement_status)
+        goal.achievement = fact.achievement_status
+    goal.status, goal.at = fact.lifecycle_status, at
+    goal.words = fact.description or goal.words
+    goal.expressed_by = fact.expressed_by or goal.expressed_by
+    goal.accepted = fact.accepted_by_person if fact.accepted_by_person is not None else goal.accepted
+    goal.setting = fact.setting or goal.setting
+    goal.priority = fact.priority or goal.priority
+    goal.weight = fact.weight if fact.weight is not None else goal.weight
+    goal.attainment = fact.attainment if fact.attainment is not None else goal.attainment
+    if fact.owner is not None:
+        party = party_of(fact.owner)
+        if party:
+            goal.owner = f"{fact.owner.role}/{party}"
+    scene.changed = tuple(changed)
+    return OK
+
+
+def _differs(said: str, known: str) -> bool:
+    return bool(said and known and said != known)
+
+
+def check_achievement_legal(status: str) -> bool:
+    return not isinstance(check_achievement(status), IllegalGoal)
+
+
+def _illegal_goal_move(goal: Goal, fact: e.GoalUpdated) -> str:
+    said = fact.accepted_by_person
+    by_person = move_goal(goal.status, fact.lifecycle_status, "person")
+    by_team = move_goal(goal.status, fact.lifecycle_status, "team")
+    legal_person = not isinstance(by_person, IllegalGoal)
+    legal_team = not isinstance(by_team, IllegalGoal)
+    if legal_team or (legal_person and said is not False) or (legal_person and fact.lifecycle_status == "rejected"):
+        return OK
+    if isinstance(by_person, IllegalGoal):
+        return by_person.reason
+    return by_team.reason if isinstance(by_team, IllegalGoal) else OK
+
+
+def _reviews(goal: Goal, fact: e.GoalUpdated) -> bool:
+    if fact.reviewed is not None:
+        return fact.reviewed
+    return bool(
+        fact.achievement_status is not None
+        or fact.attainment is not None
+        or (goal.status and goal.status != fact.lifecycle_status)
+        or (fact.description and goal.words and fact.description != goal.words)
+    )
+
+
+# ---- the person
+
+
+def update_person(person: Person, fact: e.PersonUpdated, at: Millis) -> None:
+    """Take language, region and date of birth; death is the caller's."""
+    if at < person.updated_at:
+        return
+    person.updated_at = at
+    person.language = fact.language or person.language
+    person.region = fact.address_region or person.region
+    person.birth_date = fact.birth_date or person.birth_date
+
+
+def record_condition(person: Person, fact: e.ConditionRecorded) -> None:
+    """Keep the newest clinical status of each code of the problem list."""
+    others = tuple(c for c in person.conditions if c[:2] != (fact.system, fact.code))
+    person.conditions = (*others, (fact.system, fact.code, fact.clinical_status))[-_CONDITIONS_MAX:]
+
+
+def record_observation(person: Person, fact: e.ObservationRecorded) -> None:
+    """Keep the newest value of each code."""
+    for known in person.observations:
+        if known[0] == fact.code and known[3] > fact.effective:
+            return
+    others = tuple(o for o in person.observations if o[0] != fact.code)
+    person.observations = (*others, (fact.code, fact.value, fact.unit, int(fact.effective)))[-_OBSERVATIONS_MAX:]
+
+
+def _address(party: e.Party) -> str:
+    return party_of(party) or ""
+
+
+def linked_within(person: Person, days: int, at: Millis) -> Sequence[Referral]:
+    """Return the referrals of the last *days*, newest last."""
+    return [r for r in person.referrals if r.requested >= at - days * DAY_MS]

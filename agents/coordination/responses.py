@@ -1,0 +1,241 @@
+"""What people do with their tasks: acknowledge, claim, hand on, put off, complete, decline, escalate, try to reach.
+
+Owns which response is legal when, and what it does to the one owner. Must not know a rule by name. What is not legal is
+refused with its reason and changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.coordination import handoffs
+from agents.coordination.directory import party_of
+from agents.coordination.draft import Draft
+from agents.coordination.facts import Scene
+from agents.coordination.handoffs import ACCEPTED, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
+from agents.coordination.ids import derive, raw, text
+from agents.coordination.owners import next_owner, role_owner
+from agents.coordination.rule import Tell
+from agents.coordination.ruleset import CompiledRule
+from agents.coordination.state import Handoff, Person
+from agents.coordination.tell import tell
+from agents.coordination.words import moment, person_words
+from streams import events as e
+from streams.events import Party
+
+
+def respond(draft: Draft, scene: Scene) -> None:
+    """Apply a response of a coordinator or another member of the care team."""
+    fact: Any = scene.fact
+    found = _find(scene.person, fact.task)
+    if isinstance(found, str):
+        draft.refused(found, f"No open task {fact.task} of this person can take this response: {found}.", scene.kind)
+        return
+    handoff = found
+    scene.named = handoff
+    scene.handoff = handoff
+    scene.stay = handoffs.stay_of(handoff, scene.person)
+    scene.organisation = handoffs.home_of(handoff, scene.person, scene.world)
+    rule = handoffs.rule_of(handoff, scene.person, scene.world)
+    match fact:
+        case e.TaskAcknowledged():
+            _acknowledge(draft, scene, handoff, rule, fact)
+        case e.TaskClaimed():
+            _claim(draft, scene, handoff, rule, fact)
+        case e.TaskReassigned():
+            _reassign(draft, scene, handoff, rule, fact)
+        case e.TaskSnoozed():
+            _snooze(draft, scene, handoff, rule, fact)
+        case e.TaskCompleted():
+            _complete(draft, scene, handoff, rule, fact)
+        case e.TaskDeclined():
+            _decline(draft, scene, handoff, rule, fact)
+        case e.TaskEscalated():
+            _escalate(draft, scene, handoff, rule, fact)
+        case _:
+            _outreach(draft, scene, handoff, rule, fact)
+
+
+def _find(person: Person, task: str) -> Handoff | str:
+    """Return the open handoff named by its own id, or by the notification that asks for it; else the reason."""
+    try:
+        wanted = raw(task)
+    except ValueError:
+        return "unknown-task"
+    closed = False
+    for handoff in person.handoffs:
+        if wanted in (handoff.id, handoff.ref):
+            if not handoff.closed_at:
+                return handoff
+            closed = True
+    if closed:
+        return "closed-task"
+    for told in person.told:
+        for recipient in told.recipients:
+            if derive(told.cause, told.rule, recipient) == task:
+                return "not-asked"
+    return "unknown-task"
+
+
+def _line(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
+    draft.task(handoff, rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person), f"{why} ({draft.words}).")
+
+
+def _acts_for(by: Party, address: str) -> bool:
+    """Say whether *by* is the party of *address*, or may speak for it: anybody for a pool, the bare role for its holder."""
+    role, _, party = address.partition("/")
+    own = party_of(by)
+    if party.startswith("pool:"):
+        return True
+    return own == party if own is not None else by.role == role
+
+
+def _acknowledge(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
+    if rule is not None and "TaskAcknowledged" in rule.closes:
+        if not (_acts_for(fact.by, handoff.owner) or _acts_for(fact.by, _asked(scene, handoff))):
+            draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
+            return
+        handoffs.react(draft, scene, handoff)
+        return
+    if handoff.status != REQUESTED:
+        draft.suppressed("already-acknowledged", rule=handoff.rule, version=handoff.version)
+        return
+    handoff.status = RECEIVED
+    _line(draft, scene, handoff, rule, "Seen by its owner")
+
+
+def _asked(scene: Scene, handoff: Handoff) -> str:
+    """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
+    if isinstance(handoff.ref, bytes):
+        for told in scene.person.told:
+            for recipient in told.recipients:
+                if raw(derive(told.cause, told.rule, recipient)) == handoff.ref:
+                    return recipient
+    return handoff.owner
+
+
+def _claim(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskClaimed) -> None:
+    party = party_of(fact.by)
+    if party is None:
+        draft.refused("claimed-by-nobody", "A claim names who claims: practitioner, organization or caregiver.", handoff.rule)
+        return
+    role = handoff.owner.partition("/")[0]
+    address = f"{role}/{party}"
+    if handoff.owner == address and handoff.status in {ACCEPTED, IN_PROGRESS}:
+        draft.suppressed("already-claimed-by-them", rule=handoff.rule, version=handoff.version)
+        return
+    if handoff.owner != address and handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD}:
+        draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
+        return
+    was, handoff.owner, handoff.status = handoff.owner, address, ACCEPTED
+    _line(draft, scene, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}")
+
+
+def _reassign(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
+    party = party_of(fact.to)
+    role = fact.to.role or handoff.owner.partition("/")[0]
+    address = f"{role}/{party}" if party else role_owner(role, scene)
+    if address == handoff.owner:
+        draft.suppressed("already-theirs", rule=handoff.rule, version=handoff.version)
+        return
+    was, handoff.owner, handoff.status = handoff.owner, address, REQUESTED
+    _wake(handoff, rule, draft, scene)
+    _line(draft, scene, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}")
+
+
+def _decline(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
+    if not fact.reason.strip():
+        draft.refused("reason-missing", "Who declines says why.", handoff.rule)
+        return
+    if not _acts_for(fact.by, handoff.owner):
+        draft.refused("not-the-owner", f"Only its owner can decline it: {person_words(handoff.owner)}.", handoff.rule)
+        return
+    directory = scene.world.directory
+    role = handoff.owner.partition("/")[0]
+    party = handoff.owner.partition("/")[2]
+    home = directory.of_party(party) or scene.organisation
+    pool = next((h for o in (home, scene.organisation) if (h := directory.holder(role, o)) and h.startswith("pool:")), None)
+    was = handoff.owner
+    handoff.owner, handoff.status = f"{role}/{pool or directory.fallback_pool}", REQUESTED
+    _wake(handoff, rule, draft, scene)
+    _line(draft, scene, handoff, rule, f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}")
+
+
+def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
+    if not fact.reason.strip():
+        draft.refused("reason-missing", "Who puts a task off says why.", handoff.rule)
+    elif fact.until > handoff.due:
+        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+        draft.refused("snooze-beyond-due", f"It can't be put off beyond its due, {moment(handoff.due, zone)}.", handoff.rule)
+    elif fact.until <= draft.at:
+        draft.refused("snooze-in-the-past", "It can only be put off until a time to come.", handoff.rule)
+    else:
+        handoff.snoozed = fact.until
+        handoff.status = ON_HOLD
+        handoff.next_at = fact.until
+        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+        _line(draft, scene, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
+
+
+def _wake(handoff: Handoff, rule: CompiledRule | None, draft: Draft, scene: Scene) -> None:
+    if handoff.snoozed:
+        handoff.snoozed = 0
+        handoffs.set_next_rung(handoff, rule, draft.at, scene.person, scene.world)
+
+
+def _complete(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
+    if rule is not None and not rule.rule.completable:
+        if "TaskCompleted" in rule.closes:
+            handoffs.react(draft, scene, handoff)
+            if handoff.closed_at:
+                return
+        needed = ", ".join(sorted(rule.closes))
+        draft.refused("needs-clinical-event", f"Only what shows that it was done closes it: {needed}.", handoff.rule)
+        return
+    closure = "met" if scene.at <= handoff.due else "met-late"
+    said = f", outcome {fact.outcome}" if fact.outcome else ""
+    zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+    why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(scene.at, zone)}."
+    handoffs.close(draft, handoff, rule, closure, scene.world, scene.at, why)
+
+
+def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:
+    if not fact.reason.strip():
+        draft.refused("reason-missing", "Who escalates says why.", handoff.rule)
+        return
+    owner = next_owner(handoff.owner, scene)
+    if owner == handoff.owner:
+        draft.refused("end-of-the-line", f"Nobody comes after {person_words(owner)}.", handoff.rule)
+        return
+    was, handoff.owner, handoff.status = handoff.owner, owner, REQUESTED
+    handoff.step += 1
+    handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
+    _wake(handoff, rule, draft, scene)
+    why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
+    _line(draft, scene, handoff, rule, why)
+    draft.gap(handoff, rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person), f"{why} ({draft.words}).")
+    definition = rule.rule if rule is not None else None
+    issued = tell(
+        draft,
+        scene,
+        (Tell("owner", required=True),),
+        rule=handoff.rule,
+        version=handoff.version,
+        title=f"Escalated: {definition.title if definition else handoff.rule}",
+        neutral_title=f"Escalated: {definition.neutral_title if definition else handoff.rule}",
+        why=why,
+        urgency="urgent",
+        purpose=definition.purpose if definition else "treatment",
+        sensitivity=definition.sensitivity if definition else "normal",
+        handoff=text(handoff.id),
+        already={recipient.partition("/")[2] for _, recipient in handoff.told},
+    )
+    handoff.told = (*handoff.told, *((raw(n.id), n.recipient) for n in issued))
+
+
+def _outreach(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
+    handoffs.react(draft, scene)
+    if not handoff.closed_at:
+        if handoff.status != ON_HOLD:
+            handoff.status = IN_PROGRESS
+        _line(draft, scene, handoff, rule, f"Outreach: {fact.outcome}")

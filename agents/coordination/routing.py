@@ -1,0 +1,82 @@
+"""Routing: which event tells which roles, by the rows of the routing table; and taking back what was told.
+
+Owns notices from their row to the record of who was told. Must not know how a handoff runs; what a notice asks of its
+recipient is a rule's matter, triggered by the notice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agents.coordination import handoffs
+from agents.coordination.draft import Draft
+from agents.coordination.facts import Scene
+from agents.coordination.goals import OPEN_STATUSES
+from agents.coordination.ids import derive, raw, text
+from agents.coordination.ruleset import holds
+from agents.coordination.state import Stay, Told
+from agents.coordination.tell import tell
+from streams.effects import GoalWords
+
+_WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClassChanged"})
+
+
+def announce(draft: Draft, scene: Scene) -> bool:
+    """Tell whom the first row that holds says; say whether one did. A handoff that a notice asks for is opened with it."""
+    for compiled in scene.world.catalogue.notices.get(scene.kind, ()):
+        if not holds(compiled.tests, scene):
+            continue
+        notice = compiled.notice
+        person = scene.person
+        goals = ()
+        if scene.kind in _WITH_GOALS and person.goals:
+            goals = tuple(GoalWords(g.id, g.words, g.expressed_by) for g in person.goals if g.status in OPEN_STATUSES and g.words)
+        issued = tell(
+            draft,
+            scene,
+            notice.tells,
+            rule=notice.id,
+            version=notice.version,
+            title=notice.title,
+            neutral_title=notice.neutral_title,
+            why=f"{notice.id}: {draft.words}.",
+            urgency=notice.urgency,
+            purpose=notice.purpose,
+            sensitivity=notice.sensitivity,
+            goals=goals,
+        )
+        if issued:
+            stay = scene.stay.number if scene.stay is not None else 0
+            person.told.append(Told(draft.seed, notice.id, stay, scene.at, scene.kind, tuple(n.recipient for n in issued), notice.version))
+        for told in issued:
+            scene.notice = told
+            opened = handoffs.open_all(draft, scene)
+            scene.notice = None
+            asked = handoffs.asked_of(told, opened)
+            if asked is not None and told.asks_acknowledgement:
+                place = draft.effects.index(told)
+                draft.effects[place] = msgspec.structs.replace(told, handoff=text(asked.id))
+        return True
+    return False
+
+
+def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str | None, why: str) -> None:
+    """Withdraw what was told of *stay* (only of events of *kind*, if given) from exactly those who were told."""
+    person = scene.person
+    kept = []
+    newest = max((t.at for t in person.told if t.stay == stay.number and t.kind == kind), default=0)
+    for told in person.told:
+        mine = told.stay == stay.number and (kind is None or told.kind == kind)
+        # Only the last transfer is taken back by a transfer's cancellation; there is one discharge at a time.
+        if not mine or (kind == "PatientTransferred" and told.at < newest):
+            kept.append(told)
+            continue
+        for recipient in told.recipients:
+            notification = derive(told.cause, told.rule, recipient)
+            draft.withdrawn(notification, recipient, told.rule, told.version, why)
+            asked = raw(notification)
+            for handoff in person.handoffs:
+                if handoff.ref == asked and not handoff.closed_at:
+                    rule = handoffs.rule_of(handoff, person, scene.world)
+                    handoffs.close(draft, handoff, rule, "cancelled", scene.world, scene.at, why)
+    person.told = kept

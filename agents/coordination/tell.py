@@ -1,0 +1,104 @@
+"""Telling: from roles to recipients, past consent, each party once.
+
+Owns who gets a message and what is suppressed instead. Must not know which event it is about or any clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agents.coordination.draft import Draft, encounter_of
+from agents.coordination.facts import Scene
+from agents.coordination.ids import derive
+from agents.coordination.owners import accountable
+from agents.coordination.rule import Tell
+from agents.coordination.team import may_tell, parties_of
+from streams.effects import GoalWords, NotificationIssued
+
+_NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
+
+
+def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
+    """Return (recipient, asks for acknowledgement) for each party once, in the order of the roles.
+
+    A role that must be told and that nobody is known for falls to the organisation's holder of it, then to the fallback
+    pool: never nowhere.
+    """
+    directory, organisation = scene.world.directory, scene.organisation
+    found: dict[str, tuple[str, bool]] = {}
+    for row in tells:
+        if row.role == "owner" and scene.handoff is not None:
+            role, _, party = scene.handoff.owner.partition("/")
+            parties = [party]
+        elif row.role in _NAMED_BY_SUBJECT:
+            if row.role == "goal-owner" and scene.goal is None:
+                continue
+            if row.role != "goal-owner" and scene.referral is None:
+                continue
+            role, _, party = accountable(row.role, scene).partition("/")
+            parties = [party]
+        else:
+            role = row.role
+            parties = parties_of(scene.person, role, scene.at, directory, organisation)
+            if not parties and row.required:
+                holder = directory.holder(role, organisation)
+                parties = [directory.covered(holder, scene.at, organisation) if holder else directory.fallback_pool]
+        for party in parties:
+            known = found.get(party)
+            if known is None:
+                found[party] = (f"{role}/{party}", row.asks_acknowledgement)
+            elif row.asks_acknowledgement and not known[1]:
+                found[party] = (known[0], True)
+    return list(found.values())
+
+
+def tell(
+    draft: Draft,
+    scene: Scene,
+    tells: Iterable[Tell],
+    *,
+    rule: str,
+    version: int,
+    title: str,
+    neutral_title: str,
+    why: str,
+    urgency: str,
+    purpose: str,
+    sensitivity: str,
+    handoff: str | None = None,
+    already: Iterable[str] = (),
+    goals: tuple[GoalWords, ...] = (),
+) -> list[NotificationIssued]:
+    """Issue one notification to each party that may have it, and an `EffectSuppressed` for each that may not.
+
+    *already*: parties (kind:id) that have had this message; they get no second one.
+    """
+    issued: list[NotificationIssued] = []
+    had = frozenset(already)
+    encounter = encounter_of(scene.stay)
+    for recipient, asks in recipients(tells, scene):
+        if recipient.partition("/")[2] in had:
+            continue
+        if scene.person.consents or sensitivity != "normal":
+            verdict = may_tell(scene.person, recipient, purpose, sensitivity)
+            if verdict != "permitted":
+                draft.suppressed(verdict, f"Not told: {verdict}. {why}", rule, version, recipient, mark=handoff or "")
+                continue
+        id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
+        issued.append(
+            draft.issued(
+                id_=id_,
+                rule=rule,
+                version=version,
+                recipient=recipient,
+                title=title,
+                neutral_title=neutral_title,
+                why=why,
+                urgency=urgency,
+                encounter=encounter,
+                handoff=handoff,
+                asks_acknowledgement=asks,
+                goals=goals,
+            )
+        )
+    return issued
