@@ -169,6 +169,12 @@ def test_refused_lines_keep_their_place_and_their_line(tmp_path):
     assert [(a.arrival - START) // 60_000 for a in found] == [5, 10, 10, 10, 20, 30, 40]
 
 
+def test_line_without_a_time_arrives_with_the_latest_before_it(tmp_path):
+    write(tmp_path, a_jsonl=b"\n".join([line(1, 30), line(2, 5), b"nonsense"]), b_jsonl=line(3, 20))
+
+    assert [(a.where[-1], (a.arrival - START) // 60_000) for a in read(tmp_path)] == [("1", 20), ("1", 30), ("2", 5), ("3", 30)]
+
+
 def test_control_id_of_another_content_is_noted_and_a_repeat_is_not(tmp_path):
     write(tmp_path, a_hl7=hl7(1, 0) + hl7(1, 0) + hl7(2, 1), b_hl7=hl7(1, 2) + hl7(2, 1))
 

@@ -214,16 +214,18 @@ def test_mllp_frame_without_its_end_is_cut():
     assert cut.problem.reason == "cut-short"
     assert whole.problem is None
     assert raws(b"\x0b" + first)[0].problem.reason == "cut-short"
+    assert [getattr(raw.problem, "reason", None) for raw in raws(b"\x0b" + first + second)] == ["cut-short", None]
+    assert [getattr(raw.problem, "reason", None) for raw in raws(b"\x0b" + first[:-5] + second)] == ["cut-short", None]
 
 
 def test_lost_header_between_two_messages_is_noticed():
     second = adt("A03", f10="2")
     headless = second[second.index(b"EVN") :]
 
-    (item,) = read(adt("A01") + headless).items
-
-    assert isinstance(item, Refused)
-    assert item.reason == "run-together"
+    for second in (headless, headless[: headless.index(b"PV1")], headless[: headless.index(b"PID")], headless[headless.index(b"PID") :]):
+        (item,) = read(adt("A01") + second).items
+        assert isinstance(item, Refused)
+        assert item.reason == "run-together"
 
 
 def test_what_stands_before_the_first_header_is_refused_and_the_rest_read():
