@@ -374,13 +374,16 @@ class Shard:
         return outcome.packed
 
     def _fire(self, until: Millis, out: dict[tuple[str, int], list[Out]], most: int) -> None:
-        """Fire deadlines before *until*, in the order of their time."""
-        for key in self._deadlines.take(until, most):
-            packed = self.persons.get(key)
-            deadline = None if packed is None else self.logic.deadline(packed)
-            if packed is not None and deadline is not None and deadline < until:
-                self.now = max(self.now, Millis(deadline))
-                self._expire(key, packed, Millis(deadline), out)
+        """Fire up to *most* deadlines before *until*, in the order of their time."""
+        for _ in range(most):
+            key = self._deadlines.pop(until)
+            if key is None:
+                return
+            packed = self.persons[key]
+            at = Millis(self.logic.deadline(packed) or 0)
+            if at > self.now:
+                self.now = at
+            self._expire(key, packed, at, out)
 
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         if after is before:
@@ -437,10 +440,10 @@ def _error_headers(topic: str, partition: int, offset: int, timestamp: int, refu
 
 
 class _Deadlines:
-    """The persons by their earliest deadline, in buckets of a minute.
+    """The persons by their earliest deadline: a heap of the coming minute, and lists for each minute after it.
 
-    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its bucket comes.
-    Buckets stay flat from one to ten million entries, where a heap's rebuild pauses for as long as it is large.
+    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its turn comes.
+    Lists stay flat from one to ten million entries, where one heap's rebuild pauses for as long as it is large.
     """
 
     def __init__(self, persons: dict[bytes, bytes], logic: Logic) -> None:
@@ -448,8 +451,11 @@ class _Deadlines:
         self._deadline = logic.deadline
         self._buckets: dict[int, list[bytes]] = {}
         self._order: list[int] = []
+        self._ready: list[tuple[int, bytes]] = []
+        self._loaded = -1
         self.changed: dict[bytes, bool] = {}
         self.next = NEVER
+        """The earliest deadline; never later than the true one."""
 
     def rebuild(self) -> None:
         buckets: dict[int, list[bytes]] = {}
@@ -466,73 +472,48 @@ class _Deadlines:
         self._buckets = buckets
         self._order = list(buckets)
         heapq.heapify(self._order)
+        self._ready = []
+        self._loaded = -1
         self.changed = {}
-        self._look()
+        self._settle()
 
     def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
+        """Take notice of a person's new state."""
         self.changed[key] = True
         at = self._deadline(after)
         if at is None or (before is not None and self._deadline(before) == at):
             return
         number = at // BUCKET_MS
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            self._buckets[number] = [key]
-            heapq.heappush(self._order, number)
+        if number <= self._loaded:
+            heapq.heappush(self._ready, (at, key))
         else:
-            bucket.append(key)
-        self.next = min(self.next, at)
+            bucket = self._buckets.get(number)
+            if bucket is None:
+                self._buckets[number] = [key]
+                heapq.heappush(self._order, number)
+            else:
+                bucket.append(key)
+        if at < self.next:
+            self._settle()
 
-    def take(self, until: int, most: int) -> list[bytes]:
-        """Return up to *most* persons with a deadline before *until*, by (deadline, key)."""
-        if self.next >= until:
-            return []
-        due: list[tuple[int, bytes]] = []
-        while self._order and self._order[0] * BUCKET_MS < until:
+    def pop(self, until: int) -> bytes | None:
+        """Return the person with the earliest deadline before *until*, or None."""
+        while self.next < until:
+            at, key = heapq.heappop(self._ready)
+            self._settle()
+            packed = self._persons.get(key)
+            if packed is not None and self._deadline(packed) == at:
+                return key
+        return None
+
+    def _settle(self) -> None:
+        """Load minutes until one holds an entry; set `next`."""
+        while self._order and (not self._ready or self._order[0] * BUCKET_MS <= self._ready[0][0]):
             number = heapq.heappop(self._order)
-            kept = set()
+            self._loaded = max(self._loaded, number)
             for key in self._buckets.pop(number):
                 packed = self._persons.get(key)
                 at = None if packed is None else self._deadline(packed)
                 if at is not None and at // BUCKET_MS == number:
-                    if at < until:
-                        due.append((at, key))
-                    else:
-                        kept.add(key)
-            if kept:
-                self._buckets[number] = sorted(kept)
-                heapq.heappush(self._order, number)
-                break
-            if len(due) >= most:
-                break
-        due = sorted(set(due))
-        # What is beyond `most` goes back; what fires sets its next deadline through `note`.
-        for at, key in due[most:]:
-            self._back(at, key)
-        self._look()
-        return [key for _, key in due[:most]]
-
-    def _back(self, at: int, key: bytes) -> None:
-        number = at // BUCKET_MS
-        if number in self._buckets:
-            self._buckets[number].append(key)
-        else:
-            self._buckets[number] = [key]
-            heapq.heappush(self._order, number)
-
-    def _look(self) -> None:
-        """Set `next`: exact to the bucket, for an entry in it may be out of date."""
-        while self._order:
-            number = self._order[0]
-            best = NEVER
-            for key in self._buckets[number]:
-                packed = self._persons.get(key)
-                at = None if packed is None else self._deadline(packed)
-                if at is not None and at // BUCKET_MS == number:
-                    best = min(best, at)
-            if best < NEVER:
-                self.next = best
-                return
-            heapq.heappop(self._order)
-            del self._buckets[number]
-        self.next = NEVER
+                    heapq.heappush(self._ready, (at, key))
+        self.next = self._ready[0][0] if self._ready else NEVER
