@@ -381,8 +381,7 @@ class Shard:
                 return
             packed = self.persons[key]
             at = Millis(self.logic.deadline(packed) or 0)
-            if at > self.now:
-                self.now = at
+            self.now = max(self.now, at)
             self._expire(key, packed, at, out)
 
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.claims import ATTEMPT, CLAIM, TRYING
 from streams.clock import Clock
@@ -34,6 +35,8 @@ QUEUE_RECORDS = 6000
 CAREFUL_AFTER = 2
 """Unclean ends without progress after which a shard goes on one record at a time."""
 RELEASE_LIMIT_S = 5.0
+BROKER_LIMIT_S = 60.0
+"""How long the broker may be away before the process ends; the readiness says so before."""
 IDLE_S = 1.0
 POLL_S = 0.005
 """How long to wait before the broker is asked again whether a shard's other topics hold something older."""
@@ -103,6 +106,7 @@ class Worker:
         self._careful: dict[int, int] = {}
         self._held = False
         self._commit: asyncio.Task[None] | None = None
+        self._answered_at = time.monotonic()
         self._full: set[tuple[str, int]] = set()
 
     # ---- what the transport calls
@@ -334,9 +338,19 @@ class Worker:
         story = settings.clock.to_story(wall)
         asking = [s for s in self.shards.values() if s.wants_probe or s.due(story)]
         if not asking or self.probe is None:
+            self._answered_at = time.monotonic()
             return
         sealed = {s.number: s.seal() for s in asking}
-        ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
+        try:
+            ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
+        except KafkaError as exc:
+            # No answer is no knowledge: nothing is drained. The broker may be away for a while, but not for ever.
+            if not exc.retriable or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
+                raise
+            log.warning("probe_unanswered", reason=type(exc).__name__)
+            await asyncio.sleep(0.1)
+            return
+        self._answered_at = time.monotonic()
         self._take()
         for s in asking:
             s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
