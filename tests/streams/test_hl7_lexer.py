@@ -218,6 +218,35 @@ def test_mllp_frame_without_its_end_is_cut():
     assert [getattr(raw.problem, "reason", None) for raw in raws(b"\x0b" + first[:-5] + second)] == ["cut-short", None]
 
 
+def test_frames_that_touch_each_other_and_many_headers_in_a_line_are_told_apart():
+    one, two, three = (adt("A01", f10=str(n)).rstrip(b"\r") for n in (1, 2, 3))
+
+    for content in (
+        b"\x0b" + one + b"\x1c\x0b" + two + b"\x1c\x0b" + three + b"\x1c",
+        b"\x0b" + one + b"\r\x1c\r\x0b" + two + b"\r\x1c\x0b" + three + b"\r\x1c\r",
+        one + two + three,
+    ):
+        found = raws(content)
+        assert [raw.problem for raw in found] == [None] * 3
+        assert [read_one(raw) for raw in found] == [list_of(message) for message in (one, two, three)]
+    heads = raws(b"MSH|^~\\&|AMSH|^~\\&|BMSH|^~\\&|C")
+    assert [raw.lines[0][-1:] for raw in heads] == [b"A", b"B", b"C"]
+    assert len(raws(b"MSH|^~\\&|" * 5000)) == 5000
+
+
+def list_of(content):
+    return read(content).items
+
+
+def test_line_breaks_of_word_processors_are_text():
+    content = adt("A01", "NTE|1||first\x0bsecond\x1cthird", "ROL||AD|CP|7")
+
+    (item,) = read(content).items
+
+    assert [member.party.practitioner.id for member in item.data.members] == ["7"]
+    assert read(b"\x0b" + content + b"\x1c\r").items == (item,)
+
+
 def test_lost_header_between_two_messages_is_noticed():
     second = adt("A03", f10="2")
     headless = second[second.index(b"EVN") :]

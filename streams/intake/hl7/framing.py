@@ -16,6 +16,8 @@ from functools import lru_cache
 from streams.intake.outcome import Refused
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
+# MLLP: 0x0B, a message, 0x1C, 0x0D. Anywhere else the two are text: 0x0B is the line break of word processors.
+_FRAME = re.compile(rb"(\x0b(?=[ \t\x00]*(?:\xef\xbb\xbf)?(?:MSH|FHS|BHS))|\x1c(?=[ \t\x00\x1a]*(?:\x0b|\Z)))")
 _START = re.compile(rb"MSH[^0-9A-Za-z\s\x00-\x1f\x7f-\xff]")
 _INNER_START = b"MSH|^~\\&|"
 """Within a message this can't stand, for a separator in a value would be escaped: another message begins here. Files
@@ -111,47 +113,45 @@ class _Splitter:
         ):
             self._lines.append(line)  # almost every line there is
             return
-        ended = False
-        started = False
-        if b"\x0b" in line or b"\x1c" in line:  # MLLP: 0x0B message 0x1C 0x0D
-            before, start, after = line.rpartition(b"\x0b")
-            if start:
+        if b"\x0b" not in line and b"\x1c" not in line:
+            yield from self._take_text(number, line)
+            return
+        for piece in _FRAME.split(line):
+            if piece == b"\x0b":
                 yield from self._finish(cut=self._framed)
-                line, started = after, True
-                if before.strip(_JUNK):
-                    yield self._junk(number, before)
-            line, end, rest = line.partition(b"\x1c")
-            ended = bool(end)
-            if rest.strip(_JUNK):
-                yield self._junk(number, rest)
+                self._framed = True
+            elif piece == b"\x1c":
+                self._framed = False
+                yield from self._finish(cut=False)
+            elif piece:
+                yield from self._take_text(number, piece)
+
+    def _take_text(self, number: int, line: bytes) -> Iterator[RawMessage]:
+        """Take a line, or a part of one, without frame bytes."""
         line = line.removeprefix(_BOM)
         bare = line.lstrip(_JUNK)
+        if not bare:
+            return
         if _START.match(bare):
-            yield from self._finish(cut=self._framed and not started)
-            self._framed = started
+            if self._lines:
+                yield from self._finish(cut=self._framed)
+                self._framed = False
             self._open(number)
             line = bare
         elif bare[:3] in _BATCH_SEGMENTS and not bare[3:4].isalnum():
             yield from self._finish(cut=False)
             yield from self._batch_segment(number, bare)
             return
-        inner = line.find(_INNER_START, 1) if self._in_message or bare else -1
-        if inner > 0:
-            if self._in_message:
-                self._lines.append(line[:inner].removesuffix(_BOM))
-                yield from self._finish(cut=self._framed, ended=False)
-                self._framed = False
-            else:
-                yield self._junk(number, line[:inner])
-            self._open(number)
-            line = line[inner:]
-        if line.strip(_JUNK):
+        while (inner := line.find(_INNER_START, 1)) >= 0:
             if not self._in_message:
                 self._open(number)
-            self._lines.append(line)
-        if ended:
+            self._lines.append(line[:inner].removesuffix(_BOM))
+            yield from self._finish(cut=self._framed, ended=False)
             self._framed = False
-            yield from self._finish(cut=False)
+            line = line[inner:]
+        if not self._in_message:
+            self._open(number)
+        self._lines.append(line)
 
     def close(self) -> Iterator[RawMessage]:
         """Take the end of the stream."""
@@ -190,9 +190,6 @@ class _Splitter:
         if said.isdigit() and len(said) < 10 and self._batch is not None and int(said) != self._batch:
             yield _refusal("batch-count-differs", "BTS", "BTS-1", number, (line,))
         self._batch = None
-
-    def _junk(self, number: int, line: bytes) -> RawMessage:
-        return _refusal("not-hl7", "MSH", "", number, (line,))
 
 
 def decode(raw: RawMessage) -> str | Refused:
