@@ -14,8 +14,8 @@ import faust
 import structlog
 
 from agents.coordination.agent import Coordination, CoordinationRecords
-from agents.coordination.load import load_world
-from agents.coordination.world import World
+from agents.coordination.catalogue import DIRECTORY, RULES, load_world
+from agents.coordination.world import CareSettings
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
 from streams.metrics import Metrics
@@ -36,13 +36,15 @@ def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
 
     Raises ValueError or OSError with file, field and how to mend.
     """
-    world = load_world(settings)
-    return Coordination(world), intake_settings(settings, world)
-
-
-def intake_settings(settings: Settings, world: World) -> IntakeSettings:
-    """Return what the doors need: the secret of the keys, and the zones of the facilities."""
-    return IntakeSettings(secret=settings.key_secret, zone_of=world.directory.zone_of, default_facility=settings.default_facility)
+    world = load_world(settings.rules or RULES, settings.directory or DIRECTORY, CareSettings(history_days=settings.backfill_days))
+    directory = world.directory
+    doors = IntakeSettings(
+        secret=settings.key_secret,
+        zone_of=lambda facility: directory.of_facility(facility).zone,
+        default_zone=directory.default.zone,
+        default_facility=settings.default_facility,
+    )
+    return Coordination(world), doors
 
 
 class Meters:
@@ -121,7 +123,7 @@ def make_worker_app(settings: Settings) -> faust.App:
         try:
             address = await site.start()
         except OSError as error:
-            log.error("web_port_in_use", port=settings.web_port, reason=type(error).__name__)
+            log.exception("web_port_in_use", port=settings.web_port, reason=type(error).__name__)
             return
         log.info("web_listening", address=address)
 

@@ -67,6 +67,8 @@ class Outcome(NamedTuple):
     """The kinds of the effects, to be counted."""
     opened: int = 0
     """Handoffs opened less those closed."""
+    forward: bytes | None = None
+    """The key under which the record goes on: this person was merged into that one."""
 
 
 class Logic(Protocol):
@@ -80,8 +82,8 @@ class Logic(Protocol):
     def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Any] | Refused:
         """Return (person key, event) of *record*, or why it can't be read."""
 
-    def wrap(self, topic: str, partition: int, record: Record) -> tuple[bytes, Headers]:
-        """Return value and headers of the relay record that carries *record* to the shard of its key."""
+    def wrap(self, topic: str, partition: int, key: bytes, record: Record) -> tuple[bytes, Headers]:
+        """Return value and headers of the relay record that carries *record* to the shard of *key*."""
 
     def decide(self, key: bytes, packed: bytes | None, event: Any, now: Millis) -> Outcome:
         """Apply one event."""
@@ -356,6 +358,8 @@ class Shard:
             self._refuse(topic, record, outcome.refused, out)
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)
+        if outcome.forward is not None:
+            self._send_on(topic, outcome.forward, record, out)
         self.tally.add(self.tally.events, topic)
 
     def _expire(self, key: bytes, packed: bytes, now: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
@@ -412,9 +416,12 @@ class Shard:
         if topic == self.logic.relay:
             self._refuse(topic, record, Refused("relay-misrouted", "route"), out)
             return
-        value, headers = self.logic.wrap(topic, self.number, record)
-        out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
+        self._send_on(topic, key, record, out)
         self.tally.misrouted += 1
+
+    def _send_on(self, topic: str, key: bytes, record: Any, out: dict[tuple[str, int], list[Out]]) -> None:
+        value, headers = self.logic.wrap(topic, self.number, key, record)
+        out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 
     def _refuse(self, topic: str, record: Any, refused: Refused, out: dict[tuple[str, int], list[Out]]) -> None:
         headers = [*record.headers, *_error_headers(topic, self.number, record.offset, record.timestamp, refused)]

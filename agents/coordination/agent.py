@@ -12,12 +12,22 @@ from typing import Any, Final
 
 from agents.coordination.decide import decide, expire, spoil
 from agents.coordination.ids import derive
-from agents.coordination.state import Person, pack, packed_deadline, unpack
+from agents.coordination.state import pack, packed_deadline, unpack
 from agents.coordination.world import World
 from streams.attributes import headers_of
 from streams.clock import Clock
 from streams.codec import STANDARD, Codec
-from streams.effects import Effect, EffectSuppressed, EventRefused, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
+from streams.effects import (
+    Effect,
+    EffectSuppressed,
+    EventForwarded,
+    EventRefused,
+    GapState,
+    NotificationIssued,
+    NotificationWithdrawn,
+    StateMoved,
+    TaskState,
+)
 from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
 from streams.refusal import Refusal
 from streams.shard import Outcome, Record, Refused
@@ -49,7 +59,10 @@ class Coordination:
     def decide(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:  # noqa: ARG002 -- the event has it
         """Apply one event: the state to keep (None: forget the person), and the effects."""
         decision = decide(None if packed is None else unpack(packed), event, now, self._world)
-        return None if decision.person is None else pack(decision.person), decision.effects
+        if decision.person is None:
+            refused = any(isinstance(effect, EventRefused) for effect in decision.effects)
+            return packed if refused else None, decision.effects
+        return pack(decision.person), decision.effects
 
     def expire(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:  # noqa: ARG002 -- the state has it
         """Fire the earliest deadline of the person, which is due at *now*."""
@@ -58,7 +71,7 @@ class Coordination:
 
     def spoil(self, key: PersonKey, packed: bytes | None, now: Millis) -> bytes | None:
         """Flag that the person's history is incomplete: a rule raised, which is ours to mend."""
-        return pack(spoil(Person(key) if packed is None else unpack(packed), now))
+        return pack(spoil(None if packed is None else unpack(packed), key, now))
 
     def deadline(self, packed: bytes) -> Millis | None:
         """Return the earliest deadline in *packed*."""
@@ -83,16 +96,15 @@ class CoordinationRecords:
 
     def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Event] | Refused:
         """Return (person key, event) of *record*, or why it can't be read. A relayed record is read as what it carries."""
-        key, headers = record.key, record.headers
-        event = self._codec.read_record(topic, key, record.value, headers, arrival)
-        if type(event) is not Refusal and type(event.data) is RecordRelayed:
+        headers: Sequence[tuple[str, bytes | None]] = record.headers
+        event = self._codec.read_record(topic, record.key, record.value, headers, arrival)
+        if not isinstance(event, Refusal) and isinstance(event.data, RecordRelayed):
             inner = event.data
             headers = inner.headers
-            event = self._codec.read_record(inner.topic, key, inner.value, headers, self._clock.to_story(inner.timestamp))
+            event = self._codec.read_record(inner.topic, record.key, inner.value, headers, self._clock.to_story(inner.timestamp))
         if isinstance(event, Refusal):
             return Refused(event.code, "read", _source(headers))
-        assert key is not None  # noqa: S101 -- read_record refuses a record without a key
-        return key, event
+        return record.key or b"", event
 
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis) -> Outcome:  # noqa: ARG002 -- the event has it
         """Apply one event."""
@@ -110,12 +122,14 @@ class CoordinationRecords:
 
     deadline = staticmethod(packed_deadline)
 
-    def wrap(self, topic: str, partition: int, record: Record) -> tuple[bytes, Headers]:
-        """Return value and headers of the relay record that carries *record* as it is."""
+    def wrap(self, topic: str, partition: int, key: bytes, record: Record) -> tuple[bytes, Headers]:
+        """Return value and headers of the relay record that carries *record* as it is to the shard of *key*."""
+        if topic == RELAY.name:
+            return record.value or b"", record.headers
         at = Millis(record.timestamp)
         fact = RecordRelayed(topic, partition, record.offset, at, record.value, tuple(record.headers))
         identity = derive("relay", topic, str(partition), str(record.offset))
-        event = Event(identity, SOURCE, at, at, PersonKey((record.key or b"").decode()), fact)
+        event = Event(identity, SOURCE, at, at, PersonKey(key.decode()), fact)
         return self._codec.frame(fact), headers_of(event)
 
     def _outcome(self, kept: bytes | None, effects: Sequence[Effect]) -> Outcome:
@@ -125,6 +139,7 @@ class CoordinationRecords:
         relayed: list[tuple[bytes, bytes, Headers]] = []
         kinds: list[str] = []
         refused: Refused | None = None
+        forward: bytes | None = None
         opened = 0
         for effect in effects:
             kind = type(effect)
@@ -134,6 +149,8 @@ class CoordinationRecords:
             elif isinstance(effect, StateMoved):
                 event = self._rules.moved(effect, effect.at)
                 relayed.append((event.person.encode(), self._codec.frame(event.data), headers_of(event)))
+            elif isinstance(effect, EventForwarded):
+                forward = effect.into.key.encode()
             else:
                 key: str = effect.person
                 if isinstance(effect, TaskState | GapState):
@@ -141,7 +158,7 @@ class CoordinationRecords:
                     if isinstance(effect, TaskState):
                         opened += _change_of_open(effect)
                 records.append((PLACE_OF[kind], key.encode(), self._codec.effect_record(effect), _headers(effect)))
-        return Outcome(kept, records, refused, relayed, kinds, opened)
+        return Outcome(kept, records, refused, relayed, kinds, opened, forward)
 
 
 def _change_of_open(task: TaskState) -> int:
@@ -154,7 +171,7 @@ def _headers(effect: Any) -> Headers:
     return headers_of(Event(effect.id, SOURCE, effect.at, effect.at, effect.person, effect))
 
 
-def _source(headers: Sequence[tuple[str, bytes]]) -> str:
+def _source(headers: Sequence[tuple[str, bytes | None]]) -> str:
     """Return the sender that a refused record names; who may be wrong about it too."""
     for name, value in headers:
         if name == "ce_source" and value:
