@@ -28,6 +28,8 @@ _SNIFFED = 1 << 16
 _GZIP = b"\x1f\x8b"
 _HL7_SUFFIXES = frozenset({".hl7", ".er7", ".v2"})
 _LINES_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
+_CONTROL_IDS_KEPT = 500_000
+"""Some 70 MB at the most, and a month of a large hospital's messages: a note is not worth more."""
 _UNDATED_HELD = 1000
 """How many readings without an arrival at the head of a file wait for the first one that has one."""
 
@@ -66,9 +68,11 @@ class ControlIds:
         """Say whether the control id of this message stood for another content before."""
         if reading.control is None:
             return False
-        # Eight bytes each: a year of a large hospital's messages is some ten million.
-        control = sha256("\x1f".join(reading.control).encode("utf-8", "surrogatepass")).digest()[:8]
-        return self._first.setdefault(control, reading.digest[:8]) != reading.digest[:8]
+        control = sha256("\x1f".join(reading.control).encode()).digest()[:8]
+        first = self._first.setdefault(control, reading.digest[:8])
+        if len(self._first) > _CONTROL_IDS_KEPT:
+            del self._first[next(iter(self._first))]
+        return first != reading.digest[:8]
 
 
 def _files(paths: Sequence[Path | str]) -> Iterator[tuple[Path, bool]]:
