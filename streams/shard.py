@@ -102,6 +102,10 @@ class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the proce
     """A batch begins after the position: records were lost between fetch and shard."""
 
 
+class DeadlineStays(Exception):  # noqa: N818 -- it names the finding
+    """A deadline fired and the state is what it was."""
+
+
 class Tally:
     """What the shard counted since it was last asked; metrics are made from it."""
 
@@ -162,6 +166,8 @@ class Shard:
         self._newest = dict.fromkeys(self.logic.inbound, -1)
         self._cleared = dict.fromkeys(self.logic.inbound, -1)
         self._deadlines.rebuild()
+        # Else a record that comes late would be decided at an earlier time after a restart than without one.
+        self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
 
     # ---- arrival
 
@@ -290,8 +296,9 @@ class Shard:
         out: dict[tuple[str, int], list[Out]] = {}
         queue = self._queues[topic]
         if queue and queue[0][1].offset == offset:
-            _, record = queue.popleft()
+            key, record = queue.popleft()
             self._refuse(topic, record, Refused("killed-worker", "decide"), out)
+            self.newest_ms[topic] = key >> 4
             self._advance(topic, offset + 1 if queue else self._tails.get(topic, offset + 1))
         return out
 
@@ -332,7 +339,12 @@ class Shard:
         self.moved.add(topic)
 
     def _one(self, topic: str, record: Any, now: Millis, out: dict[tuple[str, int], list[Out]]) -> None:
-        read = self.logic.read(topic, record, now)
+        read: tuple[bytes, Any] | Refused
+        try:
+            read = self.logic.read(topic, record, now)
+        except Exception as exc:  # noqa: BLE001 -- a sender's bytes must not stop the shard, whatever they do to a reader
+            read = Refused("rule-failed", "read", exception=type(exc).__name__)
+            self.tally.failed.append(read.exception)
         if isinstance(read, Refused):
             self._refuse(topic, record, read, out)
             return
@@ -346,7 +358,10 @@ class Shard:
             deadline = self.logic.deadline(packed)
             if deadline is None or deadline >= now:
                 break
-            packed = self._expire(key, packed, now, out)
+            after = self._expire(key, packed, Millis(deadline), out)
+            if after == packed:
+                break
+            packed = after
         try:
             outcome = self.logic.decide(key, packed, event, self.now)
         except Exception as exc:  # noqa: BLE001 -- a rule that raises must not stop the other persons of the shard
@@ -362,14 +377,18 @@ class Shard:
             self._send_on(topic, outcome.forward, record, out)
         self.tally.add(self.tally.events, topic)
 
-    def _expire(self, key: bytes, packed: bytes, now: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
+    def _expire(self, key: bytes, packed: bytes, at: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
+        """Fire the person's deadline at *at*; return the state after it. One that can't be changed comes back as it was."""
         try:
-            outcome = self.logic.expire(key, packed, now)
+            outcome = self.logic.expire(key, packed, at)
+            if outcome.packed == packed:
+                # The same state gives the same answer: it would fire without end.
+                raise DeadlineStays  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001 -- the same as for an event; the deadline is taken away by `spoil`
             self.tally.failed.append(type(exc).__name__)
-            headers = _error_headers("deadline", self.number, -1, now, Refused("rule-failed", "expire", exception=type(exc).__name__))
+            headers = _error_headers("deadline", self.number, -1, at, Refused("rule-failed", "expire", exception=type(exc).__name__))
             out.setdefault((self.logic.dead_letters, self.number), []).append(Out(key, None, headers))
-            spoilt = self.logic.spoil(key, packed, now)
+            spoilt = self.logic.spoil(key, packed, at)
             self._keep(key, packed, spoilt)
             return spoilt
         self._keep(key, packed, outcome.packed)
@@ -386,7 +405,10 @@ class Shard:
             packed = self.persons[key]
             at = Millis(self.logic.deadline(packed) or 0)
             self.now = max(self.now, at)
-            self._expire(key, packed, at, out)
+            after = self._expire(key, packed, at, out)
+            if after is not None and after != packed and self.logic.deadline(after) == at:
+                # Another of the same instant: the state's earliest is what it was, so `note` saw nothing new.
+                self._deadlines.note(key, None, after)
 
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         if after is before:

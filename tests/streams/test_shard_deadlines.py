@@ -1,0 +1,186 @@
+"""The index of deadlines against a model that looks through everything: each fires once, never early, in order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
+
+from streams.clock import Clock
+from streams.shard import BUCKET_MS, NEVER, Batch, Shard
+from streams.worker import Worker, WorkerSettings
+
+PATIENTS = [patient_of(0, nth) for nth in range(4)]
+NAMES = [f"d{n}" for n in range(5)]
+
+orders = st.one_of(
+    st.tuples(
+        st.just("in"),
+        st.sampled_from(PATIENTS),
+        st.sampled_from(NAMES),
+        # Around the edges of minutes, and often the same instant twice.
+        st.one_of(st.integers(0, 50), st.sampled_from([BUCKET_MS - 1, BUCKET_MS, BUCKET_MS + 1]), st.integers(0, 5 * BUCKET_MS)),
+    ),
+    st.tuples(st.just("cancel"), st.sampled_from(PATIENTS), st.sampled_from(NAMES), st.just(0)),
+    st.tuples(st.just("forget"), st.sampled_from(PATIENTS), st.just(""), st.just(0)),
+    st.tuples(st.just("quiet"), st.none(), st.just(""), st.integers(0, 3 * BUCKET_MS)),
+    st.tuples(st.just("open again"), st.none(), st.just(""), st.just(0)),
+)
+
+
+class Model:
+    """What must fire: looks through every deadline each time."""
+
+    def __init__(self) -> None:
+        self.due: dict[bytes, list[tuple[int, str]]] = {key: [] for key in PATIENTS}
+
+    def fire(self, before: int) -> list[tuple[int, bytes, str]]:
+        fired = sorted((at, key, name) for key, due in self.due.items() for at, name in due if at < before)
+        for key, due in self.due.items():
+            self.due[key] = [entry for entry in due if entry[0] >= before]
+        return fired
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 30_000), orders), max_size=60), st.integers(1, 5))
+def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_person(steps, most):
+    bench, model = Bench(), Model()
+    now, fired, expected = 1000, [], []
+
+    def apply() -> None:
+        while True:
+            written = bench.written(most).get(("lines", 0), ())
+            fired.extend(
+                (int(out.value.rpartition(b"@")[2]), out.key, out.value.split(b"!")[0].decode()) for out in written if b"!" in out.value
+            )
+            if not written and bench.shard.head() is None:
+                return
+
+    for pause, (order, key, name, wait) in steps:
+        now += pause
+        if order == "quiet":
+            now += wait
+            bench.quiet(at=now + 1)
+            expected += model.fire(before=now)
+            apply()
+            continue
+        if order == "open again":
+            shard = Shard(0, PARTITIONS, Ward(), Clock(), bench.shard.persons)
+            shard.restored(bench.shard.positions, bench.shard.newest_ms)
+            bench.shard = shard
+            continue
+        # A person's own deadlines fire before its record; all others by the probe after it.
+        text = {"in": f"in {wait} {name}", "cancel": f"cancel {name}", "forget": "forget"}[order]
+        bench.came(STAY, (now, text), key=key)
+        expected += model.fire(before=now)
+        if order == "in":
+            model.due[key] = sorted([*model.due[key], (now + wait, name)])
+        elif order == "cancel":
+            model.due[key] = [due for due in model.due[key] if due[1] != name]
+        else:
+            model.due[key] = []
+        bench.quiet(at=now + 1)
+        apply()
+    now += 20 * BUCKET_MS
+    bench.quiet(at=now + 1)
+    expected += model.fire(before=now)
+    apply()
+
+    assert sorted(fired) == sorted(expected)
+    for key in PATIENTS:
+        times = [at for at, of, _ in fired if of == key]
+        assert times == sorted(times)
+    assert bench.shard.next_due == NEVER
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 8 * BUCKET_MS), st.sampled_from(PATIENTS), st.sampled_from(NAMES)), max_size=30))
+def test_the_next_deadline_is_never_told_later_than_it_is(entries):
+    bench, model = Bench(), Model()
+    for at, key, name in entries:
+        bench.came(STAY, (10, f"in {at} {name}"), key=key)
+        model.due[key].append((10 + at, name))
+        bench.quiet(at=12)
+        bench.apply()
+
+        earliest = min(at for due in model.due.values() for at, _ in due)
+
+        assert bench.shard.next_due <= earliest
+        # And a shard that is opened again knows it exactly.
+        again = Shard(0, PARTITIONS, Ward(), Clock(), bench.shard.persons)
+        again.restored({}, {})
+        assert again.next_due == earliest
+
+
+def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time():
+    looks = 0
+
+    class Counting(Ward):
+        def deadline(self, packed):
+            nonlocal looks
+            looks += 1
+            return super().deadline(packed)
+
+    people = 3000
+    persons = {}
+    first = Ward().decide(b"p", None, "in 500 call", 100).packed
+    for n in range(people):
+        persons[f"p{n}".encode()] = first
+    shard = Shard(0, PARTITIONS, Counting(), Clock(), persons)
+    shard.restored(dict.fromkeys(Ward.inbound, 0), {})
+    shard.probed(dict.fromkeys(Ward.inbound, 0), shard.seal(), 9000)
+    looks = 0
+
+    fired = 0
+    for _ in range(people // 100):
+        fired += len(shard.apply(100)["lines", 0])
+
+    assert fired == people
+    assert looks < 12 * people
+
+
+# ---- batches on their way when the assignment changes
+
+
+@pytest.fixture
+def worker() -> Worker:
+    worker = Worker(WorkerSettings({"bootstrap_servers": "nowhere:1"}, "state", PARTITIONS), Ward())
+    worker.shards[0] = Bench().shard
+    worker.epoch = 2
+    return worker
+
+
+async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
+    worker.give(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 1))
+    worker.give(Batch(TEAM, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"y")], 2))
+
+    worker._take()
+
+    assert (worker.shards[0].queued(STAY), worker.shards[0].queued(TEAM)) == (0, 1)
+
+
+async def test_a_batch_of_a_shard_that_is_not_ours_is_dropped(worker):
+    worker.give(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
+
+    worker._take()
+
+    assert worker.shards[0].waiting == 0
+
+
+async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_applied(worker, monkeypatch):
+    monkeypatch.setattr("streams.worker.QUEUE_RECORDS", 10)
+    shard = worker.shards[0]
+    shard.arrived(Batch(STAY, 0, 0, 11, [Record(n, 100 + n, PATIENTS[0], b"x") for n in range(11)], 2))
+    told = []
+    worker.on_room = lambda: told.append(1)
+
+    assert not worker.wants(STAY, 0)
+    assert worker.wants(TEAM, 0)
+    worker._make_room()
+    assert told == []
+    shard.probed({TEAM: 0, STAY: 11, RELAY: 0}, shard.seal(), 900)
+    shard.apply(7)
+    worker._make_room()
+    assert told == [1]
+    assert worker.wants(STAY, 0)

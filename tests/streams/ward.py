@@ -1,0 +1,151 @@
+"""A small ward for the tests of shards: each record is an order, each order leaves a line. No Kafka, no clock.
+
+An order is the text of a record's value: `x` leaves a line; `in 500 call` sets a deadline in half a second, `cancel
+call` takes it away; `raise` and `forget` do what they say; `not-avro` can't be read; `too-late` is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.clock import Clock
+from streams.events import Millis
+from streams.person import partition_of
+from streams.shard import Batch, Outcome, Refused, Shard
+from streams.writer import Headers, Out
+
+PARTITIONS = 4
+TEAM, STAY, RELAY = "team", "stay", "relay"
+LINES, DEAD = "lines", "dead"
+
+
+class Record(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Patient(msgspec.Struct, array_like=True):
+    lines: list[str] = []
+    due: list[tuple[int, str]] = []
+    spoilt: bool = False
+
+
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder(Patient).decode
+
+
+class Ward:
+    """Orders of patients, by rank: team, stay, relay."""
+
+    inbound = (TEAM, STAY, RELAY)
+    relay = RELAY
+    dead_letters = DEAD
+
+    def read(self, topic: str, record: Any, arrival: Millis) -> tuple[bytes, Any] | Refused:
+        if record.key is None:
+            return Refused("no-key", "read", "urn:s")
+        if record.value == b"not-avro":
+            return Refused("not-avro", "read", "urn:s")
+        if record.value == b"break-reader":
+            raise ZeroDivisionError("Mrs Jones, 12 Elm Street")
+        return record.key, record.value.decode()
+
+    def wrap(self, topic: str, partition: int, key: bytes, record: Any) -> tuple[bytes, Headers]:
+        return record.value, [("from", f"{topic}/{partition}/{record.offset}".encode())]
+
+    def decide(self, key: bytes, packed: bytes | None, event: str, now: Millis) -> Outcome:
+        patient = Patient() if packed is None else unpack(packed)
+        order, *words = event.split()
+        match order:
+            case "raise":
+                raise ZeroDivisionError("Mrs Jones, 12 Elm Street")
+            case "forget":
+                return Outcome(None)
+            case "too-late":
+                return Outcome(packed, refused=Refused("too-late", "decide", "urn:s"))
+            case "forward":
+                return Outcome(packed, forward=words[0].encode())
+            case "move":
+                return Outcome(packed, relayed=[(words[0].encode(), b"moved", ())])
+            case "in":
+                patient.due.append((now + int(words[0]), words[1]))
+                patient.due.sort()
+            case "cancel":
+                patient.due = [due for due in patient.due if due[1] != words[0]]
+        patient.lines.append(event)
+        return Outcome(pack(patient), [(LINES, key, f"{event} @{now}".encode(), ())], kinds=["line"])
+
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
+        patient = unpack(packed)
+        at, name = patient.due.pop(0)
+        if name == "stuck":
+            return Outcome(packed)
+        if name == "raise":
+            raise ZeroDivisionError("Mrs Jones, 12 Elm Street")
+        if name.startswith("again"):
+            patient.due.append((at + 1000, name))
+        patient.lines.append(f"{name}!")
+        return Outcome(pack(patient), [(LINES, key, f"{name}! @{now}".encode(), ())], kinds=["line"])
+
+    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+        patient = Patient() if packed is None else unpack(packed)
+        patient.spoilt = True
+        patient.due = [due for due in patient.due if due[0] > now]
+        return pack(patient)
+
+    def deadline(self, packed: bytes) -> int | None:
+        due = unpack(packed).due
+        return due[0][0] if due else None
+
+
+def patient_of(number: int, nth: int = 0) -> bytes:
+    """Return the nth key that hashes to shard *number*."""
+    keys = (key for key in (f"p{n}".encode() for n in range(10_000)) if partition_of(key, PARTITIONS) == number)
+    for _ in range(nth):
+        next(keys)
+    return next(keys)
+
+
+ANN, BOB, CAT = (patient_of(0, nth) for nth in range(3))
+STRANGER = patient_of(1)
+
+
+class Bench:
+    """A shard with what is fed to it and what it has written."""
+
+    def __init__(self, number: int = 0, clock: Clock | None = None, persons: dict[bytes, bytes] | None = None) -> None:
+        self.shard = Shard(number, PARTITIONS, Ward(), clock or Clock(), {} if persons is None else persons)
+        self.shard.restored(dict.fromkeys(Ward.inbound, 0), {})
+        self.ends = dict.fromkeys(Ward.inbound, 0)
+
+    def came(self, topic: str, *orders: tuple[int, str], key: bytes | None = ANN, start: int | None = None, stop: int | None = None) -> int:
+        """Let a batch of (time, order) arrive at *start*, or at the end of what came before."""
+        begin = self.ends[topic] if start is None else start
+        records = [Record(begin + n, at, key, order.encode(), (("h", b"1"),)) for n, (at, order) in enumerate(orders)]
+        end = begin + len(records) if stop is None else stop
+        self.ends[topic] = max(self.ends[topic], end)
+        return self.shard.arrived(Batch(topic, self.shard.number, begin, end, records, 1))
+
+    def quiet(self, at: int) -> None:
+        """Let a probe that was sent at *at* find nothing more."""
+        self.shard.probed(dict(self.ends), self.shard.seal(), at)
+
+    def apply(self, most: int = 1000) -> list[str]:
+        """Apply what may be applied; return the lines that were written."""
+        return [out.value.decode() for out in self.written(most).get((LINES, self.shard.number), ())]
+
+    def written(self, most: int = 1000) -> dict[tuple[str, int], list[Out]]:
+        return self.shard.apply(most)
+
+    def patient(self, key: bytes = ANN) -> Patient:
+        return unpack(self.shard.persons[key])
+
+
+def errors_of(out: Out) -> dict[str, str]:
+    """Return what a dead letter says of itself."""
+    return {name.rpartition(".")[2]: value.decode() for name, value in out.headers if name.startswith("__care.errors.")}
