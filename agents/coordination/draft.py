@@ -33,7 +33,7 @@ class Draft:
 
     __slots__ = ("at", "cause", "effects", "person", "seed", "source", "words")
 
-    def __init__(self, person: Person, at: Millis, cause: str, seed: str, source: str, words: str = "") -> None:
+    def __init__(self, person: Person, at: Millis, *, cause: str, seed: str, source: str, words: str = "") -> None:
         self.person = person
         self.at = at
         self.cause = cause
@@ -51,7 +51,7 @@ class Draft:
         )
 
     def suppressed(
-        self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, version: int = 1, recipient: str = "", mark: str = ""
+        self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, *, version: int = 1, recipient: str = "", mark: str = ""
     ) -> None:
         id_ = derive(self.seed, rule, "suppressed", reason, recipient, mark)
         self.effects.append(
@@ -121,7 +121,7 @@ class Draft:
         state = "closed" if handoff.closure else GAP_STATES[handoff.gap]
         self._line(GapState, "gap", state, handoff, rule, encounter, why)
 
-    def _line(
+    def _line(  # noqa: PLR0917 -- the parts of a line, in its order
         self,
         kind: type[TaskState | GapState],
         name: str,

@@ -149,7 +149,9 @@ def _act(stay: Stay, fact: Any, at: Millis) -> str:
             return "cancel-discharge"
 
 
-def _apply(stay: Stay, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World) -> Turn:
+def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
+    stay: Stay, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World
+) -> Turn:
     changed: tuple[str, ...] = ()
     match act:
         case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":

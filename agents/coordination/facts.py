@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from agents.coordination import risk
+from agents.coordination.calendar import local_date
 from agents.coordination.directory import Organisation
 from agents.coordination.referrals import ENDED
 from agents.coordination.risk import LaceInputs, Score
@@ -217,7 +218,8 @@ def deceased(scene: Scene) -> Value:
 @fact
 def planned(scene: Scene) -> Value:
     """Whether the admission was planned, where the message says so."""
-    return _said(scene, "planned")
+    said: Value = _said(scene, "planned")
+    return said
 
 
 @fact
@@ -360,7 +362,7 @@ def age_years(scene: Scene) -> Value:
     born = scene.person.birth_date.replace("-", "")
     if len(born) < 8 or not born[:8].isdigit():
         return None
-    day = risk.local_date(scene.at, scene.organisation.zone)
+    day = local_date(scene.at, scene.organisation.zone)
     return day.year - int(born[:4]) - ((day.month, day.day) < (int(born[4:6]), int(born[6:8])))
 
 
@@ -370,7 +372,8 @@ def age_years(scene: Scene) -> Value:
 @fact
 def status(scene: Scene) -> Value:
     """The status that the event says: Task.status of a referral, Appointment.status, or an activity's status."""
-    return _said(scene, "status")
+    said: Value = _said(scene, "status")
+    return said
 
 
 @fact
@@ -404,7 +407,8 @@ def priority(scene: Scene) -> Value:
     """Priority of the referral or goal: routine, urgent, asap, stat; high-priority ..."""
     if scene.referral is not None:
         return scene.referral.priority
-    return _said(scene, "priority")
+    said: Value = _said(scene, "priority")
+    return said
 
 
 @fact
@@ -466,6 +470,12 @@ def achievement_status(scene: Scene) -> Value:
 
 
 @fact
+def achievement_said(scene: Scene) -> Value:
+    """FHIR Goal.achievementStatus as this very update says it; not known where it says none."""
+    return _said(scene, "achievement_status")
+
+
+@fact
 def reviewed(scene: Scene) -> Value:
     """Whether the goal's update is a review: said so, or status, achievement or attainment moved."""
     return "goal-reviewed" in scene.changed
@@ -501,7 +511,8 @@ def active_goals(scene: Scene) -> Value:
 @fact
 def code(scene: Scene) -> Value:
     """Code of the activity, observation or condition."""
-    return _said(scene, "code")
+    said: Value = _said(scene, "code")
+    return said
 
 
 @fact

@@ -30,7 +30,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, w
 
     A stub sends it on. One that gets its own state back revives: it was merged in a circle, and somebody must go on.
     """
-    if person.into and fact.origin != person.key and person.into != fact.origin:
+    if person.into and fact.origin not in {person.key, person.into}:
         moved = StateMoved(
             derive(draft.seed, "merge", "sent-on"), now, fact.origin, draft.cause, PersonRef(PersonKey(person.into)), fact.state
         )
@@ -55,7 +55,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, w
         for handoff in person.handoffs:
             if not handoff.closed_at:
                 rule = handoffs.rule_of(handoff, person, world)
-                handoffs.close(draft, handoff, rule, "not-applicable", world, now, f"{draft.words}: the person has died.")
+                handoffs.close(draft, handoff, rule, "not-applicable", happened=now, why=f"{draft.words}: the person has died.")
     return person, tuple(draft.effects)
 
 
@@ -112,7 +112,7 @@ def _handoffs(draft: Draft, person: Person, other: Person, numbers: dict[int, in
             moved.append(handoff)
         rule = handoffs.rule_of(newer, person, world)
         handoffs.close(
-            draft, newer, rule, "superseded", world, draft.at, f"{draft.words}: both records had this handoff; the older goes on."
+            draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}: both records had this handoff; the older goes on."
         )
     return moved
 

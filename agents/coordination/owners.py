@@ -36,7 +36,7 @@ def role_owner(role: str, scene: Scene) -> str:
     if role in {"referral-target", "referral-requester", "goal-owner", "recipient", "setter"} and (
         scene.referral is not None or scene.goal is not None
     ):
-        return accountable(role, scene) if role not in {"recipient"} else _held(role, scene)
+        return accountable(role, scene) if role != "recipient" else _held(role, scene)
     return _held(role, scene)
 
 
@@ -49,6 +49,16 @@ def _held(role: str, scene: Scene) -> str:
     if holder is not None:
         return f"{role}/{directory.covered(holder, scene.at, scene.organisation)}"
     return f"{role}/{directory.fallback_pool}"
+
+
+def rung_owner(role: str, owner: str, scene: Scene) -> str:
+    """Return who holds *role* where a rung names it: in the owner's own organisation first, then where the handoff began."""
+    if role in {"referral-target", "referral-requester", "goal-owner", "setter"}:
+        return accountable(role, scene)
+    directory = scene.world.directory
+    home = directory.of_party(owner.partition("/")[2]) or scene.organisation
+    found = _line_holder(role, home, scene)
+    return f"{role}/{found or directory.fallback_pool}"
 
 
 def next_owner(owner: str, scene: Scene) -> str:

@@ -6,7 +6,6 @@ illegal move is refused with its reason and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from agents.coordination import referrals
@@ -17,7 +16,6 @@ from agents.coordination.goals import check_achievement, move_goal, stalled_revi
 from agents.coordination.state import Appointment, Goal, Person, Referral
 from streams import events as e
 from streams.events import Millis
-from streams.topics import DAY_MS
 
 OK: Final = ""
 """The answer of a fold that was applied; else it is the reason of the refusal."""
@@ -30,6 +28,7 @@ _CONDITIONS_MAX: Final = 128
 
 
 def referral_named(person: Person, id_: str | None) -> Referral | None:
+    """Return the person's referral with this id, or None."""
     return next((r for r in person.referrals if r.id == id_), None) if id_ else None
 
 
@@ -144,8 +143,10 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
     """
     person = scene.person
     goal = next((g for g in person.goals if g.id == fact.goal), None)
-    if fact.achievement_status is not None and not check_achievement_legal(fact.achievement_status):
-        return f"{fact.achievement_status} is no achievement status of a goal"
+    if fact.achievement_status is not None:
+        achieved = check_achievement(fact.achievement_status)
+        if isinstance(achieved, IllegalGoal):
+            return achieved.reason
     if goal is None:
         goal = Goal(fact.goal)
         person.goals.append(goal)
@@ -187,10 +188,6 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
 
 def _differs(said: str, known: str) -> bool:
     return bool(said and known and said != known)
-
-
-def check_achievement_legal(status: str) -> bool:
-    return not isinstance(check_achievement(status), IllegalGoal)
 
 
 def _illegal_goal_move(goal: Goal, fact: e.GoalUpdated) -> str:
@@ -247,8 +244,3 @@ def record_observation(person: Person, fact: e.ObservationRecorded) -> None:
 
 def _address(party: e.Party) -> str:
     return party_of(party) or ""
-
-
-def linked_within(person: Person, days: int, at: Millis) -> Sequence[Referral]:
-    """Return the referrals of the last *days*, newest last."""
-    return [r for r in person.referrals if r.requested >= at - days * DAY_MS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.coordination import handoffs
+from agents.coordination.closing import react
 from agents.coordination.directory import party_of
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
@@ -95,7 +96,7 @@ def _acknowledge(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRul
         if not (_acts_for(fact.by, handoff.owner) or _acts_for(fact.by, _asked(scene, handoff))):
             draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
             return
-        handoffs.react(draft, scene, handoff)
+        react(draft, scene, handoff)
         return
     if handoff.status != REQUESTED:
         draft.suppressed("already-acknowledged", rule=handoff.rule, version=handoff.version)
@@ -180,13 +181,13 @@ def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | N
 def _wake(handoff: Handoff, rule: CompiledRule | None, draft: Draft, scene: Scene) -> None:
     if handoff.snoozed:
         handoff.snoozed = 0
-        handoffs.set_next_rung(handoff, rule, draft.at, scene.person, scene.world)
+        handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, scene.person, scene.world))
 
 
 def _complete(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
     if rule is not None and not rule.rule.completable:
         if "TaskCompleted" in rule.closes:
-            handoffs.react(draft, scene, handoff)
+            react(draft, scene, handoff)
             if handoff.closed_at:
                 return
         needed = ", ".join(sorted(rule.closes))
@@ -196,7 +197,7 @@ def _complete(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
     said = f", outcome {fact.outcome}" if fact.outcome else ""
     zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
     why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(scene.at, zone)}."
-    handoffs.close(draft, handoff, rule, closure, scene.world, scene.at, why)
+    handoffs.close(draft, handoff, rule, closure, happened=scene.at, why=why)
 
 
 def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:
@@ -234,7 +235,7 @@ def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
 
 
 def _outreach(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
-    handoffs.react(draft, scene)
+    react(draft, scene)
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS

@@ -13,6 +13,7 @@ from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.goals import OPEN_STATUSES
 from agents.coordination.ids import derive, raw, text
+from agents.coordination.opening import open_all
 from agents.coordination.ruleset import holds
 from agents.coordination.state import Stay, Told
 from agents.coordination.tell import tell
@@ -28,7 +29,7 @@ def announce(draft: Draft, scene: Scene) -> bool:
             continue
         notice = compiled.notice
         person = scene.person
-        goals = ()
+        goals: tuple[GoalWords, ...] = ()
         if scene.kind in _WITH_GOALS and person.goals:
             goals = tuple(GoalWords(g.id, g.words, g.expressed_by) for g in person.goals if g.status in OPEN_STATUSES and g.words)
         issued = tell(
@@ -50,7 +51,7 @@ def announce(draft: Draft, scene: Scene) -> bool:
             person.told.append(Told(draft.seed, notice.id, stay, scene.at, scene.kind, tuple(n.recipient for n in issued), notice.version))
         for told in issued:
             scene.notice = told
-            opened = handoffs.open_all(draft, scene)
+            opened = open_all(draft, scene)
             scene.notice = None
             asked = handoffs.asked_of(told, opened)
             if asked is not None and told.asks_acknowledgement:
@@ -60,13 +61,13 @@ def announce(draft: Draft, scene: Scene) -> bool:
     return False
 
 
-def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str | None, why: str) -> None:
-    """Withdraw what was told of *stay* (only of events of *kind*, if given) from exactly those who were told."""
+def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str, why: str) -> None:
+    """Withdraw what was told of *stay* (only of events of *kind*, unless that is empty) from exactly those who were told."""
     person = scene.person
     kept = []
     newest = max((t.at for t in person.told if t.stay == stay.number and t.kind == kind), default=0)
     for told in person.told:
-        mine = told.stay == stay.number and (kind is None or told.kind == kind)
+        mine = told.stay == stay.number and (not kind or told.kind == kind)
         # Only the last transfer is taken back by a transfer's cancellation; there is one discharge at a time.
         if not mine or (kind == "PatientTransferred" and told.at < newest):
             kept.append(told)
@@ -78,5 +79,5 @@ def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str | None, why: str
             for handoff in person.handoffs:
                 if handoff.ref == asked and not handoff.closed_at:
                     rule = handoffs.rule_of(handoff, person, scene.world)
-                    handoffs.close(draft, handoff, rule, "cancelled", scene.world, scene.at, why)
+                    handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=why)
     person.told = kept

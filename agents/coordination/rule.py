@@ -251,6 +251,8 @@ class Moment(msgspec.Struct, frozen=True):
     sign: int = 1
     clock: Clock | None = None
     before_due: bool = False
+    own_unit: bool = False
+    """`due + clock`: one unit of the clock that the handoff was opened with."""
 
 
 def moment_of(at: str, rule_clock: Clock) -> Moment:
@@ -276,4 +278,5 @@ def moment_of(at: str, rule_clock: Clock) -> Moment:
         raise ValueError(f"{at!r}: before due only minutes and hours can be counted back; else say a share or trigger + days")
     if negative and base == "trigger":
         raise ValueError(f"{at!r} is before the trigger")
-    return Moment("due" if base == "due" else "trigger", sign=-1 if negative else 1, clock=clock, before_due=negative or base == "trigger")
+    before_due = negative or base == "trigger"
+    return Moment("due" if base == "due" else "trigger", sign=-1 if negative else 1, clock=clock, before_due=before_due, own_unit=bool(own))

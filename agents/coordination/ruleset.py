@@ -32,7 +32,7 @@ from agents.coordination.rule import (
     moment_of,
 )
 from streams.codes import CODES
-from streams.topics import ADMISSION, DISCHARGE, FACT_OF
+from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 Test = Callable[[Scene], bool]
 
@@ -338,7 +338,9 @@ class Catalogue:
         # What happens to a stay is kept in the state as the stay, and an update of it is most of what comes; a response names
         # a handoff, so it can't come before it.
         needs_task = {t for t in types if t in FACT_OF and {"task", "notification"} & set(FACT_OF[t].__struct_fields__)}
-        return frozenset(types - needs_task - {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types)})
+        # Goals and care teams stand in the state too.
+        kept = {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types, *GOAL.types, *TEAM.types)}
+        return frozenset(types - needs_task - kept)
 
 
 def _notices(notices: Iterable[Notice]) -> Mapping[str, tuple[CompiledNotice, ...]]:

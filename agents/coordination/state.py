@@ -141,6 +141,8 @@ class Handoff(msgspec.Struct, array_like=True):
     """The next rung of the ladder. `step` counts what happened, also an escalation that somebody asked for."""
     opened_by: int = 0
     """Index into `OPENERS`: what a cancellation must look for."""
+    unit: int = 0
+    """Index into `handoffs.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
     ended_by: int = 0
     """The stay that superseded it or made it pointless; if that stay is cancelled the handoff is open again."""
 

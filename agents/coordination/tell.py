@@ -82,7 +82,8 @@ def tell(
         if scene.person.consents or sensitivity != "normal":
             verdict = may_tell(scene.person, recipient, purpose, sensitivity)
             if verdict != "permitted":
-                draft.suppressed(verdict, f"Not told: {verdict}. {why}", rule, version, recipient, mark=handoff or "")
+                why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
+                draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
                 continue
         id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
         issued.append(

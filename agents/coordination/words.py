@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from agents.coordination.calendar import ELAPSED_MS, Clock
+from agents.coordination.calendar import Clock
 from streams.events import Event, Millis
 
 _UNITS: Final = {
@@ -71,11 +71,9 @@ def _moment(minute: int, zone: str) -> str:
     return f"{local:%a} {local.day} {local:%b %Y %H:%M %Z}"
 
 
-def due_words(clock: Clock | None, due: int, zone: str) -> str:
+def due_words(by_days: bool, due: int, zone: str) -> str:
     """Return when a clock ends: the end of a day for day-based clocks (24:00), else the instant."""
-    if clock is None or clock.unit in ELAPSED_MS or clock.unit == "open-hour":
-        return f"by {moment(due, zone)}"
-    return _end_of_day(due // 60_000, zone)
+    return _end_of_day(due // 60_000, zone) if by_days else f"by {moment(due, zone)}"
 
 
 @lru_cache(maxsize=16_384)

@@ -1,0 +1,86 @@
+"""What an event is about: its stay, referral, goal or appointment, and whose rules apply to it.
+
+Owns the lookups. Must not change a state or know a rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.coordination.directory import Organisation
+from agents.coordination.facts import Scene
+from agents.coordination.ids import derive
+from agents.coordination.records import referral_named
+from agents.coordination.state import Person, Stay
+from streams import events as e
+from streams.events import Millis
+
+
+def resolve(scene: Scene, fact: Any) -> None:
+    """Name in *scene* what an event that is no stay's own is about, and the organisation whose rules apply."""
+    person, directory = scene.person, scene.world.directory
+    ref: e.Encounter | None = getattr(fact, "encounter", None)
+    if ref is not None:
+        scene.stay = stay_named(person, ref, scene.at)
+    scene.referral = referral_named(person, getattr(fact, "referral", None))
+    based = getattr(fact, "based_on", ())
+    if based:
+        scene.goal = next((g for g in person.goals if g.id in based), None)
+        scene.referral = next((r for r in person.referrals if r.id in based), None)
+    organisation: Organisation | None = None
+    target = getattr(fact, "target", None)
+    if ref is not None:
+        organisation = directory.of_facility(ref.facility)
+    elif target is not None:
+        organisation = _organisation_of(target, scene) or _organisation_of(getattr(fact, "requester", None), scene)
+    elif scene.referral is not None:
+        known = directory.organisations
+        organisation = known.get(scene.referral.target_organisation) or known.get(scene.referral.requester_organisation)
+    scene.organisation = organisation or usual_organisation(scene)
+
+
+def resolve_again(scene: Scene, fact: Any) -> None:
+    """Name what a remembered event is about, by what is known of it now."""
+    resolve(scene, fact)
+    person = scene.person
+    if isinstance(fact, e.GoalUpdated):
+        scene.goal = next((g for g in person.goals if g.id == fact.goal), None)
+        scene.changed = ("goal-reviewed",) if fact.reviewed else ()
+    elif isinstance(fact, e.AppointmentChanged):
+        scene.appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
+        if scene.referral is None and scene.appointment is not None:
+            scene.referral = referral_named(person, scene.appointment.referral)
+
+
+def usual_organisation(scene: Scene) -> Organisation:
+    """Return the organisation of the person's newest stay, or the default."""
+    directory = scene.world.directory
+    if not scene.person.stays:
+        return directory.default
+    return directory.of_facility(max(scene.person.stays, key=lambda s: (s.last, s.number)).facility)
+
+
+def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
+    """Return the stay that an activity or referral names: by visit, else the newest one there that had begun."""
+    here = [s for s in person.stays if s.facility == ref.facility and (not ref.visit or s.visit == ref.visit)]
+    if not here:
+        return None
+    begun = [s for s in here if (s.admitted or s.discharged or s.last) <= at]
+    return max(begun or here, key=lambda s: (s.admitted or s.discharged, s.number))
+
+
+def stay_told_of(person: Person, notification: str) -> Stay | None:
+    """Return the stay that a notification told of."""
+    for told in person.told:
+        if told.stay and any(derive(told.cause, told.rule, recipient) == notification for recipient in told.recipients):
+            return next((s for s in person.stays if s.number == told.stay), None)
+    return None
+
+
+def _organisation_of(party: e.Party | None, scene: Scene) -> Organisation | None:
+    directory = scene.world.directory
+    if party is None:
+        return None
+    if party.organization and party.organization in directory.organisations:
+        return directory.organisations[party.organization]
+    return directory.of_party(f"practitioner:{party.practitioner.id}") if party.practitioner else None

@@ -1,0 +1,129 @@
+"""Applying one event: which instant counts, what it is about, which facts it changes, and whether anybody may hear of it.
+
+Owns the order within an event: facts first (encounter machine, records, team), then the consequences (`consequences.py`).
+Must not know rules or recipients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from agents.coordination import consequences, encounter, records
+from agents.coordination.about import resolve, stay_told_of
+from agents.coordination.draft import Draft
+from agents.coordination.encounter import Turn
+from agents.coordination.facts import Scene
+from agents.coordination.ids import cause_of
+from agents.coordination.memory import remember
+from agents.coordination.state import Person
+from agents.coordination.team import change_consent, change_team, mention, parties_of
+from agents.coordination.words import happened
+from agents.coordination.world import World
+from streams import events as e
+from streams.effects import Effect
+from streams.events import Event, Millis
+from streams.topics import DAY_MS
+
+_MINUTE_MS: Final = 60_000
+_STAY_FACTS: Final = (
+    e.EncounterPlanned,
+    e.PatientAdmitted,
+    e.PatientTransferred,
+    e.EncounterClassChanged,
+    e.EncounterUpdated,
+    e.AdmissionCancelled,
+    e.TransferCancelled,
+    e.PatientDischarged,
+    e.DischargeCancelled,
+)
+_REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-open-stay": "no stay is open"}
+
+
+def draft_of(person: Person, event: Event, now: Millis, zone: str, at: int, *, suspect: bool, where: str = "") -> Draft:
+    """Begin the draft of a decision on *event*."""
+    words = happened(event, Millis(at), zone, where=where, suspect=suspect)
+    return Draft(person, now, cause=event.id, seed=cause_of(event), source=event.source, words=words)
+
+
+def apply(person: Person, event: Event, now: Millis, world: World) -> tuple[Effect, ...]:
+    """Apply an event that was not seen before to *person*, which is changed; return its effects."""
+    settings = world.settings
+    suspect = event.time > event.arrival + settings.suspect_after_minutes * _MINUTE_MS
+    at = event.arrival if suspect else event.time
+    quiet = "backfill" if event.backfill else "too-old" if event.arrival - at > settings.history_days * DAY_MS else ""
+    fact: Any = event.data
+    scene = Scene(person, world, at, world.directory.default, event)
+    scene.suspect = suspect
+    turn: Turn | None = None
+    where = ""
+    if isinstance(fact, _STAY_FACTS):
+        where = fact.encounter.facility
+        scene.organisation = world.directory.of_facility(where)
+        turn = encounter.turn(person, event, at, now, world)
+        scene.stay, scene.changed = turn.stay, turn.changed
+    else:
+        resolve(scene, fact)
+    draft = draft_of(person, event, now, scene.organisation.zone, at, suspect=suspect, where=where)
+    if turn is not None and turn.kind == "refused":
+        draft.refused(turn.reason, f"{draft.words}: no visit number is given, and {_REFUSALS[turn.reason]} at {where}.")
+        return tuple(draft.effects)
+    refusal = _fold(scene, fact, at, now) if turn is None else ""
+    if refusal:
+        draft.refused("illegal-move", f"{draft.words}: {refusal}.", scene.kind)
+        return tuple(draft.effects)
+    turn = _members(scene, fact, turn, at)
+    remember(person, event, at, world)
+    if quiet:
+        consequences.quietly(draft, scene, turn)
+        draft.suppressed(quiet, f"{draft.words}: changes the record only.")
+    elif turn is not None:
+        consequences.after_turn(draft, scene, turn)
+    else:
+        consequences.after_record(draft, scene)
+    return tuple(draft.effects)
+
+
+def _members(scene: Scene, fact: Any, turn: Turn | None, at: Millis) -> Turn | None:
+    """Take the members that a message mentions; a stay that gets another pcp has changed materially."""
+    members = getattr(fact, "members", ())
+    if not members or isinstance(fact, e.CareTeamChanged) or (turn is not None and turn.kind not in consequences.BELIEVED):
+        return turn
+    person, directory = scene.person, scene.world.directory
+    before = parties_of(person, "pcp", at, directory, scene.organisation)
+    mention(person, members, at)
+    if before and before != parties_of(person, "pcp", at, directory, scene.organisation):
+        scene.changed = (*scene.changed, "pcp")
+        if turn is not None and turn.kind == "patch" and scene.kind == "EncounterUpdated":
+            return Turn("update", turn.stay, "", scene.changed)
+    return turn
+
+
+def _fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:
+    """Take what the event says into the records; return why it is refused, or nothing."""
+    person = scene.person
+    match fact:
+        case e.ReferralRequested():
+            return records.request(scene, fact, at, now)
+        case e.ReferralChanged():
+            return records.change_referral(scene, fact, at, now)
+        case e.ReferralStatusChanged():
+            return records.move_referral(scene, fact, at, now)
+        case e.AppointmentChanged():
+            return records.change_appointment(scene, fact, at, now)
+        case e.GoalUpdated():
+            return records.update_goal(scene, fact, at)
+        case e.CareTeamChanged():
+            change_team(person, fact, at)
+        case e.ConsentChanged():
+            change_consent(person, fact, at)
+        case e.PersonUpdated():
+            records.update_person(person, fact, at)
+        case e.ConditionRecorded():
+            records.record_condition(person, fact)
+        case e.ObservationRecorded():
+            records.record_observation(person, fact)
+        case e.NotificationQueued() | e.NotificationDelivered() | e.NotificationFailed():
+            scene.stay = stay_told_of(person, fact.notification)
+        case _:
+            pass
+    return ""

@@ -1,0 +1,177 @@
+"""Closing: which handoffs an event ends, and how well.
+
+Owns the question whether an event is about a handoff, happened in time, and is enough. Must not know a rule by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.coordination import ruleset
+from agents.coordination.calendar import due_at, end_of_local_day
+from agents.coordination.directory import Organisation
+from agents.coordination.draft import Draft
+from agents.coordination.facts import Scene
+from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, encounter_for, rule_of, set_next_rung
+from agents.coordination.ids import text
+from agents.coordination.rule import Closing, Rule
+from agents.coordination.ruleset import CompiledRule
+from agents.coordination.state import Handoff
+from agents.coordination.words import moment
+from streams.events import Millis
+
+
+def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
+    """Let the scene's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
+    person, world, kind = scene.person, scene.world, scene.kind
+    for handoff in [only] if only is not None else list(person.handoffs):
+        if handoff.closed_at and handoff.closure != "met-late":
+            continue
+        rule = rule_of(handoff, person, world)
+        if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):
+            continue
+        stay, referral, goal, appointment = scene.stay, scene.referral, scene.goal, scene.appointment
+        scene.handoff = handoff
+        _ends(draft, scene, handoff, rule)
+        if not handoff.closed_at or handoff.closure == "met-late":
+            _closes(draft, scene, handoff, rule)
+        if not handoff.closed_at:
+            _shortens(draft, scene, handoff, rule)
+        scene.stay, scene.referral, scene.goal, scene.appointment, scene.handoff = stay, referral, goal, appointment, None
+
+
+def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
+    if handoff.closed_at or scene.at < handoff.opened_at or scene.kind not in rule.ends:
+        return
+    if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, based_on=False):
+        return
+    for ending, tests in rule.ends[scene.kind]:
+        if ruleset.holds(tests, scene):
+            if scene.stay is not None and scene.stay.number != handoff.stay:
+                handoff.ended_by = scene.stay.number
+            why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
+            close(draft, handoff, rule, ending.closure, happened=scene.at, why=why)
+            return
+
+
+def happened_at(scene: Scene) -> Millis:
+    """Return when what the event reports took place: the end of an activity, an observation's time, the start of a visit."""
+    fact: Any = scene.fact
+    at: int = scene.at
+    match scene.kind:
+        case "CareActivityRecorded":
+            at = fact.end or fact.start
+        case "ObservationRecorded":
+            at = fact.effective
+        case "AppointmentChanged":
+            if fact.status == "fulfilled":
+                at = fact.start or (scene.appointment.start if scene.appointment else 0) or scene.at
+    # Care cannot be over before it is reported; a record from the future counts when it is reported.
+    return Millis(min(at, scene.at)) if at > scene.at + scene.world.settings.suspect_after_minutes * 60_000 else Millis(at)
+
+
+def _closes(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
+    rows = rule.closes.get(scene.kind)
+    if not rows:
+        return
+    happened = happened_at(scene)
+    correction = handoff.closure == "met-late"
+    if correction and happened > handoff.due:
+        return
+    place = calendar_of(handoff, scene.person, scene.world)
+    for index, closing, tests in rows:
+        if not _counts(scene, handoff, rule, closing, happened, place) or not ruleset.holds(tests, scene):
+            continue
+        if not correction and not _enough(handoff, rule.rule, index, closing):
+            return
+        closure = "met" if happened <= handoff.due else "met-late"
+        when = moment(happened, place.zone)
+        verdict = "in time" if closure == "met" else "after it was due"
+        close(
+            draft,
+            handoff,
+            rule,
+            closure,
+            happened=happened,
+            why=f"Rule {rule.id} version {handoff.version}: closed by {draft.words}; it took place on {when}, {verdict}.",
+        )
+        return
+
+
+def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
+    scene: Scene, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, place: Organisation
+) -> bool:
+    if closing.of_person:
+        based = getattr(scene.fact, "based_on", ())
+        if based and handoff.ref not in based:
+            return False
+    elif not _about(scene, handoff, rule.rule, based_on=closing.based_on):
+        return False
+    if happened < handoff.opened_at or (closing.based_on and happened == handoff.opened_at):
+        return False
+    if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), place.zone):
+        return False
+    return closing.not_before is None or happened >= due_at(closing.not_before, Millis(handoff.opened_at), place.zone, place.holidays)
+
+
+def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
+    """Count a closing event and say whether the handoff has all that it needs."""
+    if closing.count == 1 and rule.closes_when == "any":
+        return True
+    progress = list(handoff.progress) or [0] * len(rule.closes)
+    progress[index] += 1
+    handoff.progress = tuple(progress)
+    full = [seen >= row.count for seen, row in zip(progress, rule.closes, strict=False)]
+    return all(full) if rule.closes_when == "all" else full[index]
+
+
+def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> bool:
+    """Say whether the event is about what the handoff is about."""
+    fact: Any = scene.fact
+    task = getattr(fact, "task", None)
+    if task is not None:
+        # A response names one handoff; a contact that it reports counts for all of the same stay.
+        named = scene.named
+        return bool(named is handoff) or (
+            named is not None and scene.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
+        )
+    based = getattr(fact, "based_on", ())
+    if based_on and handoff.ref not in based:
+        return False
+    match rule.subject:
+        case "referral":
+            if scene.referral is not None:
+                return scene.referral.id == handoff.ref
+            return handoff.ref in based if based or scene.kind != "CareTeamChanged" else True
+        case "goal":
+            if scene.kind == "GoalUpdated":
+                return scene.goal is not None and scene.goal.id == handoff.ref
+            # A review that names no goal is one of the whole plan.
+            return not based or handoff.ref in based
+        case "appointment":
+            return handoff.ref in {appointed(scene), scene.appointment.id if scene.appointment is not None else ""}
+        case "notification":
+            notification = getattr(fact, "notification", None)
+            return notification is None or (isinstance(handoff.ref, bytes) and text(handoff.ref) == notification)
+        case "encounter":
+            notification = getattr(fact, "notification", None)
+            if notification is not None:
+                return scene.stay is not None and scene.stay.number == handoff.stay
+            return scene.stay is None or getattr(fact, "encounter", None) is None or scene.stay.number == handoff.stay
+        case _:
+            return True
+
+
+def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
+    place = calendar_of(handoff, scene.person, scene.world)
+    for row, tests in rule.shortens.get(scene.kind, ()):
+        if not _about(scene, handoff, rule.rule, based_on=False) or scene.at < handoff.opened_at or not ruleset.holds(tests, scene):
+            continue
+        due = due_at(row.clock, happened_at(scene), place.zone, place.holidays)
+        if handoff.opened_at < due < handoff.due:
+            handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
+            set_next_rung(handoff, rule, draft.at, place)
+            why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
+            if rule.rule.task == "opening" or handoff.gap == OPEN:
+                draft.task(handoff, rule.rule, encounter_for(handoff, scene.person), why)
+            return

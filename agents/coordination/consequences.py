@@ -1,0 +1,196 @@
+"""What follows from an event once its facts are taken: taken back, ended, told, opened.
+
+Owns that order: what is cancelled is withdrawn, then the event ends and closes what waits for it, then it is told, then it
+opens its own. So a readmission ends the old clocks before it starts new ones. Must not know a rule or a role by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from agents.coordination import handoffs, routing
+from agents.coordination.about import resolve_again
+from agents.coordination.closing import react
+from agents.coordination.draft import Draft
+from agents.coordination.encounter import Turn
+from agents.coordination.facts import DISPOSITION_GROUP, Scene
+from agents.coordination.memory import told_again
+from agents.coordination.opening import open_all
+from agents.coordination.responses import respond
+from agents.coordination.state import OPENERS, Handoff, Stay
+from agents.coordination.words import happened
+from streams import events as e
+
+TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
+BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})
+"""Turns whose facts hold: not cancelled, not refused."""
+
+_RESPONSES: Final = (
+    e.TaskAcknowledged,
+    e.TaskClaimed,
+    e.TaskReassigned,
+    e.TaskSnoozed,
+    e.TaskCompleted,
+    e.TaskDeclined,
+    e.TaskEscalated,
+    e.OutreachAttempted,
+)
+_TAKEN_BACK: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
+"""What each withdrawal takes back: everything of the stay, or what one kind of event told and opened."""
+_GONE: Final = frozenset({"cancelled", "entered-in-error"})
+
+
+def quietly(draft: Draft, scene: Scene, turn: Turn | None) -> None:
+    """Apply what even history changes: who has died has no clocks. Nobody is told, nothing opens."""
+    if _says_death(scene, turn):
+        _die(draft, scene)
+
+
+# ---- stays
+
+
+def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
+    """Draw the consequences of what an encounter event came to."""
+    stay, kind = turn.stay, turn.kind
+    if stay is None or kind in {"ignored", "remembered"}:
+        draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
+        return
+    if kind in _TAKEN_BACK:
+        _take_back(draft, scene, stay, kind)
+        return
+    was_dead = bool(scene.person.deceased)
+    dies = _says_death(scene, turn)
+    if not dies:
+        react(draft, scene)
+    if kind not in TELLING:
+        draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
+    elif was_dead and not dies:
+        draft.suppressed("deceased", f"{draft.words}: the person has died.")
+    elif not routing.announce(draft, scene):
+        draft.suppressed("not-told-by-routing", f"{draft.words}: no row of the routing table tells anybody.")
+    if dies:
+        _die(draft, scene)
+    else:
+        _open(draft, scene)
+
+
+def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
+    """Take back what the cancelled message told and opened, and let live again what it had ended."""
+    person, world = scene.person, scene.world
+    why = f"{draft.words}."
+    told_of = _TAKEN_BACK[kind]
+    routing.take_back(draft, scene, stay, told_of, why)
+    for handoff in person.handoffs:
+        if handoff.closed_at or handoff.stay != stay.number or isinstance(handoff.ref, bytes):
+            continue
+        if not told_of or OPENERS[handoff.opened_by] == told_of:
+            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "cancelled", happened=scene.at, why=why)
+    if kind == "withdraw-transfer":
+        return
+    if person.deceased and person.deceased_stay == stay.number:
+        person.deceased = person.deceased_stay = 0
+    for handoff in person.handoffs:
+        if handoff.ended_by == stay.number and handoff.closure in {"superseded", "not-applicable"}:
+            handoffs.reopen(draft, handoff, world, f"{draft.words}: what had ended this handoff is taken back.")
+    react(draft, scene)
+    _open(draft, scene)
+
+
+# ---- death
+
+
+def _says_death(scene: Scene, turn: Turn | None) -> bool:
+    """Take what the event says of the person's death into the state; say whether it is news."""
+    person, fact = scene.person, scene.fact
+    dead = getattr(fact, "deceased", None)
+    if turn is not None and turn.kind not in BELIEVED:
+        return False
+    if dead is False and isinstance(fact, e.PersonUpdated) and person.deceased and scene.at >= person.deceased:
+        person.deceased = person.deceased_stay = 0
+    if turn is not None and DISPOSITION_GROUP.get(getattr(fact, "disposition", None) or "") == "died":
+        dead = True
+    if not dead or person.deceased:
+        return False
+    person.deceased = getattr(fact, "deceased_at", None) or scene.at
+    by_discharge = isinstance(fact, e.PatientDischarged) and scene.stay is not None
+    person.deceased_stay = scene.stay.number if by_discharge and scene.stay is not None else 0
+    return True
+
+
+def _die(draft: Draft, scene: Scene) -> None:
+    """End the person's clocks: nobody calls the family about an appointment."""
+    person, world = scene.person, scene.world
+    why = f"{draft.words}: the person has died."
+    for handoff in person.handoffs:
+        if not handoff.closed_at:
+            handoff.ended_by = person.deceased_stay
+            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "not-applicable", happened=scene.at, why=why)
+
+
+# ---- everything else
+
+
+def after_record(draft: Draft, scene: Scene) -> None:
+    """Draw the consequences of an event that is no stay's own."""
+    person, fact = scene.person, scene.fact
+    if isinstance(fact, _RESPONSES):
+        respond(draft, scene)
+        return
+    if isinstance(fact, e.PersonUpdated):
+        if _says_death(scene, None):
+            _die(draft, scene)
+        return
+    _end_with_subject(draft, scene)
+    if person.deceased:
+        return
+    react(draft, scene)
+    if scene.repeated:
+        draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", scene.kind)
+    else:
+        routing.announce(draft, scene)
+    _open(draft, scene)
+
+
+def _end_with_subject(draft: Draft, scene: Scene) -> None:
+    """Cancel the handoffs of a referral or goal that is itself called off."""
+    fact: Any = scene.fact
+    gone = ""
+    if isinstance(fact, e.ReferralStatusChanged) and scene.referral is not None and fact.status in _GONE and not scene.repeated:
+        gone, subject = scene.referral.id, f"the referral is {fact.status}"
+    elif isinstance(fact, e.GoalUpdated) and scene.goal is not None and fact.lifecycle_status == "entered-in-error":
+        gone, subject = scene.goal.id, "the goal was entered in error"
+    if not gone:
+        return
+    for handoff in scene.person.handoffs:
+        if handoff.ref == gone and not handoff.closed_at:
+            rule = handoffs.rule_of(handoff, scene.person, scene.world)
+            handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=f"{draft.words}: {subject}.")
+
+
+# ---- opening, and what has already arrived
+
+
+def _open(draft: Draft, scene: Scene) -> None:
+    """Open what the event triggers; then let count what has already arrived although it happened after the trigger."""
+    opened = open_all(draft, scene)
+    if opened:
+        _catch_up(draft, scene, opened)
+
+
+def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff]) -> None:
+    earliest = min(handoff.opened_at for handoff in opened)
+    words = draft.words
+    for event in told_again(scene):
+        if event.time < earliest:
+            continue
+        again = Scene(scene.person, scene.world, event.time, scene.organisation, event)
+        if isinstance(event.data, e.PatientAdmitted):
+            ref = event.data.encounter
+            again.stay = next(s for s in scene.person.stays if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time))
+        else:
+            resolve_again(again, event.data)
+        draft.words = happened(event, event.time, scene.organisation.zone)
+        for handoff in opened:
+            if not handoff.closed_at and event.time >= handoff.opened_at:
+                react(draft, again, handoff)
+    draft.words = words

@@ -1,0 +1,131 @@
+"""The ladder: what happens to a handoff while nobody acts.
+
+Owns the step onto the next rung at its own instant: due soon, open, on to the next role, and who hears of it. Must not
+know a rule by name.
+"""
+
+from __future__ import annotations
+
+from agents.coordination import ruleset
+from agents.coordination.directory import Organisation
+from agents.coordination.draft import Draft, encounter_of
+from agents.coordination.facts import Scene
+from agents.coordination.handoffs import (
+    ACCEPTED,
+    DUE_SOON,
+    OPEN,
+    REQUESTED,
+    calendar_of,
+    due_said,
+    encounter_for,
+    home_of,
+    rule_of,
+    set_next_rung,
+    stay_of,
+)
+from agents.coordination.ids import raw, text
+from agents.coordination.owners import next_owner, rung_owner
+from agents.coordination.rule import Rule
+from agents.coordination.ruleset import CompiledRule, Rung
+from agents.coordination.state import Handoff, Status
+from agents.coordination.tell import tell
+from agents.coordination.words import moment, person_words
+from agents.coordination.world import World
+
+
+def climb(draft: Draft, handoff: Handoff, world: World) -> None:
+    """Reach the handoff's next rung at its own instant, `draft.at`; or wake it where it was put off until then."""
+    person, at = draft.person, draft.at
+    rule = rule_of(handoff, person, world)
+    place = calendar_of(handoff, person, world)
+    if handoff.snoozed:
+        handoff.snoozed = 0
+        handoff.status = ACCEPTED if "/pool:" not in handoff.owner else REQUESTED
+        draft.task(
+            handoff, rule.rule if rule else None, encounter_for(handoff, person), f"Put off until {moment(at, place.zone)}; that is now."
+        )
+        set_next_rung(handoff, rule, at, place)
+        return
+    if rule is None or handoff.rung >= len(rule.rungs):
+        handoff.next_at = 0
+        return
+    rung = rule.rungs[handoff.rung]
+    handoff.rung += 1
+    stay = stay_of(handoff, person)
+    scene = Scene(person, world, at, home_of(handoff, person, world))
+    scene.handoff, scene.stay = handoff, stay
+    _name_subject(scene, rule.rule)
+    if ruleset.holds(rung.tests, scene):
+        _reach(draft, handoff, rule, rung, scene, place)
+    if not handoff.closed_at:
+        set_next_rung(handoff, rule, at, place)
+
+
+def _name_subject(scene: Scene, rule: Rule) -> None:
+    handoff = scene.handoff
+    if handoff is None or not isinstance(handoff.ref, str):
+        return
+    if rule.subject == "referral":
+        scene.referral = next((r for r in scene.person.referrals if r.id == handoff.ref), None)
+    elif rule.subject == "goal":
+        scene.goal = next((g for g in scene.person.goals if g.id == handoff.ref), None)
+    elif rule.subject == "appointment":
+        scene.appointment = next((a for a in scene.person.appointments if a.id == handoff.ref), None)
+        scene.referral = next((r for r in scene.person.referrals if r.id == handoff.ref), None)
+
+
+def _reach(  # noqa: PLR0917 -- one step, everything that it changes
+    draft: Draft, handoff: Handoff, rule: CompiledRule, rung: Rung, scene: Scene, place: Organisation
+) -> None:
+    person, at = draft.person, draft.at
+    encounter = encounter_of(scene.stay)
+    handoff.step += 1
+    overdue = at >= handoff.due
+    was = handoff.owner
+    if rung.step.owner == "next":
+        handoff.owner = next_owner(handoff.owner, scene)
+    elif rung.step.owner is not None:
+        handoff.owner = rung_owner(rung.step.owner, handoff.owner, scene)
+    moved = handoff.owner != was
+    first_shown = overdue and rule.rule.task == "due" and handoff.gap < OPEN
+    handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)
+    why = _rung_words(handoff, rule, place, overdue=overdue, was=was)
+    if moved:
+        handoff.status = REQUESTED
+    if moved or first_shown:
+        draft.task(handoff, rule.rule, encounter, why)
+    draft.gap(handoff, rule.rule, encounter, why)
+    if rung.step.tells:
+        told = {recipient.partition("/")[2] for _, recipient in handoff.told}
+        hid = text(handoff.id)
+        issued = tell(
+            draft,
+            scene,
+            rung.step.tells,
+            rule=rule.id,
+            version=handoff.version,
+            title=f"{'Overdue' if overdue else 'Due soon'}: {rule.rule.title}",
+            neutral_title=f"{'Overdue' if overdue else 'Due soon'}: {rule.rule.neutral_title}",
+            why=why,
+            urgency=rule.rule.urgency if not overdue or rule.rule.urgency != "routine" else "urgent",
+            purpose=rule.rule.purpose,
+            sensitivity=rule.rule.sensitivity,
+            handoff=hid,
+            already=told,
+        )
+        handoff.told = (*handoff.told, *((raw(n.id), n.recipient) for n in issued))
+    if rung.step.then == "assume-finished" and scene.stay is not None and scene.stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE}:
+        scene.stay.status, scene.stay.discharged, scene.stay.assumed = Status.FINISHED, at, True
+        scene.stay.touched = max(scene.stay.touched, at)
+        person.touched = max(person.touched, at)
+
+
+def _rung_words(handoff: Handoff, rule: CompiledRule, place: Organisation, *, overdue: bool, was: str) -> str:
+    due, since = due_said(handoff, place.zone), moment(handoff.opened_at, place.zone)
+    what = rule.rule.neutral_title[:1].lower() + rule.rule.neutral_title[1:]
+    head = (
+        f"Rule {rule.id} version {handoff.version}: {what}: {'was due' if overdue else 'due'} {due}, counted from {since}, and not done yet"
+    )
+    if handoff.owner != was:
+        return f"{head}. It goes from {person_words(was)} to {person_words(handoff.owner)}, who is accountable now."
+    return f"{head}. {person_words(handoff.owner)} is accountable."

@@ -1,0 +1,59 @@
+"""What has happened and may matter to a handoff whose trigger has not arrived yet.
+
+Owns the keeping of such events, small, and telling them again. A trigger may come late: what closes or ends it has then
+already been heard. Must not know a rule.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from agents.coordination.facts import Scene
+from agents.coordination.state import Person, Recent, Status
+from agents.coordination.world import World
+from streams import events as e
+from streams.events import Event, Millis
+from streams.topics import FACT_OF
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+
+
+def remember(person: Person, event: Event, at: Millis, world: World) -> None:
+    """Keep *event* if it may close or end something whose trigger is still on its way."""
+    if event.type in world.catalogue.remembered:
+        said = _without_empty(msgspec.to_builtins(event.data, builtin_types=(bytes,)))
+        person.recent.append(Recent(event.type, event.id, event.source, at, event.arrival, _encode(said)))
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty(inner) for key, inner in value.items() if inner is not None and inner not in ([], (), "")}
+    return value
+
+
+def told_again(scene: Scene) -> list[Event]:
+    """Return what has already arrived of the person, but for the scene's own event, in the order in which it happened.
+
+    Admissions and reviews stand in the state as stays and goals; they come back as the events that they were.
+    """
+    person, own = scene.person, scene.event
+    past = [
+        Event(r.id, r.source, Millis(r.time), Millis(r.arrival), person.key, msgspec.convert(_decode(r.fact), FACT_OF[r.type]))
+        for r in person.recent
+        if own is None or (r.id, r.source) != (own.id, own.source)
+    ]
+    id_, source = (own.id, own.source) if own is not None else ("", "")
+    for stay in person.stays:
+        known = stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
+        if known and (scene.stay is None or stay.number != scene.stay.number):
+            fact = e.PatientAdmitted(e.Encounter(stay.facility, stay.visit), stay.class_)
+            past.append(Event(id_, source, Millis(stay.admitted), Millis(stay.touched), person.key, fact))
+    for goal in person.goals:
+        if goal.reviewed and not (scene.kind == "GoalUpdated" and scene.goal is goal):
+            again = e.GoalUpdated(goal.id, goal.status, reviewed=True)
+            past.append(Event(id_, source, Millis(goal.reviewed), Millis(goal.reviewed), person.key, again))
+    past.sort(key=lambda event: event.time)
+    return past

@@ -1,0 +1,190 @@
+"""Opening: which handoffs an event begins, for whom and until when.
+
+Owns the step from a trigger to an open handoff with exactly one owner, a due and a first rung. Must not know a rule by name.
+"""
+
+from __future__ import annotations
+
+from agents.coordination import ruleset
+from agents.coordination.calendar import Clock, due_at, local_date
+from agents.coordination.directory import Organisation
+from agents.coordination.draft import Draft, encounter_of
+from agents.coordination.facts import Scene
+from agents.coordination.goals import REVIEWED_STATUSES
+from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, set_next_rung
+from agents.coordination.ids import derive, raw, text
+from agents.coordination.owners import accountable
+from agents.coordination.rule import Rule
+from agents.coordination.ruleset import CompiledRule
+from agents.coordination.state import OPENERS, Handoff
+from agents.coordination.team import programmes_of
+from agents.coordination.words import clock_words, person_words
+from streams.events import Millis
+
+
+def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
+    """Open every handoff that the scene's event (or notice) triggers; return those that were opened."""
+    if scene.person.deceased:
+        return []
+    world = scene.world
+    view = world.catalogue.view(scene.organisation, programmes_of(scene.person, scene.at))
+    event = scene.kind if scene.notice is None else ruleset.ISSUED
+    opened: list[Handoff] = []
+    for rule in view.by_trigger.get(event, ()):
+        if not ruleset.always_in_force(rule.rule) and not ruleset.in_force(rule.rule, local_date(scene.at, scene.organisation.zone)):
+            continue
+        for trigger, tests in rule.triggers[event]:
+            if rule.rule.subject == "goal" and scene.goal is None:
+                started = False
+                for goal in [g for g in scene.person.goals if g.status in REVIEWED_STATUSES]:
+                    scene.goal = goal
+                    if ruleset.holds(tests, scene):
+                        started = True
+                        opened += _open(draft, scene, rule, trigger.counts_from, event)
+                scene.goal = None
+                if started:
+                    break
+            elif ruleset.holds(tests, scene):
+                opened += _open(draft, scene, rule, trigger.counts_from, event)
+                break
+    return opened
+
+
+def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, event: str) -> list[Handoff]:
+    rule = compiled.rule
+    subject = _subject(scene, rule)
+    if subject is None:
+        return []
+    stay, ref = subject
+    person = scene.person
+    at = _start(scene, counts_from)
+    superseded: Handoff | None = None
+    for known in person.handoffs:
+        if not _same_subject(known, rule, stay, ref) or known.closure == "cancelled":
+            continue
+        if known.opened_at >= at:
+            return []
+        if not known.closed_at:
+            if rule.again in {"keep", "renew"}:
+                return []
+            if rule.again == "extend":
+                _extend(draft, known, compiled, scene, at)
+                return []
+            superseded = known
+        elif known.met_at >= at + (rule.again == "renew") or (rule.subject == "encounter" and rule.again == "keep"):
+            return []
+    owner = accountable(rule.accountable, scene)
+    home = scene.organisation
+    calendar = home
+    if rule.calendar == "accountable":
+        calendar = scene.world.directory.of_party(owner.partition("/")[2]) or home
+    clock = compiled.clock(scene)
+    until = compiled.until(scene) if compiled.until is not None else None
+    if isinstance(until, int) and until:
+        due, clock_said = Millis(until), None
+    else:
+        due, clock_said = due_at(clock, at, calendar.zone, calendar.holidays), clock
+    handoff = Handoff(
+        raw(derive(draft.seed, rule.id, "handoff", str(stay), ref.hex() if isinstance(ref, bytes) else ref or "")),
+        rule.id,
+        rule.version,
+        _packed_cause(draft.cause),
+        at,
+        due,
+        owner,
+        stay,
+        ref,
+    )
+    if not stay or home is not scene.world.directory.of_facility(scene.stay.facility if scene.stay else ""):
+        handoff.organisation = home.id
+    if calendar is not home:
+        handoff.calendar = calendar.id
+    handoff.opened_by = OPENERS.index(event) if event in OPENERS else 0
+    handoff.unit = UNITS.index(clock_said.unit) if clock_said is not None else 0
+    if counts_from != "event":
+        handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
+    if superseded is not None:
+        close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
+    person.handoffs.append(handoff)
+    _first_rung(handoff, compiled, draft.at, calendar)
+    if rule.task == "opening":
+        draft.task(handoff, rule, encounter_of(scene.stay), _opening_words(draft, rule, scene, clock_said, handoff, calendar))
+    return [handoff]
+
+
+def _extend(draft: Draft, handoff: Handoff, compiled: CompiledRule, scene: Scene, at: Millis) -> None:
+    """Count the clock of an open handoff anew from *at*; what is due already stays due."""
+    place = calendar_of(handoff, scene.person, scene.world)
+    due = due_at(compiled.clock(scene), at, place.zone, place.holidays)
+    if handoff.gap < OPEN and due > handoff.due:
+        handoff.opened_at, handoff.due, handoff.rung = at, due, 0
+        _first_rung(handoff, compiled, draft.at, place)
+
+
+def _start(scene: Scene, counts_from: str) -> Millis:
+    stay = scene.stay
+    if stay is not None and counts_from == "discharge" and stay.discharged:
+        return Millis(stay.discharged)
+    if stay is not None and counts_from == "admission" and stay.admitted:
+        return Millis(stay.admitted)
+    return scene.at
+
+
+def _subject(scene: Scene, rule: Rule) -> tuple[int, str | bytes | None] | None:
+    """Return (stay, reference) that the handoff is about, or None where the event has no such subject."""
+    stay = scene.stay.number if scene.stay is not None else 0
+    match rule.subject:
+        case "encounter":
+            return (stay, None) if stay else None
+        case "referral":
+            return (stay, scene.referral.id) if scene.referral else None
+        case "goal":
+            return (stay, scene.goal.id) if scene.goal else None
+        case "appointment":
+            return (stay, appointed(scene)) if appointed(scene) else None
+        case "notification":
+            return (stay, raw(scene.notice.id)) if scene.notice else None
+        case _:
+            return (stay, None)
+
+
+def _same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | None) -> bool:
+    if handoff.rule != rule.id:
+        return False
+    if rule.subject == "encounter":
+        return handoff.stay == stay
+    return rule.subject == "person" or handoff.ref == ref
+
+
+def _opening_words(  # noqa: PLR0917
+    draft: Draft, rule: Rule, scene: Scene, clock: Clock | None, handoff: Handoff, calendar: Organisation
+) -> str:
+    span = f"within {clock_words(clock)}, " if clock is not None else ""
+    doubt = ""
+    if scene.kind == "PatientDischarged" and scene.stay is not None:
+        if not scene.stay.disposition or scene.stay.disposition in {"oth", "unknown"}:
+            doubt = " The disposition is not known and counts as community."
+        if not scene.stay.class_:
+            doubt += " The class of the stay is not known."
+    return (
+        f"Rule {rule.id} version {rule.version}: {draft.words}. Due {span}{due_said(handoff, calendar.zone)}; "
+        f"{person_words(handoff.owner)} is accountable.{doubt}"
+    )
+
+
+def _packed_cause(cause: str) -> bytes | str:
+    if len(cause) == 36 and cause[8] == cause[13] == cause[18] == cause[23] == "-":
+        try:
+            packed = raw(cause)
+        except ValueError:
+            return cause
+        return packed if text(packed) == cause else cause
+    return cause
+
+
+def _first_rung(handoff: Handoff, rule: CompiledRule, now: Millis, place: Organisation) -> None:
+    """Set the first rung. What would have come while nobody knew of the handoff is passed over, but for being open at due."""
+    if handoff.due <= now:
+        while handoff.rung < len(rule.rungs) and rule.rungs[handoff.rung].moment.before_due:
+            handoff.rung += 1
+    set_next_rung(handoff, rule, now, place)
