@@ -89,7 +89,8 @@ def _resolve(folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise LocalKafkaError(f"Maven is not there: install it (Debian: apt install maven), {ELSEWHERE}")
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    # Maven reads a relative folder from where the pom lies, not from here.
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent.resolve()))
     try:
         (work / "pom.xml").write_text(_pom(), encoding="utf-8")
         jars = work / "jars"
