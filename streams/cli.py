@@ -6,6 +6,7 @@ things and nothing of how they work; what is heavy is imported inside the comman
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -173,7 +174,12 @@ def show(
 ) -> None:
     """Show what workers publish, committed records only, until Ctrl-C."""
     settings = settings_of(needed(bootstrap))
-    tell = teller(zone_that_exists(zone or settings.default_zone), as_json=as_json)
+    tell, flush = teller(zone_that_exists(zone or settings.default_zone), as_json=as_json)
+
+    async def flush_often() -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            flush()
 
     async def follow(kafka: dict[str, Any]) -> None:
         from streams.watch import NoTopics, Watch  # noqa: PLC0415
@@ -183,10 +189,13 @@ def show(
             await watch.start()
         except NoTopics as error:
             raise UserError(str(error), Exit.WRONG) from None
+        flushing = asyncio.create_task(flush_often())
         try:
             async for line in watch.lines():
                 tell(line)
         finally:
+            flushing.cancel()
+            flush()
             await watch.stop()
 
     on_kafka(settings, follow)

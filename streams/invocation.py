@@ -153,13 +153,14 @@ def tell(lines: Iterable[Line], zone: str, *, as_json: bool) -> None:
     board.finish()
 
 
-def teller(zone: str, *, as_json: bool) -> Callable[[Line], None]:
-    """Return what shows one line at once."""
+def teller(zone: str, *, as_json: bool) -> tuple[Callable[[Line], None], Callable[[], None]]:
+    """Return what shows a line, and what shows the lines that wait for others of their kind."""
     if not as_json:
-        return board_of(zone).show
+        board = board_of(zone)
+        return board.show, board.flush
     from streams.told import write_line  # noqa: PLC0415
 
-    return lambda line: write_out([write_line(line)])
+    return lambda line: write_out([write_line(line)]), lambda: None
 
 
 def board_of(zone: str) -> Board:

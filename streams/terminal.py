@@ -12,6 +12,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,47 +21,70 @@ from streams.instants import format_instant
 from streams.told import Line
 
 _KEY_SHOWN = 6
+_INDENT = 28
 _ROWS_MAX = 40
 _DONE = frozenset({"completed", "cancelled", "rejected", "failed"})
 
 
 class Board:
-    """Show lines as they come, remember what is open, and show that at the end."""
+    """Show lines as they come, remember what is open, and show that at the end.
+
+    What one decision did to one handoff (its task, its gap, who was alerted) is shown as one: lines wait until one of
+    another instant or person comes, or `flush`.
+    """
 
     def __init__(self, console: Console, zone: str) -> None:
         self._console = console
         self._zone = ZoneInfo(zone)
         self._tasks: dict[str, Line] = {}
         self._gaps: dict[str, Line] = {}
+        self._waiting: list[Line] = []
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
 
     @property
     def counts(self) -> Counter[str]:
-        """How many lines of each kind were shown."""
+        """How many lines of each kind came."""
         return self._counts
 
     def show(self, line: Line) -> None:
-        """Show one line."""
-        kind = line["effect"]
-        self._counts[kind] += 1
+        """Show one line, together with those that belong to it."""
+        self._counts[line["effect"]] += 1
         if "reason" in line:
-            self._reasons[kind, line["reason"]] += 1
-        head, detail = _TELL[kind](self, line)
-        text = Text(f"{self.moment(line['at'])}  ", style="dim")
-        text.append(f"{_person(line):>{_KEY_SHOWN}}  ", style="cyan")
-        text.append_text(head)
-        self._console.print(text, soft_wrap=True)
-        if detail:
-            self._console.print(Text(f"{'':>28}{detail}", style="dim"), soft_wrap=True)
+            self._reasons[line["effect"], line["reason"]] += 1
+        if self._waiting and (line["at"], line["person"]) != (self._waiting[0]["at"], self._waiting[0]["person"]):
+            self.flush()
+        self._waiting.append(line)
+
+    def flush(self) -> None:
+        """Show what waits."""
+        waiting, self._waiting = self._waiting, []
+        groups: dict[tuple[str, ...], list[Line]] = {}
+        for line in waiting:
+            groups.setdefault(_group(line, waiting), []).append(line)
+        for lines in groups.values():
+            head, why = self._told(lines)
+            first = lines[0]
+            text = Text(f"{self.moment(first['at'])}  ", style="dim")
+            text.append(f"{_person(first):>{_KEY_SHOWN}}  ", style="cyan")
+            self._print(text.append_text(head), 0)
+            if why:
+                self._print(Text(why, style="dim"), _INDENT)
+
+    def _print(self, text: Text, indent: int) -> None:
+        if self._console.is_terminal:
+            self._console.print(Padding(text, (0, 0, 0, indent)))
+        else:
+            self._console.print(Text(" " * indent).append_text(text), soft_wrap=True)
 
     def came(self, event: Event, arrival: Millis) -> None:
         """Show an event that was published."""
+        self.flush()
         text = Text(f"{self.moment(format_instant(arrival))}  ", style="dim")
         text.append(f"{event.person[-_KEY_SHOWN:]:>{_KEY_SHOWN}}  ", style="cyan")
         facility = getattr(getattr(event.data, "encounter", None), "facility", "")
         text.append(f"in  {event.type}{f' at {_plain(facility)}' if facility else ''}, {_plain(event.source)}", style="dim")
-        self._console.print(text, soft_wrap=True)
+        self._print(text, 0)
 
     def moment(self, instant: str) -> str:
         """Return an instant of a line as `Thu 02 Jul 15:00` in the board's zone."""
@@ -68,6 +92,7 @@ class Board:
 
     def finish(self) -> None:
         """Show what is still open, and how many lines of each kind there were."""
+        self.flush()
         self._open("Open tasks", self._tasks)
         self._open("Handoffs that stall", {k: v for k, v in self._gaps.items() if v["state"] == "open"})
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(self._counts.items())) or "nothing"
@@ -91,68 +116,114 @@ class Board:
         if len(ordered) > _ROWS_MAX:
             self._console.print(Text(f"… and {len(ordered) - _ROWS_MAX} more", style="dim"))
 
-    # ---- one teller a kind: the first line, and the line that says why
+    # ---- one group: its first line, and the line that says why
 
-    def _notification(self, line: Line) -> tuple[Text, str]:
-        urgent = line["urgency"] not in ("routine", "")
-        head = Text("TELL  ", style="bold red" if urgent else "bold green")
-        head.append(line["recipient"], style="bold").append(f": {_plain(line['title'])}")
+    def _told(self, lines: list[Line]) -> tuple[Text, str]:
+        kinds = {line["effect"] for line in lines}
+        if kinds & {"task", "gap"}:
+            return self._handoff(lines)
+        line = lines[0]
+        return _TELL[line["effect"]](lines), _because(line) if line["effect"] != "ignored" else ""
+
+    def _handoff(self, lines: list[Line]) -> tuple[Text, str]:
+        """Tell what became of one handoff: opened, warned, stalled, passed on, closed."""
+        opened = False
+        gap: Line | None = None
+        task: Line | None = None
+        for line in lines:
+            if line["effect"] == "task":
+                task = line
+                opened |= line["handoff"] not in self._tasks and line["state"] not in _DONE
+                _keep(self._tasks, line, gone=line["state"] in _DONE)
+            elif line["effect"] == "gap":
+                gap = line
+                _keep(self._gaps, line, gone=line["state"] == "closed")
+        last = gap or task or lines[0]
+        closure = (task or last)["closure"] or last["closure"]
+        if closure:
+            text = Text("DONE  " if closure == "met" else "END   ", style="bold green" if closure in ("met", "met-late") else "bold")
+            text.append(f"{last['rule']} {_plain(last['title'])}: {closure}")
+        elif gap is not None and gap["state"] == "open":
+            text = Text("STALL ", style="bold red").append(f"{last['rule']} {_plain(last['title'])}: ")
+            text.append(last["owner"], style="bold").append(f" is accountable, was due {self.moment(last['due'])}, step {last['step']}")
+        elif gap is not None and not opened:
+            text = Text("soon  ", style="yellow").append(f"{last['rule']} {_plain(last['title'])}: ", style="dim")
+            text.append(last["owner"]).append(f" until {self.moment(last['due'])}", style="dim")
+        else:
+            text = Text("TASK  ", style="bold blue").append(f"{last['rule']} {_plain(last['title'])}: ")
+            text.append(last["owner"], style="bold").append(f" until {self.moment(last['due'])}")
+            if not opened:
+                text.append(f", {last['state']}", style="cyan")
+        told = [line["recipient"] for line in lines if line["effect"] == "notification"]
+        if told:
+            text.append(f"; told: {', '.join(told)}", style="yellow")
+        quiet = gap is not None and gap["state"] == "due-soon" and not told
+        return text, "" if quiet else _because(last)
+
+
+def _keep(kept: dict[str, Line], line: Line, *, gone: bool) -> None:
+    if gone:
+        kept.pop(line["handoff"], None)
+    else:
+        kept[line["handoff"]] = line
+
+
+def _group(line: Line, among: list[Line]) -> tuple[str, ...]:
+    """Return what *line* belongs to: its handoff, the notice it is a copy of, or itself."""
+    match line["effect"]:
+        case "task" | "gap":
+            return "handoff", line["handoff"]
+        case "notification":
+            about = line["handoff"]
+            if about and any(
+                other["effect"] in ("task", "gap") and (other["handoff"], other["rule"]) == (about, line["rule"]) for other in among
+            ):
+                return "handoff", about
+            return "notice", line["rule"], line["title"]
+        case "withdrawal":
+            return "withdrawal", line["rule"], line["why"]
+        case _:
+            return "alone", str(among.index(line))
+
+
+def _notices(lines: list[Line]) -> Text:
+    urgent = any(line["urgency"] not in ("routine", "") for line in lines)
+    head = Text("TELL  ", style="bold red" if urgent else "bold green").append(f"{_plain(lines[0]['title'])}: ")
+    for place, line in enumerate(lines):
+        head.append(", " if place else "").append(line["recipient"], style="bold")
         if line["asks_acknowledgement"]:
             head.append(" (please acknowledge)", style="yellow")
-        goals = "; ".join(f"“{_plain(goal['description'])}”" for goal in line["goals"])
-        return head, _because(line) + (f" Goals: {goals}" if goals else "")
-
-    def _withdrawal(self, line: Line) -> tuple[Text, str]:
-        return Text("TAKE BACK  ", style="bold magenta").append(f"{line['recipient']}", style="bold"), _because(line)
-
-    def _task(self, line: Line) -> tuple[Text, str]:
-        new = line["handoff"] not in self._tasks
-        if line["state"] in _DONE:
-            self._tasks.pop(line["handoff"], None)
-        else:
-            self._tasks[line["handoff"]] = line
-        return self._handoff_text("TASK", "bold blue", line, new=new), _because(line)
-
-    def _gap(self, line: Line) -> tuple[Text, str]:
-        new = line["handoff"] not in self._gaps
-        if line["state"] == "closed":
-            self._gaps.pop(line["handoff"], None)
-        else:
-            self._gaps[line["handoff"]] = line
-        style = {"open": "bold red", "due-soon": "bold yellow"}.get(line["state"], "bold green")
-        return self._handoff_text("STALL" if line["state"] == "open" else "GAP", style, line, new=new), _because(line)
-
-    def _handoff_text(self, word: str, style: str, line: Line, *, new: bool) -> Text:
-        head = Text(f"{word}  ", style=style).append(f"{line['rule']} {_plain(line['title'])}: {line['state']}")
-        if line["closure"]:
-            return head.append(f" ({line['closure']})", style="green" if line["closure"] == "met" else "yellow")
-        head.append("  owner ", style="dim").append(line["owner"], style="bold")
-        head.append(f"  until {self.moment(line['due'])}", style="dim" if new else "")
-        if line["step"]:
-            head.append(f"  step {line['step']}", style="red")
-        return head
-
-    def _suppressed(self, line: Line) -> tuple[Text, str]:
-        return Text("NOT TOLD  ", style="bold yellow").append(f"{line['recipient']}: {_plain(line['reason'])}"), _because(line)
-
-    def _refused(self, line: Line) -> tuple[Text, str]:
-        at = f" at {line['field'] or line['segment']}" if line.get("field") or line.get("segment") else ""
-        head = Text("REFUSED  ", style="bold red").append(f"{_plain(line['reason'])}{at}")
-        return head.append(f"  {line['where']}" if line.get("where") else "", style="dim"), _because(line)
-
-    def _ignored(self, line: Line) -> tuple[Text, str]:
-        head = Text("ignored  ", style="dim").append(f"{line['trigger']} {_plain(line['reason'])}".strip())
-        return head.append(f"  {line['where']}" if line.get("where") else "", style="dim"), ""
+    return head
 
 
-_TELL: dict[str, Callable[[Board, Line], tuple[Text, str]]] = {
-    "notification": Board._notification,  # noqa: SLF001 -- its own table
-    "withdrawal": Board._withdrawal,  # noqa: SLF001
-    "task": Board._task,  # noqa: SLF001
-    "gap": Board._gap,  # noqa: SLF001
-    "suppressed": Board._suppressed,  # noqa: SLF001
-    "refused": Board._refused,  # noqa: SLF001
-    "ignored": Board._ignored,  # noqa: SLF001
+def _withdrawals(lines: list[Line]) -> Text:
+    return Text("TAKE BACK ", style="bold magenta").append(", ".join(line["recipient"] for line in lines), style="bold")
+
+
+def _suppressed(lines: list[Line]) -> Text:
+    line = lines[0]
+    return Text("not told ", style="bold yellow").append(f"{line['recipient']}: {_plain(line['reason'])}".removeprefix(": "))
+
+
+def _refused(lines: list[Line]) -> Text:
+    line = lines[0]
+    at = f" at {line['field'] or line['segment']}" if line.get("field") or line.get("segment") else ""
+    head = Text("REFUSED ", style="bold red").append(f"{_plain(line['reason'])}{at}")
+    return head.append(f"  {line['where']}" if line.get("where") else "", style="dim")
+
+
+def _ignored(lines: list[Line]) -> Text:
+    line = lines[0]
+    head = Text("ignored ", style="dim").append(f"{line['trigger']} {_plain(line['reason'])}".strip())
+    return head.append(f"  {line['where']}" if line.get("where") else "", style="dim")
+
+
+_TELL: dict[str, Callable[[list[Line]], Text]] = {
+    "notification": _notices,
+    "withdrawal": _withdrawals,
+    "suppressed": _suppressed,
+    "refused": _refused,
+    "ignored": _ignored,
 }
 
 
@@ -162,8 +233,8 @@ def _person(line: Line) -> str:
 
 def _because(line: Line) -> str:
     why = _plain(line.get("why") or "")
-    rule = f" [{line['rule']}]" if line.get("rule") else ""
-    return f"{why}{rule}" if why else ""
+    goals = "; ".join(f"“{_plain(goal['description'])}”" for goal in line.get("goals", ()))
+    return why + (f" Goals: {goals}" if goals else "")
 
 
 def _plain(text: str) -> str:

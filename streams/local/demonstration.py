@@ -41,6 +41,7 @@ STORY_EPILOGUE_MS = 3 * 86_400_000
 LEAD_SECONDS = 4.0
 """From the worker's start to the first message; what comes before it is ready waits in Kafka."""
 _DRAIN_SECONDS = 30.0
+_SHOW_SECONDS = 0.25
 _WORKER_GRACE_SECONDS = 8.0
 
 
@@ -198,9 +199,10 @@ class _Demonstration:
                 self._board.show(line)
 
     async def _guard(self, worker: Child, log: Path) -> None:
-        """End the demonstration when its worker ends."""
-        while worker.alive:  # noqa: ASYNC110 -- a process sends no event to a loop
-            await asyncio.sleep(0.2)
+        """End the demonstration when its worker ends; meanwhile show what waits for more of its kind."""
+        while worker.alive:
+            await asyncio.sleep(_SHOW_SECONDS)
+            self._board.flush()
         raise DemonstrationError(f"the worker ended with {worker.exit_code}: see {log}")
 
     def _say(self, text: str) -> None:
