@@ -53,6 +53,7 @@ _WHEN: Final = {
 }
 
 _FACT: Final = {
+    "achievement_said": "the achievement status that it says",
     "accepted_by_person": "the person's own answer",
     "active_goals": "the number of active goals",
     "age_years": "the age in years",

@@ -414,7 +414,8 @@ def priority(scene: Scene) -> Value:
 @fact
 def service(scene: Scene) -> Value:
     """Code of the service that is asked for."""
-    return scene.referral.service if scene.referral else _said(scene, "service")
+    said: Value = scene.referral.service if scene.referral else _said(scene, "service")
+    return said
 
 
 @fact
@@ -472,7 +473,8 @@ def achievement_status(scene: Scene) -> Value:
 @fact
 def achievement_said(scene: Scene) -> Value:
     """FHIR Goal.achievementStatus as this very update says it; not known where it says none."""
-    return _said(scene, "achievement_status")
+    said: Value = _said(scene, "achievement_status")
+    return said
 
 
 @fact

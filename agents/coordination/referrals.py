@@ -199,7 +199,8 @@ def render_markdown() -> str:
         "",
         "## businessStatus",
         "",
-        "BSeR, harmonised with IHE 360X. Goes beside the Task.status and moves alone too.",
+        "BSeR, harmonised with IHE 360X. Goes beside the Task.status and moves alone too. Steps may be left out (accepted and",
+        "scheduled in one word), never taken back.",
         "",
         "| code | means | set by | then | beside Task.status |",
         "| --- | --- | --- | --- | --- |",
@@ -255,9 +256,20 @@ def _refuses_business(status: str, by: str, business: str, before: str) -> str |
     if by not in says.by:
         return f"only the {' or the '.join(says.by)} says business status {business} ({says.means}), not the {by}"
     earlier = BUSINESS.get(before)
-    if earlier is not None and business not in earlier.then:
+    if earlier is not None and business not in _reached(before):
         return f"business status {before} ({earlier.means}) can't become {business} ({says.means})"
     return None
+
+
+@lru_cache(maxsize=64)
+def _reached(before: str) -> frozenset[str]:
+    """Return the business statuses that may come after *before*, steps left out: not everybody reports every step."""
+    reached: set[str] = set()
+    following = set(BUSINESS[before].then)
+    while following:
+        reached |= following
+        following = {then for code in following for then in BUSINESS[code].then} - reached
+    return frozenset(reached)
 
 
 def _node(code: str) -> str:

@@ -112,7 +112,7 @@ def test_appointment_is_scheduled_missed_and_scheduled_again_while_the_task_stan
         ("accepted", "target", "9.9", "", "no business status"),
         ("accepted", "target", "4.0", "", "does not go with accepted"),
         ("accepted", "target", "7.0", "5.1.4", "does not go with accepted"),
-        ("accepted", "target", "5.1.2", "3.0", "can't become"),
+        ("accepted", "target", "3.0", "5.1.1", "can't become"),
         ("accepted", "requester", "5.1.1", "3.0", "only the target"),
         ("accepted", "target", "5.2", "3.0", "only the requester"),
     ],
@@ -122,6 +122,11 @@ def test_illegal_business_status_is_refused_with_the_reason(status, by, code, be
 
     assert isinstance(moved, Illegal)
     assert reason in moved.reason
+
+
+@pytest.mark.parametrize(("before", "code"), [("2.0", "5.1.1"), ("3.0", "5.1.2"), ("", "5.1.4"), ("5.1.2", "5.1.3")])
+def test_steps_may_be_left_out(before, code):
+    assert move("accepted", "accepted", "target", code, before) == Moved("accepted", code)
 
 
 def test_requester_asks_to_cancel_what_the_target_holds():
