@@ -78,7 +78,7 @@ async def create_topics(kafka: dict[str, Any], partitions: int, replication: int
                 refused.append(f"{name} ({error.__name__})")
         if refused:
             raise TopicsRefused(f"Kafka did not create {', '.join(refused)}")
-        await _until_visible(admin, {t.name for t in topics})
+        await _until_led(admin, [t.name for t in topics])
         return created
     finally:
         await admin.close()
@@ -104,13 +104,17 @@ async def check_topics(kafka: dict[str, Any], partitions: int, topics: Sequence[
     return mismatches
 
 
-async def _until_visible(admin: AIOKafkaAdminClient, names: set[str]) -> None:
-    """Wait until the brokers show what the controller has made: they follow it a moment later."""
+async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Wait until the brokers show what the controller has made, each partition with a leader: they follow it a moment later."""
     deadline = time.monotonic() + TIMEOUT_MS / 1000
-    while missing := names - set(await admin.list_topics()):
+    while True:
+        described = await admin.describe_topics(list(names))
+        waiting = [d["topic"] for d in described if d["error_code"] or any(p["leader"] < 0 for p in d["partitions"])]
+        if not waiting:
+            return
         if time.monotonic() > deadline:
-            raise TopicsRefused(f"Kafka made {min(missing)} but does not show it after {TIMEOUT_MS // 1000} s")
-        await asyncio.sleep(0.02)
+            raise TopicsRefused(f"Kafka made {waiting[0]} but nothing leads it after {TIMEOUT_MS // 1000} s")
+        await asyncio.sleep(0.05)
 
 
 async def _configs(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:

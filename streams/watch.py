@@ -17,6 +17,8 @@ from streams.told import Line, line_of_effect
 from streams.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
 
 WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
+_WAIT_MS = 200
+_GATHER_MS = 40
 _ERROR_HEADER = "__care.errors."
 
 
@@ -60,15 +62,20 @@ class Watch:
         await self._consumer.stop()
 
     async def lines(self) -> AsyncIterator[Line]:
-        """Yield a line for each record, for ever."""
+        """Yield a line for each record, for ever; what was fetched together in the order of its instants and persons."""
         while True:
-            fetched = await self._consumer.getmany(timeout_ms=200)
-            records = [record for records in fetched.values() for record in records]
-            # Partitions come in any order; what was committed together is told in the order of its append.
-            for record in sorted(records, key=lambda r: (r.timestamp, WATCHED.index(r.topic), r.partition, r.offset)):
-                line = line_of_record(record)
-                if line is not None:
-                    yield line
+            records = await self._fetch(_WAIT_MS)
+            if records:
+                # A transaction's topics come one by one: a moment more, and they can be told together.
+                records += await self._fetch(_GATHER_MS)
+            lines = [(record, line) for record in records if (line := line_of_record(record)) is not None]
+            lines.sort(key=lambda told: (told[1]["at"], told[1]["person"] or "", WATCHED.index(told[0].topic), told[0].offset))
+            for _, line in lines:
+                yield line
+
+    async def _fetch(self, wait_ms: int) -> list[ConsumerRecord]:
+        fetched = await self._consumer.getmany(timeout_ms=wait_ms)
+        return [record for records in fetched.values() for record in records]
 
     async def is_drained(self) -> bool:
         """Say whether everything that is committed by now has been read."""

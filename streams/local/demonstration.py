@@ -7,6 +7,7 @@ function maps it (`streams/clock.py`), for the worker as for the publisher. Know
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
@@ -98,6 +99,8 @@ class _Demonstration:
         self._ours = {a.item.person for a in course.arrivals if isinstance(a.item, Event)}
 
     async def run(self, *, from_beginning: bool) -> None:
+        # What goes wrong is said in a line of ours; aiokafka would write each attempt between the story's lines.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         created = await create_topics(self._kafka, self._settings.partitions, self._settings.replication)
         wrong = [m for m in await check_topics(self._kafka, self._settings.partitions) if m.fatal]
         if wrong:
