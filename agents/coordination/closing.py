@@ -135,14 +135,14 @@ def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> boo
         return bool(named is handoff) or (
             named is not None and scene.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
         )
-    based = getattr(fact, "based_on", ())
+    based: tuple[str, ...] = getattr(fact, "based_on", ())
     if based_on and handoff.ref not in based:
         return False
     match rule.subject:
         case "referral":
             if scene.referral is not None:
-                return scene.referral.id == handoff.ref
-            return handoff.ref in based if based or scene.kind != "CareTeamChanged" else True
+                return bool(scene.referral.id == handoff.ref)
+            return scene.kind == "CareTeamChanged" or handoff.ref in based
         case "goal":
             if scene.kind == "GoalUpdated":
                 return scene.goal is not None and scene.goal.id == handoff.ref

@@ -101,8 +101,9 @@ def expire_packed(packed: bytes, now: Millis, world: World) -> tuple[bytes | Non
     return None if decision.person is None else pack(decision.person), decision.effects
 
 
-def spoil(person: Person, now: Millis) -> Person:
+def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
     """Return the state to keep after a rule raised: history is incomplete, and a deadline that is due is taken away."""
+    person = person or Person(key)
     person.history_incomplete = True
     person.touched = max(person.touched, now)
     for handoff in person.handoffs:
