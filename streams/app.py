@@ -40,7 +40,8 @@ def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
     directory = world.directory
     doors = IntakeSettings(
         secret=settings.key_secret,
-        zone_of=lambda facility: directory.of_facility(facility).zone,
+        # A facility that the directory does not know: the message's own offset counts, then the default organisation's zone.
+        zone_of=lambda facility: directory.of_facility(facility).zone if directory.knows_facility(facility) else None,
         default_zone=directory.default.zone,
         default_facility=settings.default_facility,
     )
