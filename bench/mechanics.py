@@ -1,27 +1,21 @@
-"""The mechanics of a worker without its rules, on the peers' events: decode, per-person state, one notification.
+"""The mechanics of the product's worker without its rules: decode, per-person state, one notification.
 
-Takes BOOT, TAG and DIR from its environment as every peer does. The frame, the shards, the claims and all their checks are
-the product's; only the logic is the peers' little one.
+The frame, the shards, the claims, the order, the probes and all their checks are the product's, with its settings; only
+the logic is the little one that the peers have too. Dead letters and relay would go into the output topic; there are none.
 """
 
+from __future__ import annotations
+
 import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import fastavro
-from io import BytesIO
+import struct
+from typing import Any
 
 import msgspec
-from streams.clock import Clock
+
+from bench.work import PARTITIONS, Nt, names, read_event, write_notice
 from streams.frame import make_app, run_app
 from streams.shard import Outcome, Refused
 from streams.worker import Worker, WorkerSettings
-
-BOOT, TAG, DIR = os.environ["BOOT"], os.environ["TAG"], os.environ["DIR"]
-EV = fastavro.parse_schema({'type': 'record', 'name': 'Ev', 'fields': [{'name': 'event_id', 'type': 'string'}, {'name': 'person', 'type': 'string'}, {'name': 'kind', 'type': {'type': 'enum', 'name': 'K', 'symbols': ['admit', 'discharge']}}, {'name': 'at', 'type': {'type': 'long', 'logicalType': 'timestamp-micros'}}, {'name': 'facility', 'type': 'string'}, {'name': 'reason', 'type': ['null', 'string']}, {'name': 'producer_t', 'type': 'double'}]})
-OUT = fastavro.parse_schema({'type': 'record', 'name': 'Nt', 'fields': [{'name': 'id', 'type': 'string'}, {'name': 'person', 'type': 'string'}, {'name': 'recipient', 'type': 'string'}, {'name': 'rule', 'type': 'string'}, {'name': 'due', 'type': 'long'}, {'name': 'cause', 'type': 'string'}, {'name': 'producer_t', 'type': 'double'}]})
 
 
 class Person(msgspec.Struct, gc=False, array_like=True):
@@ -31,47 +25,58 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     due: float = 0.0
 
 
-encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Person).decode
+pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Person).decode
 
 
 class Mechanics:
-    inbound = (f"{TAG}.adm", f"{TAG}.dis")
-    relay = f"{TAG}.out"
-    dead_letters = f"{TAG}.out"
-    out = f"{TAG}.out"
+    """One notification for each event."""
 
-    def read(self, topic, record, arrival):
-        value = record.value
-        event = fastavro.schemaless_reader(BytesIO(value), EV, None)
-        return record.key, event
+    def __init__(self, admissions: str, discharges: str, out: str) -> None:
+        self.inbound = (admissions, discharges)
+        self.relay = self.dead_letters = self.out = out
 
-    def decide(self, key, packed, event, now):
-        person = decode(packed) if packed else Person()
+    def read(self, topic: str, record: Any, arrival: int) -> tuple[bytes, Any] | Refused:
+        key, value = record.key, record.value
+        if not key or not value:
+            return Refused("no-value" if not value else "no-key", "read")
+        try:
+            return key, read_event(value, 0)
+        except (ValueError, IndexError, struct.error) as error:
+            return Refused("not-canonical", "read", exception=type(error).__name__)
+
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: int) -> Outcome:
+        person = unpack(packed) if packed else Person()
+        due = event.producer_t + 86_400
         person.count += 1
-        person.is_open, person.last = event["kind"] == "admit", event["event_id"]
-        person.due = event["producer_t"] + 86_400
-        b = BytesIO()
-        fastavro.schemaless_writer(b, OUT, {"id": event["event_id"] + "n", "person": event["person"], "recipient": "pcp", "rule": "NOT-1", "due": int(person.due), "cause": event["event_id"], "producer_t": event["producer_t"]})
-        return Outcome(encode(person), ((self.out, key, b.getvalue(), ()),))
+        person.is_open, person.last, person.due = event.kind == "admit", event.event_id, due
+        notice = Nt(event.event_id + "n", event.person, "pcp", "NOT-1", int(due), event.event_id, event.producer_t)
+        return Outcome(pack(person), ((self.out, key, write_notice(notice, b""), ()),), kinds=("Nt",))
 
-    def expire(self, key, packed, now):
-        raise AssertionError
+    def expire(self, key: bytes, packed: bytes, now: int) -> Outcome:
+        return Outcome(packed)
 
-    def wrap(self, topic, partition, record):
-        raise AssertionError
+    def wrap(self, topic: str, partition: int, record: Any) -> tuple[bytes, Any]:
+        return record.value, [*record.headers, ("from", f"{topic}/{partition}/{record.offset}".encode())]
 
-    def spoil(self, key, packed, now):
+    def spoil(self, key: bytes, packed: bytes | None, now: int) -> bytes | None:
         return packed
 
-    def deadline(self, packed):
+    def open_handoffs(self, packed: bytes) -> int:
+        return 0
+
+    def deadline(self, packed: bytes) -> int | None:
         return None
 
 
-if __name__ == "__main__":
+def main() -> None:
     import uvloop
-    uvloop.install()
-    kafka = {"bootstrap_servers": BOOT}
-    def make():
-        return make_app(TAG, Worker(WorkerSettings(kafka, f"{TAG}.state", 8, Clock(), clock_skew_ms=0), Mechanics()), kafka, DIR)
 
-    run_app(make)
+    uvloop.install()
+    given = names()
+    kafka = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP"]}
+    logic = Mechanics(given.admissions, given.discharges, given.out)
+    run_app(lambda: make_app(given.group, Worker(WorkerSettings(kafka, given.state, PARTITIONS), logic), kafka, given.folder))
+
+
+if __name__ == "__main__":
+    main()

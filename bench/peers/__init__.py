@@ -1,0 +1,1 @@
+"""Other ways to do the mechanics, each as its users write it."""

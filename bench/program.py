@@ -1,0 +1,127 @@
+"""The programs that are measured: how each is started, and what its process costs.
+
+CPU and memory are those of the whole process tree, start-up included, as the kernel counts them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.work import EVENT_SCHEMA, NOTICE_SCHEMA, Names
+
+ROOT = Path(__file__).parents[1]
+MADE = ROOT / ".run" / "bench"
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK = os.sysconf("SC_CLK_TCK")
+
+OURS, STREAMS, RAW, TEXTBOOK = "CareRelay", "Kafka Streams, exactly once", "raw aiokafka loop", "textbook Faust agent"
+_JAVA = ["java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{MADE}/kstreams/kstreams-1.jar:{MADE}/kstreams/lib/*"]
+COMMANDS: Mapping[str, Sequence[str]] = {
+    OURS: [sys.executable, "-m", "bench.mechanics"],
+    STREAMS: [*_JAVA, "peers.App"],
+    RAW: [sys.executable, "-m", "bench.peers.raw"],
+    TEXTBOOK: [sys.executable, "-m", "bench.peers.textbook", "worker", "--without-web", "-l", "warn"],
+}
+CARE = [sys.executable, "-m", "bench.care"]
+
+
+class EndedError(Exception):
+    """The program ended by itself; the text names its log."""
+
+
+class Program:
+    """A process that is measured while it runs."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log = log
+        given = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
+        with log.open("ab") as to:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=to, stderr=to, stdin=subprocess.DEVNULL)
+        self.pid = self._process.pid
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def check(self) -> None:
+        """Raise EndedError unless it runs."""
+        if self._process.poll() is not None:
+            tail = " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
+            raise EndedError(f"ended with {self._process.returncode}, see {self.log}: {tail[-400:]}")
+
+    def cpu_s(self) -> float:
+        total = 0
+        for pid in self._pids():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            total += int(fields[11]) + int(fields[12])
+        return total / TICK
+
+    def peak_mb(self) -> float:
+        return sum(self._status(pid, "VmHWM") for pid in self._pids()) / 1024
+
+    def resident_mb(self) -> float:
+        return sum(self._status(pid, "VmRSS") for pid in self._pids()) / 1024
+
+    def kill(self) -> None:
+        """End it and its children at once."""
+        for pid in self._pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self._process.wait()
+
+    def _pids(self) -> list[int]:
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            try:
+                todo += [int(c) for task in Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()]
+            except OSError:
+                continue
+        return found
+
+    @staticmethod
+    def _status(pid: int, name: str) -> int:
+        try:
+            found = re.search(rf"^{name}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        except OSError:
+            return 0
+        return int(found[1]) if found else 0
+
+
+def start(name: str, bootstrap: str, given: Names) -> Program:
+    """Start a program of the mechanics."""
+    Path(given.folder).mkdir(parents=True, exist_ok=True)
+    schemas = {"BENCH_EVENT_SCHEMA": json.dumps(EVENT_SCHEMA), "BENCH_NOTICE_SCHEMA": json.dumps(NOTICE_SCHEMA)}
+    return Program(COMMANDS[name], {"KAFKA_BOOTSTRAP": bootstrap, **schemas, **given.environment()}, MADE / "logs" / f"{given.group}.log")
+
+
+def build_streams() -> str | None:
+    """Build the Kafka Streams program with Maven; return why it can't be had, or None."""
+    sources = Path(__file__).parent / "peers" / "kstreams"
+    jar = MADE / "kstreams" / "kstreams-1.jar"
+    newest = max(p.stat().st_mtime for p in sources.rglob("*") if p.is_file())
+    if jar.exists() and jar.stat().st_mtime > newest and (jar.parent / "lib").is_dir():
+        return None
+    maven = shutil.which("mvn")
+    if maven is None:
+        return "Maven is not there"
+    goals = ["package", "dependency:copy-dependencies", f"-DoutputDirectory={jar.parent / 'lib'}", "-DincludeScope=runtime"]
+    done = subprocess.run([maven, "-q", "-B", "-C", f"-Dmade={jar.parent}", *goals], cwd=sources, capture_output=True, text=True, timeout=600)
+    return None if done.returncode == 0 else f"Maven ended with {done.returncode}"

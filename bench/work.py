@@ -1,0 +1,90 @@
+"""The work that every program of the mechanics does: its events, its notifications, and the names it gets.
+
+Avro in, per-person state kept durably, one Avro notification out. Both schemas go through the product's own compiler, so
+what is read is read strictly: bytes that do not encode back to themselves are refused.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import msgspec
+
+from streams.wire import compile_record
+
+EVENT_SCHEMA = {
+    "type": "record",
+    "name": "Ev",
+    "namespace": "bench",
+    "fields": [
+        {"name": "event_id", "type": "string"},
+        {"name": "person", "type": "string"},
+        {"name": "kind", "type": {"type": "enum", "name": "K", "namespace": "bench", "symbols": ["admit", "discharge"]}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "facility", "type": "string"},
+        {"name": "reason", "type": ["null", "string"]},
+        {"name": "producer_t", "type": "double"},
+    ],
+}
+NOTICE_SCHEMA = {
+    "type": "record",
+    "name": "Nt",
+    "namespace": "bench",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "person", "type": "string"},
+        {"name": "recipient", "type": "string"},
+        {"name": "rule", "type": "string"},
+        {"name": "due", "type": "long"},
+        {"name": "cause", "type": "string"},
+        {"name": "producer_t", "type": "double"},
+    ],
+}
+
+
+class Ev(msgspec.Struct, frozen=True, gc=False):
+    event_id: str
+    person: str
+    kind: str
+    at: int
+    facility: str
+    reason: str | None
+    producer_t: float
+    """When it was to be published, seconds since 1970."""
+
+
+class Nt(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    person: str
+    recipient: str
+    rule: str
+    due: int
+    cause: str
+    producer_t: float
+
+
+read_event, write_event = compile_record(EVENT_SCHEMA, {"Ev": Ev})
+read_notice, write_notice = compile_record(NOTICE_SCHEMA, {"Nt": Nt})
+
+
+class Names(NamedTuple):
+    """Where a program reads and writes; every program gets them in its environment."""
+
+    admissions: str
+    discharges: str
+    out: str
+    state: str
+    group: str
+    folder: str
+
+    def environment(self) -> dict[str, str]:
+        return {f"BENCH_{name.upper()}": value for name, value in self._asdict().items()}
+
+
+def names() -> Names:
+    """Return the names that this process was given."""
+    return Names(*(os.environ[f"BENCH_{name.upper()}"] for name in Names._fields))
+
+
+PARTITIONS = 8
