@@ -65,8 +65,6 @@ class Outcome(NamedTuple):
     """(person key, value, headers) for the shard of that person, over the relay topic."""
     kinds: Sequence[str] = ()
     """The kinds of the effects, to be counted."""
-    opened: int = 0
-    """Handoffs opened less those closed."""
     forward: bytes | None = None
     """The key under which the record goes on: this person was merged into that one."""
 
@@ -96,6 +94,9 @@ class Logic(Protocol):
 
     def deadline(self, packed: bytes) -> int | None:
         """Return the earliest deadline in *packed* without unpacking it all."""
+
+    def open_handoffs(self, packed: bytes) -> int:
+        """Return how many handoffs in *packed* are open, without unpacking it all."""
 
 
 class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the process
@@ -413,6 +414,8 @@ class Shard:
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         if after is before:
             return
+        count = self.logic.open_handoffs
+        self.open_handoffs += (count(after) if after else 0) - (count(before) if before else 0)
         if after is None:
             self.persons.pop(key, None)
             self._deadlines.changed[key] = True
@@ -430,7 +433,6 @@ class Shard:
             outs.append(Out(key, value, headers))
         for kind in outcome.kinds:
             self.tally.add(self.tally.effects, kind)
-        self.open_handoffs += outcome.opened
         for key, value, headers in outcome.relayed:
             out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 

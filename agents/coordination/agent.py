@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agents.coordination.decide import decide, expire, spoil
 from agents.coordination.ids import derive
-from agents.coordination.state import pack, packed_deadline, unpack
+from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
 from streams.attributes import headers_of
 from streams.clock import Clock
@@ -44,8 +44,6 @@ PLACE_OF: Final[Mapping[type, str]] = {
     EffectSuppressed: AUDIT.name,
 }
 """Where each effect goes. A refused event is a dead letter, a moved state goes over the relay: both are the shard's."""
-
-FINAL_TASK_STATES: Final = frozenset(("completed", "cancelled", "rejected", "failed", "entered-in-error"))
 
 Decided = tuple[bytes | None, Sequence[Effect]]
 
@@ -121,6 +119,7 @@ class CoordinationRecords:
         return self._rules.spoil(PersonKey(key.decode()), packed, now)
 
     deadline = staticmethod(packed_deadline)
+    open_handoffs = staticmethod(packed_open)
 
     def wrap(self, topic: str, partition: int, key: bytes, record: Record) -> tuple[bytes, Headers]:
         """Return value and headers of the relay record that carries *record* as it is to the shard of *key*."""
@@ -140,7 +139,6 @@ class CoordinationRecords:
         kinds: list[str] = []
         refused: Refused | None = None
         forward: bytes | None = None
-        opened = 0
         for effect in effects:
             kind = type(effect)
             kinds.append(kind.__name__)
@@ -152,19 +150,9 @@ class CoordinationRecords:
             elif isinstance(effect, EventForwarded):
                 forward = effect.into.key.encode()
             else:
-                key: str = effect.person
-                if isinstance(effect, TaskState | GapState):
-                    key = effect.handoff
-                    if isinstance(effect, TaskState):
-                        opened += _change_of_open(effect)
+                key: str = effect.handoff if isinstance(effect, TaskState | GapState) else effect.person
                 records.append((PLACE_OF[kind], key.encode(), self._codec.effect_record(effect), _headers(effect)))
-        return Outcome(kept, records, refused, relayed, kinds, opened, forward)
-
-
-def _change_of_open(task: TaskState) -> int:
-    if task.state in FINAL_TASK_STATES:
-        return -1
-    return 1 if task.opened_at == task.at and task.step == 0 and task.state == "requested" else 0
+        return Outcome(kept, records, refused, relayed, kinds, forward)
 
 
 def _headers(effect: Any) -> Headers:

@@ -22,7 +22,7 @@ STATE_VERSION: Final = 1
 NEVER: Final = 0x7FFF_FFFF_FFFF_FFFF
 """The deadline of a person who has none."""
 
-_HEAD: Final = struct.Struct(">Bq")
+_HEAD: Final = struct.Struct(">BqH")
 HEAD_BYTES: Final = _HEAD.size
 
 
@@ -62,7 +62,7 @@ class Status:
 STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")
 
 
-class Stay(msgspec.Struct, array_like=True):
+class Stay(msgspec.Struct, array_like=True, gc=False):
     """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
 
     number: int
@@ -102,7 +102,7 @@ class Stay(msgspec.Struct, array_like=True):
     registered_only: bool = False
 
 
-class Handoff(msgspec.Struct, array_like=True):
+class Handoff(msgspec.Struct, array_like=True, gc=False):
     """A handoff from its opening until its late window is over."""
 
     id: bytes
@@ -162,7 +162,7 @@ TASK_STATUS: Final = ("requested", "received", "accepted", "in-progress", "on-ho
 """The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""
 
 
-class Seat(msgspec.Struct, array_like=True):
+class Seat(msgspec.Struct, array_like=True, gc=False):
     """A seat in the care team."""
 
     role: str
@@ -176,7 +176,7 @@ class Seat(msgspec.Struct, array_like=True):
     organisation: str = ""
 
 
-class Consent(msgspec.Struct, array_like=True):
+class Consent(msgspec.Struct, array_like=True, gc=False):
     permit: bool
     at: int
     recipient: str = ""
@@ -184,7 +184,7 @@ class Consent(msgspec.Struct, array_like=True):
     sensitivity: str = ""
 
 
-class Told(msgspec.Struct, array_like=True):
+class Told(msgspec.Struct, array_like=True, gc=False):
     """One notice and everybody who got it; the ids follow from the cause, the rule and the recipient."""
 
     cause: str
@@ -198,7 +198,7 @@ class Told(msgspec.Struct, array_like=True):
     until: int = 0
 
 
-class Recent(msgspec.Struct, array_like=True):
+class Recent(msgspec.Struct, array_like=True, gc=False):
     """An event that may close or end something whose trigger has not arrived yet."""
 
     type: str
@@ -209,7 +209,7 @@ class Recent(msgspec.Struct, array_like=True):
     fact: bytes
 
 
-class Referral(msgspec.Struct, array_like=True):
+class Referral(msgspec.Struct, array_like=True, gc=False):
     id: str
     status: str = ""
     business_status: str = ""
@@ -232,7 +232,7 @@ class Referral(msgspec.Struct, array_like=True):
     changed_at: int = 0
 
 
-class Goal(msgspec.Struct, array_like=True):
+class Goal(msgspec.Struct, array_like=True, gc=False):
     id: str
     status: str = ""
     words: str = ""
@@ -249,7 +249,7 @@ class Goal(msgspec.Struct, array_like=True):
     priority: str = ""
 
 
-class Appointment(msgspec.Struct, array_like=True):
+class Appointment(msgspec.Struct, array_like=True, gc=False):
     id: str
     status: str = ""
     start: int = 0
@@ -260,7 +260,7 @@ class Appointment(msgspec.Struct, array_like=True):
     end: int = 0
 
 
-class Person(msgspec.Struct, array_like=True):
+class Person(msgspec.Struct, array_like=True, gc=False):
     """Everything that is remembered of one person."""
 
     key: PersonKey
@@ -308,8 +308,8 @@ class UnreadableStateError(Exception):
 
 
 def pack(person: Person) -> bytes:
-    """Return *person* as one version byte, eight bytes of the next deadline, and MessagePack."""
-    return _HEAD.pack(STATE_VERSION, _deadline(person)) + _encode(person)
+    """Return *person* as a version byte, eight bytes of the next deadline, two of the open handoffs, and MessagePack."""
+    return _HEAD.pack(STATE_VERSION, _deadline(person), sum(not h.closed_at for h in person.handoffs)) + _encode(person)
 
 
 def unpack(packed: bytes) -> Person:
@@ -328,6 +328,11 @@ def packed_deadline(packed: bytes) -> Millis | None:
     """Return the next deadline of a packed state without decoding it: a restore reads a million of these."""
     deadline: int = _HEAD.unpack_from(packed)[1]
     return None if deadline == NEVER else Millis(deadline)
+
+
+def packed_open(packed: bytes) -> int:
+    """Return how many handoffs of a packed state are open, without decoding it."""
+    return packed[9] << 8 | packed[10]
 
 
 def next_deadline(person: Person) -> Millis | None:
