@@ -5,6 +5,7 @@ Owns what is joined to what, and nothing of how any of it works.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ import structlog
 from agents.coordination.agent import Coordination, CoordinationRecords
 from agents.coordination.catalogue import DIRECTORY, RULES, load_world
 from agents.coordination.world import CareSettings
+from streams.codec import STANDARD
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
 from streams.metrics import Metrics
+from streams.registry import Registry
 from streams.settings import Settings
 from streams.shard import Shard
 from streams.topics import STATE
@@ -27,6 +30,7 @@ from streams.worker import Worker, WorkerSettings
 
 log = structlog.get_logger()
 
+REGISTRY_RETRY_S = 0.5
 HEALTH_LIMIT_S = 30.0
 """A loop that did not go round for so long is not well: the orchestrator ends the process, and others take its shards."""
 
@@ -108,6 +112,8 @@ def make_worker_app(settings: Settings) -> faust.App:
         CoordinationRecords(rules, clock=settings.clock),
         Meters(metrics),
     )
+    if settings.registry:
+        _use_registry(settings, worker)
     app = make_app(settings.group, worker, kafka, str(Path(settings.run_dir) / "faust"))
 
     def health() -> Answer:
@@ -129,6 +135,25 @@ def make_worker_app(settings: Settings) -> faust.App:
         log.info("web_listening", address=address)
 
     return app
+
+
+def _use_registry(settings: Settings, worker: Worker) -> None:
+    """Write the registry's frames, and ask it for schemas that senders name, before the records that need them are read."""
+    registry = Registry(settings.registry, STANDARD, settings.run_dir / "registry")
+
+    async def prepare() -> None:
+        await registry.__aenter__()
+        await registry.prepare()
+
+    async def learn(values: list[bytes | None]) -> None:
+        ids = STANDARD.unknown_ids(values)
+        while ids and (ids := await registry.learn(ids)):
+            # It did not answer: what it may know must not become dead letters meanwhile.
+            log.warning("registry_unanswered", count=len(ids))
+            await asyncio.sleep(REGISTRY_RETRY_S)
+
+    worker.prepare = prepare
+    worker.learn = learn
 
 
 def run_worker(settings: Settings) -> None:

@@ -56,6 +56,12 @@ def _addresses(value: str) -> str:
     return value.replace(" ", "")
 
 
+def _url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value
+
+
 def _secret(value: str) -> bytes:
     if len(value.encode()) < _SECRET_BYTES_MIN:
         raise ValueError(f"must have at least {_SECRET_BYTES_MIN} bytes")
@@ -108,6 +114,7 @@ class Settings:
     default_zone: str = _setting("CARERELAY_ZONE", "IANA zone of facilities that neither directory nor message names", _text, "UTC")
     default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
     backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
+    registry: str = _setting("CARERELAY_REGISTRY", "root of a schema registry's Confluent API; empty: frames carry fingerprints", _url, "")
     web_host: str = _setting("CARERELAY_WEB_HOST", "address of /metrics, /healthz and /readyz", _text, "127.0.0.1")
     web_port: int = _setting("CARERELAY_WEB_PORT", "its port; 0: any free one", _number(0, 65535), 6066)
     log_format: str = _setting(

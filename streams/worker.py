@@ -93,6 +93,10 @@ class Worker:
         self.epoch = 0
         """Which assignment it is: batches carry it, and those of an earlier one are dropped."""
         self.probe: Probe | None = None
+        self.prepare: Callable[[], Awaitable[None]] | None = None
+        """Awaited once before the first shard opens."""
+        self.learn: Callable[[list[bytes | None]], Awaitable[None]] | None = None
+        """Awaited with the values that arrived, before they are read: what a schema registry must be asked for."""
         self.on_room: Callable[[], None] = lambda: None
         """Called when a partition that was full has room again."""
         self.progressed_at = time.monotonic()
@@ -138,6 +142,9 @@ class Worker:
         """
         began = time.monotonic()
         async with self._lock:
+            if self.prepare is not None:
+                await self.prepare()
+                self.prepare = None
             self.epoch += 1
             self._arrived.clear()
             self._held = False
@@ -280,6 +287,8 @@ class Worker:
         A commit runs while the next round decides: both need the one core that Python has, and the broker's answers are
         waited for meanwhile. There is never more than one commit on its way.
         """
+        if self.learn is not None and self._arrived:
+            await self.learn([record.value for batch in self._arrived for record in batch.records])
         self._take()
         await self._look()
         records: dict[tuple[str, int], list[Out]] = {}
