@@ -10,6 +10,7 @@ from typing import Final
 from agents.coordination.ids import derive, text
 from agents.coordination.rule import Rule
 from agents.coordination.state import TASK_STATUS, Handoff, Person, Stay
+from agents.coordination.team import watchers_of
 from streams.effects import (
     Effect,
     EffectSuppressed,
@@ -132,8 +133,7 @@ class Draft:
         why: str,
     ) -> None:
         id_ = text(handoff.id)
-        ref = handoff.ref if isinstance(handoff.ref, str) else None
-        subject = rule.subject if rule is not None else ""
+        referral, goal = _serves(self.person, handoff, rule)
         self.effects.append(
             kind(
                 derive(self.seed, handoff.rule, id_, name, state, str(handoff.step), handoff.closure),
@@ -153,10 +153,22 @@ class Draft:
                 handoff.closure or None,
                 Millis(handoff.opened_at),
                 encounter,
-                ref if subject == "referral" else None,
-                ref if subject == "goal" else None,
+                referral,
+                goal,
+                watchers_of(self.person, handoff.owner, self.at, rule.purpose, rule.sensitivity) if rule is not None else (),
             )
         )
+
+
+def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:
+    """Return the referral that *handoff* is about, and the goal that it or the referral serves."""
+    ref = handoff.ref
+    if rule is None or not isinstance(ref, str):
+        return None, None
+    if rule.subject == "goal":
+        return None, ref
+    referral = next((r for r in person.referrals if r.id == ref), None)
+    return (ref if referral is not None else None), (referral.goal or None) if referral is not None else None
 
 
 def encounter_of(stay: Stay | None) -> Encounter | None:

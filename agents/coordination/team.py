@@ -110,6 +110,22 @@ def programmes_of(person: Person, at: Millis) -> tuple[str, ...]:
     return tuple(sorted({s.programme for s in person.seats if s.programme and s.from_ <= at and not (s.to and s.to <= at)}))
 
 
+def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivity: str) -> tuple[str, ...]:
+    """Return who watches a handoff beside its *owner*: whom the person's programmes have put into the care team.
+
+    Somebody who is in several programmes has one task with one owner, and as many who follow it; who may not be told does not.
+    """
+    if not any(seat.programme for seat in person.seats):
+        return ()
+    party = owner.partition("/")[2]
+    found = {
+        f"{seat.role}/{seat.address}"
+        for seat in person.seats
+        if seat.programme and seat.address and seat.address != party and seat.from_ <= at and not (seat.to and seat.to <= at)
+    }
+    return tuple(watcher for watcher in sorted(found) if may_tell(person, watcher, purpose, sensitivity) == "permitted")
+
+
 # ---- consent
 
 

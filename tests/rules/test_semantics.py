@@ -463,6 +463,45 @@ def test_opting_out_stops_the_message_not_the_clock():
     assert any(gap.state == "open" for gap in t.gaps("TCM-1"))
 
 
+def in_two_programmes() -> Timeline:
+    t = story()
+    seats = [
+        {"role": "care-manager", "party": {"role": "care-manager", "organization": "heart-programme"}, "programme": "heart-failure"},
+        {"role": "care-manager", "party": {"role": "care-manager", "organization": "diabetes-programme"}, "programme": "diabetes"},
+    ]
+    t.at("2026-05-02T09:00", "CareTeamChanged", members=seats)
+    return t
+
+
+def test_person_in_several_programmes_has_one_task_and_several_watchers():
+    t = in_two_programmes()
+    admit(t, "2026-07-03T10:00")
+    discharge(t)
+
+    assert len(t.tasks("TCM-1")) == 1
+    assert t.tasks("TCM-1")[0].owner == "pcp/practitioner:8801"
+    assert t.tasks("TCM-1")[0].watchers == ("care-manager/organization:diabetes-programme", "care-manager/organization:heart-programme")
+
+
+def test_programme_that_may_not_know_does_not_watch():
+    t = in_two_programmes()
+    t.at("2026-05-03T09:00", "ConsentChanged", decision="deny", recipient="organization:heart-programme")
+    admit(t, "2026-07-03T10:00")
+    discharge(t, codes=("F32.1",))
+
+    assert t.tasks("TCM-1")[0].watchers == ("care-manager/organization:diabetes-programme",)
+    assert t.tasks("FUH-7")[0].watchers == ()
+
+
+def test_task_of_a_referral_names_the_goal_that_it_serves():
+    t = story()
+    goal(t, "2026-06-01T09:00", description="Walk to the shop", accepted_by_person=True)
+    refer(t, "2026-07-06T10:00", goal="G1")
+
+    assert {(task.referral, task.goal) for task in t.tasks("REF-1")} == {("R1", "G1")}
+    assert {(task.referral, task.goal) for task in t.tasks("GOAL-1")} == {(None, "G1")}
+
+
 def test_sensitive_handoff_is_told_to_nobody_without_permission():
     t = inpatient(codes=("F32.1",))
     t.until("2026-08-30T00:00")
