@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from streams.events import Event, Millis
@@ -96,25 +95,22 @@ class Board:
         self._open("Open tasks", self._tasks)
         self._open("Handoffs that stall", {k: v for k, v in self._gaps.items() if v["state"] == "open"})
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(self._counts.items())) or "nothing"
-        self._console.print(Text(f"\n{said}. Times are {self._zone.key}.", style="bold"), soft_wrap=True)
+        self._print(Text(f"\n{said}. Times are {self._zone.key}.", style="bold"), 0)
         for (kind, reason), count in sorted(self._reasons.items()):
-            self._console.print(Text(f"  {kind}: {reason} ({count})", style="dim"), soft_wrap=True)
+            self._print(Text(f"{kind}: {reason} ({count})", style="dim"), 2)
 
     def _open(self, title: str, lines: dict[str, Line]) -> None:
         if not lines:
             return
-        table = Table(title=f"{title}: {len(lines)}", title_justify="left", show_edge=False, pad_edge=False)
-        for column in ("due", "person", "rule", "owner", "step", "what"):
-            table.add_column(column, overflow="fold")
+        self._print(Text(f"\n{title}: {len(lines)}", style="bold"), 0)
         ordered = sorted(lines.values(), key=lambda line: (line["due"], line["handoff"]))
         for line in ordered[:_ROWS_MAX]:
-            table.add_row(
-                self.moment(line["due"]), _person(line), line["rule"], line["owner"], str(line["step"]), _plain(line["title"]), style=None
-            )
-        self._console.print()
-        self._console.print(table)
+            text = Text(f"{self.moment(line['due'])}  ", style="dim").append(f"{_person(line):>{_KEY_SHOWN}}  ", style="cyan")
+            text.append(f"{line['rule']:7}").append(line["owner"], style="bold")
+            text.append(f"  {_plain(line['title'])}").append(f", step {line['step']}" if line["step"] else "", style="red")
+            self._print(text, 0)
         if len(ordered) > _ROWS_MAX:
-            self._console.print(Text(f"… and {len(ordered) - _ROWS_MAX} more", style="dim"))
+            self._print(Text(f"… and {len(ordered) - _ROWS_MAX} more", style="dim"), 0)
 
     # ---- one group: its first line, and the line that says why
 

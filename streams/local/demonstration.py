@@ -37,6 +37,8 @@ from streams.watch import Watch
 
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
+FOLDER = "demonstration"
+"""In the run folder: the local Kafka and the worker's log."""
 STORY_EPILOGUE_MS = 3 * 86_400_000
 """How long the story's clock runs on after the last message, so that what nobody answers is seen to stall."""
 LEAD_SECONDS = 4.0
@@ -73,13 +75,12 @@ def demonstrate(settings: Settings, course: Course, console: Console) -> None:
         console.print(Text(f"Kafka: {settings.bootstrap} (given)", style="dim"), soft_wrap=True)
         _on_kafka(settings, course, console, from_beginning=False)
         return
-    kafka = LocalKafka(settings.run_dir / "demonstration", jars=settings.jars, port=settings.kafka_port)
+    folder = settings.run_dir / FOLDER
+    kafka = LocalKafka(folder / "kafka", jars=settings.jars, port=settings.kafka_port)
     console.print(Text("Kafka: starting a local one (the first time its jars are fetched) …", style="dim"), soft_wrap=True)
     kafka.erase()
     with kafka:
-        console.print(
-            Text(f"Kafka: {kafka.bootstrap}, records and log in {settings.run_dir / 'demonstration'}", style="dim"), soft_wrap=True
-        )
+        console.print(Text(f"Kafka: {kafka.bootstrap}, records and log in {folder / 'kafka'}", style="dim"), soft_wrap=True)
         _on_kafka(replace(settings, bootstrap=kafka.bootstrap), course, console, from_beginning=True)
 
 
@@ -118,7 +119,7 @@ class _Demonstration:
         self._board.finish()
 
     def _start_worker(self) -> tuple[Child, Path]:
-        folder = self._settings.run_dir / "demonstration"
+        folder = self._settings.run_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "worker.log"
         given = {

@@ -104,8 +104,8 @@ class LocalKafka:
         self._own_folder()
         try:
             shutil.rmtree(self._records, ignore_errors=True)
-            (self.data / _MARK).unlink(missing_ok=True)
-            for name in ("kafka.log", "server.properties", "log4j2.yaml"):
+            # The mark goes last: without it what is left would look like a stranger's.
+            for name in ("kafka.log", "server.properties", "log4j2.yaml", f"{_MARK}.new", _MARK):
                 (self.data / name).unlink(missing_ok=True)
         finally:
             self.stop()

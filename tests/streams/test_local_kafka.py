@@ -68,6 +68,19 @@ def test_broker_killed_and_started_again_keeps_ports_and_records(own_kafka: Loca
     assert wait_until(lambda: answers(bootstrap))
 
 
+def test_erased_broker_begins_empty_and_one_that_runs_is_not_erased(own_kafka: LocalKafka, kafka_jars: Path):
+    cluster = (own_kafka.data / "records/meta.properties").read_text()
+    with pytest.raises(LocalKafkaError, match=r"runs in .* already"):
+        LocalKafka(own_kafka.data, jars=kafka_jars).erase()
+    own_kafka.stop()
+
+    own_kafka.erase()
+    own_kafka.erase()
+
+    own_kafka.start()
+    assert (own_kafka.data / "records/meta.properties").read_text() != cluster
+
+
 def test_second_broker_in_the_same_folder_is_refused_by_name(kafka_jars: Path, own_kafka: LocalKafka):
     with pytest.raises(LocalKafkaError, match=r"runs in .* already"):
         LocalKafka(own_kafka.data, jars=kafka_jars).start()
