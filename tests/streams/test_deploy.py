@@ -1,0 +1,50 @@
+"""What is deployed names only what exists: commands, settings, topics' tool and metrics."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from streams.metrics import Metrics
+from streams.settings import table
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def test_every_metric_in_an_alert_is_one_that_a_worker_has():
+    text = Metrics().text().decode()
+    known = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    known |= {f"{name}{suffix}" for name in known for suffix in ("_bucket", "_sum", "_count", "_total")}
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
+
+    used = {name for group in groups for rule in group["rules"] for name in re.findall(r"care_[a-z_]+", rule["expr"])}
+
+    assert used
+    assert used - known == set()
+
+
+def test_every_alert_says_what_is_at_stake_and_where_to_look():
+    groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
+
+    for rule in groups[0]["rules"]:
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert set(rule["annotations"]) == {"summary", "look"}
+
+
+def test_compose_gives_settings_that_exist():
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    known = {variable for variable, _, _ in table()}
+
+    given = {name for service in compose["services"].values() for name in service.get("environment", {}) if name.startswith("CARERELAY_")}
+
+    assert given == {"CARERELAY_KEY_SECRET"}
+    assert given <= known
+
+
+def test_the_image_carries_every_package_of_the_wheel():
+    copied = set(re.findall(r"^COPY (\w+) ", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+    pyproject = (DEPLOY.parent / "pyproject.toml").read_text()
+    packages = re.search(r"packages = \[(.*)\]", pyproject)
+
+    assert packages
+    assert set(re.findall(r'"(\w+)"', packages[1])) <= copied
