@@ -101,3 +101,25 @@ def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
     )  # fmt: skip
     assert json.loads(done.stdout)["effect"] == "refused"
     assert done.stderr == ""
+
+
+def test_rules_are_listed_and_explained_in_words():
+    listed = carerelay("rules", "list").stdout
+    assert "TCM-1" in listed
+    assert len(carerelay("rules", "list", "--json").stdout.splitlines()) == len(listed.splitlines())
+    shown = carerelay("rules", "show", "tcm-1")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "2 business days" in shown.stdout
+
+
+def test_unknown_rule_is_named_with_those_that_there_are():
+    assert_one_line(carerelay("rules", "show", "TCM-9"), 2, "there is no rule TCM-9: there are ")
+
+
+def test_rule_that_can_not_be_used_is_refused_with_its_file(tmp_path):
+    assert carerelay("rules", "check").returncode == 0
+    (tmp_path / "BAD-1.yaml").write_text("id: BAD-1\nversion: 1\n")
+    done = carerelay("rules", "check", str(tmp_path))
+    assert done.returncode == 1
+    assert "BAD-1.yaml" in done.stderr
+    assert "Traceback" not in done.stderr

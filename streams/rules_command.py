@@ -1,0 +1,69 @@
+"""`carerelay rules list|show|check`: the handoff rules in plain words, from their data.
+
+Owns the three verbs. What a rule means in words is said where the rules are; nothing here knows one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.invocation import Exit, UserError, changed, settings_of, write_out
+
+if TYPE_CHECKING:
+    from agents.coordination.ruleset import Catalogue
+
+rules_app = typer.Typer(help="The handoff rules in plain words.", no_args_is_help=True)
+
+Folder = Annotated[Path | None, typer.Option("--rules", help="Folder of rules instead of the ones that come with it.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@rules_app.command("list")
+def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
+    """List the rules: id, version, title."""
+    rules = _catalogue(folder).rules
+    if as_json:
+        from streams.told import write_line  # noqa: PLC0415
+
+        write_out(write_line({"id": r.id, "version": r.version, "title": r.title, "source": r.source}) for r in rules.values())
+    else:
+        for rule in rules.values():
+            typer.echo(f"{rule.id:8} {rule.title}")
+
+
+@rules_app.command("show")
+def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
+    """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
+    from agents.coordination.explain import explain  # noqa: PLC0415
+
+    rules = _catalogue(folder).rules
+    if rule.upper() not in rules:
+        raise UserError(f"there is no rule {rule}: there are {', '.join(rules)}")
+    typer.echo(explain(rules[rule.upper()]))
+
+
+@rules_app.command("check")
+def rules_check(
+    folder: Annotated[Path | None, typer.Argument(help="Folder; default: what is in use.", show_default=False)] = None,
+) -> None:
+    """Load the rules as a worker would; exit 1 with file, rule and field where one can't be used."""
+    try:
+        count = len(_catalogue(folder).rules)
+    except UserError as error:
+        raise UserError(str(error), Exit.WRONG) from None
+    typer.echo(f"{count} rules can be used")
+
+
+def _catalogue(folder: Path | None) -> Catalogue:
+    from agents.coordination.catalogue import RULES, load_catalogue  # noqa: PLC0415
+
+    rules = changed(settings_of(), rules=folder).rules or RULES
+    if not rules.is_dir():
+        raise UserError(f"{rules} is no folder")
+    try:
+        return load_catalogue(rules)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
