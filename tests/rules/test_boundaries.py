@@ -20,10 +20,10 @@ NEW_YORK, LONDON = "America/New_York", "Europe/London"
 MINUTE = 60_000
 
 HOLIDAYS = {
-    NEW_YORK: {date(2026, 7, 3), date(2026, 9, 7), date(2026, 10, 12), date(2026, 11, 3), date(2026, 11, 11), date(2028, 2, 21)},
+    NEW_YORK: {date(2026, 7, 3), date(2026, 9, 7), date(2026, 10, 12), date(2026, 11, 11), date(2028, 2, 21)},
     LONDON: {date(2026, 8, 31), date(2027, 3, 26), date(2027, 3, 29), date(2027, 5, 3)},
 }
-"""Public holidays of New York State (Election Day of even years among them) and of England that the stories touch."""
+"""Federal holidays of the United States and public holidays of England that the stories touch."""
 
 TRIGGERS = {
     "before a holiday": {NEW_YORK: "2026-07-02T15:00", LONDON: "2026-08-27T15:00"},
