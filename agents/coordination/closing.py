@@ -24,8 +24,9 @@ from streams.events import Millis
 def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
     """Let the scene's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
     person, world, kind = scene.person, scene.world, scene.kind
+    listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
-        if handoff.closed_at and handoff.closure != "met-late":
+        if (handoff.closed_at and handoff.closure != "met-late") or kind not in listens.get(handoff.rule, ()):
             continue
         rule = rule_of(handoff, person, world)
         if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):

@@ -30,8 +30,10 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
     view = world.catalogue.view(scene.organisation, programmes_of(scene.person, scene.at))
     event = scene.kind if scene.notice is None else ruleset.ISSUED
     opened: list[Handoff] = []
+    day = local_date(scene.at, scene.organisation.zone)
+    known: dict[ruleset.Test, bool] = {}
     for rule in view.by_trigger.get(event, ()):
-        if not ruleset.always_in_force(rule.rule) and not ruleset.in_force(rule.rule, local_date(scene.at, scene.organisation.zone)):
+        if not ruleset.in_force(rule.rule, day):
             continue
         for trigger, tests in rule.triggers[event]:
             if rule.rule.subject == "goal" and scene.goal is None:
@@ -44,7 +46,7 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
                 scene.goal = None
                 if started:
                     break
-            elif ruleset.holds(tests, scene):
+            elif ruleset.holds_as_known(tests, scene, known):
                 opened += _open(draft, scene, rule, trigger.counts_from, event)
                 break
     return opened

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -64,23 +65,45 @@ def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:
 
 def holds(tests: Iterable[Test], scene: Scene) -> bool:
     """Say whether all *tests* hold."""
-    return all(test(scene) for test in tests)
+    # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
+    for test in tests:  # noqa: SIM110
+        if not test(scene):
+            return False
+    return True
+
+
+def holds_as_known(tests: Iterable[Test], scene: Scene, known: dict[Test, bool]) -> bool:
+    """Say whether all *tests* hold, asking each only once for a scene that does not change: rules share conditions."""
+    for test in tests:
+        verdict = known.get(test)
+        if verdict is None:
+            verdict = known[test] = test(scene)
+        if not verdict:
+            return False
+    return True
 
 
 def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
-    read = FACTS.get(name)
-    if read is None:
+    if name not in FACTS:
         raise RuleError(rule, field, f"no such fact; known are {', '.join(sorted(FACTS))}")
+    if condition == ():
+        raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
+    return _shared_test(name, condition, type(condition).__name__)
+
+
+@cache
+def _shared_test(name: str, condition: Condition, kind: str) -> Test:
+    """Return the one test of a condition, so that rules that ask the same share its answer. *kind* keeps 1 and true apart."""
+    del kind
+    read = FACTS[name]
     if isinstance(condition, Limits):
         return _limits(read, condition)
     wanted = frozenset(condition) if isinstance(condition, tuple) else frozenset((condition,))
-    if not wanted:
-        raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
 
     def equals(scene: Scene) -> bool:
         value = read(scene)
-        if isinstance(value, tuple | frozenset):
-            return not wanted.isdisjoint(value)
+        if value.__class__ is tuple or value.__class__ is frozenset:
+            return not wanted.isdisjoint(cast("tuple[str, ...]", value))
         return value is not None and value in wanted
 
     return equals
@@ -279,6 +302,7 @@ class Catalogue:
                     raise RuleError(id_, f"overlay {overlay.id}", "no such rule in the catalogue")
                 self._ready(_changed(self.rules[id_], change))
         self.remembered = self._remembered()
+        self.listens = self._listens()
 
     def view(self, organisation: Organisation, programmes: tuple[str, ...] = ()) -> View:
         """Return the rules that hold for *organisation*; cached, for it is asked with every event."""
@@ -329,6 +353,13 @@ class Catalogue:
         if compiled is None:
             compiled = self._compiled[key] = CompiledRule(rule)
         return compiled
+
+    def _listens(self) -> Mapping[str, frozenset[str]]:
+        """Return for each rule, all its versions and overlays together, the event types that may close, end or shorten it."""
+        found: dict[str, frozenset[str]] = {}
+        for rule in (*self.versions.values(), *self._compiled.values()):
+            found[rule.id] = found.get(rule.id, frozenset()) | {*rule.closes, *rule.ends, *rule.shortens}
+        return found
 
     def _remembered(self) -> frozenset[str]:
         """Return the event types that a later-arriving trigger may need: what closes, ends or shortens, but for responses."""
