@@ -274,9 +274,9 @@ class Shard:
 
     @property
     def wants_probe(self) -> bool:
-        """Say whether records have arrived that may not be applied before more is known of the other topics."""
-        newest = max((q[-1][0] for q in self._queues.values() if q), default=-1)
-        return newest > self.limit
+        """Say whether records have arrived of which none may be applied before more is known of the other topics."""
+        oldest = min((q[0][0] for q in self._queues.values() if q), default=-1)
+        return oldest > self.limit
 
     @property
     def changed(self) -> bool:

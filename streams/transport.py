@@ -28,6 +28,10 @@ from streams.worker import Worker, end_process
 
 RECORDS_PER_BATCH = 1000
 FETCH_WAIT_MS = 500
+BUSY_FETCH_WAIT_MS = 20
+"""While records come: a partition that gets room again is asked for after the fetch on its way, which may wait so long."""
+PREFETCH_MS = 50
+"""How long the records of one partition may lie unread before the others are fetched without it."""
 PACE_S = 0.004
 """Between two fetches: records that arrive meanwhile come in one batch, at a third of the CPU at low rates."""
 
@@ -35,7 +39,7 @@ RESTS_ON: Mapping[str, Sequence[str]] = {
     "faust.transport.drivers.aiokafka:Consumer": ("getmany", "perform_seek", "on_partitions_revoked", "_new_consumer_thread", "ack"),
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "thread_loop"),
     "faust.assignor.partition_assignor:PartitionAssignor": ("_group_co_subscribed",),
-    "aiokafka.consumer.fetcher:Fetcher": ("_create_fetch_waiter", "_notify", "seek_to", "end_offsets"),
+    "aiokafka.consumer.fetcher:Fetcher": ("_create_fetch_waiter", "_notify", "seek_to", "end_offsets", "_get_actions_per_node"),
     "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment"),
     "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned",),
 }
@@ -87,6 +91,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_bytes=16 << 20,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            consumer_timeout_ms=PREFETCH_MS,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
@@ -108,6 +113,10 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 return []
             found = self._drain(fetcher, wanted)
             left = until - time.monotonic()
+            if found:
+                fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS  # noqa: SLF001
+            elif left <= 0:
+                fetcher._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
             if found or left <= 0:
                 return found
             waiter = self._waiter = fetcher._create_fetch_waiter()  # noqa: SLF001
@@ -159,10 +168,6 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def ends(self, tps: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        ends: Mapping[TopicPartition, int] = await self._ensure_consumer().end_offsets(tps)
-        return ends
-
     async def seek_all(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
@@ -176,8 +181,37 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(o, "") for tp, o in offsets.items() if tp in assigned})
 
 
+class _Ends:
+    """Asks for last stable offsets over a connection of its own.
+
+    A broker answers the requests of one connection in their order, so beside a fetch that waits for records the answer
+    would take as long as that waits.
+    """
+
+    def __init__(self, kafka: Mapping[str, Any]) -> None:
+        self._kafka = kafka
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+
+    async def __call__(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        if self._consumer is None:
+            consumer = aiokafka.AIOKafkaConsumer(
+                **self._kafka, enable_auto_commit=False, isolation_level="read_committed", retry_backoff_ms=10
+            )
+            await consumer.start()
+            self._consumer = consumer
+        ends = await self._consumer.end_offsets([TopicPartition(*place) for place in places])
+        return {(tp.topic, tp.partition): end for tp, end in ends.items()}
+
+    async def stop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Deliver batches; open shards where Faust would seek, release them where it revokes."""
+
+    _ends: _Ends | None = None
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -233,11 +267,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if split:
             end_process("shards_split", f"partitions {split} are not assigned of every inbound topic: other workers run another release?")
 
-        async def probe(places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
-            ends = await thread.run(thread.ends([TopicPartition(*place) for place in places]))
-            return {(tp.topic, tp.partition): end for tp, end in ends.items()}
-
-        worker.probe = probe
+        if self._ends is None:
+            self._ends = _Ends(self.app.kafka)
+        worker.probe = self._ends
         worker.on_room = thread.poke
         try:
             seeks = {TP(*place): offset for place, offset in (await worker.assign(numbers)).items()}
@@ -251,6 +283,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         await self._worker.release()
         await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        if self._ends is not None:
+            await self._ends.stop()
 
     async def publish_offsets(self) -> None:
         """Let lag tools see the positions."""
