@@ -1,4 +1,4 @@
-"""The command line: `carerelay run|play|replay|show|worker|topics|rules|settings|version`.
+"""The command line: `carerelay run|play|replay|simulate|show|worker|topics|rules|settings|version`.
 
 Owns names, options, exit codes and the one place where an error becomes a line for a person. Knows how to start
 things and nothing of how they work; what is heavy is imported inside the command that needs it.
@@ -35,6 +35,7 @@ from streams.invocation import (
     zone_that_exists,
 )
 from streams.rules_command import rules_app
+from streams.simulate.command import simulate_command
 
 if TYPE_CHECKING:
     from streams.events import Millis
@@ -57,6 +58,7 @@ app = typer.Typer(
 topics_app = typer.Typer(help="Create the topics on Kafka, or compare Kafka with the table.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(rules_app, name="rules")
+app.command("simulate")(simulate_command)
 
 Paths = Annotated[list[Path], typer.Argument(help="HL7 v2 files, JSON lines, or folders of them.", metavar="PATH…", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]

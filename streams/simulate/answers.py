@@ -1,0 +1,197 @@
+"""How people and channels answer what was decided: delivery, acknowledgement, claims, attempts to reach somebody.
+
+Owns the small loop in which a made person's events meet the real decisions, because a task can only be answered by its
+id, and ids follow from decisions. Knows no rule: what decides is handed in, the same that the worker and replay ask.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from streams.effects import Effect, EventForwarded, NotificationIssued, StateMoved, TaskState
+from streams.events import (
+    Event,
+    Millis,
+    NotificationDelivered,
+    NotificationFailed,
+    OutreachAttempted,
+    Party,
+    PersonKey,
+    Practitioner,
+    TaskAcknowledged,
+    TaskClaimed,
+    TaskCompleted,
+    TaskDeclined,
+    TaskEscalated,
+    TaskReassigned,
+    TaskSnoozed,
+)
+from streams.replay import Deciding
+from streams.simulate.chance import DAY_MS, Chance
+from streams.simulate.model import Model
+from streams.topics import TOPIC_OF
+
+DELIVERY_SOURCE = "urn:carerelay:delivery"
+WORKLIST_SOURCE = "urn:carerelay:worklist"
+
+
+class Answer(NamedTuple):
+    """One answer: how long after the effect, who sends it, and what."""
+
+    after_ms: int
+    source: str
+    fact: msgspec.Struct
+
+
+def answers_to(effect: Effect, model: Model, seed: object) -> Iterator[Answer]:
+    """Draw what is done about *effect*, a notification or a task that is new. The draw hangs on the seed and the effect's id alone."""
+    if isinstance(effect, NotificationIssued):
+        chance = Chance(model, seed, "told", effect.id)
+        after = chance.milliseconds("delivery_seconds")
+        if chance.happens("delivered"):
+            yield Answer(after, DELIVERY_SOURCE, NotificationDelivered(effect.id, effect.recipient, effect.channel))
+        else:
+            yield Answer(after, DELIVERY_SOURCE, NotificationFailed(effect.id, effect.recipient, effect.channel, "receiver-unavailable"))
+        if effect.asks_acknowledgement and chance.happens("acknowledged"):
+            by = _party(effect.recipient, chance)
+            yield Answer(after + chance.milliseconds("reaction_hours"), WORKLIST_SOURCE, TaskAcknowledged(effect.id, by))
+    elif isinstance(effect, TaskState) and effect.state == "requested":
+        yield from _on_task(effect, model, Chance(model, seed, "task", effect.handoff))
+
+
+def _on_task(task: TaskState, model: Model, chance: Chance) -> Iterator[Answer]:
+    by = _party(task.owner, chance)
+    after = chance.milliseconds("reaction_hours")
+
+    def answer(fact: msgspec.Struct, later_ms: int = 0) -> Answer:
+        return Answer(after + later_ms, WORKLIST_SOURCE, fact)
+
+    draw = chance.draw()
+    for name, share in (
+        (n, model.rate(n)) for n in ("claimed", "reached_out", "completed", "declined", "reassigned", "snoozed", "escalated")
+    ):
+        draw -= share
+        if draw >= 0:
+            continue
+        match name:
+            case "claimed":
+                yield answer(TaskClaimed(task.handoff, by))
+                if chance.happens("reached_out"):
+                    yield answer(OutreachAttempted(task.handoff, by, _outcome(chance)), chance.milliseconds("reaction_hours"))
+            case "reached_out":
+                yield answer(OutreachAttempted(task.handoff, by, _outcome(chance)))
+            case "completed":
+                yield answer(TaskCompleted(task.handoff, by, "done"))
+            case "declined":
+                yield answer(TaskDeclined(task.handoff, by, "not ours"))
+            case "reassigned":
+                yield answer(TaskReassigned(task.handoff, by, Party("care-coordinator", Practitioner("coordinator-2"))))
+            case "snoozed":
+                until = Millis((task.at + after) // 1000 * 1000 + DAY_MS)
+                yield answer(TaskSnoozed(task.handoff, by, until, "person is away until tomorrow"))
+            case _:
+                yield answer(TaskEscalated(task.handoff, by, "needs a decision"))
+        return
+
+
+def _outcome(chance: Chance) -> str:
+    return "reached" if chance.happens("reached") else chance.one_of(("no-answer", "voicemail", "refused"), (6, 3, 1))
+
+
+def _party(address: str, chance: Chance) -> Party:
+    """Return who answers for an address (role/kind:id): a pool sends one of its people."""
+    role, _, party = address.partition("/")
+    kind, _, name = party.partition(":")
+    if kind == "practitioner":
+        return Party(role, Practitioner(name))
+    if kind == "organization":
+        return Party(role, organization=name)
+    if kind == "caregiver":
+        return Party(role, caregiver=name)
+    return Party(role, Practitioner(f"{name or 'staff'}-{1 + int(chance.draw() * 3)}"))
+
+
+class Answering:
+    """Decides one person's events (two keys where the person was merged) and adds the answers in their place."""
+
+    def __init__(self, rules: Deciding, model: Model, seed: object, end: Millis) -> None:
+        self._rules = rules
+        self._model = model
+        self._seed = seed
+        self._end = end
+
+    def answered(self, events: Sequence[Event]) -> list[Event]:
+        """Return *events*, in the order of arrival, with the answers among them that arrive before the end."""
+        self._packed: dict[PersonKey, bytes] = {}
+        self._tasks: set[str] = set()
+        self._waiting = [(e.arrival, TOPIC_OF[e.type].rank, n, e) for n, e in enumerate(events)]
+        heapq.heapify(self._waiting)
+        self._count = len(events)
+        done: list[Event] = []
+        while self._waiting:
+            self._fire(before=self._waiting[0][0])
+            # A deadline may have led to an answer that comes earlier than what was next.
+            _, _, _, event = heapq.heappop(self._waiting)
+            done.append(event)
+            self._apply(event, event.arrival)
+            if not self._waiting:
+                self._fire(before=self._end)
+        return done
+
+    def _apply(self, event: Event, now: Millis) -> None:
+        key = event.person
+        packed = self._packed.get(key)
+        try:
+            kept, effects = self._rules.decide(key, packed, event, now)
+        except Exception:  # noqa: BLE001 -- as in the worker: a rule that raises is found by a replay, not here
+            kept, effects = self._rules.spoil(key, packed, now), ()
+        self._keep(key, kept)
+        self._react(effects, now, event)
+
+    def _fire(self, before: Millis) -> None:
+        while True:
+            due = [(at, key) for key, packed in self._packed.items() if (at := self._rules.deadline(packed)) is not None and at < before]
+            if not due:
+                return
+            at, key = min(due)
+            try:
+                kept, effects = self._rules.expire(key, self._packed[key], at)
+            except Exception:  # noqa: BLE001 -- as in `_apply`
+                kept, effects = self._rules.spoil(key, self._packed[key], at), ()
+            self._keep(key, kept)
+            self._react(effects, at, None)
+            if self._waiting:
+                before = min(before, self._waiting[0][0])
+
+    def _keep(self, key: PersonKey, packed: bytes | None) -> None:
+        if packed is None:
+            self._packed.pop(key, None)
+        else:
+            self._packed[key] = packed
+
+    def _react(self, effects: Sequence[Effect], now: Millis, cause: Event | None) -> None:
+        for effect in effects:
+            if isinstance(effect, StateMoved):
+                self._apply(self._rules.moved(effect, now), now)
+            elif isinstance(effect, EventForwarded):
+                if cause is not None:
+                    self._apply(msgspec.structs.replace(cause, person=effect.into.key), now)
+            else:
+                if isinstance(effect, TaskState):
+                    if effect.handoff in self._tasks:
+                        continue
+                    self._tasks.add(effect.handoff)
+                for number, answer in enumerate(answers_to(effect, self._model, self._seed)):
+                    self._plan(effect, number, answer, now)
+
+    def _plan(self, effect: Effect, number: int, answer: Answer, now: Millis) -> None:
+        at = Millis((now + answer.after_ms) // 1000 * 1000)
+        if at >= self._end:
+            return
+        event = Event(f"{effect.id}-{number}", answer.source, at, Millis(at + 1000), effect.person, answer.fact)
+        heapq.heappush(self._waiting, (event.arrival, TOPIC_OF[event.type].rank, self._count, event))
+        self._count += 1

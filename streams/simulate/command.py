@@ -1,0 +1,129 @@
+"""`carerelay simulate`: from the command line to files or topics.
+
+Owns the options, the limits of what may be asked for, and the writing of files. What is made is `stream.py`'s.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.invocation import Exit, UserError, care_of, changed, needed, on_kafka, settings_of, write_out
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+    from streams.simulate.stream import Made
+
+PEOPLE_MAX = 1_000_000
+DAYS_MAX = 3660
+HOSPITALS_MAX = 1000
+
+
+def simulate_command(  # noqa: PLR0917 -- options of a command
+    seed: Annotated[int, typer.Option(help="The same seed and arguments give the same bytes.")] = 1,
+    people: Annotated[int, typer.Option(help="People who live there; most of them are never in hospital.", min=1, max=PEOPLE_MAX)] = 1000,
+    days: Annotated[int, typer.Option(help="Days from the start.", min=1, max=DAYS_MAX)] = 30,
+    hospitals: Annotated[int, typer.Option(help="Hospitals; the first three are the demonstration's.", min=1, max=HOSPITALS_MAX)] = 3,
+    faults: Annotated[
+        str, typer.Option(help="all, none, or some of late, repeated, out-of-order, cancelled, merged; late=0.1 sets the share.")
+    ] = "all",
+    start: Annotated[str, typer.Option(help="First day, as 2026-06-01.", metavar="DATE")] = "2026-06-01",
+    respond: Annotated[
+        bool, typer.Option("--respond/--no-respond", help="People and channels answer what the rules decide; else nobody answers.")
+    ] = True,
+    rules: Annotated[Path | None, typer.Option(help="Folder of handoff rules that are answered.", show_default=False)] = None,
+    directory: Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of JSON lines (.gz: packed), or a folder: one file a source; - or nothing: standard output.", show_default=False
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        str, typer.Option(help="Publish onto this Kafka instead, host:port.", metavar="HOST:PORT", show_default=False)
+    ] = "",
+) -> None:
+    """Make a deterministic stream of events of made people, from a model whose rates are documented."""
+    from streams.simulate.stream import FaultError, Simulation, faults_of, lines_of, simulate  # noqa: PLC0415
+
+    if out is not None and bootstrap:
+        raise UserError("--out and --bootstrap: choose one")
+    try:
+        first = date.fromisoformat(start)
+        shares = faults_of(faults)
+    except FaultError as error:
+        raise UserError(f"--faults: {error}") from None
+    except ValueError:
+        raise UserError("--start is a day, as 2026-06-01") from None
+    if not date(1970, 1, 2) <= first <= date(2200, 1, 1):
+        raise UserError("--start lies between 1970-01-02 and 2200-01-01")
+    settings = changed(settings_of(needed(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
+    deciding = care_of(settings)[0] if respond else None
+    made = simulate(Simulation(seed, people, days, hospitals, shares, first, settings.key_secret), deciding)
+    if bootstrap:
+        _publish(settings, made)
+    elif out is None or str(out) == "-":
+        write_out(lines_of(made))
+    else:
+        try:
+            write_files(made, out)
+        except OSError as error:
+            raise UserError(f"{out}: {error.strerror or 'cannot be written'}") from None
+
+
+def write_files(made: Sequence[Made], out: Path) -> None:
+    """Write *made* to the file *out*, or with no suffix to one file of each source in the folder *out*. Raises OSError."""
+    from streams.simulate.stream import lines_of  # noqa: PLC0415
+
+    if out.is_dir() or not out.suffix:
+        out.mkdir(parents=True, exist_ok=True)
+        by_source: dict[str, list[Made]] = {}
+        for one in made:
+            by_source.setdefault(one.event.source, []).append(one)
+        for source, events in by_source.items():
+            _write(out / f"{source.removeprefix('urn:').replace(':', '-')}.jsonl", lines_of(events))
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _write(out, lines_of(made))
+
+
+def _write(path: Path, lines: Iterator[bytes]) -> None:
+    if path.suffix == ".gz":
+        packed = BytesIO()
+        # No file name and no time in the head: they would make other bytes of the same stream.
+        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as file:
+            file.writelines(line + b"\n" for line in lines)
+        path.write_bytes(packed.getvalue())
+        return
+    with path.open("wb") as plain:
+        plain.writelines(line + b"\n" for line in lines)
+
+
+def _publish(settings: Settings, made: Sequence[Made]) -> None:
+    from streams.events import Millis  # noqa: PLC0415
+    from streams.intake.outcome import Arrived  # noqa: PLC0415
+    from streams.play import at_once, publish  # noqa: PLC0415
+
+    clock = settings.clock
+
+    def on_clock(arrival: Millis) -> float:
+        return float(clock.to_broker(arrival)) / 1000
+
+    def nothing(_: Arrived) -> None:
+        return None
+
+    async def work(kafka: Mapping[str, Any]) -> Any:
+        arrivals = (Arrived(one.event, one.event.arrival, "", ()) for one in made)
+        return await publish(kafka, arrivals, pace=at_once if clock.real else on_clock, seen=nothing)
+
+    published = on_kafka(settings, work)
+    for topic, count in sorted(published.events.items()):
+        typer.echo(f"{count:8} {topic}")
+    if published.others:
+        raise UserError(f"{published.others} events could not be published", Exit.WRONG)

@@ -1,0 +1,153 @@
+"""The model's numbers: rates, spreads, profiles, places and what people have, read once from the tables beside this file.
+
+Owns the shape of `model.yaml` and `histories.yaml` and their checks. Knows no event and draws nothing: chance is
+`chance.py`'s, what happens to a person is `story.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+import yaml
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One number of the model: what it counts, and where it comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Quantiles at equal steps from the least to the most."""
+
+    value: tuple[float, ...]
+    unit: str
+    source: str
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Weights of the 24 hours of a local day and of the seven weekdays, Monday first."""
+
+    hours: tuple[int, ...]
+    weekdays: tuple[int, ...]
+
+
+class Hospital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    facility: str
+    source: str
+    zone: str
+    country: str
+    practice: str
+    physicians: tuple[str, ...]
+
+
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a referral may go."""
+
+    service: str
+    role: str
+    organization: str
+    weight: int
+    practitioner: str = ""
+
+
+class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A condition or a reason: its ICD-10 code, and how often it stands in the sample."""
+
+    term: str
+    code: str
+    people: int = 0
+    encounters: int = 0
+    source: str = "synthea"
+
+    @property
+    def weight(self) -> int:
+        return self.people or self.encounters
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+    """A goal: the sample's term for it, and how somebody who has it says it."""
+
+    term: str
+    people: int
+    words: str
+    for_: tuple[str, ...] = ()
+    source: str = "synthea"
+
+
+class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rates: dict[str, Rate]
+    spreads: dict[str, Spread]
+    faults: dict[str, Rate]
+    spreads_of_faults: dict[str, Spread]
+    dispositions: dict[str, dict[str, int]]
+    profiles: dict[str, Profile]
+    hospitals: tuple[Hospital, ...]
+    services: dict[str, tuple[Service, ...]]
+    nursing_home: dict[str, str]
+
+
+class Histories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was drawn from the sample."""
+
+    conditions: tuple[Term, ...]
+    emergency: tuple[Term, ...]
+    inpatient: tuple[Term, ...]
+    goals: tuple[Wish, ...]
+
+
+SAMPLE_PEOPLE = 30
+"""People in the sample that the conditions' counts are of."""
+
+
+class Model:
+    """All numbers of the model. `rate` and `spread` raise KeyError for a name that the tables do not have."""
+
+    def __init__(self, tables: _Tables, histories: Histories) -> None:
+        self._rates = {name: rate.value for name, rate in tables.rates.items()}
+        spreads = tables.spreads | tables.spreads_of_faults
+        self._spreads = {name: spread.value for name, spread in spreads.items()}
+        self.faults: Mapping[str, float] = {name: rate.value for name, rate in tables.faults.items()}
+        self.dispositions: Mapping[str, Mapping[str, int]] = tables.dispositions
+        self.profiles: Mapping[str, Profile] = tables.profiles
+        self.services: Mapping[str, Sequence[Service]] = tables.services
+        self.nursing_home: Mapping[str, str] = tables.nursing_home
+        self.histories = histories
+        self.described: Mapping[str, Rate | Spread] = tables.rates | tables.spreads | tables.faults | tables.spreads_of_faults
+        self._hospitals = tables.hospitals
+        shares = [
+            name for name, rate in (tables.rates | tables.faults).items() if rate.unit.startswith("share") and not 0 <= rate.value <= 1
+        ]
+        if shares:
+            raise ValueError(f"model.yaml: {shares[0]} is a share and must lie between 0 and 1")
+
+    def rate(self, name: str) -> float:
+        """Return a rate or share by its name."""
+        return self._rates[name]
+
+    def spread(self, name: str) -> Sequence[float]:
+        """Return the quantiles of a spread by its name."""
+        return self._spreads[name]
+
+    def hospitals(self, count: int) -> list[Hospital]:
+        """Return *count* hospitals: the table's first, then made-up ones in the first one's zone."""
+        first = self._hospitals[0]
+        made = (
+            Hospital(f"HOSPITAL-{n}", f"hospital-{n}", first.zone, first.country, f"practice-{n}", (f"P{n}01", f"P{n}02"))
+            for n in range(len(self._hospitals) + 1, count + 1)
+        )
+        return [*self._hospitals[:count], *made]
+
+
+@cache
+def load_model() -> Model:
+    """Read the tables that come with the package. Raises msgspec.ValidationError where one is not in its shape."""
+    here = files("streams.simulate")
+    tables = msgspec.convert(yaml.safe_load(here.joinpath("model.yaml").read_text(encoding="utf-8")), _Tables)
+    histories = msgspec.convert(yaml.safe_load(here.joinpath("histories.yaml").read_text(encoding="utf-8")), Histories)
+    return Model(tables, histories)

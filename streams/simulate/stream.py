@@ -1,0 +1,235 @@
+"""The stream: every person's story told, faults put in, answers added, and all of it in the order of arrival.
+
+Owns the arguments of a simulation, faults of transmission, ids, and the form in which a made event is written as a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha1
+from typing import NamedTuple
+
+import msgspec
+
+from streams.events import (
+    CareTeamChanged,
+    ConditionRecorded,
+    ConsentChanged,
+    Event,
+    Millis,
+    PersonKey,
+    PersonMerged,
+    PersonRef,
+    PersonUpdated,
+)
+from streams.instants import format_instant
+from streams.jsonform import fact_to_json
+from streams.person import person_key
+from streams.replay import Deciding
+from streams.settings import DEMO_SECRET
+from streams.simulate import aftercare
+from streams.simulate.answers import Answering
+from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
+from streams.simulate.model import Model, load_model
+from streams.simulate.person import AUTHORITY, MadePerson, Told, Town, identifier, make_person
+from streams.simulate.stays import live_through_stays
+from streams.topics import TOPIC_OF
+
+DEFAULT_START = date(2026, 6, 1)
+"""A Monday in no year's holiday week: the default must not hang on the day on which it is asked for."""
+ROSTER_MS = HOUR_MS
+"""Care teams, conditions and goals are told within the hour before the first day."""
+
+FAULTS: tuple[str, ...] = ("late", "repeated", "out-of-order", "cancelled", "merged")
+
+
+class FaultError(ValueError):
+    """A fault that the model does not know, or a share that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is to be simulated. The same arguments give the same bytes, today and on another machine."""
+
+    seed: int
+    people: int
+    days: int
+    hospitals: int = 3
+    faults: Mapping[str, float] = field(default_factory=dict)
+    start: date = DEFAULT_START
+    secret: bytes = DEMO_SECRET
+
+
+class Made(NamedTuple):
+    """A made event, and the identifiers behind its keys, which only a line in a file shows."""
+
+    event: Event
+    identifier: str
+    into: str = ""
+
+
+def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
+    """Read `late,repeated`, `late=0.1`, `all` or `none`: shares by fault, the model's own where none is said. Raises FaultError."""
+    known = (model or load_model()).faults
+    if text.strip() in {"", "none"}:
+        return {}
+    if text.strip() == "all":
+        return dict(known)
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, given, value = part.strip().partition("=")
+        if name not in known:
+            raise FaultError(f"{name!r} is no fault; write all, none, or some of {', '.join(FAULTS)}, each with =share if wanted")
+        try:
+            share = float(value) if given else known[name]
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise FaultError(f"{name}: the share must be a number from 0 to 1, as {name}=0.05")
+        found[name] = share
+    return {name: found[name] for name in FAULTS if name in found}
+
+
+def simulate(wanted: Simulation, rules: Deciding | None = None) -> list[Made]:
+    """Make the events of *wanted* in the order of arrival; with *rules* people and channels answer what these decide.
+
+    Memory grows with people and days: some 3 kB an event. Ten thousand people in a month take seconds.
+    """
+    town = _town(wanted)
+    answering = None if rules is None else Answering(rules, town.model, wanted.seed, town.end)
+    made: list[tuple[int, int, int, int, Made]] = []
+    for number in range(wanted.people):
+        for place, one in enumerate(_events_of(town, wanted, number, answering)):
+            made.append((one.event.arrival, TOPIC_OF[one.event.type].rank, number, place, one))
+    made.sort(key=lambda entry: entry[:4])
+    return [entry[4] for entry in made]
+
+
+def line_of(made: Made) -> dict[str, object]:
+    """Return the line of a made event, as `carerelay replay` and `play` read it: the person by identifier, never by key."""
+    event = made.event
+    line: dict[str, object] = {
+        "type": event.type,
+        "id": event.id,
+        "source": event.source,
+        "time": format_instant(event.time),
+        "recorded": format_instant(event.arrival),
+        "person": {"authority": AUTHORITY, "identifier": made.identifier},
+        "data": {"into": {"authority": AUTHORITY, "identifier": made.into}} if made.into else fact_to_json(event.data),
+    }
+    return line
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def lines_of(made: Iterable[Made]) -> Iterator[bytes]:
+    """Yield each made event as a line of JSON without its line end."""
+    for one in made:
+        yield _encode(line_of(one))
+
+
+# ---- private
+
+
+def _town(wanted: Simulation) -> Town:
+    model = load_model()
+    hospitals = model.hospitals(wanted.hospitals)
+    start = Millis(int(datetime(wanted.start.year, wanted.start.month, wanted.start.day, tzinfo=UTC).timestamp()) * 1000)
+    days = {zone: Days(wanted.start, wanted.days, zone) for zone in sorted({h.zone for h in hospitals})}
+    end = Millis(start + wanted.days * DAY_MS)
+    return Town(model, hospitals, days, start, end, wanted.start, dict(wanted.faults))
+
+
+def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[Made]:
+    person = make_person(town, wanted.seed, number)
+    _begin(person)
+    live_through_stays(person)
+    _go_on(person)
+    if not person.told:
+        return
+    told = _with_faults(person, Chance(town.model, wanted.seed, "faults", number))
+    names = (identifier(number, 0), identifier(number, 1))
+    keys = [person_key(wanted.secret, AUTHORITY, name) for name in names[: 1 if person.merges_at is None else 2]]
+    events = [Event(_id(wanted.seed, number, t.number), t.source, t.time, t.arrival, keys[t.identity], _fact(t.fact, keys)) for t in told]
+    if answering is not None:
+        events = answering.answered(events)
+    for event in events:
+        into = ""
+        if isinstance(event.data, PersonMerged):
+            into = names[0]
+        yield Made(event, names[keys.index(event.person)], into)
+
+
+def _fact(fact: msgspec.Struct, keys: list[PersonKey]) -> msgspec.Struct:
+    """Return *fact*; a merge names the key that goes on, which a story does not know."""
+    return PersonMerged(PersonRef(keys[0])) if isinstance(fact, PersonMerged) else fact
+
+
+def _id(seed: int, number: int, place: int) -> str:
+    return "M" + sha1(f"{seed}|{number}|{place}".encode(), usedforsecurity=False).hexdigest()[:23]
+
+
+def _begin(person: MadePerson) -> None:
+    """Tell what is known of the person when the window opens."""
+    chance, town = person.chance, person.town
+    at = int(town.start - ROSTER_MS * (0.05 + 0.9 * chance.draw()))
+    practice = f"urn:practice:{person.home.practice}"
+    if chance.happens("roster"):
+        person.tell(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
+        person.tell(at + 1000, practice, PersonUpdated(birth_date=person.birth_date))
+        for code in person.conditions:
+            person.tell(at + 2000, practice, ConditionRecorded(code, person.system, "active"))
+    sensitive = person.sensitivities()
+    for kind in sensitive:
+        if chance.happens("consent_sensitive"):
+            person.tell(at + 3000, practice, ConsentChanged("permit", sensitivity=kind))
+    if chance.happens("consent_denied"):
+        recipient = chance.one_of(("caregiver", "social-care", "community-nurse", "care-coordinator", "pcp"))
+        person.tell(at + 4000, practice, ConsentChanged("deny", recipient=recipient))
+    if chance.happens("with_goal"):
+        aftercare.begin_goal(person, at + 5000, proposed=False)
+
+
+def _go_on(person: MadePerson) -> None:
+    """Tell what happens beside stays: referrals, new goals, death at home, and the merge of two identifiers."""
+    chance, town = person.chance, person.town
+    model = town.model
+    years = (town.end - town.start) / (365 * DAY_MS)
+    office = model.profiles["office"]
+    for _ in range(chance.count(model.rate("referrals") / 1000 * years)):
+        aftercare.refer(person, person.days.instant(chance, office))
+    for _ in range(chance.count(model.rate("goal_proposed") / 1000 * years)):
+        aftercare.begin_goal(person, person.days.instant(chance, office), proposed=True)
+    if person.died is None and chance.count(model.rate("deaths") / 1000 * years):
+        at = person.days.instant(chance, model.profiles["emergency"])
+        if at > person.busy_until:
+            person.tell(at, f"urn:practice:{person.home.practice}", PersonUpdated(deceased=True, deceased_at=at))
+            person.told = [t for t in person.told if t.time <= at]
+    if person.merges_at is not None:
+        person.tell(person.merges_at, f"urn:hospital:{person.home.source}", PersonMerged(PersonRef(PersonKey(""))), 1)
+
+
+def _with_faults(person: MadePerson, chance: Chance) -> list[Told]:
+    """Put the faults of transmission in; return what was told in the order of arrival."""
+    town = person.town
+    late, repeated, overtaken = (town.share_of(fault) for fault in ("late", "repeated", "out-of-order"))
+    told = sorted(person.told, key=lambda t: (t.arrival, t.number))
+    found: list[Told] = []
+    for n, one in enumerate(told):
+        arrival = one.arrival
+        if chance.share(late):
+            arrival = Millis(arrival + chance.milliseconds("late_hours"))
+        elif chance.share(overtaken) and n + 1 < len(told):
+            # It waits until the next one has passed it.
+            arrival = Millis(max(arrival, told[n + 1].arrival + 1000))
+        found.append(one._replace(arrival=arrival))
+        if chance.share(repeated):
+            found.extend(
+                one._replace(arrival=Millis(arrival + chance.milliseconds("repeat_hours")), repeat=again)
+                for again in range(1, 2 + int(chance.draw() * 1.3))
+            )
+    found.sort(key=lambda t: (t.arrival, t.number, t.repeat))
+    return found
