@@ -78,8 +78,12 @@ def _find(person: Person, task: str) -> Handoff | str:
     return "unknown-task"
 
 
-def _line(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-    draft.task(handoff, rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person), f"{why} ({draft.words}).")
+def _line(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
+    """Show the task; where it *moved* to another owner, its gap too: task and gap never name two owners."""
+    definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person)
+    draft.task(handoff, definition, encounter, f"{why} ({draft.words}).")
+    if moved and handoff.gap:
+        draft.gap(handoff, definition, encounter, f"{why} ({draft.words}).")
 
 
 def _acts_for(by: Party, address: str) -> bool:
@@ -129,7 +133,7 @@ def _claim(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | No
         draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
         return
     was, handoff.owner, handoff.status = handoff.owner, address, ACCEPTED
-    _line(draft, scene, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}")
+    _line(draft, scene, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
 
 
 def _reassign(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
@@ -141,7 +145,7 @@ def _reassign(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
         return
     was, handoff.owner, handoff.status = handoff.owner, address, REQUESTED
     _wake(handoff, rule, draft, scene)
-    _line(draft, scene, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}")
+    _line(draft, scene, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
 
 
 def _decline(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
@@ -159,7 +163,8 @@ def _decline(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | 
     was = handoff.owner
     handoff.owner, handoff.status = f"{role}/{pool or directory.fallback_pool}", REQUESTED
     _wake(handoff, rule, draft, scene)
-    _line(draft, scene, handoff, rule, f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}")
+    why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
+    _line(draft, scene, handoff, rule, why, moved=was != handoff.owner)
 
 
 def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
@@ -213,8 +218,7 @@ def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
     _wake(handoff, rule, draft, scene)
     why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
-    _line(draft, scene, handoff, rule, why)
-    draft.gap(handoff, rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person), f"{why} ({draft.words}).")
+    _line(draft, scene, handoff, rule, why, moved=True)
     definition = rule.rule if rule is not None else None
     issued = tell(
         draft,

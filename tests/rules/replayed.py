@@ -1,0 +1,121 @@
+"""Stories as a publisher writes them: JSON lines and HL7 in a file, replayed in this process, and asked about.
+
+Knows the public contract alone: event lines in, effect lines out.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from streams.instants import parse_instant
+from streams.intake.files import read_paths
+from streams.invocation import care_of, settings_of
+from streams.replay import replay
+from streams.told import Line, write_line
+
+NEW_YORK = "America/New_York"
+_care = cache(lambda: care_of(settings_of()))
+
+
+def local(when: str, zone: str = NEW_YORK) -> str:
+    """The ISO 8601 text, with offset, of a wall time."""
+    return datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(zone)).isoformat()
+
+
+def utc(when: str, zone: str = NEW_YORK) -> str:
+    """The wall time as effect lines write it."""
+    return datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(zone)).astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Story:
+    """The lines of a file in the making, and what a replay of them gives."""
+
+    def __init__(self, zone: str = NEW_YORK, facility: str = "GENERAL", person: str = "77001") -> None:
+        self.zone, self.facility, self.person = zone, facility, person
+        self.lines: list[str] = []
+
+    def tell(
+        self, kind: str, when: str, *, recorded: str | None = None, person: str | None = None, id_: str | None = None, **data: Any
+    ) -> Story:
+        """Add an event that happened at the wall time *when* and arrived then, or at *recorded*."""
+        line = {
+            "type": kind,
+            "id": id_ or f"E{len(self.lines):03}",
+            "source": "urn:test:outside",
+            "time": local(when, self.zone),
+            "person": {"authority": self.facility, "identifier": person or self.person},
+            "data": {name.rstrip("_"): value for name, value in data.items()},
+        }
+        if recorded is not None:
+            line["recorded"] = local(recorded, self.zone)
+        self.lines.append(json.dumps(line))
+        return self
+
+    def stay(self, visit: str = "V1", facility: str | None = None) -> dict[str, str]:
+        return {"facility": facility or self.facility, "visit": visit}
+
+    def team(self, when: str, practitioner: str = "8801", role: str = "pcp", **said: Any) -> Story:
+        party = {"role": role, "practitioner": {"id": practitioner, "name": "Dr. Example"}}
+        return self.tell("CareTeamChanged", when, members=[{"role": role, "party": party}], replace=True, **said)
+
+    def admitted(self, when: str, visit: str = "V1", class_: str = "IMP", facility: str | None = None, **said: Any) -> Story:
+        return self.tell("PatientAdmitted", when, encounter=self.stay(visit, facility), class_=class_, **said)
+
+    def discharged(self, when: str, visit: str = "V1", disposition: str = "home", facility: str | None = None, **said: Any) -> Story:
+        return self.tell("PatientDischarged", when, encounter=self.stay(visit, facility), disposition=disposition, **said)
+
+    def cared(self, when: str, code: str, **said: Any) -> Story:
+        """Add a completed activity that took place at the wall time *when*."""
+        at = local(when, self.zone)
+        done = {
+            "activity": f"C{len(self.lines)}",
+            "code": code,
+            "status": "completed",
+            "start": at,
+            "end": at,
+            "performer": {"role": "pcp"},
+        }
+        return self.tell("CareActivityRecorded", when, **{**done, **said})
+
+    def replay(self, until: str | None = None, lines: list[str] | None = None) -> Told:
+        """Replay the lines so far (or *lines*), until the wall time *until*."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "story.jsonl")
+            path.write_text("\n".join(self.lines if lines is None else lines) + "\n", encoding="utf-8")
+            return replayed([path], until and local(until, self.zone))
+
+
+class Told:
+    """The effect lines of a replay."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = [json.loads(write_line(line)) for line in lines]
+
+    def of(self, rule: str | None = None, *effects: str) -> list[dict[str, Any]]:
+        """The lines of *rule* (None: any) of the kinds *effects* (none named: any)."""
+        return [line for line in self.lines if rule in (None, line["rule"]) and (not effects or line["effect"] in effects)]
+
+    def last(self, rule: str, effect: str = "task") -> dict[str, Any]:
+        return self.of(rule, effect)[-1]
+
+    def handoff(self, rule: str) -> str:
+        """The id of the one handoff of *rule*."""
+        (found,) = {line["handoff"] for line in self.of(rule, "task", "gap")}
+        return str(found)
+
+    def standing(self) -> dict[str, dict[str, Any]]:
+        """The handoffs that are open at the end, by id, each as its last line says."""
+        last = {line["handoff"]: line for line in self.of(None, "task", "gap")}
+        return {handoff: line for handoff, line in last.items() if line["closure"] is None}
+
+
+def replayed(paths: list[Path], until: str | None = None) -> Told:
+    """Replay the files of *paths* until *until* (ISO 8601 with offset)."""
+    deciding, doors = _care()
+    return Told(list(replay(read_paths(paths, doors), deciding, parse_instant(until) if until else None)))

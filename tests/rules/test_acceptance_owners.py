@@ -1,0 +1,38 @@
+"""Seen from outside: at every instant the lines of a handoff name one owner, one due and one end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from replayed import Story
+
+WHO = {"role": "pcp", "practitioner": {"id": "8802", "name": "Dr. Other"}}
+
+
+def overdue() -> Story:
+    """A stay whose discharge nobody has followed up: TCM-1 is open since Thursday 9 July, midnight."""
+    return Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("TaskClaimed", {"by": WHO}),
+        ("TaskReassigned", {"by": WHO, "to": {"role": "community-nurse", "practitioner": {"id": "N1", "name": "Nurse"}}}),
+        ("TaskEscalated", {"by": WHO, "reason": "no telephone"}),
+    ],
+)
+def test_gap_that_is_open_names_the_owner_that_its_task_names(kind: str, said: dict[str, Any]):
+    story = overdue()
+    task = story.replay("2026-07-09T01:00").handoff("TCM-1")
+    told = story.tell(kind, "2026-07-09T09:00", task=task, **said).replay()
+    assert told.last("TCM-1", "gap")["owner"] == told.last("TCM-1", "task")["owner"] != "practice-manager/pool:riverside-managers"
+
+
+def test_gap_goes_back_to_the_pool_with_the_task_that_is_declined():
+    story = overdue()
+    task = story.replay("2026-07-09T01:00").handoff("TCM-1")
+    story.tell("TaskClaimed", "2026-07-09T09:00", task=task, by=WHO)
+    told = story.tell("TaskDeclined", "2026-07-09T10:00", task=task, by=WHO, reason="on leave").replay()
+    assert told.last("TCM-1", "gap")["owner"] == told.last("TCM-1", "task")["owner"] == "practice-manager/pool:riverside-managers"
