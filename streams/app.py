@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -114,7 +113,9 @@ def make_worker_app(settings: Settings) -> faust.App:
     )
     if settings.registry:
         _use_registry(settings, worker)
-    app = make_app(settings.group, worker, kafka, str(Path(settings.run_dir) / "faust"))
+    datadir = settings.run_dir / "faust"
+    datadir.mkdir(parents=True, exist_ok=True)
+    app = make_app(settings.group, worker, kafka, str(datadir))
 
     def health() -> Answer:
         since = time.monotonic() - worker.progressed_at
