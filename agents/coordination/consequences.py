@@ -60,7 +60,10 @@ def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
         return
     was_dead = bool(scene.person.deceased)
     dies = _says_death(scene, turn)
-    if not dies:
+    if dies:
+        scene.changed = (*scene.changed, "death")
+        kind = "update" if kind == "patch" else kind
+    else:
         react(draft, scene)
     if kind not in TELLING:
         draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
@@ -138,6 +141,8 @@ def after_record(draft: Draft, scene: Scene) -> None:
         return
     if isinstance(fact, e.PersonUpdated):
         if _says_death(scene, None):
+            scene.changed = ("death",)
+            routing.announce(draft, scene)
             _die(draft, scene)
         return
     _end_with_subject(draft, scene)

@@ -1,0 +1,412 @@
+"""The encounter's machine: any order, any repeat, cancels before and after their target."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from timeline import PERSON, Timeline, millis
+
+from agents.coordination.encounter import TABLE
+from agents.coordination.state import Status, unpack
+from streams import effects as out
+
+STAY = {"facility": "GENERAL", "visit": "V1"}
+NO_VISIT = {"facility": "GENERAL"}
+ADMITTED, DISCHARGED = "2026-07-01T09:00", "2026-07-02T15:00"
+
+
+def stays(t: Timeline) -> list[Any]:
+    return [] if t._packed is None else unpack(t._packed).stays
+
+
+def status(t: Timeline) -> str:
+    from agents.coordination.state import STATUS_NAMES
+
+    (only,) = stays(t)
+    return STATUS_NAMES[only.status]
+
+
+def issued(effects: list[Any]) -> list[tuple[str, str]]:
+    return [(e.rule, e.recipient) for e in effects if isinstance(e, out.NotificationIssued)]
+
+
+def withdrawn(effects: list[Any]) -> set[tuple[str, str]]:
+    return {(e.rule, e.recipient) for e in effects if isinstance(e, out.NotificationWithdrawn)}
+
+
+def reasons(effects: list[Any]) -> list[str]:
+    return [e.reason for e in effects if isinstance(e, out.EffectSuppressed | out.EventRefused)]
+
+
+def open_rules(t: Timeline) -> list[str]:
+    return sorted(h.rule for h in unpack(t._packed).handoffs if not h.closed_at) if t._packed else []
+
+
+def test_table_answers_every_act_in_every_status_that_it_can_meet():
+    acts = {act for act, _ in TABLE}
+    for act in acts - {"admit-anew"}:
+        assert {status for a, status in TABLE if a == act} == set(range(6)), act
+
+
+def test_admission_is_told_to_the_care_team_and_a_discharge_too(story):
+    told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"}, members=_pcp()))
+    assert told == [("NTF-ADMIT", "pcp/practitioner:8801"), ("NTF-ADMIT", "care-coordinator/pool:general-discharge")]
+
+    told = issued(story.at("2026-07-01T12:00", "PatientDischarged", encounter=STAY, disposition="home"))
+    assert told == [("NTF-DISCHARGE", "pcp/practitioner:8801"), ("NTF-DISCHARGE", "care-coordinator/pool:general-discharge")]
+    assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
+
+
+def test_registration_after_the_discharge_never_reopens_the_stay(story):
+    _admit_and_discharge(story)
+    for later in ("2026-07-02T14:00", "2026-07-02T16:00", "2026-07-10T09:00"):
+        effects = story.at(later, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
+        assert status(story) == "finished"
+        assert issued(effects) == []
+    assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
+
+
+def test_registration_of_an_emergency_visit_is_told_and_of_another_is_not(story):
+    assert issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"}))[0][0] == "NTF-ED"
+    other = {"facility": "GENERAL", "visit": "V2"}
+    effects = story.at("2026-07-01T10:00", "PatientAdmitted", encounter=other, registration=True, **{"class": "AMB"})
+    assert issued(effects) == []
+    assert reasons(effects) == ["not-told-by-routing"]
+
+
+def test_update_after_the_discharge_changes_no_status(story):
+    _admit_and_discharge(story)
+    effects = story.at("2026-07-02T18:00", "EncounterUpdated", encounter=STAY, **{"class": "IMP"})
+    assert status(story) == "finished"
+    assert reasons(effects) == ["no-material-change"]
+
+
+def test_late_admission_does_not_undo_the_discharge_but_fills_what_was_missing(story):
+    story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home")
+    effects = story.at(ADMITTED, "PatientAdmitted", arrival="2026-07-02T16:00", encounter=STAY, via_emergency=True, **{"class": "IMP"})
+    (stay,) = stays(story)
+    assert status(story) == "finished"
+    assert (stay.class_, stay.via_emergency, stay.admitted) == ("IMP", True, millis(ADMITTED, story.zone))
+    assert issued(effects) == []
+    assert reasons(effects) == ["already-discharged"]
+
+
+def test_admission_later_than_the_discharge_under_the_same_number_is_another_stay(story):
+    _admit_and_discharge(story)
+    story.at("2026-07-05T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    assert [s.status for s in stays(story)] == [Status.FINISHED, Status.IN_PROGRESS]
+    assert story.only("TCM-1")["closure"] == "superseded"
+
+
+@pytest.mark.parametrize("cancel_time", ["2026-07-01T09:00", "2026-07-01T12:00"])
+def test_cancel_before_its_admission_is_remembered_and_nobody_is_told(story, cancel_time):
+    effects = story.at(cancel_time, "AdmissionCancelled", encounter=STAY)
+    assert reasons(effects) == ["cancel-before-its-target"]
+    effects = story.at(ADMITTED, "PatientAdmitted", arrival="2026-07-01T13:00", encounter=STAY, **{"class": "IMP"})
+    assert status(story) == "cancelled"
+    assert issued(effects) == []
+    assert open_rules(story) == []
+
+
+def test_cancelled_admission_is_withdrawn_from_exactly_those_who_were_told(story):
+    told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"}))
+    story.at("2026-07-01T10:00", "CareTeamChanged", members=[{"role": "community-nurse", "party": {"role": "community-nurse", "practitioner": "N1"}}])
+    effects = story.at("2026-07-01T11:00", "AdmissionCancelled", encounter=STAY, reason="wrong person")
+    assert withdrawn(effects) == set(told)
+    assert issued(effects) == []
+    assert [(e.rule, e.state, e.closure) for e in effects if isinstance(e, out.TaskState)] == [("NOT-2", "cancelled", "cancelled")]
+    assert open_rules(story) == []
+
+
+def test_cancelled_admission_after_the_discharge_withdraws_both_and_closes_every_clock(story):
+    _admit_and_discharge(story)
+    effects = story.at("2026-07-02T16:00", "AdmissionCancelled", encounter=STAY)
+    assert {rule for rule, _ in withdrawn(effects)} == {"NTF-ADMIT", "NTF-DISCHARGE"}
+    assert {(e.rule, e.closure) for e in effects if isinstance(e, out.TaskState)} == {
+        ("NOT-2", "cancelled"),
+        ("DIS-1", "cancelled"),
+        ("TCM-1", "cancelled"),
+    }
+    assert status(story) == "cancelled"
+
+
+def test_admission_after_its_cancellation_begins_the_stay_anew(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at("2026-07-01T10:00", "AdmissionCancelled", encounter=STAY)
+    effects = story.at("2026-07-01T11:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    assert status(story) == "in-progress"
+    assert issued(effects)
+
+
+def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_new_time(story):
+    _admit_and_discharge(story)
+    effects = story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY)
+    assert status(story) == "in-progress"
+    assert {rule for rule, _ in withdrawn(effects)} == {"NTF-DISCHARGE"}
+    assert {(e.rule, e.closure) for e in effects if isinstance(e, out.TaskState)} == {
+        ("NOT-2", "cancelled"),
+        ("DIS-1", "cancelled"),
+        ("TCM-1", "cancelled"),
+    }
+
+    effects = story.at("2026-07-06T10:00", "PatientDischarged", encounter=STAY, disposition="home")
+    assert {rule for rule, _ in issued(effects)} == {"NTF-DISCHARGE"}
+    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
+    assert task.due == millis("2026-07-09T00:00", story.zone)
+    assert task.opened_at == millis("2026-07-06T10:00", story.zone)
+    assert len({h for h in story.handoffs("TCM-1")}) == 2
+
+
+def test_cancel_before_its_discharge_is_remembered(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    assert reasons(story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY)) == ["cancel-before-its-target"]
+    effects = story.at(DISCHARGED, "PatientDischarged", arrival="2026-07-02T18:00", encounter=STAY, disposition="home")
+    assert status(story) == "in-progress"
+    assert issued(effects) == []
+    assert reasons(effects) == ["discharge-cancelled"]
+    # Only that one: the next discharge counts.
+    assert issued(story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home"))
+
+
+def test_correction_of_a_cancelled_discharge_to_an_earlier_time_counts(story):
+    _admit_and_discharge(story)
+    story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY)
+    effects = story.at("2026-07-02T14:30", "PatientDischarged", arrival="2026-07-02T17:05", encounter=STAY, disposition="snf")
+    assert status(story) == "finished"
+    assert issued(effects)
+
+
+def test_transfer_is_told_only_when_it_crosses_a_facility_or_level(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    bed = story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "GENERAL", "unit": "4W"})
+    assert issued(bed) == []
+    assert reasons(bed) == ["same-facility-and-level"]
+    away = story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "ICU"})
+    assert {rule for rule, _ in issued(away)} == {"NTF-TRANSFER"}
+    back = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
+    assert withdrawn(back) == set(issued(away))
+    assert stays(story)[0].place == ""
+    assert stays(story)[0].unit == "4W"
+
+
+def test_cancel_of_a_transfer_that_comes_later_keeps_it_from_being_told(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
+    late = story.at("2026-07-01T12:00", "PatientTransferred", arrival="2026-07-01T14:00", encounter=STAY, to={"facility": "MERCY"})
+    assert issued(late) == []
+    assert stays(story)[0].place == ""
+
+
+def test_emergency_visit_that_becomes_an_admission_is_told_however_it_is_said(spine):
+    for kind, data in (("EncounterClassChanged", {}), ("PatientAdmitted", {"registration": False})):
+        t = Timeline(asked=spine)
+        t.at(ADMITTED, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
+        effects = t.at("2026-07-01T12:00", kind, encounter=STAY, **{"class": "IMP"}, **data)
+        assert {rule for rule, _ in issued(effects)} == {"NTF-CLASS" if kind == "EncounterClassChanged" else "NTF-ADMIT"}
+        assert stays(t)[0].via_emergency is True
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"class": "OBSENC"}, True),
+        ({"attending": {"id": "772"}}, True),
+        ({"attending": {"id": "771"}}, False),
+        ({"members": [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8802"}}]}, True),
+        ({"members": [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]}, False),
+        ({"diagnoses": [{"system": "icd10", "code": "F20.0", "rank": 1}]}, True),
+        ({"diagnoses": [{"system": "icd10", "code": "Z00.0", "rank": 1}]}, False),
+        ({}, False),
+    ],
+)
+def test_update_is_told_only_for_a_material_change(story, change, told):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, attending={"id": "771"}, members=_pcp(), **{"class": "IMP"})
+    effects = story.at("2026-07-01T12:00", "EncounterUpdated", encounter=STAY, **change)
+    assert bool(issued(effects)) is told
+    assert reasons(effects) == ([] if told else ["no-material-change"])
+
+
+def test_late_update_does_not_overwrite_what_is_newer(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
+    story.at("2026-07-01T12:00", "EncounterClassChanged", encounter=STAY, **{"class": "IMP"})
+    late = story.at("2026-07-01T10:00", "EncounterUpdated", arrival="2026-07-01T13:00", encounter=STAY, **{"class": "EMER"})
+    assert stays(story)[0].class_ == "IMP"
+    assert issued(late) == []
+
+
+def test_empty_visit_means_the_only_open_stay_there(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at(ADMITTED, "PatientAdmitted", encounter={"facility": "MERCY", "visit": "M1"}, **{"class": "EMER"})
+    story.at(DISCHARGED, "PatientDischarged", encounter=NO_VISIT, disposition="home")
+    assert {s.visit: s.status for s in stays(story)} == {"V1": Status.FINISHED, "M1": Status.IN_PROGRESS}
+
+
+def test_ambiguous_stay_is_refused_and_changes_nothing(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at(ADMITTED, "PatientAdmitted", encounter={"facility": "GENERAL", "visit": "V2"}, **{"class": "IMP"})
+    before = story._packed
+    effects = story.at(DISCHARGED, "PatientDischarged", encounter=NO_VISIT, disposition="home")
+    assert reasons(effects) == ["ambiguous-encounter"]
+    assert isinstance(effects[0], out.EventRefused)
+    assert [s.status for s in unpack(before).stays] == [s.status for s in stays(story)]
+
+
+@pytest.mark.parametrize("kind", ["PatientDischarged", "PatientTransferred", "EncounterUpdated", "DischargeCancelled", "AdmissionCancelled"])
+def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
+    data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
+    effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
+    assert reasons(effects) == ["no-open-stay"]
+
+
+def test_admission_without_a_visit_number_opens_a_stay_and_the_discharge_with_one_closes_it(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=NO_VISIT, **{"class": "IMP"})
+    story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home")
+    assert status(story) == "finished"
+
+
+def test_discharge_of_a_stay_that_nobody_announced_is_told_and_opens_its_clocks(story):
+    effects = story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home")
+    assert issued(effects)
+    assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
+    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
+    assert "class of the stay is not known" in task.why
+
+
+# ---- time
+
+
+def test_event_time_in_the_future_counts_as_its_arrival_and_says_so(story):
+    effects = story.at("2026-07-02T15:16", "PatientDischarged", arrival="2026-07-02T15:00", encounter=STAY, disposition="home")
+    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "DIS-1"]
+    assert task.opened_at == millis("2026-07-02T15:00", story.zone)
+    assert "time-suspect" in task.why
+
+
+def test_event_time_fifteen_minutes_ahead_is_still_believed(story):
+    effects = story.at("2026-07-02T15:15", "PatientDischarged", arrival="2026-07-02T15:00", encounter=STAY, disposition="home")
+    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "DIS-1"]
+    assert task.opened_at == millis("2026-07-02T15:15", story.zone)
+
+
+@pytest.mark.parametrize(("arrival", "history"), [("2026-08-01T15:00", False), ("2026-08-01T15:01", True)])
+def test_event_older_than_thirty_days_changes_state_only(story, arrival, history):
+    effects = story.at(DISCHARGED, "PatientDischarged", arrival=arrival, encounter=STAY, disposition="home")
+    assert status(story) == "finished"
+    assert (reasons(effects) == ["too-old"]) is history
+    assert bool(open_rules(story)) is not history
+
+
+def test_backfill_changes_state_only(story, spine):
+    from agents.coordination.decide import decide
+    from streams.events import Encounter, Event, Millis, PatientAdmitted
+
+    at = millis(ADMITTED, story.zone)
+    event = Event("B1", "urn:test", at, Millis(at + 1000), PERSON, PatientAdmitted(Encounter("GENERAL", "V1"), "IMP"), backfill=True)
+    decision = decide(None, event, event.arrival, spine)
+    assert [e.reason for e in decision.effects] == ["backfill"]
+    assert decision.person is not None
+    assert decision.person.stays[0].status == Status.IN_PROGRESS
+    assert decision.person.handoffs == []
+
+
+# ---- repeats and orders
+
+
+def test_event_that_comes_twice_has_no_second_effect(story):
+    story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="SAME")
+    again = [story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="SAME") for _ in range(3)]
+    assert [reasons(effects) for effects in again] == [["duplicate"]] * 3
+    assert len({effects[0].id for effects in again}) == 3
+
+
+def test_event_repeated_after_its_hash_was_forgotten_is_harmless(story):
+    _admit_and_discharge(story)
+    story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY, id_="C")
+    story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home", id_="D2")
+    story.until("2026-09-20T00:00")
+    assert unpack(story._packed).seen == b""
+    before = len(story.effects)
+    for when, kind, id_, data in (
+        (ADMITTED, "PatientAdmitted", "A", {"class": "IMP"}),
+        (DISCHARGED, "PatientDischarged", "D", {"disposition": "home"}),
+        ("2026-07-02T17:00", "DischargeCancelled", "C", {}),
+        ("2026-07-03T10:00", "PatientDischarged", "D2", {"disposition": "home"}),
+    ):
+        story.at(when, kind, arrival="2026-09-21T09:00", id_=id_, encounter=STAY, **data)
+    assert {type(e) for e in story.effects[before:]} == {out.EffectSuppressed}
+    assert status(story) == "finished"
+    assert stays(story)[0].discharged == millis("2026-07-03T10:00", story.zone)
+
+
+MESSAGES: list[tuple[str, str, dict[str, Any]]] = [
+    ("2026-07-01T09:00", "PatientAdmitted", {"class": "IMP"}),
+    ("2026-07-02T15:00", "PatientDischarged", {"disposition": "home"}),
+    ("2026-07-02T16:00", "DischargeCancelled", {}),
+    ("2026-07-03T10:00", "PatientDischarged", {"disposition": "home"}),
+]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_any_order_of_a_stays_messages_ends_in_the_same_stay_and_the_same_open_clocks(spine, order):
+    straight, shuffled = Timeline(asked=spine), Timeline(asked=spine)
+    for time, kind, data in MESSAGES:
+        straight.at(time, kind, arrival="2026-07-03T11:00", encounter=STAY, id_=f"{kind}{time}", **data)
+    for index in order:
+        time, kind, data = MESSAGES[index]
+        shuffled.at(time, kind, arrival="2026-07-03T11:00", encounter=STAY, id_=f"{kind}{time}", **data)
+
+    def end(t: Timeline) -> Any:
+        (stay,) = stays(t)
+        clocks = {(h.rule, h.due, h.owner) for h in unpack(t._packed).handoffs if not h.closed_at}
+        return stay.status, stay.admitted, stay.discharged, stay.class_, clocks
+
+    assert end(shuffled) == end(straight)
+
+
+# ---- death
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("PatientDischarged", {"encounter": STAY, "disposition": "exp"}),
+        ("EncounterUpdated", {"encounter": STAY, "deceased": True}),
+        ("PersonUpdated", {"deceased": True}),
+    ],
+)
+def test_death_ends_every_clock_and_nobody_calls_the_family(story, kind, data):
+    story.at("2026-06-20T09:00", "CareTeamChanged", members=[{"role": "caregiver", "party": {"role": "caregiver", "caregiver": "C1"}}])
+    story.at("2026-06-20T09:00", "GoalUpdated", goal="G1", lifecycle_status="active", description="walk to the shop")
+    refer = {"referral": "R1", "requester": {"role": "pcp"}, "target": {"role": "social-care", "organization": "meals-and-rides"}, "service": "meals"}
+    story.at("2026-06-30T09:00", "ReferralRequested", **refer)
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"})
+    effects = story.at(DISCHARGED, kind, **data)
+    assert open_rules(story) == []
+    assert {e.closure for e in effects if isinstance(e, out.TaskState)} == {"not-applicable"}
+    assert not any(recipient.startswith("caregiver/") for _, recipient in issued(effects))
+
+    after = story.until("2026-10-01T00:00")
+    assert after == []
+    quiet = story.at("2026-07-05T09:00", "AppointmentChanged", appointment="A1", status="cancelled", start="2026-07-09T09:00:00-04:00")
+    assert issued(quiet) == []
+
+
+def test_cancelled_discharge_of_somebody_thought_dead_lets_their_clocks_live_again(story):
+    story.at("2026-06-30T09:00", "PatientDischarged", encounter={"facility": "MERCY", "visit": "M1"}, disposition="home")
+    story.at("2026-06-30T18:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
+    story.at("2026-06-30T20:00", "PatientDischarged", encounter=STAY, disposition="exp")
+    assert open_rules(story) == []
+    story.at("2026-06-30T21:00", "DischargeCancelled", encounter=STAY)
+    assert "TCM-1" in open_rules(story)
+    assert unpack(story._packed).deceased == 0
+
+
+def _pcp() -> list[Any]:
+    return [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
+
+
+def _admit_and_discharge(t: Timeline) -> None:
+    t.at(ADMITTED, "PatientAdmitted", encounter=STAY, id_="A", members=_pcp(), **{"class": "IMP"})
+    t.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="D")

@@ -1,0 +1,187 @@
+"""Who is told: roles, care teams, consent, the fallback pool, and each party once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from timeline import Timeline
+
+from streams import effects as out
+
+STAY = {"facility": "GENERAL", "visit": "V1"}
+ADMITTED = "2026-07-01T09:00"
+PCP = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
+
+
+def told(effects: list[Any]) -> list[str]:
+    return [e.recipient for e in effects if isinstance(e, out.NotificationIssued)]
+
+
+def suppressed(effects: list[Any]) -> list[tuple[str, str]]:
+    return [(e.recipient, e.reason) for e in effects if isinstance(e, out.EffectSuppressed)]
+
+
+def member(role: str, **party: str) -> dict[str, Any]:
+    return {"role": role, "party": {"role": role, **party}}
+
+
+def admit(t: Timeline, when: str = ADMITTED, **data: Any) -> list[Any]:
+    return t.at(when, "PatientAdmitted", encounter=data.pop("encounter", STAY), **{"class": "IMP"}, **data)
+
+
+def test_whole_care_team_is_told_carers_and_social_care_among_them(story):
+    members = [
+        member("pcp", practitioner="8801"),
+        member("community-nurse", practitioner="N1"),
+        member("social-care", organization="meals-and-rides"),
+        member("caregiver", caregiver="daughter"),
+    ]
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=members, replace=True)
+    assert told(admit(story)) == [
+        "pcp/practitioner:8801",
+        "care-coordinator/pool:general-discharge",
+        "community-nurse/practitioner:N1",
+        "social-care/pool:meals-and-rides-visitors",
+        "caregiver/caregiver:daughter",
+    ]
+
+
+def test_nobody_known_for_a_role_that_must_hear_it_means_the_fallback_pool(story):
+    assert told(admit(story)) == ["pcp/pool:unassigned", "care-coordinator/pool:general-discharge"]
+
+
+def test_facility_that_nobody_knows_is_told_by_the_default_organisation(story):
+    effects = admit(story, encounter={"facility": "SOMEWHERE ELSE", "visit": "X"}, members=PCP)
+    assert told(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:general-discharge"]
+
+
+def test_care_team_outranks_what_a_message_mentions_whichever_comes_first(spine):
+    for first in ("team", "message"):
+        t = Timeline(asked=spine)
+        if first == "team":
+            t.at("2026-06-01T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")])
+            effects = admit(t, members=PCP)
+        else:
+            admit(t, members=PCP)
+            t.at("2026-06-01T09:00", "CareTeamChanged", arrival="2026-07-01T09:30", members=[member("pcp", practitioner="8802")])
+            effects = t.at("2026-07-01T10:00", "PatientDischarged", encounter=STAY, disposition="home")
+        assert told(effects)[0] == "pcp/practitioner:8802"
+
+
+def test_seat_that_has_ended_or_not_begun_is_not_told(story):
+    members = [
+        {**member("community-nurse", practitioner="N1"), "to": "2026-06-30T00:00:00-04:00"},
+        {**member("community-nurse", practitioner="N2"), "from": "2026-07-02T00:00:00-04:00"},
+        {**member("community-nurse", practitioner="N3"), "from": "2026-06-01T00:00:00-04:00", "to": "2026-08-01T00:00:00-04:00"},
+    ]
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=members)
+    assert [r for r in told(admit(story)) if r.startswith("community-nurse")] == ["community-nurse/practitioner:N3"]
+
+
+def test_party_in_two_roles_gets_one_notification(story):
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="8801"), member("pcp", practitioner="8801")])
+    effects = admit(story)
+    assert [r for r in told(effects) if r.endswith("8801")] == ["pcp/practitioner:8801"]
+
+
+def test_replacing_the_team_ends_everybody_elses_seat(story):
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="N1"), member("pcp", practitioner="8801")])
+    story.at("2026-06-02T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")], replace=True)
+    # A late word about the team before that changes nothing.
+    story.at("2026-06-01T12:00", "CareTeamChanged", arrival="2026-06-03T09:00", members=[member("social-care", practitioner="S1")])
+    assert told(admit(story)) == ["pcp/practitioner:8802", "care-coordinator/pool:general-discharge"]
+
+
+# ---- consent
+
+
+@pytest.mark.parametrize("recipient", ["pcp/practitioner:8801", "practitioner:8801", "pcp", "8801", None])
+def test_withheld_consent_is_a_suppression_and_not_the_fallback_pool(story, recipient):
+    story.at("2026-06-01T09:00", "ConsentChanged", decision="deny", **({"recipient": recipient} if recipient else {}))
+    effects = admit(story, members=PCP)
+    assert ("pcp/practitioner:8801", "consent-withheld") in suppressed(effects)
+    assert not any("unassigned" in r or "8801" in r for r in told(effects))
+
+
+def test_opting_out_stops_delivery_and_neither_clock_nor_owner(story):
+    story.at("2026-06-01T09:00", "ConsentChanged", decision="deny")
+    story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP)
+    assert told(story.effects) == []
+    assert [(t.rule, t.owner) for t in story.tasks("TCM-1")] == [("TCM-1", "pcp/practitioner:8801")]
+    story.until("2026-07-09T00:00")
+    assert [g.state for g in story.gaps("TCM-1")][-1] == "open"
+    assert told(story.effects) == []
+
+
+def test_permission_that_is_newer_and_as_specific_takes_a_refusal_back(story):
+    story.at("2026-06-01T09:00", "ConsentChanged", decision="deny", recipient="practitioner:8801")
+    story.at("2026-06-02T09:00", "ConsentChanged", decision="permit")
+    assert ("pcp/practitioner:8801", "consent-withheld") in suppressed(admit(story, members=PCP))
+    story.at("2026-07-01T09:30", "ConsentChanged", decision="permit", recipient="practitioner:8801")
+    effects = story.at("2026-07-01T10:00", "PatientDischarged", encounter=STAY, disposition="home")
+    assert "pcp/practitioner:8801" in told(effects)
+
+
+def test_sensitive_rule_is_told_only_with_its_own_permission():
+    from agents.coordination.state import Person
+    from agents.coordination.team import change_consent, may_tell
+    from streams.events import ConsentChanged, Millis, PersonKey
+
+    person = Person(PersonKey("p1.x"))
+    ask = ("pcp/practitioner:8801", "treatment", "substance-use")
+    assert may_tell(person, *ask) == "consent-missing"
+    change_consent(person, ConsentChanged("permit"), Millis(1))
+    assert may_tell(person, *ask) == "consent-missing"
+    change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(2))
+    assert may_tell(person, *ask) == "permitted"
+    # Opting out of everything is newer than that permission: it stands until a newer one.
+    change_consent(person, ConsentChanged("deny"), Millis(3))
+    assert may_tell(person, *ask) == "consent-withheld"
+    change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(4))
+    assert may_tell(person, *ask) == "permitted"
+    # A late word that is older than what is known changes nothing.
+    change_consent(person, ConsentChanged("deny", sensitivity="substance-use"), Millis(3))
+    assert may_tell(person, *ask) == "permitted"
+
+
+# ---- what a notification carries
+
+
+def test_only_the_accountable_recipient_is_asked_to_acknowledge_and_the_handoff_is_named(story):
+    effects = admit(story, members=PCP)
+    asks = {e.recipient: e for e in effects if isinstance(e, out.NotificationIssued)}
+    (task,) = story.tasks("NOT-2")
+    assert asks["pcp/practitioner:8801"].asks_acknowledgement
+    assert asks["pcp/practitioner:8801"].handoff == task.handoff
+    assert not asks["care-coordinator/pool:general-discharge"].asks_acknowledgement
+
+
+def test_open_goals_go_with_an_admission_in_the_persons_own_words(story):
+    story.at("2026-06-01T09:00", "GoalUpdated", goal="G1", lifecycle_status="active", description="walk to the shop again", expressed_by="patient")
+    story.at("2026-06-01T09:00", "GoalUpdated", goal="G2", lifecycle_status="completed", description="sleep")
+    notification = next(e for e in admit(story) if isinstance(e, out.NotificationIssued))
+    assert [(g.goal, g.description, g.expressed_by) for g in notification.goals] == [("G1", "walk to the shop again", "patient")]
+
+
+def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
+    from agents.coordination.catalogue import DIRECTORY, load_directory
+    from agents.coordination.world import World
+
+    written = DIRECTORY.read_text().replace(
+        'practitioners: ["8801", "8802", "8803"]',
+        'practitioners: ["8801", "8802", "8803"]\n    cover: [{of: "practitioner:8801", by: "practitioner:8803", from: 2026-07-02, to: 2026-07-03}]',
+    )
+    (tmp_path / "directory.yaml").write_text(written)
+    world = World(spine.catalogue, load_directory(tmp_path / "directory.yaml"), spine.valuesets)
+    for when, who in (("2026-07-01T23:59", "8801"), ("2026-07-02T00:00", "8803"), ("2026-07-03T23:59", "8803"), ("2026-07-04T00:00", "8801")):
+        t = Timeline(asked=world)
+        assert told(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
+
+
+def test_why_says_rule_event_and_clock_in_local_time(story):
+    effects = story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP, id_="GENERAL-4711")
+    (task,) = story.tasks("TCM-1")
+    for words in ("TCM-1 version 1", "GENERAL-4711", "Thu 2 Jul 2026 15:00 EDT", "2 business days", "end of Tue 7 Jul 2026", "pcp (practitioner:8801)"):
+        assert words in task.why
+    assert "discharged at GENERAL" in effects[0].why
