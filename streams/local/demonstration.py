@@ -24,7 +24,7 @@ from rich.text import Text
 
 from streams.admin import check_topics, create_topics
 from streams.clock import Clock
-from streams.events import Event, Millis
+from streams.events import Event, Millis, PersonMerged
 from streams.intake.outcome import Arrived
 from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
@@ -97,7 +97,8 @@ class _Demonstration:
         self._console = console
         self._board = Board(console, course.zone)
         self._kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
-        self._ours = {a.item.person for a in course.arrivals if isinstance(a.item, Event)}
+        events = [arrived.item for arrived in course.arrivals if isinstance(arrived.item, Event)]
+        self._ours = {event.person for event in events} | {e.data.into.key for e in events if isinstance(e.data, PersonMerged)}
 
     async def run(self, *, from_beginning: bool) -> None:
         # What goes wrong is said in a line of ours; aiokafka would write each attempt between the story's lines.

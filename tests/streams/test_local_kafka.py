@@ -137,8 +137,9 @@ def test_child_ends_with_its_parent_even_by_kill_nine(tmp_path: Path):
 
 
 def test_child_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path):
-    child = Child(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], grace_seconds=0.3)
-    assert child.alive
+    deaf = tmp_path / "deaf"
+    child = Child(["sh", "-c", f"trap '' TERM; touch {deaf}; while :; do sleep 0.1; done"], grace_seconds=0.3)
+    assert wait_until(deaf.exists)
 
     child.stop()
 
