@@ -67,7 +67,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     async def leave(*_args: Any, **_kwargs: Any) -> None:
         await worker.release()
 
-    for noisy in ("aiokafka", "faust", "mode"):
+    for noisy in ("aiokafka", "faust", "mode", "streams.transport"):
         # Faust lets debug records be built even where nobody reads them: 14 % of the CPU at low load.
         logger = logging.getLogger(noisy)
         logger.setLevel(max(logger.level, logging.WARNING))
@@ -89,4 +89,5 @@ def run_app(make: Callable[[], faust.App]) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(make(), override_logging=False, redirect_stdouts=False, quiet=True, loop=loop)
+    worker.spinner = None  # it writes terminal codes between the lines of the log
     worker.execute_from_commandline()
