@@ -12,7 +12,8 @@ The protocol, for one worker that was assigned a shard:
    fails), and bury its claim with a tombstone;
 4. go on until the only claim left is one's own and the last stable offset is the end of the log. The own claim and the
    tombstones are read barriers: once they are read back, nothing that was committed before them can be missing;
-5. another's claim *after* one's own means that the shard was lost: the last claim wins.
+5. another's claim *after* one's own means that the shard was lost: the last claim wins. So does a tombstone for one's
+   own claim: somebody fenced this worker.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TRYING = b"\0trying"
 class Act(enum.Enum):
     """What a claimant does next."""
 
-    LOST = "another claimed after me: end"
+    LOST = "another claimed after me, or buried my claim: end"
     FENCE = "fence these claimants"
     BURY = "write tombstones for these claims"
     READ = "read on"
@@ -49,19 +50,21 @@ def next_step(
     *,
     fenced: Collection[str],
     buried: Collection[str],
+    passed: bool,
     stable: bool,
     patience_over: bool,
 ) -> Step:
     """Return what *me* does next.
 
     `claims` are the claims read so far that nobody released, {transactional id: offset}; `fenced` and `buried` are the
-    names that I fenced and whose tombstones I wrote; `stable` says that the last stable offset was the end of the log
-    and all below it is read. `patience_over`: my own claim has not become visible for a while, so it hides behind
-    somebody's open transaction, and those seen so far must be fenced before it can be read.
+    names that I fenced and whose tombstones I wrote; `passed` says that my claim is among what was read; `stable` says
+    that the last stable offset was the end of the log and all below it is read. `patience_over`: my own claim has not
+    become visible for a while, so it hides behind somebody's open transaction, and those seen so far must be fenced
+    before it can be read.
     """
     mine = claims.get(me)
     others = tuple(sorted(name for name in claims if name != me))
-    if mine is not None and any(claims[name] > mine for name in others):
+    if passed and (mine is None or any(claims[name] > mine for name in others)):
         return Step(Act.LOST)
     if others and (mine is not None or patience_over):
         todo = tuple(name for name in others if name not in fenced)

@@ -39,6 +39,8 @@ class Reading:
         self.claims: dict[str, int] = {}
         self.attempt: tuple[int, str] = (0, "")
         self.trying: tuple[str, int] | None = None
+        self.claimed = 0
+        """The offset after one's own claim."""
         self.read_to = 0
         self.records = 0
         self.fenced: set[str] = set()
@@ -83,7 +85,9 @@ async def open_shards(
     up on its own wait after 90 s without saying so), KafkaError.
     """
     async with asyncio.timeout(limit_s):
-        await writer.write({(state_topic, r.number): [Out(CLAIM + writer.name.encode(), b"1")] for r in readings})
+        ends = await writer.write({(state_topic, r.number): [Out(CLAIM + writer.name.encode(), b"1")] for r in readings})
+        for reading in readings:
+            reading.claimed = ends[state_topic, reading.number]
         by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
         settings = dict(
             kafka,
@@ -108,7 +112,7 @@ async def open_shards(
             await everything.stop()
 
 
-async def _own(
+async def _own(  # noqa: PLR0917 -- what one opening needs
     kafka: Mapping[str, Any],
     state_topic: str,
     by_partition: Mapping[TopicPartition, Reading],
@@ -133,11 +137,12 @@ async def _own(
                 reading.claims,
                 fenced=fenced,
                 buried=buried[reading.number],
+                passed=reading.read_to >= reading.claimed,
                 stable=stable[tp] >= ends[tp],
                 patience_over=time.monotonic() - began > PATIENCE_S,
             )
             if step.act is Act.LOST:
-                raise ShardLost(f"shard {reading.number}: another worker claimed it after this one")
+                raise ShardLost(f"shard {reading.number}: another worker claimed it after this one, or fenced this one")
             if step.act is Act.OPEN:
                 del todo[tp]
             elif step.act is Act.FENCE:

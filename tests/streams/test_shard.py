@@ -62,9 +62,8 @@ def test_an_answer_never_overtakes_its_admission_after_an_outage():
 def test_within_a_partition_the_order_of_the_log_rules_where_the_brokers_clock_steps_back():
     bench = Bench()
     bench.came(TEAM, (500, "first"), (100, "second"))
-    bench.came(STAY, (300, "other"))
-
-    bench.quiet(at=600)
+    bench.came(STAY, (300, "other"), (800, "later"))
+    bench.came(RELAY, (900, "later"))
 
     assert bench.apply() == ["other @300", "first @500", "second @500"]
 
@@ -123,7 +122,7 @@ def test_a_probe_that_found_more_than_was_fetched_clears_nothing():
 def test_a_probe_sent_before_a_record_came_says_nothing_about_the_time_after_it():
     bench = Bench()
     sealed = bench.shard.seal()
-    bench.came(STAY, (100, "a"))
+    bench.came(STAY, (100, "a"), (101, "b"))
 
     bench.shard.probed(dict(bench.ends), sealed, 60)
 
@@ -187,6 +186,7 @@ def test_a_batch_below_the_position_is_dropped():
     bench.came(STAY, (100, "a"), (200, "b"))
 
     assert bench.came(STAY, (100, "a"), (200, "b"), start=0) == 0
+    assert bench.came(STAY, (100, "a"), start=0) == 0
     assert bench.shard.queued(STAY) == 2
     assert bench.shard.reached(STAY) == 2
 
@@ -252,6 +252,8 @@ def test_a_person_who_is_forgotten_leaves_a_tombstone():
     bench = Bench()
     bench.came(STAY, (100, "a"), (200, "forget"))
     bench.quiet(at=900)
+    bench.apply(most=1)
+    bench.shard.changes()
 
     bench.apply()
 
@@ -263,6 +265,7 @@ def test_opening_again_forgets_what_had_arrived_and_begins_at_the_positions():
     bench = Bench()
     bench.came(STAY, (100, "a"), (200, "b"))
     bench.came(TEAM, (150, "t"))
+    bench.quiet(at=9000)
 
     bench.shard.restored({TEAM: 4, STAY: 1, RELAY: 0}, {STAY: 100})
 
