@@ -1,0 +1,1 @@
+"""What to do about events. Imports streams, never the other way round."""

@@ -1,0 +1,1 @@
+"""How events move: topics, doors, codecs, shards, one transaction. Knows no rule of care."""
