@@ -94,6 +94,11 @@ def end_of_local_day(at: Millis, zone: str) -> Millis:
     return _midnight(zone, _local_ordinal(zone, at // _QUARTER_MS) + 1)
 
 
+def start_of_local_day(at: Millis, zone: str) -> Millis:
+    """Return 00:00 local time of the date that *at* falls on: the beginning of day zero."""
+    return _midnight(zone, _local_ordinal(zone, at // _QUARTER_MS))
+
+
 def local_date(at: Millis, zone: str) -> date:
     """Return the calendar date of *at* in *zone*."""
     return date.fromordinal(_local_ordinal(zone, at // _QUARTER_MS))

@@ -20,6 +20,7 @@ from agents.coordination.responses import respond
 from agents.coordination.state import OPENERS, Handoff, Stay
 from agents.coordination.words import happened
 from streams import events as e
+from streams.topics import DAY_MS
 
 TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
 BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})
@@ -183,7 +184,8 @@ def _open(draft: Draft, scene: Scene) -> None:
 
 
 def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff]) -> None:
-    earliest = min(handoff.opened_at for handoff in opened)
+    # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
+    earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in told_again(scene):
         if event.time < earliest:
@@ -196,6 +198,6 @@ def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff]) -> None:
             resolve_again(again, event.data)
         draft.words = happened(event, event.time, scene.organisation.zone)
         for handoff in opened:
-            if not handoff.closed_at and event.time >= handoff.opened_at:
+            if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:
                 react(draft, again, handoff)
     draft.words = words

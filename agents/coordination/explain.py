@@ -98,6 +98,7 @@ _FACT: Final = {
     "setbacks": "the number of setbacks in a row",
     "setting": "the setting",
     "status_of_stay": "the stay",
+    "target_kind": "the kind of organisation that it goes to",
     "team_known": "somebody is named as caring for the person",
     "via_emergency": "the emergency department is where the stay began",
 }
@@ -294,6 +295,8 @@ def _closing(closing: Closing) -> str:
         words = f"{closing.count} times {words}"
     if closing.based_on:
         words += ", and it names the referral that it is based on"
+    if closing.from_day_zero:
+        words += ", on the trigger's own date even before it"
     if closing.not_before is not None:
         words += f", not before {clock_in_words(closing.not_before)} after the trigger"
     return words

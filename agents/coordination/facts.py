@@ -419,6 +419,15 @@ def service(scene: Scene) -> Value:
 
 
 @fact
+def target_kind(scene: Scene) -> Value:
+    """The kind of organisation that the referral goes to, where the directory knows it: home-health, pharmacy, ..."""
+    if scene.referral is None:
+        return None
+    known = scene.world.directory.organisations.get(scene.referral.target_organisation)
+    return known.kind if known is not None else None
+
+
+@fact
 def needed_by(scene: Scene) -> Value:
     """Until when the referral needs its answer, in milliseconds."""
     return (scene.referral.needed_by or None) if scene.referral else None
@@ -616,9 +625,9 @@ def same_service(scene: Scene) -> Value:
 
 @fact
 def same_goal(scene: Scene) -> Value:
-    """Whether the event is about the goal that the handoff's referral serves."""
+    """Whether the event is about the goal that the handoff's referral serves, or about any where the referral names none."""
     own = _own_referral(scene)
-    return own is not None and scene.goal is not None and bool(own.goal) and own.goal == scene.goal.id
+    return own is not None and scene.goal is not None and own.goal in {"", scene.goal.id}
 
 
 @fact

@@ -76,6 +76,9 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The activity must name the subject in `based_on` (CMS50's consultant report)."""
     count: int = 1
     """How many such events it takes (two documented attempts)."""
+    from_day_zero: bool = False
+    """Anything on the trigger's own date counts, even before it: for measures that count in days (HEDIS: on the date of
+    discharge)."""
     of_person: bool = False
     """It need not be about the handoff's own subject; the conditions say which of the person's events it is (another referral
     for the same service). An event that names what it is based on still has to name the subject."""

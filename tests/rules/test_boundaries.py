@@ -294,8 +294,8 @@ CASES = [
     ),
     Case(
         "ENC-1",
-        120,
-        "hour",
+        5,
+        "day",
         admitted(class_="EMER"),
         lambda t, at: t.at(at, "PatientDischarged", encounter={"facility": "GENERAL", "visit": "V1"}, disposition="home"),
     ),

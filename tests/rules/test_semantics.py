@@ -225,7 +225,31 @@ def test_death_ends_every_clock_of_the_person():
     assert [e for e in t.effects if isinstance(e, out.GapState) and e.state == "open" and e.at > millis("2026-07-07T03:00", NEW_YORK)] == []
 
 
+@pytest.mark.parametrize("again", ["PatientDischarged", "EncounterUpdated"])
+@pytest.mark.parametrize("disposition", ["hospice", "snf", "other-hcf"])
+def test_discharge_that_turns_out_to_be_to_hospice_or_elsewhere_ends_what_waits_for_who_is_at_home(again, disposition):
+    t = inpatient(codes=("F32.1",))
+    t.at("2026-07-06T18:00", again, encounter=STAY, disposition=disposition)
+
+    for rule in ("TCM-1", "TCM-3", "TRC-3", "MED-1", "FUH-7", "FUH-30"):
+        assert closure(t, rule) == "not-applicable", rule
+
+
 # ---- day zero and not before
+
+
+def test_medicines_compared_on_the_date_of_discharge_count_even_before_it_and_whatever_arrives_first():
+    first, later, day_before = story(), story(), story()
+    for t in (first, later, day_before):
+        admit(t, "2026-07-03T10:00")
+    care(first, "2026-07-06T09:00", "medication-reconciliation")
+    discharge(first)
+    discharge(later)
+    care(later, "2026-07-06T09:00", "medication-reconciliation", arrival="2026-07-06T17:00")
+    care(day_before, "2026-07-05T23:59", "medication-reconciliation")
+    discharge(day_before)
+
+    assert (closure(first, "MED-1"), closure(later, "MED-1"), closure(day_before, "MED-1")) == ("met", "met", "")
 
 
 def test_same_day_visit_does_not_count_after_hospital_and_counts_after_the_emergency_department():
@@ -646,6 +670,13 @@ def test_home_health_counts_from_the_return_home_of_who_was_referred_in_hospital
     assert due(t, "HHA") == millis("2026-07-08T15:00", NEW_YORK)
 
 
+def test_referral_to_a_home_health_agency_is_one_whatever_the_service_is_called():
+    t = story()
+    refer(t, "2026-07-04T10:00", service="wound care", target="home-nursing")
+
+    assert due(t, "HHA") == millis("2026-07-06T10:00", NEW_YORK)
+
+
 def test_goal_without_a_home_health_referral_starts_no_visit():
     assert inpatient().handoffs("HHA") == {}
 
@@ -753,15 +784,15 @@ def test_word_of_the_stay_begins_the_five_days_anew():
     admit(t, "2026-07-01T10:00", class_="EMER")
     t.at("2026-07-04T10:00", "EncounterUpdated", encounter=STAY, attending="9901")
 
-    assert due(t, "ENC-1") == millis("2026-07-09T10:00", NEW_YORK)
-    t.until("2026-07-09T09:59")
+    assert due(t, "ENC-1") == millis("2026-07-10T00:00", NEW_YORK)
+    t.until("2026-07-09T23:59")
     assert t.gaps("ENC-1") == t.tasks("ENC-1") == []
 
 
 def test_silent_stay_is_assumed_over_and_a_later_discharge_is_right():
     t = story()
     admit(t, "2026-07-01T10:00", class_="EMER")
-    t.until("2026-07-06T10:00")
+    t.until("2026-07-07T00:00")
     assert [gap.state for gap in t.gaps("ENC-1")] == ["open"]
     discharge(t, "2026-07-08T15:00")
 
