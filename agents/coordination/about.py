@@ -9,7 +9,6 @@ from typing import Any
 
 from agents.coordination.directory import Organisation
 from agents.coordination.facts import Scene
-from agents.coordination.ids import derive
 from agents.coordination.records import referral_named
 from agents.coordination.state import Person, Stay
 from streams import events as e
@@ -72,7 +71,7 @@ def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
 def stay_told_of(person: Person, notification: str) -> Stay | None:
     """Return the stay that a notification told of."""
     for told in person.told:
-        if told.stay and any(derive(told.cause, told.rule, recipient) == notification for recipient in told.recipients):
+        if told.stay and any(told.notification(recipient) == notification for recipient in told.recipients):
             return next((s for s in person.stays if s.number == told.stay), None)
     return None
 

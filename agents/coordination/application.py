@@ -13,7 +13,7 @@ from agents.coordination.about import resolve, stay_told_of
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
-from agents.coordination.ids import cause_of
+from agents.coordination.ids import identity
 from agents.coordination.memory import remember
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of
@@ -42,7 +42,7 @@ _REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-ope
 def draft_of(person: Person, event: Event, now: Millis, zone: str, at: int, *, suspect: bool, where: str = "") -> Draft:
     """Begin the draft of a decision on *event*."""
     words = happened(event, Millis(at), zone, where=where, suspect=suspect)
-    return Draft(person, now, cause=event.id, seed=cause_of(event), source=event.source, words=words)
+    return Draft(person, now, cause=event.id, seed=identity(event).hex(), source=event.source, words=words)
 
 
 def apply(person: Person, event: Event, now: Millis, world: World) -> tuple[Effect, ...]:

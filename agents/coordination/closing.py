@@ -8,11 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 from agents.coordination import ruleset
-from agents.coordination.calendar import due_at, end_of_local_day
+from agents.coordination.calendar import due_at, end_of_local_day, start_of_local_day
 from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
-from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, encounter_for, rule_of, set_next_rung
+from agents.coordination.handoffs import (
+    OPEN,
+    UNITS,
+    appointed,
+    calendar_of,
+    close,
+    due_said,
+    encounter_for,
+    pass_over_warnings,
+    rule_of,
+    set_next_rung,
+)
 from agents.coordination.ids import text
 from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule
@@ -108,7 +119,10 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
             return False
     elif not _about(scene, handoff, rule.rule, based_on=closing.based_on):
         return False
-    if happened < handoff.opened_at or (closing.based_on and happened == handoff.opened_at):
+    begins = handoff.opened_at
+    if closing.from_day_zero:
+        begins = start_of_local_day(Millis(begins), place.zone)
+    if happened < begins or (closing.based_on and happened == handoff.opened_at):
         return False
     if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), place.zone):
         return False
@@ -171,8 +185,12 @@ def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) 
         due = due_at(row.clock, happened_at(scene), place.zone, place.holidays)
         if handoff.opened_at < due < handoff.due:
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
+            pass_over_warnings(handoff, rule, draft.at)
             set_next_rung(handoff, rule, draft.at, place)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
+            encounter = encounter_for(handoff, scene.person)
             if rule.rule.task == "opening" or handoff.gap == OPEN:
-                draft.task(handoff, rule.rule, encounter_for(handoff, scene.person), why)
+                draft.task(handoff, rule.rule, encounter, why)
+            if handoff.gap:
+                draft.gap(handoff, rule.rule, encounter, why)
             return

@@ -14,7 +14,7 @@ from agents.coordination import merge
 from agents.coordination.application import apply, draft_of
 from agents.coordination.draft import ENCOUNTER_RULE, Draft
 from agents.coordination.handoffs import cause_text
-from agents.coordination.ids import cause_of, derive, event_hash, text
+from agents.coordination.ids import derive, identity, text
 from agents.coordination.ladder import climb
 from agents.coordination.state import Person, next_deadline, pack, packed_deadline, prune, remember_seen, times_seen, unpack
 from agents.coordination.world import World
@@ -46,7 +46,7 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
         person = Person(event.person)
     if person.into or isinstance(event.data, PersonStateMoved | PersonMerged):
         return _across(person, event, now, world)
-    hashed = event_hash(event)
+    hashed = identity(event)[:8]
     repeats = times_seen(person, hashed) if person.seen else 0
     if repeats:
         draft = draft_of(person, event, now, world.directory.default.zone, event.time, suspect=False)
@@ -56,7 +56,6 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
         person = prune(person, now, world.catalogue.late_window_days) or Person(event.person)
     effects = apply(person, event, now, world)
     remember_seen(person, hashed, event.arrival)
-    person.touched = max(person.touched, now)
     person.prune_at = person.prune_at or now + _PRUNE_AFTER_MS
     return Decision(person, effects)
 
@@ -71,7 +70,7 @@ def decide_packed(packed: bytes | None, event: Event, now: Millis, world: World)
     most = world.settings.state_bytes_max
     if kept is not None and len(kept) > most and len(kept) > len(packed or b""):
         why = f"The state of this person would grow over {most} bytes."
-        id_ = derive(cause_of(event), ENCOUNTER_RULE, "refused", "state-cap")
+        id_ = derive(identity(event).hex(), ENCOUNTER_RULE, "refused", "state-cap")
         refused = EventRefused(id_, now, event.person, event.id, ENCOUNTER_RULE, "state-cap", event.source, why)
         return packed, (refused,)
     return kept, decision.effects
@@ -105,7 +104,6 @@ def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
     """Return the state to keep after a rule raised: history is incomplete, and a deadline that is due is taken away."""
     person = person or Person(key)
     person.history_incomplete = True
-    person.touched = max(person.touched, now)
     for handoff in person.handoffs:
         if handoff.next_at and handoff.next_at <= now:
             handoff.next_at = 0
@@ -121,7 +119,8 @@ def _across(person: Person, event: Event, now: Millis, world: World) -> Decision
     if isinstance(fact, PersonStateMoved):
         return Decision(*merge.take_in(person, fact, draft, now, world))
     if isinstance(fact, PersonMerged) and (not person.into or fact.into.key == person.into):
-        if person.into:
+        # Who was merged in a circle is alive again, and knows the merge that it once ended with.
+        if person.into or times_seen(person, identity(event)[:8]):
             draft.suppressed("duplicate", "The two records were merged before.", mark=f"{event.arrival}")
             return Decision(person, tuple(draft.effects))
         return Decision(*merge.give_up(person, fact, draft, event))

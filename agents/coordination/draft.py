@@ -136,7 +136,7 @@ class Draft:
         referral, goal = _serves(self.person, handoff, rule)
         self.effects.append(
             kind(
-                derive(self.seed, handoff.rule, id_, name, state, str(handoff.step), handoff.closure),
+                derive(self.seed, handoff.rule, id_, name, state, str(handoff.step), handoff.closure, str(handoff.due), handoff.owner),
                 self.at,
                 self.person.key,
                 self.cause,

@@ -114,6 +114,13 @@ def set_next_rung(handoff: Handoff, rule: CompiledRule | None, not_before: int, 
     handoff.next_at = max(_rung_at(rule.rungs[handoff.rung], handoff, place), not_before)
 
 
+def pass_over_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
+    """Leave out the rungs before the due of a *handoff* that is due already: what is open is not soon due."""
+    if handoff.due <= now:
+        while handoff.rung < len(rule.rungs) and rule.rungs[handoff.rung].moment.before_due:
+            handoff.rung += 1
+
+
 def due_said(handoff: Handoff, zone: str) -> str:
     """Return when *handoff* is due, in words: the end of a day for day-based clocks, else the instant."""
     return due_words(UNITS[handoff.unit] in _DAY_UNITS, handoff.due, zone)

@@ -22,14 +22,9 @@ def derive(*parts: str) -> str:
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
-def cause_of(event: Event) -> str:
-    """Return the identity of *event*, (source, id), as one part for `derive`: two sources may use the same id."""
-    return f"{event.source}|{event.id}"
-
-
-def event_hash(event: Event) -> bytes:
-    """Return eight bytes that stand for (source, id) in a person's state."""
-    return sha1(f"{event.source}\x1f{event.id}".encode(), usedforsecurity=False).digest()[:8]
+def identity(event: Event) -> bytes:
+    """Return 16 bytes that stand for (source, id): two sources may use the same id. Its first eight are kept as seen."""
+    return sha1(f"{event.source}\x1f{event.id}".encode(), usedforsecurity=False).digest()[:16]
 
 
 def raw(identifier: str) -> bytes:

@@ -77,7 +77,7 @@ def _name_subject(scene: Scene, rule: Rule) -> None:
 def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft: Draft, handoff: Handoff, rule: CompiledRule, rung: Rung, scene: Scene, place: Organisation
 ) -> None:
-    person, at = draft.person, draft.at
+    at = draft.at
     encounter = encounter_of(scene.stay)
     handoff.step += 1
     overdue = at >= handoff.due
@@ -117,7 +117,6 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     if rung.step.then == "assume-finished" and scene.stay is not None and scene.stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE}:
         scene.stay.status, scene.stay.discharged, scene.stay.assumed = Status.FINISHED, at, True
         scene.stay.touched = max(scene.stay.touched, at)
-        person.touched = max(person.touched, at)
 
 
 def _rung_words(handoff: Handoff, rule: CompiledRule, place: Organisation, *, overdue: bool, was: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from agents.coordination import handoffs
 from agents.coordination.draft import Draft
-from agents.coordination.ids import derive, event_hash
+from agents.coordination.ids import derive, identity
 from agents.coordination.state import Handoff, Person, Status, Stay, pack, remember_seen, unpack
 from agents.coordination.world import World
 from streams.effects import Effect, StateMoved
@@ -19,8 +19,8 @@ def give_up(person: Person, fact: PersonMerged, draft: Draft, event: Event) -> t
     if fact.into.key == person.key:
         draft.refused("merged-into-itself", "A person can't go on as the same key.", "merge")
         return person, tuple(draft.effects)
-    remember_seen(person, event_hash(event), event.arrival)
-    stub = Person(person.key, into=fact.into.key, touched=draft.at)
+    remember_seen(person, identity(event)[:8], event.arrival)
+    stub = Person(person.key, into=fact.into.key)
     moved = StateMoved(derive(draft.seed, "merge", "moved"), draft.at, person.key, event.id, PersonRef(fact.into.key), pack(person))
     return stub, (moved,)
 
@@ -41,16 +41,14 @@ def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, w
     numbers = _stays(person, other)
     moved_in = _handoffs(draft, person, other, numbers, world)
     _rest(person, other, numbers)
-    person.touched = max(person.touched, other.touched, now)
     for handoff in moved_in:
         rule = handoffs.rule_of(handoff, person, world)
         if rule is None or rule.rule.task == "opening" or handoff.gap:
-            draft.task(
-                handoff,
-                rule.rule if rule else None,
-                handoffs.encounter_for(handoff, person),
-                f"{draft.words}: the handoff goes on for the person that the records were merged into.",
-            )
+            definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, person)
+            why = f"{draft.words}: the handoff goes on for the person that the records were merged into."
+            draft.task(handoff, definition, encounter, why)
+            if handoff.gap:
+                draft.gap(handoff, definition, encounter, why)
     if person.deceased:
         for handoff in person.handoffs:
             if not handoff.closed_at:

@@ -11,7 +11,7 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.goals import REVIEWED_STATUSES
-from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, set_next_rung
+from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable
 from agents.coordination.rule import Rule
@@ -186,7 +186,5 @@ def _packed_cause(cause: str) -> bytes | str:
 
 def _first_rung(handoff: Handoff, rule: CompiledRule, now: Millis, place: Organisation) -> None:
     """Set the first rung. What would have come while nobody knew of the handoff is passed over, but for being open at due."""
-    if handoff.due <= now:
-        while handoff.rung < len(rule.rungs) and rule.rungs[handoff.rung].moment.before_due:
-            handoff.rung += 1
+    pass_over_warnings(handoff, rule, now)
     set_next_rung(handoff, rule, now, place)

@@ -14,7 +14,7 @@ from agents.coordination.directory import party_of
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import ACCEPTED, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
-from agents.coordination.ids import derive, raw, text
+from agents.coordination.ids import raw, text
 from agents.coordination.owners import next_owner, role_owner
 from agents.coordination.rule import Tell
 from agents.coordination.ruleset import CompiledRule
@@ -73,7 +73,7 @@ def _find(person: Person, task: str) -> Handoff | str:
         return "closed-task"
     for told in person.told:
         for recipient in told.recipients:
-            if derive(told.cause, told.rule, recipient) == task:
+            if told.notification(recipient) == task:
                 return "not-asked"
     return "unknown-task"
 
@@ -114,7 +114,7 @@ def _asked(scene: Scene, handoff: Handoff) -> str:
     if isinstance(handoff.ref, bytes):
         for told in scene.person.told:
             for recipient in told.recipients:
-                if raw(derive(told.cause, told.rule, recipient)) == handoff.ref:
+                if raw(told.notification(recipient)) == handoff.ref:
                     return recipient
     return handoff.owner
 

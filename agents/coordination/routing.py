@@ -12,10 +12,10 @@ from agents.coordination import handoffs
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.goals import OPEN_STATUSES
-from agents.coordination.ids import derive, raw, text
+from agents.coordination.ids import raw, text
 from agents.coordination.opening import open_all
 from agents.coordination.ruleset import holds
-from agents.coordination.state import Stay, Told
+from agents.coordination.state import OPENERS, Stay, Told
 from agents.coordination.tell import tell
 from streams.effects import GoalWords
 
@@ -48,7 +48,10 @@ def announce(draft: Draft, scene: Scene) -> bool:
         )
         if issued:
             stay = scene.stay.number if scene.stay is not None else 0
-            person.told.append(Told(draft.seed, notice.id, stay, scene.at, scene.kind, tuple(n.recipient for n in issued), notice.version))
+            kind = OPENERS.index(scene.kind) if scene.kind in OPENERS else 0
+            person.told.append(
+                Told(bytes.fromhex(draft.seed), notice.id, stay, scene.at, kind, tuple(n.recipient for n in issued), notice.version)
+            )
         for told in issued:
             scene.notice = told
             opened = open_all(draft, scene)
@@ -65,15 +68,16 @@ def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str, why: str) -> No
     """Withdraw what was told of *stay* (only of events of *kind*, unless that is empty) from exactly those who were told."""
     person = scene.person
     kept = []
-    newest = max((t.at for t in person.told if t.stay == stay.number and t.kind == kind), default=0)
+    only = OPENERS.index(kind)
+    moved_at = stay.cancels[-1] if kind == "PatientTransferred" else 0
     for told in person.told:
-        mine = told.stay == stay.number and (not kind or told.kind == kind)
-        # Only the last transfer is taken back by a transfer's cancellation; there is one discharge at a time.
-        if not mine or (kind == "PatientTransferred" and told.at < newest):
+        mine = told.stay == stay.number and (not only or told.kind == only)
+        # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
+        if not mine or (moved_at and told.at // 1000 != moved_at // 1000):
             kept.append(told)
             continue
         for recipient in told.recipients:
-            notification = derive(told.cause, told.rule, recipient)
+            notification = told.notification(recipient)
             draft.withdrawn(notification, recipient, told.rule, told.version, why)
             asked = raw(notification)
             for handoff in person.handoffs:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agents.coordination.ids import derive
 from streams.events import Millis, PersonKey
 from streams.topics import DAY_MS
 
@@ -187,15 +188,19 @@ class Consent(msgspec.Struct, array_like=True, gc=False):
 class Told(msgspec.Struct, array_like=True, gc=False):
     """One notice and everybody who got it; the ids follow from the cause, the rule and the recipient."""
 
-    cause: str
+    cause: bytes
+    """The identity of the event (`ids.identity`)."""
     rule: str
     stay: int
     at: int
-    kind: str
-    """Event type that it told of."""
+    kind: int
+    """What kind of event it told of, as far as it can be taken back: an index into `OPENERS`."""
     recipients: tuple[str, ...]
     version: int = 1
-    until: int = 0
+
+    def notification(self, recipient: str) -> str:
+        """Return the id of the notification that *recipient* got."""
+        return derive(self.cause.hex(), self.rule, recipient)
 
 
 class Recent(msgspec.Struct, array_like=True, gc=False):
@@ -282,8 +287,6 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     into: str = ""
     """The key that this person goes on as; everything else is empty then."""
     stay_count: int = 0
-    touched: int = 0
-    """The newest arrival."""
     prune_at: int = 0
     team_at: int = 0
     """Event time of the newest team that was said to be the whole one."""

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from agents.coordination.directory import Directory
-from agents.coordination.ids import derive, raw
+from agents.coordination.ids import raw
 from agents.coordination.ruleset import Catalogue
 from agents.coordination.state import Handoff, Person
 from agents.coordination.valuesets import ValueSets
@@ -47,6 +47,6 @@ class World:
         """Return the routing row whose notification *handoff* is about, or None."""
         for told in person.told:
             for recipient in told.recipients:
-                if raw(derive(told.cause, told.rule, recipient)) == handoff.ref:
+                if raw(told.notification(recipient)) == handoff.ref:
                     return told.rule
         return None
