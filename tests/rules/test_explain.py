@@ -14,6 +14,7 @@ from agents.coordination import facts, rule
 from agents.coordination.calendar import Clock
 from agents.coordination.explain import clock_in_words, conditions_in_words, explain
 from agents.coordination.rule import Case, Closing, Ending, Limits, Rule, Shortening, Step, Tell, Trigger
+from agents.coordination.rulebook import render_rulebook
 
 FOLDER = Path(rule.__file__).parent / "catalogue"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if re.match(r"[A-Z]", path.stem))
@@ -210,3 +211,13 @@ def test_condition_is_put_into_words(condition, said):
 )
 def test_clock_is_put_into_words(clock, said):
     assert clock_in_words(clock) == said
+
+
+def test_book_of_rules_is_drawn_from_the_catalogue():
+    book = Path(__file__).parents[2] / "docs" / "rules.md"
+
+    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES)
+
+
+def test_rule_of_a_deployment_stands_in_the_book_too():
+    assert "## Others\n\n### X-1\n\nCall the person.\n" in render_rulebook([PLAIN])
