@@ -28,15 +28,12 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
     lines = [
         "# The rules",
         "",
-        "Drawn from `agents/coordination/catalogue/`; a test compares. `carerelay rules show TCM-1` says the same of one rule. Death, and the",
-        "cancellation of what opened it, end every handoff.",
+        "Drawn from `agents/coordination/catalogue/` by `python -m agents.coordination.rulebook > docs/rules.md`; a test compares.",
+        "`carerelay rules show TCM-1` says the same of one rule. Death, and the cancellation of what opened it, end every handoff.",
         "",
         "| rule | what is to be done | within | accountable | where |",
         "| --- | --- | --- | --- | --- |",
-        *(
-            f"| [{rule.id}](#{rule.id.lower()}) | {rule.title} | {_within(rule)} | {rule.accountable} | {', '.join(rule.profiles) or 'everywhere'} |"
-            for rule in order
-        ),
+        *map(_row, order),
     ]
     chapter = ""
     for rule in order:
@@ -46,6 +43,11 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
         title, _, text = explain(rule).partition("\n")
         lines += ["", f"### {rule.id}", "", title.partition(": ")[2] + ".", "", "```", text.strip("\n"), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _row(rule: Rule) -> str:
+    where = ", ".join(rule.profiles) or "everywhere"
+    return f"| [{rule.id}](#{rule.id.lower()}) | {rule.title} | {_within(rule)} | {rule.accountable} | {where} |"
 
 
 def _within(rule: Rule) -> str:
@@ -66,3 +68,9 @@ def _place(rule: Rule) -> tuple[int, int, str, int, str]:
     at = chapters.index(chapter) if chapter in _CHAPTERS else len(chapters)
     inside = _CHAPTERS[chapter].index(prefix) if chapter in _CHAPTERS else 0
     return at, inside, prefix, int(number) if number.isdigit() else 0, rule.id
+
+
+if __name__ == "__main__":
+    from agents.coordination.catalogue import load_catalogue
+
+    print(render_rulebook(load_catalogue().rules.values()), end="")  # noqa: T201 -- the page is what this prints
