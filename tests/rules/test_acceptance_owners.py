@@ -36,3 +36,20 @@ def test_gap_goes_back_to_the_pool_with_the_task_that_is_declined():
     story.tell("TaskClaimed", "2026-07-09T09:00", task=task, by=WHO)
     told = story.tell("TaskDeclined", "2026-07-09T10:00", task=task, by=WHO, reason="on leave").replay()
     assert told.last("TCM-1", "gap")["owner"] == told.last("TCM-1", "task")["owner"] == "practice-manager/pool:riverside-managers"
+
+
+def test_gap_shows_the_earlier_due_that_a_visit_brings():
+    """MED-1 is due soon from Tuesday 21 July on; a visit on the 24th makes it due that day."""
+    story = overdue().cared("2026-07-24T10:00", "face-to-face-visit")
+    told = story.replay()
+    assert told.last("MED-1", "gap")["due"] == told.last("MED-1", "task")["due"] == "2026-07-25T04:00:00Z"
+
+
+def test_no_two_lines_share_an_id_where_one_decision_changes_a_task_twice():
+    """The visit is known before the discharge that it follows: opening and the earlier due come in one decision."""
+    story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").cared("2026-07-07T10:00", "face-to-face-visit")
+    told = story.discharged("2026-07-06T15:00", recorded="2026-07-08T09:00").replay("2026-07-12T00:00")
+    ids = [line["id"] for line in told.lines]
+    assert len(told.of("MED-1", "task")) > 1
+    assert len(set(ids)) == len(ids)
+    assert {line["state"] for line in told.of("MED-1", "gap")} == {"open"}

@@ -1,0 +1,47 @@
+"""Seen from outside: merged records keep their clocks, and a merge that is repeated or turned round does no harm."""
+
+from __future__ import annotations
+
+from replayed import Story, Told
+
+LOSER, SURVIVOR = "77066", "77006"
+
+
+def merge(story: Story, when: str, loser: str = LOSER, survivor: str = SURVIVOR, id_: str | None = None) -> Story:
+    return story.tell("PersonMerged", when, person=loser, into={"authority": "GENERAL", "identifier": survivor}, id_=id_)
+
+
+def discharged_twice_known() -> Story:
+    """The loser goes home on Monday 6 July; TCM-1 is due on Wednesday's end."""
+    story = Story(person=LOSER).team("2026-07-01T09:00")
+    return story.admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
+
+
+def without_repeats(told: Told) -> list[dict[str, object]]:
+    return [line for line in told.lines if line.get("reason") != "duplicate"]
+
+
+def test_open_gap_goes_on_in_the_name_of_the_person_that_survives():
+    story = merge(discharged_twice_known(), "2026-07-09T09:00")
+    told = story.replay()
+    survivor = story.replay(lines=merge(Story(person=SURVIVOR).team("2026-07-01T09:00"), "2026-07-09T09:00").lines)
+    gap, task = told.last("TCM-1", "gap"), told.last("TCM-1", "task")
+    assert (gap["person"], gap["owner"], gap["due"], gap["state"]) == (task["person"], task["owner"], task["due"], "open")
+    assert gap["person"] != told.of("TCM-1", "gap")[0]["person"]
+    assert survivor.lines == []
+
+
+def test_merge_in_a_circle_that_is_heard_again_moves_nothing():
+    story = discharged_twice_known()
+    merge(story, "2026-07-06T16:00", LOSER, SURVIVOR)
+    merge(story, "2026-07-06T17:00", SURVIVOR, LOSER)
+    once = story.replay("2026-07-10T00:00")
+    twice = story.replay("2026-07-10T00:00", lines=[*story.lines, *story.lines])
+    assert without_repeats(twice) == without_repeats(once)
+
+
+def test_call_reported_for_the_loser_after_the_merge_closes_the_handoff_that_moved():
+    story = merge(discharged_twice_known(), "2026-07-07T09:00")
+    told = story.cared("2026-07-07T11:00", "interactive-contact").replay("2026-07-12T00:00")
+    assert told.last("TCM-1")["closure"] == "met"
+    assert not told.of("TCM-1", "gap")
