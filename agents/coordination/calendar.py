@@ -53,7 +53,7 @@ _QUARTER_MS: Final = 900_000
 
 
 def due_at(clock: Clock, trigger: Millis, zone: str, region: HolidayRegion) -> Millis:
-    """Return the first instant that is too late for *clock* started at *trigger*.
+    """Return the instant at which *clock*, started at *trigger*, ends; what happens at that very instant is still in time.
 
     Args:
         clock: The amount and its unit.

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.coordination.calendar import Clock
+from agents.coordination.catalogue import load_catalogue
 from agents.coordination.goals import (
     ACHIEVEMENT_PARENT,
     LIFECYCLE,
+    REVIEW_EVERY,
     Illegal,
     Moved,
     WeightedGoal,
@@ -144,6 +146,19 @@ def test_two_stalled_reviews_in_a_row_ask_for_a_change_of_plan(said, asks):
         stalled = stalled_reviews(stalled, status)
 
     assert asks_for_change(stalled) is asks
+
+
+@pytest.mark.parametrize("setting", [*REVIEW_EVERY, ""])
+def test_catalogue_reviews_goals_at_these_intervals(setting):
+    rule = load_catalogue().rules["GOAL-1"]
+
+    def of(**facts: object) -> Clock:
+        return next(
+            (case.clock for case in rule.cases if all(facts.get(name) == wanted for name, wanted in case.where.items())), rule.clock
+        )
+
+    assert of(goal_setting=setting, first_review=True) == review_clock(setting, first=True)
+    assert of(goal_setting=setting, first_review=False) == review_clock(setting, first=False)
 
 
 @pytest.mark.parametrize(
