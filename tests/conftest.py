@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.local import LocalKafka
+from streams.topics import TOPICS
 
 ROOT = Path(__file__).parents[1]
 _JARS = Path(os.environ.get("CARERELAY_KAFKA_JARS") or ROOT / ".run/kafka/4.3.1")
@@ -38,6 +41,27 @@ def kafka(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def empty_kafka(kafka: str) -> str:
+    """The same, without any topic of ours: whatever the tests before it left is gone."""
+    asyncio.run(_delete_topics(kafka))
+    return kafka
+
+
+async def _delete_topics(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        ours = {topic.name for topic in TOPICS}
+        if there := sorted(ours & set(await admin.list_topics())):
+            await admin.delete_topics(there)
+        # Brokers show a moment later what the controller has done.
+        while ours & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no word
+            await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
 def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
     """A broker of this test alone, to be killed and paused."""
     with LocalKafka(tmp_path / "broker", jars=kafka_jars) as broker:
@@ -47,5 +71,5 @@ def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a broker by its fixtures, so that `-m "not kafka"` leaves out neither less nor more."""
     for item in items:
-        if {"kafka", "local_kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
+        if {"kafka", "local_kafka", "empty_kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)

@@ -25,20 +25,11 @@ async def made(client: AIOKafkaAdminClient, topic: NewTopic) -> None:
 
 
 @pytest.fixture
-async def admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client on a Kafka without our topics, before and after."""
-    client = AIOKafkaAdminClient(bootstrap_servers=kafka)
+async def admin(empty_kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client on a Kafka without our topics."""
+    client = AIOKafkaAdminClient(bootstrap_servers=empty_kafka)
     await client.start()
-
-    async def delete_ours() -> None:
-        ours = sorted(set(await client.list_topics()) & {t.name for t in TOPICS})
-        if ours:
-            await client.delete_topics(ours)
-        await until_topics(client, absent={t.name for t in TOPICS})
-
-    await delete_ours()
     yield client
-    await delete_ours()
     await client.close()
 
 

@@ -1,0 +1,139 @@
+"""`carerelay run` on a real Kafka: what it shows, and that nothing it started outlives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.local.demonstration import STORY
+from streams.local.kafka import answers
+
+pytestmark = pytest.mark.kafka
+
+
+class Run:
+    """A running `carerelay run` and what it has said so far."""
+
+    def __init__(self, folder: Path, jars: Path, *arguments: str, **environ: str) -> None:
+        self.said = folder / "said.txt"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
+        given = {"CARERELAY_RUN_DIR": str(folder / "run"), "CARERELAY_KAFKA_JARS": str(jars)} | environ
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streams", "run", *arguments], stdout=out, stderr=out, env=clean | given, start_new_session=True
+            )
+
+    @property
+    def text(self) -> str:
+        return self.said.read_text()
+
+    def until(self, pattern: str, seconds: float = 90) -> re.Match[str]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = re.search(pattern, self.text)
+            if found:
+                return found
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"{pattern!r} was not said; it said:\n{self.text[-2000:]}")
+
+    def started(self) -> tuple[str, int]:
+        """Return the broker's address and the worker's process id, once messages go in."""
+        bootstrap = self.until(r"Kafka: (127\.0\.0\.1:\d+)")[1]
+        worker = int(self.until(r"Worker: process (\d+)")[1])
+        self.until(r"  in  ")
+        return bootstrap, worker
+
+
+@pytest.fixture
+def runs() -> Iterator[list[Run]]:
+    started: list[Run] = []
+    yield started
+    for run in started:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+
+
+def gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def assert_nothing_is_left(bootstrap: str, worker: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not (gone(worker) and not answers(bootstrap, 0.2)):
+        time.sleep(0.1)
+    assert gone(worker)
+    assert not answers(bootstrap)
+
+
+def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
+    run = Run(tmp_path, kafka_jars, "--speed", "172800")
+    runs.append(run)
+    bootstrap, worker = run.started()
+
+    assert run.process.wait(timeout=150) == 0
+
+    assert "Clock: accelerated." in run.text
+    for said in (
+        "TELL  Admitted to hospital",
+        "TAKE BACK",
+        "STALL TCM-1",
+        "DONE  TCM-1",
+        "not told caregiver/caregiver:household-44",
+        "Open tasks: ",
+    ):
+        assert said in run.text, said
+    assert "Traceback" not in run.text
+    assert_nothing_is_left(bootstrap, worker)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_nothing_outlives_it_however_it_ends(tmp_path, kafka_jars, runs, number, code):
+    run = Run(tmp_path, kafka_jars)
+    runs.append(run)
+    bootstrap, worker = run.started()
+
+    run.process.send_signal(number)
+
+    assert run.process.wait(timeout=40) == code
+    assert "Traceback" not in run.text
+    assert_nothing_is_left(bootstrap, worker)
+
+
+def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tmp_path, empty_kafka, kafka_jars, runs):
+    first = STORY / "mercy.hl7"
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run = Run(folder, kafka_jars, "--speed", "600000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
+        runs.append(run)
+        assert run.process.wait(timeout=120) == 0, run.text
+        assert f"Kafka: {empty_kafka} (given)" in run.text
+        # Three admissions, and one class that changes back to inpatient.
+        assert run.text.count("TELL  Admitted to hospital") == 4
+        assert answers(empty_kafka)
+
+
+def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, kafka_jars, runs):
+    run = Run(tmp_path, kafka_jars)
+    runs.append(run)
+    _, worker = run.started()
+
+    os.kill(worker, signal.SIGKILL)
+
+    assert run.process.wait(timeout=40) == 1
+    assert re.search(r"carerelay: the worker ended with -9: see .*worker\.log", run.text)
