@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from timeline import PERSON, Timeline, millis
 
+from agents.coordination.decide import decide
 from agents.coordination.encounter import TABLE
-from agents.coordination.state import Status, unpack
+from agents.coordination.state import STATUS_NAMES, Status, unpack
 from streams import effects as out
+from streams.events import Encounter, Event, Millis, PatientAdmitted
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 NO_VISIT = {"facility": "GENERAL"}
@@ -22,8 +24,6 @@ def stays(t: Timeline) -> list[Any]:
 
 
 def status(t: Timeline) -> str:
-    from agents.coordination.state import STATUS_NAMES
-
     (only,) = stays(t)
     return STATUS_NAMES[only.status]
 
@@ -112,7 +112,11 @@ def test_cancel_before_its_admission_is_remembered_and_nobody_is_told(story, can
 
 def test_cancelled_admission_is_withdrawn_from_exactly_those_who_were_told(story):
     told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"}))
-    story.at("2026-07-01T10:00", "CareTeamChanged", members=[{"role": "community-nurse", "party": {"role": "community-nurse", "practitioner": "N1"}}])
+    story.at(
+        "2026-07-01T10:00",
+        "CareTeamChanged",
+        members=[{"role": "community-nurse", "party": {"role": "community-nurse", "practitioner": "N1"}}],
+    )
     effects = story.at("2026-07-01T11:00", "AdmissionCancelled", encounter=STAY, reason="wrong person")
     assert withdrawn(effects) == set(told)
     assert issued(effects) == []
@@ -156,7 +160,7 @@ def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_n
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
     assert task.due == millis("2026-07-09T00:00", story.zone)
     assert task.opened_at == millis("2026-07-06T10:00", story.zone)
-    assert len({h for h in story.handoffs("TCM-1")}) == 2
+    assert len(story.handoffs("TCM-1")) == 2
 
 
 def test_cancel_before_its_discharge_is_remembered(story):
@@ -253,7 +257,9 @@ def test_ambiguous_stay_is_refused_and_changes_nothing(story):
     assert [s.status for s in unpack(before).stays] == [s.status for s in stays(story)]
 
 
-@pytest.mark.parametrize("kind", ["PatientDischarged", "PatientTransferred", "EncounterUpdated", "DischargeCancelled", "AdmissionCancelled"])
+@pytest.mark.parametrize(
+    "kind", ["PatientDischarged", "PatientTransferred", "EncounterUpdated", "DischargeCancelled", "AdmissionCancelled"]
+)
 def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
     data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
     effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
@@ -299,9 +305,6 @@ def test_event_older_than_thirty_days_changes_state_only(story, arrival, history
 
 
 def test_backfill_changes_state_only(story, spine):
-    from agents.coordination.decide import decide
-    from streams.events import Encounter, Event, Millis, PatientAdmitted
-
     at = millis(ADMITTED, story.zone)
     event = Event("B1", "urn:test", at, Millis(at + 1000), PERSON, PatientAdmitted(Encounter("GENERAL", "V1"), "IMP"), backfill=True)
     decision = decide(None, event, event.arrival, spine)
@@ -379,7 +382,12 @@ def test_any_order_of_a_stays_messages_ends_in_the_same_stay_and_the_same_open_c
 def test_death_ends_every_clock_and_nobody_calls_the_family(story, kind, data):
     story.at("2026-06-20T09:00", "CareTeamChanged", members=[{"role": "caregiver", "party": {"role": "caregiver", "caregiver": "C1"}}])
     story.at("2026-06-20T09:00", "GoalUpdated", goal="G1", lifecycle_status="active", description="walk to the shop")
-    refer = {"referral": "R1", "requester": {"role": "pcp"}, "target": {"role": "social-care", "organization": "meals-and-rides"}, "service": "meals"}
+    refer = {
+        "referral": "R1",
+        "requester": {"role": "pcp"},
+        "target": {"role": "social-care", "organization": "meals-and-rides"},
+        "service": "meals",
+    }
     story.at("2026-06-30T09:00", "ReferralRequested", **refer)
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"})
     effects = story.at(DISCHARGED, kind, **data)

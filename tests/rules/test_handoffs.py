@@ -54,8 +54,14 @@ def told(effects: list[Any], rule: str) -> list[str]:
 def test_discharge_gives_the_coordinator_one_task_until_the_next_business_day(story):
     discharge(story)
     (task,) = story.tasks("DIS-1")
-    assert (task.state, task.owner, task.due) == ("requested", "care-coordinator/pool:general-discharge", millis("2026-07-07T00:00", story.zone))
-    effects = story.at("2026-07-06T10:00", "TaskCompleted", task=task.handoff, by={"role": "care-coordinator", "practitioner": "c1"}, outcome="done")
+    assert (task.state, task.owner, task.due) == (
+        "requested",
+        "care-coordinator/pool:general-discharge",
+        millis("2026-07-07T00:00", story.zone),
+    )
+    effects = story.at(
+        "2026-07-06T10:00", "TaskCompleted", task=task.handoff, by={"role": "care-coordinator", "practitioner": "c1"}, outcome="done"
+    )
     assert lines(effects, "DIS-1")[0] == ("task", "completed", "met", 1, "care-coordinator")
 
 
@@ -70,7 +76,10 @@ def test_rule_climbs_due_soon_open_and_on_to_the_next_role(story):
 
     assert lines(story.until("2026-07-09T23:59"), "REF-1") == []
     escalated = story.until("2026-07-10T00:00")
-    assert lines(escalated, "REF-1") == [("task", "requested", None, 3, "referral-requester"), ("gap", "open", None, 3, "referral-requester")]
+    assert lines(escalated, "REF-1") == [
+        ("task", "requested", None, 3, "referral-requester"),
+        ("gap", "open", None, 3, "referral-requester"),
+    ]
     assert told(escalated, "REF-1") == ["referral-requester/practitioner:8801"]
     assert story.until("2027-07-01T00:00") == []
 
@@ -84,7 +93,11 @@ def test_effects_of_a_deadline_bear_its_own_instant_and_the_event_that_opened_it
 
 @pytest.mark.parametrize(
     ("answered", "arrives", "gap"),
-    [("2026-07-07T23:59", "2026-07-07T23:59", False), ("2026-07-08T00:00", "2026-07-08T00:00", False), ("2026-07-08T00:01", "2026-07-08T00:01", True)],
+    [
+        ("2026-07-07T23:59", "2026-07-07T23:59", False),
+        ("2026-07-08T00:00", "2026-07-08T00:00", False),
+        ("2026-07-08T00:01", "2026-07-08T00:01", True),
+    ],
 )
 def test_referral_that_is_answered_exactly_at_its_limit_is_not_open(story, answered, arrives, gap):
     story.at("2026-07-02T15:00", "ReferralRequested", **REFERRAL)
@@ -98,14 +111,29 @@ def test_what_is_due_is_counted_by_the_accountable_organisations_calendar(story)
     discharge(story)
     assert story.only("TCM-1")["due"] == millis(DUE_TCM, "America/New_York")
     other = Timeline(asked=story.world)
-    other.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", members=[{"role": "pcp", "party": {"role": "pcp", "practitioner": "8811"}}])
+    other.at(
+        DISCHARGED,
+        "PatientDischarged",
+        encounter=STAY,
+        disposition="home",
+        members=[{"role": "pcp", "party": {"role": "pcp", "practitioner": "8811"}}],
+    )
     assert other.only("TCM-1")["due"] == millis("2026-07-08T00:00", "America/Chicago")
     abroad = Timeline(asked=story.world)
-    abroad.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", members=[{"role": "pcp", "party": {"role": "pcp", "practitioner": "G7001"}}])
+    abroad.at(
+        DISCHARGED,
+        "PatientDischarged",
+        encounter=STAY,
+        disposition="home",
+        members=[{"role": "pcp", "party": {"role": "pcp", "practitioner": "G7001"}}],
+    )
     assert abroad.only("TCM-1")["due"] == millis("2026-07-07T00:00", "Europe/London")
 
 
-@pytest.mark.parametrize(("disposition", "opens"), [("home", True), ("oth", True), ("snf", False), ("hospice", False), ("hosp", False), ("other-hcf", False), ("exp", False)])
+@pytest.mark.parametrize(
+    ("disposition", "opens"),
+    [("home", True), ("oth", True), ("snf", False), ("hospice", False), ("hosp", False), ("other-hcf", False), ("exp", False)],
+)
 def test_contact_is_due_after_discharges_to_the_community_only(story, disposition, opens):
     discharge(story, disposition=disposition)
     assert bool(story.tasks("TCM-1")) is opens
@@ -171,7 +199,9 @@ def test_contact_before_the_discharge_happened_does_not_count(story):
     assert story.only("TCM-1")["closure"] == ""
 
 
-@pytest.mark.parametrize("data", [{"status": "not-done"}, {"code": "baseline-care-plan"}, {"encounter": {"facility": "GENERAL", "visit": "OTHER"}}])
+@pytest.mark.parametrize(
+    "data", [{"status": "not-done"}, {"code": "baseline-care-plan"}, {"encounter": {"facility": "GENERAL", "visit": "OTHER"}}]
+)
 def test_activity_that_is_not_it_does_not_close(story, data):
     story.at("2026-07-01T15:00", "PatientAdmitted", encounter={"facility": "GENERAL", "visit": "OTHER"}, **{"class": "AMB"})
     discharge(story)
@@ -263,7 +293,14 @@ def test_discharge_needs_its_own_acknowledgement_by_the_next_business_day_and_en
 
 
 def goal(t: Timeline, when: str, **data: Any) -> list[Any]:
-    return t.at(when, "GoalUpdated", goal=data.pop("goal", "G1"), lifecycle_status=data.pop("status", "active"), description="walk to the shop", **data)
+    return t.at(
+        when,
+        "GoalUpdated",
+        goal=data.pop("goal", "G1"),
+        lifecycle_status=data.pop("status", "active"),
+        description="walk to the shop",
+        **data,
+    )
 
 
 def test_each_active_goal_is_reviewed_after_an_admission_and_anew_after_the_discharge(story):
@@ -288,7 +325,15 @@ def test_review_of_one_goal_closes_its_own_handoff_only(story):
     discharge(story)
     goal(story, "2026-07-06T09:00", achievement_status="improving")
     assert sorted((t.goal, t.state) for t in story.tasks("GOAL-2")) == [("G1", "completed"), ("G1", "requested"), ("G2", "requested")]
-    story.at("2026-07-07T09:00", "CareActivityRecorded", activity="A", code="goal-review", status="completed", start="2026-07-07T09:00:00-04:00", performer={"role": "care-coordinator"})
+    story.at(
+        "2026-07-07T09:00",
+        "CareActivityRecorded",
+        activity="A",
+        code="goal-review",
+        status="completed",
+        start="2026-07-07T09:00:00-04:00",
+        performer={"role": "care-coordinator"},
+    )
     assert ("G2", "completed") in {(t.goal, t.state) for t in story.tasks("GOAL-2")}
 
 
@@ -327,7 +372,9 @@ def test_illegal_move_is_refused_with_its_reason_and_changes_nothing(story):
 
 def test_cancelled_referral_closes_its_clock_as_cancelled(story):
     story.at("2026-07-02T15:00", "ReferralRequested", **REFERRAL)
-    effects = story.at("2026-07-02T16:00", "ReferralStatusChanged", referral="R1", status="cancelled", by="requester", reason="no longer needed")
+    effects = story.at(
+        "2026-07-02T16:00", "ReferralStatusChanged", referral="R1", status="cancelled", by="requester", reason="no longer needed"
+    )
     assert lines(effects, "REF-1") == [("task", "cancelled", "cancelled", 0, "referral-target")]
     assert told(effects, "NTF-REFERRAL-END")
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from timeline import Timeline, millis
 
+from agents.coordination.ids import text
 from agents.coordination.state import TASK_STATUS, unpack
 from streams import effects as out
 
@@ -184,8 +185,6 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
                 said[effect.handoff] = effect.owner
         t.effects.clear()
         for h in unpack(t._packed).handoffs:
-            from agents.coordination.ids import text
-
             role, _, party = h.owner.partition("/")
             assert role
             assert party.partition(":")[0] in {"pool", "practitioner", "organization", "caregiver"}

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from timeline import Timeline
 
+from agents.coordination.catalogue import DIRECTORY, load_directory
+from agents.coordination.state import Person
+from agents.coordination.team import change_consent, may_tell
+from agents.coordination.world import World
 from streams import effects as out
+from streams.events import ConsentChanged, Millis, PersonKey
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 ADMITTED = "2026-07-01T09:00"
@@ -80,13 +85,17 @@ def test_seat_that_has_ended_or_not_begun_is_not_told(story):
 
 
 def test_party_in_two_roles_gets_one_notification(story):
-    story.at("2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="8801"), member("pcp", practitioner="8801")])
+    story.at(
+        "2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="8801"), member("pcp", practitioner="8801")]
+    )
     effects = admit(story)
     assert [r for r in told(effects) if r.endswith("8801")] == ["pcp/practitioner:8801"]
 
 
 def test_replacing_the_team_ends_everybody_elses_seat(story):
-    story.at("2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="N1"), member("pcp", practitioner="8801")])
+    story.at(
+        "2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="N1"), member("pcp", practitioner="8801")]
+    )
     story.at("2026-06-02T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")], replace=True)
     # A late word about the team before that changes nothing.
     story.at("2026-06-01T12:00", "CareTeamChanged", arrival="2026-06-03T09:00", members=[member("social-care", practitioner="S1")])
@@ -124,10 +133,6 @@ def test_permission_that_is_newer_and_as_specific_takes_a_refusal_back(story):
 
 
 def test_sensitive_rule_is_told_only_with_its_own_permission():
-    from agents.coordination.state import Person
-    from agents.coordination.team import change_consent, may_tell
-    from streams.events import ConsentChanged, Millis, PersonKey
-
     person = Person(PersonKey("p1.x"))
     ask = ("pcp/practitioner:8801", "treatment", "substance-use")
     assert may_tell(person, *ask) == "consent-missing"
@@ -158,23 +163,32 @@ def test_only_the_accountable_recipient_is_asked_to_acknowledge_and_the_handoff_
 
 
 def test_open_goals_go_with_an_admission_in_the_persons_own_words(story):
-    story.at("2026-06-01T09:00", "GoalUpdated", goal="G1", lifecycle_status="active", description="walk to the shop again", expressed_by="patient")
+    story.at(
+        "2026-06-01T09:00",
+        "GoalUpdated",
+        goal="G1",
+        lifecycle_status="active",
+        description="walk to the shop again",
+        expressed_by="patient",
+    )
     story.at("2026-06-01T09:00", "GoalUpdated", goal="G2", lifecycle_status="completed", description="sleep")
     notification = next(e for e in admit(story) if isinstance(e, out.NotificationIssued))
     assert [(g.goal, g.description, g.expressed_by) for g in notification.goals] == [("G1", "walk to the shop again", "patient")]
 
 
 def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
-    from agents.coordination.catalogue import DIRECTORY, load_directory
-    from agents.coordination.world import World
-
     written = DIRECTORY.read_text().replace(
         'practitioners: ["8801", "8802", "8803"]',
         'practitioners: ["8801", "8802", "8803"]\n    cover: [{of: "practitioner:8801", by: "practitioner:8803", from: 2026-07-02, to: 2026-07-03}]',
     )
     (tmp_path / "directory.yaml").write_text(written)
     world = World(spine.catalogue, load_directory(tmp_path / "directory.yaml"), spine.valuesets)
-    for when, who in (("2026-07-01T23:59", "8801"), ("2026-07-02T00:00", "8803"), ("2026-07-03T23:59", "8803"), ("2026-07-04T00:00", "8801")):
+    for when, who in (
+        ("2026-07-01T23:59", "8801"),
+        ("2026-07-02T00:00", "8803"),
+        ("2026-07-03T23:59", "8803"),
+        ("2026-07-04T00:00", "8801"),
+    ):
         t = Timeline(asked=world)
         assert told(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
 
@@ -182,6 +196,13 @@ def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
 def test_why_says_rule_event_and_clock_in_local_time(story):
     effects = story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP, id_="GENERAL-4711")
     (task,) = story.tasks("TCM-1")
-    for words in ("TCM-1 version 1", "GENERAL-4711", "Thu 2 Jul 2026 15:00 EDT", "2 business days", "end of Tue 7 Jul 2026", "pcp (practitioner:8801)"):
+    for words in (
+        "TCM-1 version 1",
+        "GENERAL-4711",
+        "Thu 2 Jul 2026 15:00 EDT",
+        "2 business days",
+        "end of Tue 7 Jul 2026",
+        "pcp (practitioner:8801)",
+    ):
         assert words in task.why
     assert "discharged at GENERAL" in effects[0].why

@@ -21,7 +21,19 @@ from agents.coordination.state import (
 )
 from agents.coordination.world import CareSettings, World
 from streams import effects as out
-from streams.events import Diagnosis, Encounter, Event, GoalUpdated, Member, Millis, Party, PatientAdmitted, PatientDischarged, PersonKey, Practitioner
+from streams.events import (
+    Diagnosis,
+    Encounter,
+    Event,
+    GoalUpdated,
+    Member,
+    Millis,
+    Party,
+    PatientAdmitted,
+    PatientDischarged,
+    PersonKey,
+    Practitioner,
+)
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 PCP = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
@@ -76,7 +88,9 @@ def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
         )
     ):
         when = Millis(at + i * 3_600_000)
-        packed, _ = decide_packed(packed, Event(f"{i}b0c7d2e-aaaa-5bbb-8ccc-1234567890ab", "urn:hospital:general", when, when, key, fact), when, spine)
+        packed, _ = decide_packed(
+            packed, Event(f"{i}b0c7d2e-aaaa-5bbb-8ccc-1234567890ab", "urn:hospital:general", when, when, key, fact), when, spine
+        )
     handoffs = sum(1 for h in unpack(packed).handoffs if not h.closed_at)
     assert handoffs == 3
     bytes_object, key_object, dict_slot, timer = 33, 33 + 46, 104, 32 + 16
@@ -97,7 +111,15 @@ def test_hashes_live_thirty_days_after_arrival_and_the_close_of_the_stay(story):
 def test_closed_handoff_is_kept_for_its_late_window_and_the_stay_for_thirteen_months_then_nothing_is_left(story):
     discharged(story)
     story.at("2026-07-03T09:00", "TaskCompleted", task=story.tasks("DIS-1")[0].handoff, by={"role": "care-coordinator"}, outcome="done")
-    story.at("2026-07-03T10:00", "CareActivityRecorded", activity="A", code="interactive-contact", status="completed", start="2026-07-03T10:00:00-04:00", performer={"role": "pcp"})
+    story.at(
+        "2026-07-03T10:00",
+        "CareActivityRecorded",
+        activity="A",
+        code="interactive-contact",
+        status="completed",
+        start="2026-07-03T10:00:00-04:00",
+        performer={"role": "pcp"},
+    )
     story.at("2026-07-03T10:00", "TaskAcknowledged", task=story.tasks("NOT-2")[0].handoff, by={"role": "pcp", "practitioner": "8801"})
     story.until("2026-08-01T00:00")
     assert len(unpack(story._packed).handoffs) == 3

@@ -1,0 +1,202 @@
+"""The catalogue and the directory at start: what is wrong is refused with file, rule and field, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from timeline import Timeline, millis
+
+from agents.coordination.catalogue import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
+from agents.coordination.facts import described
+
+STAY = {"facility": "GENERAL", "visit": "V1"}
+
+
+def test_shipped_catalogue_and_directory_load_and_every_rule_says_its_source():
+    world = load_world()
+    assert {"DIS-1", "TCM-1", "NOT-2", "REF-1", "GOAL-2"} <= set(world.catalogue.rules)
+    for rule in world.catalogue.rules.values():
+        assert rule.source.strip()
+        assert rule.about.strip()
+
+
+def test_every_fact_of_the_vocabulary_is_described():
+    assert all(text for text in described().values())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(RULES / "TCM-1.yaml", tmp_path)
+    return tmp_path
+
+
+def change(folder: Path, **fields: Any) -> None:
+    path = folder / "TCM-1.yaml"
+    written = yaml.safe_load(path.read_text())
+    for name, value in fields.items():
+        if value is None:
+            written.pop(name, None)
+        else:
+            written[name] = value
+    path.write_text(yaml.safe_dump(written))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"closes": None}, ("TCM-1.yaml", "TCM-1", "closes", "no event can close it")),
+        ({"closes": [{"event": "PatientCured"}]}, ("TCM-1", "closes[0].event", "PatientCured")),
+        ({"closes": [{"event": "CareActivityRecorded", "where": {"mood": "good"}}]}, ("TCM-1", "closes[0].where.mood", "no such fact")),
+        ({"closes": [{"event": "TaskCompleted", "where": {"code": "x"}}]}, ("TCM-1", "closes[0].where.code", "has no code")),
+        ({"closes": [{"event": "CareActivityRecorded", "where": {"status": "compleated"}}]}, ("TCM-1", "compleated", "completed")),
+        ({"clock": {"amount": 2, "unit": "fortnight"}}, ("TCM-1.yaml", "TCM-1", "clock.unit", "fortnight")),
+        ({"clock": {"amount": 0, "unit": "hour"}}, ("TCM-1", "clock", "no time to act in")),
+        ({"steps": [{"at": "soon"}]}, ("TCM-1", "steps[0].at", "'soon' is no moment")),
+        ({"triggers": []}, ("TCM-1", "triggers", "nothing can open it")),
+        ({"source": " "}, ("TCM-1", "source", "empty")),
+        ({"colour": "red"}, ("TCM-1.yaml", "TCM-1", "colour")),
+        ({"again": "sometimes"}, ("TCM-1.yaml", "again", "sometimes")),
+        ({"until": "christmas"}, ("TCM-1", "until", "christmas")),
+        ({"version": 0}, ("TCM-1", "version")),
+    ],
+)
+def test_bad_rule_is_refused_with_file_rule_and_field(folder, fields, says):
+    change(folder, **fields)
+    with pytest.raises(CatalogueError) as refused:
+        load_catalogue(folder)
+    for words in says:
+        assert words in str(refused.value)
+
+
+def test_file_that_is_not_yaml_and_a_folder_without_rules_are_named(tmp_path):
+    with pytest.raises(CatalogueError, match="no rule in this folder"):
+        load_catalogue(tmp_path)
+    (tmp_path / "BAD.yaml").write_text("id: [unclosed")
+    with pytest.raises(CatalogueError, match=r"BAD\.yaml: is not YAML"):
+        load_catalogue(tmp_path)
+    with pytest.raises(CatalogueError, match="no such folder"):
+        load_catalogue(tmp_path / "nowhere")
+
+
+def test_same_rule_and_version_twice_is_refused(folder):
+    shutil.copy(folder / "TCM-1.yaml", folder / "COPY.yaml")
+    with pytest.raises(CatalogueError, match="version 1 is there twice"):
+        load_catalogue(folder)
+
+
+def test_overlay_switches_a_rule_off_or_changes_its_numbers_where_it_applies(folder):
+    (folder / "overlays").mkdir()
+    (folder / "overlays" / "general.yaml").write_text(
+        "id: general-is-quicker\norganisations: [general]\nrules:\n  TCM-1: {version: 2, clock: {amount: 1, unit: business-day}}\n"
+    )
+    (folder / "overlays" / "mercy.yaml").write_text("id: mercy-without\norganisations: [mercy]\nrules:\n  TCM-1: {enabled: false}\n")
+    world = load_world(folder)
+    for facility, versions in (("GENERAL", [2]), ("MERCY", []), ("RIVERSIDE-FAMILY", [1])):
+        t = Timeline(asked=world)
+        t.at("2026-07-02T15:00", "PatientDischarged", encounter={"facility": facility, "visit": "V"}, disposition="home")
+        assert [task.rule_version for task in t.tasks("TCM-1")] == versions
+        if versions == [2]:
+            assert t.tasks("TCM-1")[0].due == millis("2026-07-07T00:00", t.zone)
+
+
+def test_overlay_for_a_programme_holds_for_the_people_in_it(folder):
+    (folder / "overlays").mkdir()
+    (folder / "overlays" / "heart.yaml").write_text(
+        "id: heart\nprogrammes: [heart-failure]\nrules:\n  TCM-1: {version: 3, clock: {amount: 24, unit: hour}}\n"
+    )
+    world = load_world(folder)
+    t = Timeline(asked=world)
+    member = {"role": "specialist", "party": {"role": "specialist", "practitioner": "9901"}, "programme": "heart-failure"}
+    t.at("2026-06-01T09:00", "CareTeamChanged", members=[member])
+    t.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home")
+    assert t.tasks("TCM-1")[0].due == millis("2026-07-03T15:00", t.zone)
+
+
+def test_overlay_of_a_rule_that_is_not_there_is_refused(folder):
+    (folder / "overlays").mkdir()
+    (folder / "overlays" / "x.yaml").write_text("id: x\nprofiles: [us]\nrules:\n  NOPE: {enabled: false}\n")
+    with pytest.raises(CatalogueError, match="NOPE"):
+        load_catalogue(folder)
+
+
+def test_profile_decides_which_rules_are_on():
+    world = load_world()
+    general = world.catalogue.view(world.directory.of_facility("GENERAL")).by_id
+    brides = world.catalogue.view(world.directory.of_facility("ST-BRIDES")).by_id
+    assert "TCM-1" in general
+    assert "TCM-1" not in brides
+    assert "MH72" in brides
+    assert "MH72" not in general
+
+
+def test_open_handoff_keeps_the_version_and_deadline_that_it_was_opened_with(folder, tmp_path):
+    old = load_world(folder)
+    t = Timeline(asked=old)
+    t.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home")
+    due = t.only("TCM-1")["due"]
+
+    shutil.copy(folder / "TCM-1.yaml", folder / "TCM-1-version-1.yaml")
+    change(
+        folder,
+        version=2,
+        clock={"amount": 1, "unit": "hour"},
+        closes=[{"event": "CareActivityRecorded", "where": {"code": "face-to-face-visit"}}],
+    )
+    t.world = load_world(folder)
+    assert t.only("TCM-1")["due"] == due
+    t.at(
+        "2026-07-03T10:00",
+        "CareActivityRecorded",
+        activity="A",
+        code="interactive-contact",
+        status="completed",
+        start="2026-07-03T10:00:00-04:00",
+        performer={"role": "pcp"},
+    )
+    assert t.only("TCM-1")["closure"] == "met"
+
+
+def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_person(folder, spine):
+    t = Timeline(asked=load_world(folder))
+    t.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home")
+    shutil.copy(RULES / "DIS-1.yaml", folder)
+    (folder / "TCM-1.yaml").unlink()
+    t.world = load_world(folder)
+    t.until("2026-07-20T00:00")
+    t.at("2026-07-20T09:00", "TaskCompleted", task=t.tasks("TCM-1")[0].handoff, by={"role": "care-coordinator"}, outcome="reached")
+    assert t.only("TCM-1")["closure"] == "met-late"
+
+
+# ---- the directory
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "says"),
+    [
+        ("zone: Europe/London", "zone: Europe/Londres", ("organisations.st-brides", "Europe/Londres", "America/New_York")),
+        ("default_organisation: general", "default_organisation: generel", ("default_organisation", "generel", "general")),
+        ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "people watch")),
+        ("{pool: mercy-ward}", "{pool: mercy-ward, practitioner: x}", ("organisations.mercy.roles.attending", "exactly one")),
+        ("facilities: [MERCY, MERCY-ED]", "facilities: [MERCY, GENERAL]", ("organisations.mercy.facilities", "GENERAL", "general")),
+        ("coordinator-lead: operations", "coordinator-lead: pcp", ("escalation", "circle")),
+        ("holidays: {country: GB, subdivision: ENG}", "holidays: {country: XX}", ("XX",)),
+        (
+            'practitioners: ["9901"]',
+            'practitioners: ["9901"]\n    cover: [{of: ann, by: "practitioner:2", from: 2026-01-01, to: 2026-01-02}]',
+            ("cover[0].of", "practitioner:8801"),
+        ),
+        ("version: 1", "version: one", ("directory.yaml", "version")),
+    ],
+)
+def test_bad_directory_is_refused_with_the_path_and_how_to_mend_it(tmp_path, find, put, says):
+    text = DIRECTORY.read_text()
+    assert find in text
+    (tmp_path / "directory.yaml").write_text(text.replace(find, put, 1))
+    with pytest.raises(CatalogueError) as refused:
+        load_directory(tmp_path / "directory.yaml")
+    for words in ("directory.yaml", *says):
+        assert words in str(refused.value)
