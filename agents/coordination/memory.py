@@ -24,13 +24,20 @@ _decode: Final = msgspec.msgpack.Decoder().decode
 def remember(person: Person, event: Event, at: Millis, world: World) -> None:
     """Keep *event* if it may close or end something whose trigger is still on its way."""
     if event.type in world.catalogue.remembered:
-        said = _without_empty(msgspec.to_builtins(event.data, builtin_types=(bytes,)))
+        said = _without_defaults(event.data)
         person.recent.append(Recent(event.type, event.id, event.source, at, event.arrival, _encode(said)))
 
 
-def _without_empty(value: Any) -> Any:
+def _without_defaults(fact: msgspec.Struct) -> dict[str, Any]:
+    """Return what *fact* says as a small map. A field that must be there stays, however empty: an empty team is a team."""
+    said: dict[str, Any] = msgspec.to_builtins(fact, builtin_types=(bytes,))
+    optional = {field.encode_name for field in msgspec.structs.fields(fact) if not field.required}
+    return {key: _without_none(value) for key, value in said.items() if key not in optional or value not in (None, [], (), "")}
+
+
+def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_empty(inner) for key, inner in value.items() if inner is not None and inner not in ([], (), "")}
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
     return value
 
 

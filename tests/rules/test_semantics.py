@@ -145,6 +145,16 @@ def test_call_that_was_not_done_does_not_count():
     assert closure(t, "TCM-1") == ""
 
 
+def test_event_with_empty_fields_is_remembered_and_read_again():
+    t = story()
+    refer(t, "2026-07-06T10:00", service="")
+    t.at("2026-07-06T11:00", "CareTeamChanged", members=[], replace=True)
+    admit(t, "2026-07-03T10:00")
+    t.at("2026-07-06T12:00", "PatientDischarged", encounter=STAY, disposition="home")
+
+    assert due(t, "TCM-1") == millis("2026-07-09T00:00", NEW_YORK)
+
+
 # ---- cancels, readmission, transfer, death
 
 
