@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,10 +16,13 @@ from streams.admin import create_topics
 from streams.person import partition_of
 from streams.topics import STATE, Topic
 
+# A topic that has just been made has no leader for a moment; aiokafka tries again, and need not say so.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
 PEOPLE = 20_000
 BATCH_BYTES = 400_000
-Row = tuple[str, int, bytes, bytes, Sequence[tuple[str, bytes]]]
-"""(topic, partition, key, value, headers)"""
+Row = tuple[str, int, bytes, bytes | None, Sequence[tuple[str, bytes]], int | None]
+"""(topic, partition, key, value, headers, timestamp in ms or None: now)"""
 
 
 class Bench:
@@ -54,24 +58,34 @@ class Bench:
         finally:
             await admin.close()
 
-    async def publish(self, rows: Iterable[Row]) -> int:
-        """Publish *rows* as fast as may be, each partition in its order; return how many."""
+    async def publish(self, rows: Iterable[Row], *, flush_every: int = 0) -> int:
+        """Publish *rows* as fast as may be, each partition in its order; return how many.
+
+        With *flush_every* that many rows are appended before the next are: then append times follow the order of rows
+        across topics too.
+        """
         producer = AIOKafkaProducer(**self.kafka, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES)
         await producer.start()
         open_batches: dict[tuple[str, int], Any] = {}
         sent: list[Any] = []
         count = 0
         try:
-            for topic, partition, key, value, headers in rows:
+            for topic, partition, key, value, headers, at in rows:
                 place = topic, partition
                 batch = open_batches.get(place)
                 if batch is None:
                     batch = open_batches[place] = producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+                if batch.append(key=key, value=value, timestamp=at, headers=list(headers)) is None:
                     sent.append(await producer.send_batch(batch, topic, partition=partition))
                     batch = open_batches[place] = producer.create_batch()
-                    batch.append(key=key, value=value, timestamp=None, headers=list(headers))
+                    batch.append(key=key, value=value, timestamp=at, headers=list(headers))
                 count += 1
+                if flush_every and count % flush_every == 0:
+                    for (to, number), batch in open_batches.items():
+                        sent.append(await producer.send_batch(batch, to, partition=number))
+                    open_batches.clear()
+                    await asyncio.gather(*sent)
+                    sent.clear()
             for (topic, partition), batch in open_batches.items():
                 sent.append(await producer.send_batch(batch, topic, partition=partition))
             await asyncio.gather(*sent)
@@ -86,11 +100,11 @@ class Bench:
         count = 0
         last: list[Any] = []
         try:
-            for topic, partition, key, value, headers in rows:
+            for topic, partition, key, value, headers, at in rows:
                 wait = begin + count / rate - time.time()
                 if wait > 0:
                     await asyncio.sleep(wait)
-                last.append(await producer.send(topic, value, key, partition, headers=list(headers)))
+                last.append(await producer.send(topic, value, key, partition, at, list(headers)))
                 count += 1
             await asyncio.gather(*last)
         finally:
@@ -153,6 +167,6 @@ def mechanics_rows(names: Names, count: int, *, first: int = 0, begin: float | N
         now = time.time() if begin is None else begin + i / rate
         kind = "discharge" if i & 1 else "admit"
         event = Ev(f"e{first + i}", key.decode(), kind, int(now * 1000), "General Hospital", None, now)
-        yield (names.discharges if i & 1 else names.admissions), number, key, write_event(event, b""), ()
+        yield (names.discharges if i & 1 else names.admissions), number, key, write_event(event, b""), (), None
 
 

@@ -69,9 +69,6 @@ class Mechanics:
 
 
 def main() -> None:
-    import uvloop
-
-    uvloop.install()
     given = names()
     kafka = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP"]}
     logic = Mechanics(given.admissions, given.discharges, given.out)

@@ -76,6 +76,14 @@ class Program:
     def resident_mb(self) -> float:
         return sum(self._status(pid, "VmRSS") for pid in self._pids()) / 1024
 
+    def end(self, limit_s: float = 15) -> None:
+        """Ask it to end, as an orchestrator does, and wait."""
+        self._process.terminate()
+        try:
+            self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def kill(self) -> None:
         """End it and its children at once."""
         for pid in self._pids():

@@ -1,0 +1,177 @@
+"""`make bench`: every measurement in one run on one machine; prints as it goes and writes bench/RESULTS.md.
+
+`--quick` is the short form, `--only mechanics,latency,care,restore,idle` a part of it. With KAFKA_BOOTSTRAP it uses that
+Kafka for the mechanics; the care part deletes the product's topics and therefore always has a Kafka of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import measure, report
+from bench.kafka import Bench, mechanics_rows
+from bench.program import MADE, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
+from bench.spine import Spine
+from bench.state import CHURN_EVENTS_S, People, person_year_bytes
+from streams.app import load_care
+from streams.local.jars import KAFKA_VERSION
+from streams.local.kafka import LocalKafka
+from streams.settings import Settings
+
+HERE = Path(__file__).parent
+PARTS = ("mechanics", "latency", "care", "restore", "idle")
+TEXTBOOK_EVENTS = 20_000
+
+
+class Run:
+    """One run and what it found so far."""
+
+    def __init__(self, bootstrap: str, own: str, *, quick: bool, parts: set[str]) -> None:
+        self.bench = Bench(bootstrap)
+        self.spine = Spine(Bench(own), load_care(Settings())[0])
+        self.quick = quick
+        self.parts = parts
+        self.results: dict[str, Any] = {}
+        self.systems = [OURS, STREAMS, RAW]
+        reason = build_streams()
+        if reason is not None:
+            print(f"{STREAMS} is left out: {reason}", flush=True)
+            self.systems.remove(STREAMS)
+
+    async def all(self) -> None:
+        for part in PARTS:
+            if part in self.parts:
+                await getattr(self, part)()
+
+    def keep(self, figures: Any, *path: str) -> None:
+        """Keep and print one run's figures under *path*."""
+        place = self.results
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+        place.setdefault(path[-1], []).append(figures)
+        shown = {k: round(v, 2) if isinstance(v, float) else v for k, v in figures.items()}
+        print(f"{time.strftime('%H:%M:%S')} {' / '.join(path)}: {shown}", flush=True)
+        (MADE / "results.json").write_text(json.dumps(self.results, indent=1))
+
+    async def attempt(self, work: Any, *path: str) -> None:
+        """Keep what *work* gives; a program that ended or hung is said, and the run goes on."""
+        try:
+            self.keep(await work, *path)
+        except EndedError as error:
+            print(f"{' / '.join(path)}: {error}", flush=True)
+            self.results.setdefault("failed", []).append(f"{' / '.join(path)}: {error}")
+
+    # ---- parts
+
+    async def mechanics(self) -> None:
+        plan = [(200_000, 1 if self.quick else 5, self.systems)]
+        if not self.quick:
+            plan.append((1_000_000, 3, [name for name in self.systems if name != RAW]))
+        for count, rounds, systems in plan:
+            inputs = self.bench.names(f"in-{count}")
+            await self.bench.create(inputs)
+            await self.bench.publish(mechanics_rows(inputs, count))
+            places = inputs.admissions, inputs.discharges
+            for number in range(rounds):
+                for name in systems if number % 2 == 0 else reversed(systems):
+                    await self.attempt(measure.backlog(self.bench, name, places, count, 300), "mechanics", str(count), name)
+            await self.bench.delete(lambda topic, group=inputs.group: topic.startswith(group))
+        inputs = self.bench.names("in-textbook")
+        await self.bench.create(inputs)
+        await self.bench.publish(mechanics_rows(inputs, TEXTBOOK_EVENTS))
+        for _ in range(1 if self.quick else 2):
+            places = inputs.admissions, inputs.discharges
+            await self.attempt(measure.backlog(self.bench, TEXTBOOK, places, TEXTBOOK_EVENTS, 300), "mechanics", "200000", TEXTBOOK)
+        await self.bench.delete(lambda topic: topic.startswith(inputs.group))
+
+    async def latency(self) -> None:
+        for rate in (500,) if self.quick else (100, 500, 2000):
+            for number in range(1 if self.quick else 3):
+                for name in self.systems if number % 2 == 0 else reversed(self.systems):
+                    await self.attempt(measure.steady(self.bench, name, rate), "latency", str(rate), name)
+            if rate <= 500 and not self.quick:
+                await self.attempt(measure.steady(self.bench, TEXTBOOK, rate), "latency", str(rate), TEXTBOOK)
+
+    async def care(self) -> None:
+        for count, rounds in ((50_000, 1),) if self.quick else ((200_000, 3), (1_000_000, 1)):
+            published = await self.spine.publish(count)
+            self.results.setdefault("care_mix", []).append(published)
+            for _ in range(rounds):
+                await self.attempt(self.spine.backlog(published, 900), "care", str(count))
+        for rate in (500,) if self.quick else (100, 500, 2000):
+            await self.attempt(self.spine.steady(rate), "latency", str(rate), f"{OURS}, care")
+
+    async def restore(self) -> None:
+        people = People(self.spine.rules, 50_000 if self.quick else 1_000_000)
+        found = self.results["restore"] = {
+            "handoffs": people.handoffs,
+            "people": len(people.packed),
+            "packed_bytes": sum(map(len, people.packed.values())) / people.handoffs,
+        }
+        await self.spine.fresh(inputs=True)
+        empty = await self.spine.restore()
+        await self.spine.fill(people)
+        for _ in range(1 if self.quick else 3):
+            await self.attempt(self.spine.restore(), "restore", "fresh")
+        resident = report.median(found["fresh"], "resident_mb")
+        found["resident_bytes"] = (resident - empty["resident_mb"]) * 1024 * 1024 / people.handoffs
+        found["churn"] = int(CHURN_EVENTS_S * 3600 * people.handoffs / 1_000_000)
+        await self.spine.churn(people, found["churn"])
+        for _ in range(1 if self.quick else 3):
+            await self.attempt(self.spine.restore(), "restore", "churned")
+        self.results["person_year"] = person_year_bytes(self.spine.rules)
+        await self.spine.fresh(inputs=True)
+
+    async def idle(self) -> None:
+        for _ in range(1 if self.quick else 3):
+            await self.attempt(self.spine.idle(), "idle")
+
+
+def conditions(*, quick: bool) -> dict[str, Any]:
+    """Return where and with what this runs."""
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()
+    packages = ("aiokafka", "faust-streaming", "fastavro", "msgspec", "uvloop")
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "quick": quick,
+        "versions": {
+            "Python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in packages},
+            "Kafka and Kafka Streams": KAFKA_VERSION,
+            "JVM": java[1].strip() if len(java) > 1 else "none",
+        },
+        "cores": os.cpu_count(),
+        "load_before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    options.add_argument("--quick", action="store_true", help="a few minutes instead of three quarters of an hour")
+    options.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
+    options.add_argument("--note", default="", help="a line for the results: the conditions of this run")
+    given = options.parse_args()
+    MADE.mkdir(parents=True, exist_ok=True)
+    about = conditions(quick=given.quick)
+    kafka = LocalKafka(MADE / "kafka", jars=Settings().jars, heap_mb=768)
+    kafka.erase()
+    with kafka:
+        run = Run(os.environ.get("KAFKA_BOOTSTRAP") or kafka.bootstrap, kafka.bootstrap, quick=given.quick, parts=set(given.only.split(",")))
+        try:
+            asyncio.run(run.all())
+        except KeyboardInterrupt:
+            print("stopped: what was measured is written", file=sys.stderr)
+    kafka.erase()
+    text = report.write({**run.results, "about": {**about, "load_after": f"{os.getloadavg()[0]:.2f}", "note": given.note}})
+    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
+    print(text)
