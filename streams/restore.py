@@ -186,6 +186,19 @@ async def _read_to(
                 behind.discard(tp)
 
 
+async def read_positions(kafka: Mapping[str, Any], state_topic: str, readings: Sequence[Reading]) -> None:
+    """Read what was committed into *readings*, claiming nothing: to look at, never to go on from. Raises KafkaError."""
+    by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
+    consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
+    await consumer.start()
+    try:
+        consumer.assign(list(by_partition))
+        ends = await consumer.end_offsets(list(by_partition))
+        await _read_to(consumer, by_partition, ends, lambda: None)
+    finally:
+        await consumer.stop()
+
+
 async def check_positions(
     kafka: Mapping[str, Any], readings: Sequence[Reading], inbound: Sequence[str], isolation: str = "read_committed"
 ) -> dict[int, dict[str, int]]:
@@ -193,7 +206,7 @@ async def check_positions(
 
     Raises PositionLost where a position lies outside its topic, or where the topic below it is not the one that was
     read: every record below a position was appended no later than the newest time kept beside it, so in the same
-    topic nothing below the position is newer.
+    topic no visible record below the position is newer. (The markers of transactions are, and aborted records.)
     """
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level=isolation)
     await consumer.start()
@@ -203,6 +216,15 @@ async def check_positions(
         ends = await consumer.end_offsets(tps)
         newest = {TopicPartition(t, r.number): at + 1 for r in readings for t, (_, at) in r.positions.items() if t in inbound and at}
         later = await consumer.offsets_for_times(newest) if newest else {}
+        foreign = {
+            tp
+            for r in readings
+            for t in inbound
+            if (tp := TopicPartition(t, r.number)) in newest
+            and later[tp] is not None
+            and later[tp].offset < r.positions[t][0] <= ends[tp]
+            and await _has_newer(consumer, tp, later[tp].offset, *r.positions[t])
+        }
     finally:
         await consumer.stop()
     found: dict[int, dict[str, int]] = {}
@@ -220,10 +242,23 @@ async def check_positions(
                     f"{topic}/{reading.number}: the position {position} is outside the topic's [{begins[tp]}, {ends[tp]}]: "
                     f"records were deleted before they were applied, or the topic was made again. {how}"
                 )
-            after = later.get(tp)
-            if after is not None and after.offset < position:
+            if tp in foreign:
                 raise PositionLost(
                     f"{topic}/{reading.number}: the topic is not the one that was read up to {position}: it was made again. {how}"
                 )
             positions[topic] = position
     return found
+
+
+async def _has_newer(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, position: int, newest_ms: int) -> bool:
+    """Say whether a record in [start, position) that can be read is newer than *newest_ms*."""
+    consumer.assign([tp])
+    consumer.seek(tp, start)
+    while await consumer.position(tp) < position:
+        for records in (await consumer.getmany(tp, timeout_ms=100)).values():
+            for record in records:
+                if record.offset >= position:
+                    return False
+                if record.timestamp > newest_ms:
+                    return True
+    return False

@@ -109,9 +109,13 @@ class Worker:
         self._task: asyncio.Task[None] | None = None
         self._careful: dict[int, int] = {}
         self._held = False
+        self._opening: asyncio.Task[dict[tuple[str, int], int]] | None = None
+        self._claimed: set[int] = set()
+        """Shards whose claims were written and not taken back, also those that never came to be open."""
         self._commit: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
         self._full: set[tuple[str, int]] = set()
+        self._turn = 0
 
     # ---- what the transport calls
 
@@ -138,8 +142,22 @@ class Worker:
     async def assign(self, numbers: set[int]) -> dict[tuple[str, int], int]:
         """Open the shards of a new assignment; return where to seek, {(topic, partition): offset}.
 
-        May be cancelled half way by another rebalance: it begins again with the next one.
+        May be interrupted by another rebalance, which releases what was claimed: nothing is open then, and it begins again
+        with the next one.
         """
+        opening = self._opening = asyncio.create_task(self._open_all(numbers))
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            log.info("opening_interrupted", shards=sorted(numbers))
+            return {}
+        finally:
+            self._opening = None
+
+    async def _open_all(self, numbers: set[int]) -> dict[tuple[str, int], int]:
         began = time.monotonic()
         async with self._lock:
             if self.prepare is not None:
@@ -153,6 +171,7 @@ class Worker:
             readings = [self._reading(number) for number in sorted(numbers)]
             self._kept.clear()
             if readings:
+                self._claimed.update(numbers)
                 await open_shards(
                     self.settings.kafka,
                     self.settings.state_topic,
@@ -189,6 +208,8 @@ class Worker:
         self._held = False
         self.epoch += 1
         self._arrived.clear()
+        if self._opening is not None:
+            self._opening.cancel()
         try:
             async with asyncio.timeout(RELEASE_LIMIT_S):
                 async with self._lock:
@@ -196,18 +217,22 @@ class Worker:
                     shards = dict(self.shards)
                     self.shards.clear()
                     self.meter.opened(0)
-                    if not shards:
+                    claimed = sorted(self._claimed)
+                    if not claimed:
                         return
+                    stone = Out(CLAIM + self.writer.name.encode(), None)
+                    # A shard that never came to be open says nothing of how its last owner ended.
                     await self.writer.write(
-                        {(self.settings.state_topic, n): [Out(CLAIM + self.writer.name.encode(), None), Out(ATTEMPT, None)] for n in shards}
+                        {(self.settings.state_topic, n): [stone, Out(ATTEMPT, None)] if n in shards else [stone] for n in claimed}
                     )
+                    self._claimed.clear()
                     for number, shard in shards.items():
                         self._kept[number] = (shard, self._read_to.get(number, 0))
         except TimeoutError:
             end_process("release_timeout", "the running commit did not end in time; the next owner fences this worker")
         except Exception as exc:  # noqa: BLE001 -- fenced, or no broker: the claim stays and is fenced by the next owner
             end_process("release_failed", type(exc).__name__)
-        log.info("shards_released", shards=sorted(shards))
+        log.info("shards_released", shards=claimed)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -230,6 +255,7 @@ class Worker:
         shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
         self._read_to[number] = reading.read_to
         first: list[Out] = []
+        self._suspects.pop(number, None)
         if not reading.positions:
             shard.moved.update(self.logic.inbound)
             first.extend(shard.changes())
@@ -294,15 +320,16 @@ class Worker:
         records: dict[tuple[str, int], list[Out]] = {}
         left = RECORDS_PER_COMMIT
         applied = 0
-        for number, shard in self.shards.items():
+        for number, shard in self._in_turn():
             if left <= 0:
                 break
             waiting = shard.waiting
             if number in self._careful:
-                await self._one_carefully(number, shard, records)
-            else:
-                for place, outs in shard.apply(left).items():
-                    records.setdefault(place, []).extend(outs)
+                await self._one_carefully(number, shard)
+                left -= 1
+                continue
+            for place, outs in shard.apply(left).items():
+                records.setdefault(place, []).extend(outs)
             applied += waiting - shard.waiting
             left = RECORDS_PER_COMMIT - applied
             if shard.changed:
@@ -316,6 +343,13 @@ class Worker:
         elif self._commit is not None and not self._arrived:
             await self._committed()
         return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
+
+    def _in_turn(self) -> list[tuple[int, Shard]]:
+        """Return the shards, another one first each time: one with a backlog must not keep the others waiting."""
+        shards = list(self.shards.items())
+        self._turn += 1
+        first = self._turn % len(shards) if shards else 0
+        return shards[first:] + shards[:first]
 
     async def _write(self, records: dict[tuple[str, int], list[Out]], applied: int) -> None:
         began = time.monotonic()
@@ -364,27 +398,35 @@ class Worker:
         for s in asking:
             s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
 
-    async def _one_carefully(self, number: int, shard: Shard, records: dict[tuple[str, int], list[Out]]) -> None:
-        """Apply one record, with a marker committed before it: what ends the process is found, and set aside."""
+    async def _one_carefully(self, number: int, shard: Shard) -> None:
+        """Apply one record, with a marker committed before it: what ends the process is found, and set aside.
+
+        Its own commit ends before anything else is decided: else another shard's record could end the process while this
+        one's marker stands, and the wrong one would be set aside.
+        """
+        await self._committed()
         place = (self.settings.state_topic, number)
         head = shard.head()
         if head is None:
-            for to, outs in shard.apply(0).items():
-                records.setdefault(to, []).extend(outs)
-            return
-        suspect = self._suspects.pop(number, None)
-        if suspect == head:
-            log.error("record_set_aside", shard=number, topic=head[0], offset=head[1])
-            made = shard.set_aside(*head)
-        else:
-            await self.writer.write({place: [Out(TRYING, f"{head[0]} {head[1]}".encode())]})
+            # Nothing to take: a deadline, then.
             made = shard.apply(1)
-        for to, outs in made.items():
-            records.setdefault(to, []).extend(outs)
-        self._careful[number] -= 1
+        else:
+            if self._suspects.get(number) == head:
+                del self._suspects[number]
+                log.error("record_set_aside", shard=number, topic=head[0], offset=head[1])
+                made = shard.set_aside(*head)
+            else:
+                await self.writer.write({place: [Out(TRYING, f"{head[0]} {head[1]}".encode())]})
+                made = shard.apply(1)
+            self._careful[number] -= 1
+        state = shard.changes()
         if self._careful[number] <= 0:
             del self._careful[number]
-            records.setdefault(place, []).extend([Out(ATTEMPT, None), Out(TRYING, None)])
+            state += [Out(ATTEMPT, None), Out(TRYING, None)]
+        if state:
+            made[place] = [*made.get(place, ()), *state]
+        if made:
+            await self._write(made, 1 if head is not None else 0)
 
     def _make_room(self) -> None:
         for topic, partition in list(self._full):

@@ -50,8 +50,12 @@ class Writer:
     async def write(self, records: Mapping[tuple[str, int], Iterable[Out]]) -> dict[tuple[str, int], int]:
         """Write ``{(topic, partition): records}`` and commit. Returns, when Kafka has committed, the offset after each's last.
 
-        Raises KafkaError when fenced or when the transaction cannot end; nothing of it is then visible.
+        Raises KafkaError when fenced or when the transaction cannot end; nothing of it is then visible. Goes on to its end
+        where the caller is cancelled: after a transaction that was left half way none could begin.
         """
+        return await asyncio.shield(self._write(records))
+
+    async def _write(self, records: Mapping[tuple[str, int], Iterable[Out]]) -> dict[tuple[str, int], int]:
         async with self._lock:
             producer = await self._started()
             builders = [(place, self._batches(producer, outs)) for place, outs in records.items()]

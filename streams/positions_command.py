@@ -1,0 +1,69 @@
+"""`carerelay positions show|accept-loss`: where the shards stand, and the way on where a position no longer fits.
+
+Owns the two verbs and their words. What a position means is `streams/positions.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streams.invocation import Exit, UserError, needed, on_kafka, settings_of, write_out
+
+positions_app = typer.Typer(help="Where the shards stand in their topics, and the way on after a loss.", no_args_is_help=True)
+
+Bootstrap = Annotated[str, typer.Option(help="Kafka to use, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@positions_app.command("show")
+def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
+    """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
+    from streams.positions import show_positions  # noqa: PLC0415
+    from streams.told import write_line  # noqa: PLC0415
+    from streams.topics import INBOUND, STATE  # noqa: PLC0415
+
+    settings = settings_of(needed(bootstrap))
+    rows = on_kafka(settings, lambda kafka: show_positions(kafka, STATE.name, [t.name for t in INBOUND], settings.partitions))
+    if as_json:
+        write_out(write_line({**row._asdict(), "lag": row.lag, "outside": row.outside}) for row in rows)
+    else:
+        for row in rows:
+            where = "none yet" if row.position is None else str(row.position)
+            typer.echo(f"{row.topic:20} {row.shard:4} {where:>10} of [{row.begin}, {row.end}]{'  OUTSIDE' if row.outside else ''}")
+    if any(row.outside for row in rows):
+        raise typer.Exit(Exit.WRONG)
+
+
+@positions_app.command("accept-loss")
+def positions_accept_loss(
+    topic: Annotated[str, typer.Argument(help="Inbound topic.")],
+    partition: Annotated[int, typer.Argument(help="Partition, which is the shard.", min=0)],
+    bootstrap: Bootstrap = "",
+) -> None:
+    """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
+    from streams.positions import accept_loss  # noqa: PLC0415
+    from streams.restore import ShardLost  # noqa: PLC0415
+    from streams.topics import INBOUND, STATE  # noqa: PLC0415
+
+    settings = settings_of(needed(bootstrap))
+    names = [t.name for t in INBOUND]
+    if topic not in names:
+        raise UserError(f"{topic} is no inbound topic: there are {', '.join(names)}")
+    if partition >= settings.partitions:
+        raise UserError(f"there is no partition {partition}: there are {settings.partitions} (CARERELAY_PARTITIONS)")
+    try:
+        accepted = on_kafka(settings, lambda kafka: accept_loss(kafka, STATE.name, topic, partition))
+    except ShardLost:
+        raise UserError(f"a worker claimed shard {partition} meanwhile: stop the workers, and run this again", Exit.WRONG) from None
+    except TimeoutError:
+        raise UserError(f"shard {partition} could not be opened in time: is the state topic there?", Exit.UNAVAILABLE) from None
+    if accepted is None:
+        typer.echo(f"{topic}/{partition}: the position fits its topic; nothing is lost, nothing was changed")
+    elif accepted.skipped:
+        typer.echo(f"{topic}/{partition}: {accepted.before} -> {accepted.after}, {accepted.skipped} offsets are skipped: deleted unread")
+    else:
+        typer.echo(
+            f"{topic}/{partition}: {accepted.before} -> {accepted.after}, the topic is not the one that was read; what is newer is applied"
+        )
