@@ -13,7 +13,6 @@ from agents.coordination.about import resolve, stay_told_of
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
-from agents.coordination.ids import identity
 from agents.coordination.memory import remember
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of
@@ -39,13 +38,15 @@ _STAY_FACTS: Final = (
 _REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-open-stay": "no stay is open"}
 
 
-def draft_of(person: Person, event: Event, now: Millis, zone: str, at: int, *, suspect: bool, where: str = "") -> Draft:
-    """Begin the draft of a decision on *event*."""
+def draft_of(  # noqa: PLR0917 -- what every draft is made from
+    person: Person, event: Event, now: Millis, seed: str, zone: str, at: int, *, suspect: bool = False, where: str = ""
+) -> Draft:
+    """Begin the draft of a decision on *event*; *seed* is its identity (`ids.identity`) in hexadecimal."""
     words = happened(event, Millis(at), zone, where=where, suspect=suspect)
-    return Draft(person, now, cause=event.id, seed=identity(event).hex(), source=event.source, words=words)
+    return Draft(person, now, cause=event.id, seed=seed, source=event.source, words=words)
 
 
-def apply(person: Person, event: Event, now: Millis, world: World) -> tuple[Effect, ...]:
+def apply(person: Person, event: Event, now: Millis, seed: str, world: World) -> tuple[Effect, ...]:
     """Apply an event that was not seen before to *person*, which is changed; return its effects."""
     settings = world.settings
     suspect = event.time > event.arrival + settings.suspect_after_minutes * _MINUTE_MS
@@ -63,7 +64,7 @@ def apply(person: Person, event: Event, now: Millis, world: World) -> tuple[Effe
         scene.stay, scene.changed = turn.stay, turn.changed
     else:
         resolve(scene, fact)
-    draft = draft_of(person, event, now, scene.organisation.zone, at, suspect=suspect, where=where)
+    draft = draft_of(person, event, now, seed, scene.organisation.zone, at, suspect=suspect, where=where)
     if turn is not None and turn.kind == "refused":
         draft.refused(turn.reason, f"{draft.words}: no visit number is given, and {_REFUSALS[turn.reason]} at {where}.")
         return tuple(draft.effects)
@@ -89,7 +90,7 @@ def _members(scene: Scene, fact: Any, turn: Turn | None, at: Millis) -> Turn | N
     if not members or isinstance(fact, e.CareTeamChanged) or (turn is not None and turn.kind not in consequences.BELIEVED):
         return turn
     person, directory = scene.person, scene.world.directory
-    before = parties_of(person, "pcp", at, directory, scene.organisation)
+    before = parties_of(person, "pcp", at, directory, scene.organisation) if person.seats else []
     mention(person, members, at)
     if before and before != parties_of(person, "pcp", at, directory, scene.organisation):
         scene.changed = (*scene.changed, "pcp")

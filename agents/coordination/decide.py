@@ -46,15 +46,16 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
         person = Person(event.person)
     if person.into or isinstance(event.data, PersonStateMoved | PersonMerged):
         return _across(person, event, now, world)
-    hashed = identity(event)[:8]
+    named = identity(event)
+    hashed = named[:8]
     repeats = times_seen(person, hashed) if person.seen else 0
     if repeats:
-        draft = draft_of(person, event, now, world.directory.default.zone, event.time, suspect=False)
+        draft = draft_of(person, event, now, named.hex(), world.directory.default.zone, event.time)
         draft.suppressed("duplicate", f"Event {event.id} was applied before.", mark=str(repeats))
         return Decision(person, tuple(draft.effects))
     if person.prune_at and person.prune_at <= now:
         person = prune(person, now, world.catalogue.late_window_days) or Person(event.person)
-    effects = apply(person, event, now, world)
+    effects = apply(person, event, now, named.hex(), world)
     remember_seen(person, hashed, event.arrival)
     person.prune_at = person.prune_at or now + _PRUNE_AFTER_MS
     return Decision(person, effects)
@@ -114,7 +115,7 @@ def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
 
 def _across(person: Person, event: Event, now: Millis, world: World) -> Decision:
     """Apply a merge, take in a moved state, or send on what came for a person who goes on under another key."""
-    draft = draft_of(person, event, now, world.directory.default.zone, event.time, suspect=False)
+    draft = draft_of(person, event, now, identity(event).hex(), world.directory.default.zone, event.time)
     fact = event.data
     if isinstance(fact, PersonStateMoved):
         return Decision(*merge.take_in(person, fact, draft, now, world))

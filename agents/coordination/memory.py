@@ -6,6 +6,7 @@ already been heard. Must not know a rule.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from streams.events import Event, Millis
 from streams.topics import FACT_OF
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder().decode
+_decoders: Final = {name: msgspec.msgpack.Decoder(kind) for name, kind in FACT_OF.items()}
 
 
 def remember(person: Person, event: Event, at: Millis, world: World) -> None:
@@ -28,17 +29,26 @@ def remember(person: Person, event: Event, at: Millis, world: World) -> None:
         person.recent.append(Recent(event.type, event.id, event.source, at, event.arrival, _encode(said)))
 
 
-def _without_defaults(fact: msgspec.Struct) -> dict[str, Any]:
-    """Return what *fact* says as a small map. A field that must be there stays, however empty: an empty team is a team."""
-    said: dict[str, Any] = msgspec.to_builtins(fact, builtin_types=(bytes,))
-    optional = {field.encode_name for field in msgspec.structs.fields(fact) if not field.required}
-    return {key: _without_none(value) for key, value in said.items() if key not in optional or value not in (None, [], (), "")}
+def _without_defaults(record: msgspec.Struct) -> dict[str, Any]:
+    """Return what *record* says as a small map. A field that must be there stays, however empty: an empty team is a team."""
+    said = {}
+    for name, outer, required in _fields(type(record)):
+        value = getattr(record, name)
+        if value or required or value is False or value == 0:
+            said[outer] = _small(value)
+    return said
 
 
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
-    return value
+def _small(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return _without_defaults(value)
+    return [_small(each) for each in value] if isinstance(value, tuple) else value
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
+    """Return (name, outer name, required) of each field: looking them up costs more than all the rest of remembering."""
+    return tuple((field.name, field.encode_name, field.required) for field in msgspec.structs.fields(kind))
 
 
 def told_again(scene: Scene) -> list[Event]:
@@ -48,7 +58,7 @@ def told_again(scene: Scene) -> list[Event]:
     """
     person, own = scene.person, scene.event
     past = [
-        Event(r.id, r.source, Millis(r.time), Millis(r.arrival), person.key, msgspec.convert(_decode(r.fact), FACT_OF[r.type]))
+        Event(r.id, r.source, Millis(r.time), Millis(r.arrival), person.key, _decoders[r.type].decode(r.fact))
         for r in person.recent
         if own is None or (r.id, r.source) != (own.id, own.source)
     ]
