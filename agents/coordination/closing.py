@@ -59,7 +59,7 @@ def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> N
         return
     for ending, tests in rule.ends[scene.kind]:
         if ruleset.holds(tests, scene):
-            if scene.stay is not None and scene.stay.number != handoff.stay:
+            if scene.stay is not None:
                 handoff.ended_by = scene.stay.number
             why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
             close(draft, handoff, rule, ending.closure, happened=scene.at, why=why)

@@ -15,7 +15,7 @@ from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import DISPOSITION_GROUP, Scene
 from agents.coordination.memory import told_again
-from agents.coordination.opening import open_all
+from agents.coordination.opening import open_all, same_subject
 from agents.coordination.responses import respond
 from agents.coordination.state import OPENERS, Handoff, Stay
 from agents.coordination.words import happened
@@ -93,11 +93,32 @@ def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
         return
     if person.deceased and person.deceased_stay == stay.number:
         person.deceased = person.deceased_stay = 0
-    for handoff in person.handoffs:
-        if handoff.ended_by == stay.number and handoff.closure in {"superseded", "not-applicable"}:
-            handoffs.reopen(draft, handoff, world, f"{draft.words}: what had ended this handoff is taken back.")
+    _revive(draft, scene, stay, kind)
     react(draft, scene)
     _open(draft, scene)
+
+
+def _revive(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
+    """Let live again what the cancelled message alone had ended, and let count what has been heard since.
+
+    A cancelled discharge revives what that discharge ended; what the admission before it had superseded stays so. What the
+    cancelled message had itself opened never comes back.
+    """
+    person, world = scene.person, scene.world
+    ended_at = stay.cancels[-1] // 1000 if kind == "withdraw-discharge" and stay.cancels else None
+    for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
+        if handoff.stay == stay.number and (ended_at is None or OPENERS[handoff.opened_by] == _TAKEN_BACK[kind]):
+            handoff.ended_by = 0
+        if not handoff.ended_by or handoff.ended_by != stay.number or (ended_at is not None and handoff.met_at // 1000 != ended_at):
+            continue
+        rule = handoffs.rule_of(handoff, person, world)
+        if rule is not None and any(
+            not other.closed_at and same_subject(other, rule.rule, handoff.stay, handoff.ref) for other in person.handoffs
+        ):
+            continue
+        closed_at = handoff.closed_at
+        handoffs.reopen(draft, handoff, world, f"{draft.words}: what had ended this handoff is taken back.")
+        _catch_up(draft, scene, [handoff], heard_until=closed_at)
 
 
 # ---- death
@@ -183,12 +204,12 @@ def _open(draft: Draft, scene: Scene) -> None:
         _catch_up(draft, scene, opened)
 
 
-def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff]) -> None:
+def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: int = -1) -> None:
     # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in told_again(scene):
-        if event.time < earliest:
+        if event.time < earliest or event.arrival <= heard_until:
             continue
         again = Scene(scene.person, scene.world, event.time, scene.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):

@@ -62,7 +62,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     at = _start(scene, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
-        if not _same_subject(known, rule, stay, ref) or known.closure == "cancelled":
+        if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
             continue
         if known.opened_at >= at:
             return []
@@ -106,6 +106,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     if counts_from != "event":
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
+        superseded.ended_by = stay
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     _first_rung(handoff, compiled, draft.at, calendar)
@@ -150,7 +151,8 @@ def _subject(scene: Scene, rule: Rule) -> tuple[int, str | bytes | None] | None:
             return (stay, None)
 
 
-def _same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | None) -> bool:
+def same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | None) -> bool:
+    """Say whether *handoff* is *rule*'s about that stay or reference: of such only one is open at a time."""
     if handoff.rule != rule.id:
         return False
     if rule.subject == "encounter":

@@ -1,0 +1,61 @@
+"""Seen from outside: what a cancelled message had ended lives again, that alone, and with what was heard in between."""
+
+from __future__ import annotations
+
+from replayed import Story
+
+
+def home() -> Story:
+    """Goes home on Monday 6 July; TCM-1 is due at the end of Wednesday."""
+    return Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00").discharged("2026-07-06T15:00")
+
+
+def with_goal() -> Story:
+    story = Story().team("2026-06-01T09:00")
+    story.tell(
+        "GoalUpdated", "2026-06-10T10:00", goal="G1", lifecycle_status="active", description="Walk to the shop", expressed_by="patient"
+    )
+    return story.admitted("2026-07-01T10:00").discharged("2026-07-06T15:00")
+
+
+def back(story: Story, cancelled: str, when: str, visit: str) -> Story:
+    return story.tell(cancelled, when, encounter=story.stay(visit))
+
+
+def test_cancelled_discharge_of_a_readmission_leaves_ended_what_the_readmission_ended():
+    story = home().admitted("2026-07-07T09:00", "V2").discharged("2026-07-07T15:00", "V2")
+    told = back(story, "DischargeCancelled", "2026-07-07T16:00", "V2").replay()
+    assert {line["rule"] for line in told.standing().values()} & {"TCM-1", "TCM-3", "MED-1", "TRC-2", "TRC-3", "DIS-1"} == set()
+
+
+def test_call_during_a_readmission_that_never_was_counts_for_the_stay_before():
+    story = home().admitted("2026-07-07T09:00", "V2").cared("2026-07-07T12:00", "interactive-contact")
+    told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay("2026-07-10T00:00")
+    assert told.last("TCM-1")["closure"] == "met"
+    assert not told.of("TCM-1", "gap", "notification")
+
+
+def test_cancelled_readmission_lets_the_clocks_run_on_to_their_own_due():
+    told = back(home().admitted("2026-07-07T09:00", "V2"), "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
+    assert (told.last("TCM-1")["state"], told.last("TCM-1")["due"]) == ("requested", "2026-07-09T04:00:00Z")
+
+
+def test_clocks_of_a_cancelled_discharge_never_come_back():
+    """The discharge that began them is cancelled while they rest; then the readmission is cancelled too."""
+    story = home().admitted("2026-07-07T09:00", "V2")
+    back(story, "DischargeCancelled", "2026-07-07T10:00", "V1")
+    told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
+    assert "TCM-1" not in {line["rule"] for line in told.standing().values()}
+
+
+def test_admission_asks_for_a_review_of_the_goal_again_when_the_discharge_is_cancelled():
+    told = back(with_goal(), "DischargeCancelled", "2026-07-06T16:00", "V1").replay()
+    open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
+    assert [line["due"] for line in open_] == ["2026-07-16T04:00:00Z"]
+
+
+def test_discharge_asks_for_a_review_of_the_goal_again_when_the_readmission_is_cancelled():
+    story = with_goal().admitted("2026-07-07T09:00", "V2")
+    told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
+    open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
+    assert [line["due"] for line in open_] == ["2026-07-21T04:00:00Z"]
