@@ -97,6 +97,7 @@ _FACT: Final = {
     "service": "the service",
     "setbacks": "the number of setbacks in a row",
     "setting": "the setting",
+    "somebody_told": "somebody is told of it",
     "status_of_stay": "the stay",
     "target_kind": "the kind of organisation that it goes to",
     "team_known": "somebody is named as caring for the person",

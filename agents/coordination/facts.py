@@ -564,6 +564,13 @@ def role(scene: Scene) -> Value:
 
 
 @fact
+def somebody_told(scene: Scene) -> Value:
+    """Whether somebody was told of this very event; where the person withheld that, nobody was."""
+    stay = scene.stay.number if scene.stay is not None else 0
+    return any(told.at == scene.at and told.stay == stay for told in scene.person.told)
+
+
+@fact
 def recipient_known(scene: Scene) -> Value:
     """False where only the fallback pool could be told."""
     if scene.notice is None:

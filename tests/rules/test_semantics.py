@@ -483,7 +483,7 @@ def test_withheld_is_not_unknown():
     t.at("2026-05-02T09:00", "ConsentChanged", decision="deny")
     admit(t, "2026-07-06T10:00")
 
-    assert t.handoffs("NOT-3") == {}
+    assert t.handoffs("NOT-3") == t.handoffs("NOT-1") == {}
 
 
 def test_opting_out_stops_the_message_not_the_clock():
