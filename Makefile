@@ -1,7 +1,7 @@
 # Two commands for everyone: `make run` shows it at work, `make test` checks everything.
 # The environment is .venv; every other target makes or repairs it first.
 
-.PHONY: help run test setup lint types tests format lock bench chaos clean
+.PHONY: help run test setup lint types tests format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -36,6 +36,9 @@ lock: setup ## pin requirements.lock again from pyproject.toml (needs pip-tools 
 
 bench: setup ## the measurements, on this machine; writes bench/RESULTS.md
 	@$(BIN)/python -m bench
+
+bench-quick: setup ## a short form of them, a few minutes
+	@$(BIN)/python -m bench --quick
 
 chaos: setup ## kill and pause workers and broker under load, count every effect; SECONDS=600 SEED=7
 	@$(BIN)/python -m pytest tests/chaos -n 0 -s

@@ -191,5 +191,5 @@ def _foot() -> str:
   three seconds of warming up. Care counts every effect.
 - Care: events as `bench/events.py` makes them from a fixed seed; the worker is the product's, with all rules. Every effect is
   counted, against what the same rules make of the same events in memory.
-- Restore: from claiming the shards until all are open. The state topic holds real states of persons discharged half an hour
-  ago; churn is an hour of changed states of any of them, on top, before compaction has seen it."""
+- Restore: from claiming the shards until all are open. The state topic holds real states of persons just discharged;
+  churn is an hour of changed states of any of them, on top, before compaction has seen it."""

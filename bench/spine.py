@@ -130,9 +130,9 @@ class Spine:
         until = time.time() + limit_s
         while time.time() < until:
             program.check()
-            said = re.search(r'.*"event": ?"shards_opened".*', program.log.read_text(errors="replace"))
+            said = re.search(r".*shards_opened.*", program.log.read_text(errors="replace"))
             if said:
-                return {name: float(value) for name, value in re.findall(r'"(people|records|seconds)": ?([\d.]+)', said[0])}
+                return {name: float(value) for name, value in re.findall(r'\b(people|records|seconds)"?[=:] ?([\d.]+)', said[0])}
             await asyncio.sleep(0.05)
         raise EndedError(f"no shards after {limit_s} s, see {program.log}")
 

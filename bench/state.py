@@ -34,9 +34,10 @@ class People:
             number += 1
             if not ends:
                 continue
-            # Told again as if the last discharge had been half an hour ago, so that all that it opens is open.
+            # Told again as if the last discharge was half an hour from now: all that it opens is open, and no alarm is due
+            # before the measuring ends.
             told = events[: ends[-1] + 1]
-            shift = now - HOUR // 2 - told[-1].arrival
+            shift = now + HOUR // 2 - told[-1].arrival
             packed = None
             for event in told:
                 moved = msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift)
