@@ -1,4 +1,4 @@
-"""The command line: `carerelay run|play|replay|simulate|show|worker|topics|rules|settings|version`.
+"""The command line: `carerelay run|play|replay|simulate|backtest|show|worker|topics|positions|rules|settings|version`.
 
 Owns names, options, exit codes and the one place where an error becomes a line for a person. Knows how to start
 things and nothing of how they work; what is heavy is imported inside the command that needs it.
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from streams.backtest.command import backtest_command
 from streams.invocation import (
     Exit,
     UserError,
@@ -34,6 +35,7 @@ from streams.invocation import (
     write_out,
     zone_that_exists,
 )
+from streams.positions_command import positions_app
 from streams.rules_command import rules_app
 from streams.simulate.command import simulate_command
 
@@ -58,7 +60,9 @@ app = typer.Typer(
 topics_app = typer.Typer(help="Create the topics on Kafka, or compare Kafka with the table.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 app.add_typer(rules_app, name="rules")
+app.add_typer(positions_app, name="positions")
 app.command("simulate")(simulate_command)
+app.command("backtest")(backtest_command)
 
 Paths = Annotated[list[Path], typer.Argument(help="HL7 v2 files, JSON lines, or folders of them.", metavar="PATH…", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]

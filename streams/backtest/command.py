@@ -1,0 +1,230 @@
+"""`carerelay backtest`: from the command line to a table or lines of what would change.
+
+Owns the options and the two forms of the answer, described in `docs/backtest.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.invocation import Exit, UserError, care_of, changed, needed, on_kafka, paths_there, settings_of, write_out
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.backtest.compare import Comparison, Found
+    from streams.backtest.run import History, Outcome
+    from streams.events import Millis
+    from streams.settings import Settings
+
+_SHOWN_PEOPLE = 10
+_TITLES = {"gap": "Gaps opened", "alert": "Alerts", "task": "Tasks"}
+
+
+def backtest_command(  # noqa: PLR0917 -- options of a command
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="HL7 v2 files, JSON lines, or folders of them; none: the topics.", metavar="PATH…", show_default=False),
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="Folder of the changed handoff rules.", show_default=False)] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of the rules to compare with; default: those in force.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--from", help="Count from then on, as 2026-10-01T00:00:00-04:00.", metavar="TIME", show_default=False)
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="Read and count up to then.", metavar="TIME", show_default=False)] = "",
+    examples: Annotated[int, typer.Option(help="Examples of each rule, role and change, at most.", min=0, max=1000)] = 3,
+    bootstrap: Annotated[
+        str, typer.Option(help="Kafka to read, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)
+    ] = "",
+    directory: Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show what changed rules would have done with what has happened. Reads only: nothing is written or committed on Kafka."""
+    if rules is None:
+        raise UserError("--rules names the folder of the changed rules")
+    window = _instant("--from", since), _instant("--to", until)
+    if window[0] is not None and window[1] is not None and window[0] > window[1]:
+        raise UserError("--from is later than --to")
+    if not paths and (window[0] is None or window[1] is None):
+        raise UserError("name files, or --from and --to for what is on the topics")
+    settings = changed(settings_of(needed(bootstrap) if not paths else ""), directory=directory)
+    for folder in (rules, against):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"{folder} is no folder of rules")
+    old, new = changed(settings, rules=against), changed(settings, rules=rules)
+    # A catalogue that can't be loaded is a line here, not a traceback out of another process.
+    care_of(old)
+    care_of(new)
+    history = _history(settings, paths or [], *window)
+    before, after = _both(old, new, history)
+
+    from streams.backtest.compare import compare  # noqa: PLC0415
+
+    found = compare(before.tally, after.tally, examples)
+    names = (str(against or settings.rules or "the rules in force"), str(rules))
+    if as_json:
+        from streams.told import write_line  # noqa: PLC0415
+
+        write_out(map(write_line, lines(found, before, after, names, since)))
+    else:
+        from rich.console import Console  # noqa: PLC0415
+
+        show(Console(highlight=False), found, before, names)
+
+
+def _instant(option: str, text: str) -> Millis | None:
+    from streams.instants import parse_instant  # noqa: PLC0415
+
+    if not text:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise UserError(f"{option} is {error}: write it as 2026-10-01T00:00:00-04:00") from None
+
+
+def _history(settings: Settings, paths: list[Path], since: Millis | None, until: Millis | None) -> History:
+    from streams.backtest.history import NoTopics, find_boundaries  # noqa: PLC0415
+    from streams.backtest.run import History  # noqa: PLC0415
+
+    if paths:
+        paths_there(paths)
+        return History(tuple(paths), None, since, until)
+    assert until is not None  # noqa: S101 -- the command asks for it
+
+    async def find(kafka: dict[str, Any]) -> Any:
+        try:
+            return await find_boundaries(kafka, settings.clock.to_broker(until))
+        except NoTopics as error:
+            raise UserError(str(error), Exit.WRONG) from None
+
+    return History((), on_kafka(settings, find), since, until)
+
+
+def _both(old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
+    from aiokafka.errors import KafkaError, OffsetOutOfRangeError  # noqa: PLC0415
+
+    from streams.backtest.run import run_both  # noqa: PLC0415
+
+    try:
+        return run_both(old, new, history)
+    except OffsetOutOfRangeError:
+        raise UserError("Kafka deleted records while they were read: try again", Exit.UNAVAILABLE) from None
+    except KafkaError as error:
+        raise UserError(f"Kafka at {old.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+    except BrokenProcessPool:
+        raise UserError("a process of the backtest was ended from outside: is there memory enough?", Exit.WRONG) from None
+
+
+# ---- as lines
+
+
+def lines(found: Comparison, old: Outcome, new: Outcome, names: tuple[str, str], since: str) -> Iterator[dict[str, Any]]:
+    """Yield the answer: the window, then the counts, then the examples."""
+    yield {
+        "row": "window",
+        "from": since or None,
+        "to": old.last,
+        "old": names[0],
+        "new": names[1],
+        "events": old.events,
+        "people": old.people,
+        "people_begin_missing": len(old.begin_missing),
+        "people_may_be_missing": old.may_be_missing,
+        "unread": dict(sorted(old.unread.items())),
+        "refused_old": dict(sorted(old.tally.refused.items())),
+        "refused_new": dict(sorted(new.tally.refused.items())),
+    }
+    for person in old.begin_missing:
+        yield {"row": "person-begin-missing", "person": person}
+    for row in found.rows:
+        yield {
+            "row": "count",
+            "what": row.what,
+            "rule": row.rule,
+            "role": row.role,
+            "old": row.old,
+            "new": row.new,
+            "change": row.new - row.old,
+            "added": row.added,
+            "removed": row.removed,
+            "moved": row.moved,
+        }
+    for example in found.examples:
+        yield {
+            "row": "example",
+            "what": example.what,
+            "change": example.change,
+            "rule": example.rule,
+            "role": example.role,
+            "old": _found(example.old),
+            "new": _found(example.new),
+        }
+
+
+def _found(found: Found | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "at": found.at,
+        "due": found.due or None,
+        "rule_version": found.version,
+        "role": found.role,
+        "person": found.person,
+        "handoff": found.handoff or None,
+        "why": found.why,
+    }
+
+
+# ---- as a table
+
+
+def show(console: Console, found: Comparison, old: Outcome, names: tuple[str, str]) -> None:
+    """Show the answer to a person: what changes, then examples; rules that do the same are one line."""
+    from rich.table import Table  # noqa: PLC0415
+
+    console.print(f"{old.events} events of {old.people} people up to {old.last}; old: {names[0]}, new: {names[1]}")
+    _show_gaps_of_history(console, old)
+    for what, title in _TITLES.items():
+        rows = [row for row in found.rows if row.what == what]
+        total_old, total_new = sum(r.old for r in rows), sum(r.new for r in rows)
+        table = Table(title=f"{title}: {total_old} → {total_new} ({total_new - total_old:+d})", title_justify="left")
+        for name in ("rule", "role"):
+            table.add_column(name)
+        for name in ("old", "new", "change", "added", "removed", "moved"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            if row.changed:
+                numbers = (row.old, row.new, f"{row.new - row.old:+d}", row.added, row.removed, row.moved)
+                table.add_row(row.rule, row.role, *map(str, numbers))
+        if table.row_count:
+            console.print(table)
+            same = sum(1 for row in rows if not row.changed)
+            console.print(f"{same} rules and roles do the same.\n")
+        else:
+            console.print(f"{title}: {total_old}, nothing would change.\n")
+    for example in found.examples:
+        console.print(f"{example.change:8}{example.what:6}{example.rule}, {example.role}:", style="bold")
+        for name, one in (("old", example.old), ("new", example.new)):
+            if one is not None:
+                due = f", due {one.due}" if one.due else ""
+                console.print(f"    {name} {one.at}{due}, person …{one.person[-6:]}: {one.why}", soft_wrap=True)
+
+
+def _show_gaps_of_history(console: Console, old: Outcome) -> None:
+    missing = old.begin_missing
+    if missing:
+        shown = ", ".join(f"…{key[-6:]}" for key in missing[:_SHOWN_PEOPLE]) + (" and others" if len(missing) > _SHOWN_PEOPLE else "")
+        console.print(f"{len(missing)} people have a stay or referral whose beginning is not in this history: {shown}")
+    if old.may_be_missing:
+        console.print(f"{old.may_be_missing} people are in shards whose oldest records are deleted: they may have an earlier past")
+    for reason, count in sorted(old.unread.items()):
+        console.print(f"{count} records not taken: {reason}")
+    console.print()

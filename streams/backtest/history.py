@@ -1,0 +1,293 @@
+"""History as it stands on the topics, in the order in which shards apply it. Reads only: no group, no commit, no record written.
+
+Owns the reading of the inbound topics between two sets of offsets, and what is known of the people whose beginning is
+not in it. Knows no rule of care.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from streams.clock import Clock
+from streams.codec import STANDARD
+from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.intake.outcome import Arrived
+from streams.person import partition_of
+from streams.refusal import Refusal
+from streams.topics import INBOUND
+
+QUEUED_MAX = 4000
+"""Records of one partition that wait for older ones of others; beyond it the partition is not fetched."""
+_FETCH_MS = 200
+_BEGINNINGS: Mapping[str, str] = {"PatientAdmitted": "encounter", "EncounterPlanned": "encounter", "ReferralRequested": "referral"}
+"""The events with which a stay or a referral begins, and the field that names it."""
+
+
+class NoTopics(Exception):  # noqa: N818 -- it names the finding
+    """Kafka has no topics of ours."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """What of one partition is read: from the earliest retained offset up to where the window ends."""
+
+    topic: str
+    partition: int
+    begin: int
+    end: int
+
+
+class Boundaries(msgspec.Struct, frozen=True):
+    """What of the topics is read. Found once, so that both catalogues see the same history."""
+
+    spans: tuple[Span, ...]
+    partitions: int
+
+    @property
+    def cut_shards(self) -> frozenset[int]:
+        """The shards of which something was deleted: their people may have a past that nobody sees."""
+        return frozenset(span.partition for span in self.spans if span.begin > 0)
+
+
+async def find_boundaries(kafka: Mapping[str, Any], until_ms: int) -> Boundaries:
+    """Find what is retained up to the broker's time *until_ms*. Raises KafkaError, NoTopics."""
+    names = [topic.name for topic in INBOUND]
+    counts = await _partitions(kafka, names)
+    places = [TopicPartition(name, n) for name in names for n in range(counts[name])]
+    if len(set(counts.values())) != 1:
+        raise NoTopics(f"the inbound topics differ in their number of partitions: {counts}; carerelay topics check")
+    consumer = _consumer(kafka)
+    await consumer.start()
+    try:
+        begins = await consumer.beginning_offsets(places)
+        ends = await consumer.end_offsets(places)
+        later = await consumer.offsets_for_times(dict.fromkeys(places, until_ms + 1))
+        spans = []
+        for place in places:
+            stop = later.get(place)
+            end = ends[place] if stop is None else min(stop.offset, ends[place])
+            spans.append(Span(place.topic, place.partition, begins[place], max(end, begins[place])))
+        return Boundaries(tuple(spans), counts[names[0]])
+    finally:
+        await consumer.stop()
+
+
+class TopicHistory:
+    """The events between *boundaries*, in the order (time, rank, partition, offset): within a shard the shard's own."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, Any],
+        boundaries: Boundaries,
+        clock: Clock,
+        learn: Callable[[list[bytes | None]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._kafka = dict(kafka)
+        self._boundaries = boundaries
+        self._clock = clock
+        self._learn = learn
+        self._ranks = {topic.name: topic.rank for topic in INBOUND}
+        self.refused: Counter[str] = Counter()
+        """Records that could not be read, by reason."""
+        self.misrouted = 0
+        """Records in another partition than their key's whose relay is not in the history: no shard has applied them."""
+
+    def arrivals(self) -> Iterator[Arrived]:
+        """Yield the events. Raises KafkaError; OffsetOutOfRangeError where retention has moved on meanwhile."""
+        with asyncio.Runner() as runner:
+            fetching = _Fetching(self._kafka, self._boundaries, self._ranks, self._learn)
+            try:
+                runner.run(fetching.start())
+                while (found := runner.run(fetching.ready())) is not None:
+                    for key, record in found:
+                        event = self._event(record, self._clock.to_story(key >> 4))
+                        if event is not None:
+                            yield Arrived(event, event.arrival, f"{record.topic}/{record.partition}/{record.offset}")
+            finally:
+                runner.run(fetching.stop())
+
+    def _event(self, record: ConsumerRecord, arrival: Millis) -> Event | None:
+        event = STANDARD.read_record(record.topic, record.key, record.value, record.headers, arrival)
+        if not isinstance(event, Event):
+            self._refuse(event)
+            return None
+        data = event.data
+        if isinstance(data, PersonStateMoved):
+            return None  # The replay moves the state itself: what was moved then came of another catalogue.
+        here = partition_of(record.key, self._boundaries.partitions)
+        if not isinstance(data, RecordRelayed):
+            if here == record.partition:
+                return event
+            self.misrouted += 1  # Its shard relays it, and applies it where the relay puts it.
+            return None
+        if here == data.partition:
+            return None  # Forwarded after a merge: the replay forwards it itself.
+        self.misrouted -= 1
+        inner = STANDARD.read_record(data.topic, record.key, data.value, list(data.headers), self._clock.to_story(data.timestamp))
+        if isinstance(inner, Event):
+            return inner
+        self._refuse(inner)
+        return None
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.refused[refusal.code] += 1
+
+
+class _Fetching:
+    """A consumer without a group, and what it has fetched that older records may still precede."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, Any],
+        boundaries: Boundaries,
+        ranks: Mapping[str, int],
+        learn: Callable[[list[bytes | None]], Awaitable[None]] | None,
+    ) -> None:
+        self._kafka = kafka
+        self._ends = {TopicPartition(s.topic, s.partition): s.end for s in boundaries.spans if s.begin < s.end}
+        self._begins = {TopicPartition(s.topic, s.partition): s.begin for s in boundaries.spans if s.begin < s.end}
+        self._ranks = ranks
+        self._learn = learn
+        self._queues: dict[TopicPartition, deque[tuple[int, ConsumerRecord]]] = {place: deque() for place in self._ends}
+        self._newest: dict[TopicPartition, int] = dict.fromkeys(self._ends, -1)
+        self._unread = set(self._ends)
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        self._consumer = _consumer(self._kafka)
+        await self._consumer.start()
+        self._consumer.assign(sorted(self._ends))
+        for place, offset in self._begins.items():
+            self._consumer.seek(place, offset)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def ready(self) -> list[tuple[int, ConsumerRecord]] | None:
+        """Return records that nothing unread precedes, in their order; None at the end."""
+        while True:
+            if not self._unread and not any(self._queues.values()):
+                return None
+            found = self._take()
+            if found:
+                return found
+            await self._fetch()
+
+    def _take(self) -> list[tuple[int, ConsumerRecord]]:
+        """Take what is not later than the newest of any partition that is not read to its end."""
+        limit = min((self._newest[place] for place in self._unread), default=1 << 62)
+        heads = [(q[0][0], place.partition, place.topic, place) for place, q in self._queues.items() if q and q[0][0] <= limit]
+        heapq.heapify(heads)
+        found = []
+        while heads:
+            _, _, _, place = heapq.heappop(heads)
+            queue = self._queues[place]
+            # Of one topic what comes before the next head is a run.
+            until = min(limit, heads[0][0] - 1) if heads else limit
+            found.append(queue.popleft())
+            while queue and queue[0][0] <= until:
+                found.append(queue.popleft())
+            if queue and queue[0][0] <= limit:
+                heapq.heappush(heads, (queue[0][0], place.partition, place.topic, place))
+        return found
+
+    async def _fetch(self) -> None:
+        consumer = self._consumer
+        assert consumer is not None  # noqa: S101 -- `start` comes first
+        full = [place for place in self._unread if len(self._queues[place]) > QUEUED_MAX]
+        # Where nothing is known of a partition, the others wait for it: it alone is fetched until it speaks.
+        consumer.pause(*full)
+        consumer.resume(*(self._unread - set(full)))
+        fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
+        if self._learn is not None:
+            await self._learn([record.value for records in fetched.values() for record in records])
+        for place, records in fetched.items():
+            rank, newest, end = self._ranks[place.topic], self._newest[place], self._ends[place]
+            queue = self._queues[place]
+            for record in records:
+                if record.offset < end:
+                    newest = max(newest, record.timestamp << 4 | rank)
+                    queue.append((newest, record))
+            self._newest[place] = newest
+        done = [place for place in self._unread if await consumer.position(place) >= self._ends[place]]
+        self._unread.difference_update(done)
+        consumer.pause(*done)
+
+
+async def _partitions(kafka: Mapping[str, Any], names: list[str]) -> dict[str, int]:
+    """Return how many partitions each topic has. Raises NoTopics where one is not there."""
+    admin = AIOKafkaAdminClient(**dict(kafka))
+    await admin.start()
+    try:
+        missing = sorted(set(names) - set(await admin.list_topics()))
+        if missing:
+            raise NoTopics(f"{missing[0]} is not there: carerelay topics create")
+        return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)}
+    finally:
+        await admin.close()
+
+
+def _consumer(kafka: Mapping[str, Any]) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **dict(kafka),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=1 << 20,
+    )
+
+
+class People:
+    """Who is in a history, and of whom it has not the beginning."""
+
+    def __init__(self, boundaries: Boundaries | None = None) -> None:
+        self.events = 0
+        self._boundaries = boundaries
+        self._seen: set[PersonKey] = set()
+        self._named: dict[tuple[PersonKey, str, object], None] = {}
+        self._begun: set[tuple[PersonKey, str, object]] = set()
+
+    def watch(self, arrivals: Iterable[Arrived]) -> Iterator[Arrived]:
+        """Yield *arrivals* as they are."""
+        for arrived in arrivals:
+            if isinstance(arrived.item, Event):
+                self._look(arrived.item)
+            yield arrived
+
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
+    def begin_missing(self) -> list[PersonKey]:
+        """Return, sorted, the people with a stay or referral that is spoken of and never begins in this history."""
+        return sorted({thing[0] for thing in self._named if thing not in self._begun})
+
+    def may_be_missing(self) -> int:
+        """Count the people of shards of which something was deleted: nobody can say whether they had a past."""
+        if self._boundaries is None:
+            return 0
+        cut, partitions = self._boundaries.cut_shards, self._boundaries.partitions
+        return sum(1 for key in self._seen if partition_of(key.encode(), partitions) in cut) if cut else 0
+
+    def _look(self, event: Event) -> None:
+        self.events += 1
+        key, fact = event.person, event.data
+        self._seen.add(key)
+        for field in ("encounter", "referral"):
+            name: Any = getattr(fact, field, None)
+            if not name or (field == "encounter" and not name.visit):
+                continue
+            thing = (key, field, name)
+            if _BEGINNINGS.get(event.type) == field:
+                self._begun.add(thing)
+            else:
+                self._named[thing] = None

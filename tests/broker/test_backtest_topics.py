@@ -1,0 +1,240 @@
+"""A backtest straight from the topics of a real Kafka: the order of shards, what is not read, and that nothing is touched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from streams.admin import create_topics
+from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
+from streams.backtest.run import History, run_both
+from streams.clock import Clock
+from streams.codec import frame, headers_of
+from streams.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
+from streams.intake.outcome import Arrived
+from streams.local import LocalKafka
+from streams.person import partition_of, person_key
+from streams.play import publish
+from streams.settings import Settings
+from streams.simulate.stream import Simulation, faults_of, simulate
+from streams.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
+
+PARTITIONS = 3
+FAR = 1 << 50
+
+
+@pytest.fixture(scope="module")
+def broker(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A broker of these tests alone: they count what is on topics that other tests write to."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
+        yield broker
+
+
+class Since:
+    """A connection, and where the topics ended when the test began: what the tests before it wrote is not its history."""
+
+    def __init__(self, connection: dict[str, Any], begins: dict[tuple[str, int], int]) -> None:
+        self.connection = connection
+        self._begins = begins
+
+    async def boundaries(self, until: int = FAR) -> Boundaries:
+        found = await find_boundaries(self.connection, until)
+        return Boundaries(
+            tuple(Span(s.topic, s.partition, self._begins[s.topic, s.partition], s.end) for s in found.spans), found.partitions
+        )
+
+    async def history(self, until: int = FAR, boundaries: Boundaries | None = None) -> tuple[list[Event], TopicHistory]:
+        history = TopicHistory(self.connection, boundaries or await self.boundaries(until), Clock())
+        arrived = await asyncio.to_thread(lambda: list(history.arrivals()))
+        return [a.item for a in arrived if isinstance(a.item, Event)], history
+
+
+@pytest.fixture
+async def since(broker: LocalKafka) -> Since:
+    connection = {"bootstrap_servers": broker.bootstrap}
+    await create_topics(connection, PARTITIONS, 1)
+    found = await find_boundaries(connection, FAR)
+    return Since(connection, {(s.topic, s.partition): s.end for s in found.spans})
+
+
+async def send(
+    connection: dict[str, Any],
+    *events: Event,
+    topic: str = ADMISSION.name,
+    partition: int | None = None,
+    txn: str = "",
+    abort: bool = False,
+):
+    producer = AIOKafkaProducer(**connection, **({"transactional_id": txn} if txn else {}))
+    await producer.start()
+    if txn:
+        await producer.begin_transaction()
+    for event in events:
+        key = event.person.encode()
+        where = partition_of(key, PARTITIONS) if partition is None else partition
+        await producer.send_and_wait(topic, frame(event.data), key=key, partition=where, headers=headers_of(event))
+    if txn:
+        await (producer.abort_transaction() if abort else producer.commit_transaction())
+    await producer.stop()
+
+
+def event(number: int, fact: Any, person: str = "1") -> Event:
+    at = Millis(1_782_000_000_000 + number * 1000)
+    return Event(f"e{number}", "urn:test", at, at, person_key(b"secret", "GENERAL", person), fact)
+
+
+ADMIT = PatientAdmitted(Encounter("GENERAL", "V1"), "IMP")
+LEAVE = PatientDischarged(Encounter("GENERAL", "V1"), "home")
+
+
+def wrong_partition(key: PersonKey) -> int:
+    return (partition_of(key.encode(), PARTITIONS) + 1) % PARTITIONS
+
+
+async def test_topics_that_are_not_there_are_named(broker: LocalKafka):
+    # The first test of this file: the others make the topics.
+    with pytest.raises(NoTopics, match=r"care\.\S+ is not there"):
+        await find_boundaries({"bootstrap_servers": broker.bootstrap}, FAR)
+
+
+async def test_events_of_all_topics_come_in_the_order_in_which_they_were_appended(since: Since):
+    made = simulate(Simulation(1, 120, 5, 2, faults_of("all")))
+    await publish(since.connection, [Arrived(m.event, m.event.arrival, "") for m in made], seen=lambda _: None)
+
+    events, _ = await since.history()
+
+    assert len(events) == len(made)
+    arrivals = [e.arrival for e in events]
+    assert arrivals == sorted(arrivals)
+    for person in {m.event.person for m in made}:
+        assert [e.id for e in events if e.person == person] == [m.event.id for m in made if m.event.person == person]
+
+
+async def test_what_was_aborted_is_not_history_and_the_end_is_still_found(since: Since):
+    await send(since.connection, event(1, ADMIT), txn="one")
+    await send(since.connection, event(2, ADMIT), txn="two", abort=True)
+
+    events, _ = await since.history()
+
+    assert [e.id for e in events] == ["e1"]
+
+
+async def test_records_that_are_no_events_are_counted_and_passed_over(since: Since):
+    producer = AIOKafkaProducer(**since.connection)
+    await producer.start()
+    await producer.send_and_wait(ADMISSION.name, b"not avro", key=b"p1.x", partition=0)
+    await producer.stop()
+    await send(since.connection, event(1, ADMIT))
+
+    events, history = await since.history()
+
+    assert [e.id for e in events] == ["e1"]
+    assert sum(history.refused.values()) == 1
+
+
+async def test_a_misrouted_record_counts_where_its_relay_put_it_and_not_where_it_arrived(since: Since):
+    wrong = event(1, ADMIT)
+    await send(since.connection, wrong, partition=wrong_partition(wrong.person))
+    await send(since.connection, event(2, LEAVE), topic=DISCHARGE.name)
+    relayed = RecordRelayed(ADMISSION.name, wrong_partition(wrong.person), 0, wrong.time, frame(ADMIT), tuple(headers_of(wrong)))
+    await send(since.connection, Event("r", "urn:test", wrong.time, wrong.time, wrong.person, relayed), topic=RELAY.name)
+
+    events, history = await since.history()
+
+    assert [e.id for e in events] == ["e2", "e1"]
+    assert history.misrouted == 0
+
+
+async def test_a_misrouted_record_that_nobody_relayed_is_counted_as_not_applied(since: Since):
+    wrong = event(1, ADMIT)
+    await send(since.connection, wrong, partition=wrong_partition(wrong.person))
+
+    events, history = await since.history()
+
+    assert events == []
+    assert history.misrouted == 1
+
+
+async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_the_replay(since: Since):
+    right = event(1, ADMIT)
+    place = partition_of(right.person.encode(), PARTITIONS)
+    await send(since.connection, right)
+    forwarded = RecordRelayed(ADMISSION.name, place, 0, right.time, frame(ADMIT), tuple(headers_of(right)))
+    moved = PersonStateMoved(PersonKey("p1.other"), b"state")
+    for n, fact in enumerate((forwarded, moved)):
+        await send(since.connection, Event(f"r{n}", "urn:test", right.time, right.time, right.person, fact), topic=RELAY.name)
+
+    events, _ = await since.history()
+
+    assert [e.id for e in events] == ["e1"]
+
+
+async def test_what_was_appended_after_the_window_is_not_read(since: Since):
+    await send(since.connection, event(1, ADMIT))
+    events, _ = await since.history()
+    until = events[0].arrival
+    await asyncio.sleep(0.01)
+    await send(since.connection, event(2, LEAVE), topic=DISCHARGE.name)
+
+    events, _ = await since.history(until)
+
+    assert [e.id for e in events] == ["e1"]
+
+
+async def test_shards_of_which_records_were_deleted_are_known_and_read_from_what_is_left(since: Since):
+    first, second = event(1, ADMIT), event(2, ADMIT)
+    place = partition_of(first.person.encode(), PARTITIONS)
+    before = await since.boundaries()
+    begin = next(s.begin for s in before.spans if (s.topic, s.partition) == (ADMISSION.name, place))
+    await send(since.connection, first, second)
+    admin = AIOKafkaAdminClient(**since.connection)
+    await admin.start()
+    await admin.delete_records({TopicPartition(ADMISSION.name, place): RecordsToDelete(before_offset=begin + 1)})
+    await admin.close()
+
+    found = await find_boundaries(since.connection, FAR)
+    events, _ = await since.history(boundaries=found)
+
+    assert found.cut_shards == {place}
+    assert events[-1].id == "e2"
+    assert "e1" not in [e.id for e in events if e.arrival == events[-1].arrival]
+
+
+async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(since: Since, broker: LocalKafka):
+    made = simulate(Simulation(1, 150, 5, 2, faults_of("all")))
+    await publish(since.connection, [Arrived(m.event, m.event.arrival, "") for m in made], seen=lambda _: None)
+    before = await ends_and_groups(since.connection)
+    arrivals = [m.event.arrival for m in made]
+    # A clock on which the topics' time is the story's: else all of it is long past, and opens nothing.
+    events, _ = await since.history()
+    speed = (arrivals[-1] - arrivals[0]) / max(1, events[-1].arrival - events[0].arrival)
+    clock = Clock(events[0].arrival, arrivals[0], speed)
+    settings = Settings(bootstrap=broker.bootstrap, partitions=PARTITIONS, clock=clock)
+    history = History((), await since.boundaries())
+
+    old, new = await asyncio.to_thread(run_both, settings, settings, history)
+
+    assert old == new
+    assert old.tally.task
+    assert old.events == len(made)
+    assert await ends_and_groups(since.connection) == before
+
+
+async def ends_and_groups(connection: dict[str, Any]) -> tuple[dict[Any, int], list[Any]]:
+    consumer = AIOKafkaConsumer(**connection)
+    await consumer.start()
+    places = [TopicPartition(t.name, n) for t in TOPICS for n in range(PARTITIONS)]
+    ends = await consumer.end_offsets(places)
+    await consumer.stop()
+    admin = AIOKafkaAdminClient(**connection)
+    await admin.start()
+    groups = await admin.list_consumer_groups()
+    await admin.close()
+    assert {place.topic for place in ends} >= {t.name for t in INBOUND}
+    return dict(ends), sorted(groups)

@@ -1,0 +1,283 @@
+"""A changed rule tried on what has happened: what is counted, what counts as the same, and that nothing is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agents.coordination.agent import Coordination
+from agents.coordination.catalogue import RULES, load_world
+from streams.backtest.compare import Tally, compare, tally
+from streams.backtest.history import Boundaries, People, Span
+from streams.backtest.run import History, run_both, run_one, with_rules
+from streams.cli import app
+from streams.events import (
+    Encounter,
+    Event,
+    Millis,
+    Party,
+    PatientAdmitted,
+    PatientDischarged,
+    PersonKey,
+    ReferralRequested,
+    ReferralStatusChanged,
+)
+from streams.instants import parse_instant
+from streams.intake.outcome import Arrived
+from streams.settings import Settings
+from streams.simulate.command import write_files
+from streams.simulate.stream import Simulation, faults_of, simulate
+
+SINCE, UNTIL = "2026-06-01T00:00:00Z", "2026-06-30T23:59:59Z"
+
+
+def gap(
+    handoff: str, at: str = "2026-06-03T12:00:00Z", *, state: str = "open", owner: str = "pcp/pool:a", due: str = "", rule: str = "TCM-1"
+):
+    return line("gap", at, rule=rule) | {"handoff": handoff, "state": state, "owner": owner, "due": due or at}
+
+
+def task(handoff: str, at: str = "2026-06-03T12:00:00Z", *, state: str = "requested", owner: str = "pcp/pool:a"):
+    return line("task", at) | {"handoff": handoff, "state": state, "owner": owner, "due": at}
+
+
+def alert(identity: str, at: str = "2026-06-03T12:00:00Z", *, handoff: str | None = None, role: str = "pcp"):
+    return line("notification", at) | {"id": identity, "handoff": handoff, "role": role, "recipient": f"{role}/pool:a"}
+
+
+def line(effect: str, at: str, *, rule: str = "TCM-1"):
+    return {"at": at, "effect": effect, "rule": rule, "rule_version": 1, "person": "p1.x", "why": "because"}
+
+
+def counted(lines: Iterable[dict]) -> Tally:
+    return tally(lines, SINCE, UNTIL)
+
+
+def rows(old: Iterable[dict], new: Iterable[dict]) -> dict[tuple[str, str, str], tuple[int, ...]]:
+    found = compare(counted(old), counted(new)).rows
+    return {(r.what, r.rule, r.role): (r.old, r.new, r.added, r.removed, r.moved) for r in found}
+
+
+# ---- counting
+
+
+def test_a_gap_counts_once_when_it_is_first_open_and_not_when_it_is_due_soon() -> None:
+    lines = [gap("h1", state="due-soon"), gap("h1"), gap("h1", "2026-06-04T12:00:00Z"), gap("h1", state="closed")]
+    assert [found.at for found in counted(lines).gap.values()] == ["2026-06-03T12:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("at", "counts"),
+    [
+        ("2026-05-31T23:59:59.999Z", 0),
+        ("2026-06-01T00:00:00Z", 1),
+        ("2026-06-01T00:00:00.001Z", 1),
+        ("2026-06-30T23:59:59Z", 1),
+        ("2026-06-30T23:59:59.001Z", 0),
+    ],
+)
+def test_what_happens_on_the_edges_of_the_window_counts_and_what_is_outside_does_not(at: str, counts: int) -> None:
+    kept = counted([gap("h1", at), task("h1", at), alert("n1", at)])
+    assert (len(kept.gap), len(kept.task), len(kept.alert)) == (counts, counts, counts)
+
+
+def test_a_gap_that_opened_before_the_window_is_not_counted_when_it_is_heard_of_in_it() -> None:
+    assert not counted([gap("h1", "2026-05-20T12:00:00Z"), gap("h1")]).gap
+
+
+def test_a_refusal_is_counted_by_its_reason() -> None:
+    lines = [line("refused", "2026-06-02T00:00:00Z") | {"reason": "closed-task"}] * 2
+    assert counted(lines).refused == {"closed-task": 2}
+
+
+# ---- comparing
+
+
+def test_the_same_lines_under_both_catalogues_change_nothing() -> None:
+    lines = [gap("h1"), task("h1"), alert("n1"), alert("n2", handoff="h1")]
+    found = compare(counted(lines), counted(lines))
+    assert not found.examples
+    assert not any(row.changed for row in found.rows)
+
+
+def test_a_gap_that_only_the_new_catalogue_opens_is_added() -> None:
+    assert rows([], [gap("h1")]) == {("gap", "TCM-1", "pcp"): (0, 1, 1, 0, 0)}
+
+
+def test_a_gap_that_the_new_catalogue_no_longer_opens_is_removed() -> None:
+    assert rows([gap("h1")], []) == {("gap", "TCM-1", "pcp"): (1, 0, 0, 1, 0)}
+
+
+def test_a_gap_that_opens_at_another_time_is_moved_and_not_added() -> None:
+    assert rows([gap("h1")], [gap("h1", "2026-06-02T12:00:00Z")]) == {("gap", "TCM-1", "pcp"): (1, 1, 0, 0, 1)}
+
+
+def test_a_task_with_another_due_is_moved() -> None:
+    later = task("h1") | {"due": "2026-06-09T12:00:00Z"}
+    assert rows([task("h1")], [later]) == {("task", "TCM-1", "pcp"): (1, 1, 0, 0, 1)}
+
+
+def test_a_task_that_goes_to_another_role_leaves_one_row_and_enters_the_other() -> None:
+    found = rows([task("h1")], [task("h1", owner="practice-manager/pool:b")])
+    assert found == {("task", "TCM-1", "pcp"): (1, 0, 0, 1, 0), ("task", "TCM-1", "practice-manager"): (0, 1, 1, 0, 0)}
+
+
+def test_alerts_about_a_handoff_are_matched_by_their_number_although_their_ids_differ() -> None:
+    old = [alert("a", handoff="h1"), alert("b", "2026-06-05T12:00:00Z", handoff="h1")]
+    new = [alert("c", handoff="h1"), alert("d", "2026-06-05T12:00:00Z", handoff="h1"), alert("e", "2026-06-06T12:00:00Z", handoff="h1")]
+    assert rows(old, new) == {("alert", "TCM-1", "pcp"): (2, 3, 1, 0, 0)}
+
+
+def test_examples_are_the_earliest_of_each_change_and_no_more_than_asked_for() -> None:
+    new = [gap(f"h{n}", f"2026-06-{n:02d}T12:00:00Z") for n in range(9, 1, -1)]
+    found = compare(counted([]), counted(new), examples=2).examples
+    assert [e.new.at for e in found if e.new] == ["2026-06-02T12:00:00Z", "2026-06-03T12:00:00Z"]
+
+
+# ---- people whose beginning is missing
+
+
+def arrived(fact, person: str = "p1.a") -> Arrived:
+    at = parse_instant("2026-06-02T12:00:00Z")
+    return Arrived(Event("e", "urn:test", at, at, PersonKey(person), fact), Millis(at), "story:1")
+
+
+def people_of(*facts, boundaries: Boundaries | None = None) -> People:
+    people = People(boundaries)
+    assert len(list(people.watch(arrived(f) for f in facts))) == len(facts)
+    return people
+
+
+def test_a_discharge_without_its_admission_is_a_person_of_unknown_earlier_state() -> None:
+    assert people_of(PatientDischarged(Encounter("G", "V1"), "home")).begin_missing() == ["p1.a"]
+
+
+def test_an_admission_that_arrives_after_its_discharge_is_a_beginning_all_the_same() -> None:
+    stay = Encounter("G", "V1")
+    assert people_of(PatientDischarged(stay, "home"), PatientAdmitted(stay, "IMP")).begin_missing() == []
+
+
+def test_a_referral_that_is_answered_and_never_asked_for_is_missing_its_beginning() -> None:
+    party = Party("specialist")
+    assert people_of(ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == ["p1.a"]
+    assert people_of(ReferralRequested("R1", party, party, "x"), ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == []
+
+
+def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() -> None:
+    spans = (Span("care.admission.v1", 0, 17, 20),)
+    stay = PatientAdmitted(Encounter("G", "V1"), "IMP")
+    assert people_of(stay, boundaries=Boundaries(spans, 1)).may_be_missing() == 1
+    assert people_of(stay, boundaries=Boundaries((Span("care.admission.v1", 0, 0, 20),), 1)).may_be_missing() == 0
+
+
+# ---- from files
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A month of made events of ten thousand people, answered."""
+    out = tmp_path_factory.mktemp("month") / "made.jsonl.gz"
+    write_files(simulate(Simulation(4, 10_000, 30, 3, faults_of("all")), Coordination(load_world())), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks of some people, whom nobody answers."""
+    out = tmp_path_factory.mktemp("fortnight") / "made.jsonl"
+    write_files(simulate(Simulation(4, 600, 14, 2, faults_of("all"))), out)
+    return out
+
+
+@pytest.fixture
+def quicker(tmp_path: Path) -> Path:
+    """The catalogue that comes with it, with one business day for TCM-1 in place of two."""
+    rules = tmp_path / "quicker"
+    shutil.copytree(RULES, rules)
+    text = (rules / "TCM-1.yaml").read_text()
+    assert "clock: {amount: 2, unit: business-day}" in text
+    changed = text.replace("clock: {amount: 2, unit: business-day}", "clock: {amount: 1, unit: business-day}")
+    (rules / "TCM-1.yaml").write_text(changed)
+    return rules
+
+
+def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_changed_rule_alone(month: Path, quicker: Path) -> None:
+    settings = Settings()
+    began = time.monotonic()
+    old, new = run_both(settings, with_rules(settings, quicker), History((month,)))
+    took = time.monotonic() - began
+    found = compare(old.tally, new.tally)
+    assert {row.rule for row in found.rows if row.changed} <= {"TCM-1", "NOT-2"}
+    gaps = [row for row in found.rows if row.what == "gap" and row.rule == "TCM-1"]
+    assert sum(row.new for row in gaps) > sum(row.old for row in gaps), "a shorter clock opens more gaps"
+    assert old.events > 40_000
+    assert took < 60
+
+
+def test_a_catalogue_against_itself_changes_nothing(fortnight: Path) -> None:
+    outcome = run_one(Settings(), History((fortnight,)))
+    again = run_one(Settings(), History((fortnight,)))
+    assert outcome.tally.gap
+    assert outcome == again
+    assert not compare(outcome.tally, again.tally).examples
+
+
+def test_only_the_window_counts_although_history_before_it_is_read(fortnight: Path) -> None:
+    since, until = parse_instant("2026-06-10T00:00:00Z"), parse_instant("2026-06-12T00:00:00Z")
+    part = run_one(Settings(), History((fortnight,), since=since, until=until))
+    assert part.tally.task
+    assert all("2026-06-10T00:00:00" <= f.at.removesuffix("Z") <= "2026-06-12T00:00:00" for f in part.tally.task.values())
+    assert part.events > 1500
+
+
+# ---- the command
+
+
+def run_command(*arguments: str):
+    return CliRunner().invoke(app, ["backtest", *arguments])
+
+
+def test_the_command_prints_the_window_then_counts_then_examples(quicker: Path, fortnight: Path) -> None:
+    result = run_command("--rules", str(quicker), str(fortnight), "--json", "--examples", "1")
+    assert result.exit_code == 0, result.output
+    kinds = [json.loads(text)["row"] for text in result.stdout.splitlines()]
+    assert kinds[0] == "window"
+    assert kinds == sorted(kinds, key=["window", "person-begin-missing", "count", "example"].index)
+    assert "example" in kinds
+
+
+def test_the_table_says_which_rules_change(quicker: Path, fortnight: Path) -> None:
+    result = run_command("--rules", str(quicker), str(fortnight))
+    assert result.exit_code == 0, result.output
+    assert "TCM-1" in result.stdout
+    assert "rules and roles do the same" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--rules", "nowhere", "made.jsonl"], "no folder of rules"),
+        (["made.jsonl"], "--rules names"),
+        (["--rules", "."], "name files, or --from and --to"),
+        (["--rules", ".", "--from", "yesterday", "made.jsonl"], "--from is"),
+        (["--rules", ".", "--from", UNTIL, "--to", SINCE, "made.jsonl"], "--from is later than --to"),
+    ],
+)
+def test_what_is_wrong_with_the_command_is_said(arguments: list[str], says: str) -> None:
+    result = run_command(*arguments)
+    assert result.exit_code != 0
+    assert says in str(result.exception)
+
+
+def test_a_catalogue_that_does_not_load_is_named_with_its_field(quicker: Path, tmp_path: Path) -> None:
+    (quicker / "TCM-1.yaml").write_text((quicker / "TCM-1.yaml").read_text().replace("unit: business-day", "unit: fortnight", 1))
+    (tmp_path / "made.jsonl").write_text("")
+    result = run_command("--rules", str(quicker), str(tmp_path / "made.jsonl"))
+    assert result.exit_code != 0
+    assert "TCM-1" in str(result.exception)
