@@ -35,12 +35,14 @@ class NotificationIssued(msgspec.Struct, frozen=True):
     neutral_title: str
     why: str
     urgency: str = "routine"
-    channel: str = "default"
+    channel: str = "at-once"
     encounter: Encounter | None = None
     handoff: str | None = None
     """The handoff that this is about, or that asks for an acknowledgement."""
     asks_acknowledgement: bool = False
     goals: tuple[GoalWords, ...] = ()
+    deliver_after: Instant | None = None
+    """It waits until then (quiet hours, the daily digest); None: at once."""
 
 
 class NotificationWithdrawn(msgspec.Struct, frozen=True):

@@ -92,6 +92,7 @@ def _notification(effect: NotificationIssued) -> Line:
         "why": effect.why,
         "urgency": effect.urgency,
         "channel": effect.channel,
+        "deliver_after": _instant(effect.deliver_after),
         "asks_acknowledgement": effect.asks_acknowledgement,
         "handoff": effect.handoff,
         "encounter": _encounter(effect.encounter),

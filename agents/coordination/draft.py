@@ -74,6 +74,8 @@ class Draft:
         handoff: str | None = None,
         asks_acknowledgement: bool = False,
         goals: tuple[GoalWords, ...] = (),
+        channel: str = "at-once",
+        deliver_after: Millis | None = None,
     ) -> NotificationIssued:
         effect = NotificationIssued(
             id_,
@@ -88,11 +90,12 @@ class Draft:
             neutral_title,
             why,
             urgency,
-            "default",
+            channel,
             encounter,
             handoff,
             asks_acknowledgement,
             goals,
+            deliver_after,
         )
         self.effects.append(effect)
         return effect

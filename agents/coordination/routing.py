@@ -45,6 +45,7 @@ def announce(draft: Draft, scene: Scene) -> bool:
             purpose=notice.purpose,
             sensitivity=notice.sensitivity,
             goals=goals,
+            delivery=notice.delivery,
         )
         if issued:
             stay = scene.stay.number if scene.stay is not None else 0

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from agents.coordination.calendar import Clock
+from agents.coordination.quiet import Delivery, Quiet
 
 Scalar = str | int | float | bool
 
@@ -206,11 +207,14 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     urgency: str = "routine"
     sensitivity: str = "normal"
     purpose: str = "treatment"
+    delivery: Delivery = "at-once"
+    """`daily-digest`: it waits for the recipient's next digest."""
     tells: tuple[Tell, ...]
 
 
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notices: tuple[Notice, ...]
+    quiet: Quiet = Quiet()
 
 
 class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

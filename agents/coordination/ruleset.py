@@ -16,6 +16,7 @@ import msgspec
 from agents.coordination.calendar import Clock
 from agents.coordination.directory import Organisation
 from agents.coordination.facts import FACTS, Scene, Value
+from agents.coordination.quiet import Quiet
 from agents.coordination.rule import (
     COMMON_LADDER,
     Closing,
@@ -274,6 +275,9 @@ class View:
         self.by_trigger = {event: tuple(rules_) for event, rules_ in found.items()}
 
 
+NO_CHANGE: Final = Quiet()
+
+
 class Catalogue:
     """All rules, overlays and the routing table of a deployment, checked and compiled.
 
@@ -281,7 +285,10 @@ class Catalogue:
     that were opened with them.
     """
 
-    def __init__(self, rules: Iterable[Rule], notices: Iterable[Notice], overlays: Iterable[Overlay] = ()) -> None:
+    def __init__(
+        self, rules: Iterable[Rule], notices: Iterable[Notice], overlays: Iterable[Overlay] = (), quiet: Quiet = NO_CHANGE
+    ) -> None:
+        self.quiet = quiet
         self.versions: dict[tuple[str, int], CompiledRule] = {}
         newest: dict[str, Rule] = {}
         for rule in rules:

@@ -11,9 +11,11 @@ from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.ids import derive
 from agents.coordination.owners import accountable
+from agents.coordination.quiet import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rule import Tell
 from agents.coordination.team import may_tell, parties_of
 from streams.effects import GoalWords, NotificationIssued
+from streams.events import Millis
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
 
@@ -68,11 +70,14 @@ def tell(
     handoff: str | None = None,
     already: Iterable[str] = (),
     goals: tuple[GoalWords, ...] = (),
+    delivery: Delivery | None = None,
 ) -> list[NotificationIssued]:
     """Issue one notification to each party that may have it, and an `EffectSuppressed` for each that may not.
 
-    *already*: parties (kind:id) that have had this message; they get no second one.
+    *already*: parties (kind:id) that have had this message; they get no second one. *delivery* None: at once, whatever the
+    hour, as what is due must be.
     """
+    quiet, directory = scene.world.catalogue.quiet, scene.world.directory
     issued: list[NotificationIssued] = []
     had = frozenset(already)
     encounter = encounter_of(scene.stay)
@@ -85,6 +90,16 @@ def tell(
                 why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
                 continue
+        waits: Millis | None = None
+        if delivery is not None:
+            told_at = told_of_shortly_before(quiet, scene.person, scene.stay.number if scene.stay else 0, recipient, scene.at)
+            if told_at is not None and urgency == "routine" and not asks:
+                minutes = quiet.bundle_minutes
+                why_not = f"Not told again: told of the same stay less than {minutes} minutes before. {why}"
+                draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
+                continue
+            home = directory.of_party(recipient.partition("/")[2]) or scene.organisation
+            waits = deliver_after(quiet, delivery, urgency, draft.at, home.zone)
         id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
         issued.append(
             draft.issued(
@@ -100,6 +115,8 @@ def tell(
                 handoff=handoff,
                 asks_acknowledgement=asks,
                 goals=goals,
+                channel=delivery if waits is not None and delivery == DIGEST else AT_ONCE,
+                deliver_after=waits,
             )
         )
     return issued
