@@ -70,15 +70,16 @@ def _seat(person: Person, member: Member, at: Millis, *, asserted: bool) -> None
 def seats_of(person: Person, role: str, at: Millis) -> list[Seat]:
     """Return the seats that count for *role* at *at*: asserted ones if there are any, else provisional; newest first."""
     found: list[Seat] = []
+    mentioned: list[Seat] = []
     for seat in person.seats:
         if seat.role != role or (seat.to and seat.to <= at):
             continue
-        # A provisional seat counts from its message on, whatever the order in which messages come.
-        if seat.asserted and seat.from_ > at:
-            continue
-        found.append(seat)
-    if any(seat.asserted for seat in found):
-        found = [seat for seat in found if seat.asserted]
+        if not seat.asserted:
+            # A provisional seat counts from its message on, whatever the order in which messages come.
+            mentioned.append(seat)
+        elif seat.from_ <= at:
+            found.append(seat)
+    found = found or mentioned
     if len(found) > 1:
         found.sort(key=lambda seat: (-seat.asserted, -seat.from_, seat.address))
     return found
@@ -105,9 +106,17 @@ def parties_of(person: Person, role: str, at: Millis, directory: Directory, orga
 
 def programmes_of(person: Person, at: Millis) -> tuple[str, ...]:
     """Return the programmes that the care team names at *at*, sorted."""
-    if not any(seat.programme for seat in person.seats):
+    if not _in_programmes(person):
         return ()
     return tuple(sorted({s.programme for s in person.seats if s.programme and s.from_ <= at and not (s.to and s.to <= at)}))
+
+
+def _in_programmes(person: Person) -> bool:
+    # A loop: this is asked several times with each event, and a generator costs three times as much.
+    for seat in person.seats:  # noqa: SIM110
+        if seat.programme:
+            return True
+    return False
 
 
 def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivity: str) -> tuple[str, ...]:
@@ -115,7 +124,7 @@ def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivit
 
     Somebody who is in several programmes has one task with one owner, and as many who follow it; who may not be told does not.
     """
-    if not any(seat.programme for seat in person.seats):
+    if not _in_programmes(person):
         return ()
     party = owner.partition("/")[2]
     found = {
