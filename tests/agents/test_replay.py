@@ -60,7 +60,7 @@ def open_at_the_end(lines: list[Line], who: str) -> set[str]:
 
 def test_no_rule_fails_and_no_response_of_the_story_is_refused(lines):
     refused = Counter(line["reason"] for line in lines if line["effect"] == "refused")
-    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}
+    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}, "ids moved? python tests/agents/renew_story.py"
 
 
 def test_every_kind_of_effect_comes_up(lines):
