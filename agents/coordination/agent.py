@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from agents.coordination.decide import decide, expire, spoil
+from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.ids import derive
 from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
@@ -56,16 +56,11 @@ class Coordination:
 
     def decide(self, key: PersonKey, packed: bytes | None, event: Event, now: Millis) -> Decided:  # noqa: ARG002 -- the event has it
         """Apply one event: the state to keep (None: forget the person), and the effects."""
-        decision = decide(None if packed is None else unpack(packed), event, now, self._world)
-        if decision.person is None:
-            refused = any(isinstance(effect, EventRefused) for effect in decision.effects)
-            return packed if refused else None, decision.effects
-        return pack(decision.person), decision.effects
+        return decide_packed(packed, event, now, self._world)
 
     def expire(self, key: PersonKey, packed: bytes, now: Millis) -> Decided:  # noqa: ARG002 -- the state has it
         """Fire the earliest deadline of the person, which is due at *now*."""
-        decision = expire(unpack(packed), now, self._world)
-        return None if decision.person is None else pack(decision.person), decision.effects
+        return expire_packed(packed, now, self._world)
 
     def spoil(self, key: PersonKey, packed: bytes | None, now: Millis) -> bytes | None:
         """Flag that the person's history is incomplete: a rule raised, which is ours to mend."""
