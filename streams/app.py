@@ -107,7 +107,14 @@ def make_worker_app(settings: Settings) -> faust.App:
     kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
     metrics = Metrics()
     worker = Worker(
-        WorkerSettings(kafka, STATE.name, settings.partitions, settings.clock, restore_limit_s=settings.restore_seconds_max),
+        WorkerSettings(
+            kafka,
+            STATE.name,
+            settings.partitions,
+            settings.clock,
+            restore_limit_s=settings.restore_seconds_max,
+            records_per_commit=settings.batch_records_max,
+        ),
         CoordinationRecords(rules, clock=settings.clock),
         Meters(metrics),
     )

@@ -69,8 +69,8 @@ class Metrics:
         self.source_failing = Gauge("care_source_failing", "1 while a source exceeds its limit of refused records.", ["source"], registry=r)
         # Names of fields that the log's allow-list dropped: a programming error, nothing was leaked.
         self.log_fields_dropped = Gauge("care_log_fields_dropped", "Fields that the log's allow-list dropped.", registry=r)
-        build = Gauge("care_build_info", "1; version and Python as labels.", ["version", "python"], registry=r)
-        build.labels(version_of("carerelay"), platform.python_version()).set(1)
+        self.build = Gauge("care_build_info", "1; version and Python as labels.", ["version", "python"], registry=r)
+        self.build.labels(version_of("carerelay"), platform.python_version()).set(1)
 
     def source(self, name: str) -> str:
         """Return the label of a source: its own name for the first SOURCES_MAX, then `other`."""
@@ -104,6 +104,19 @@ class Metrics:
         self.misrouted.inc(misrouted)
         self.repeated.inc(repeated)
         self.deadlines.inc(deadlines)
+
+    def document(self) -> str:
+        """Return the table of all metrics as Markdown: `docs/metrics.md`."""
+        rows = ["| metric | kind | labels | what it says |", "| --- | --- | --- | --- |"]
+        for collector in self._collectors():
+            (family,) = collector.describe()
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001 -- there is no public way
+            rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+        return "# Metrics\n\nMade from `streams/metrics.py`; a test holds the two together.\n\n" + "\n".join(rows) + "\n"
+
+    def _collectors(self) -> list[Counter | Gauge | Histogram]:
+        return [value for value in vars(self).values() if isinstance(value, Counter | Gauge | Histogram)]
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

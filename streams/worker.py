@@ -29,7 +29,6 @@ from streams.writer import Out, Writer
 
 log = structlog.get_logger()
 
-RECORDS_PER_COMMIT = 4000
 QUEUE_RECORDS = 6000
 """A partition that has more than this waiting is not fetched until it has less."""
 CAREFUL_AFTER = 2
@@ -79,6 +78,8 @@ class WorkerSettings:
     clock_skew_ms: int = 10
     """How far this machine's clock may be ahead of the broker's. A deadline fires this much later."""
     restore_limit_s: float = 80.0
+    records_per_commit: int = 4000
+    """Records applied in one transaction, at most: more cost memory, fewer cost transactions."""
 
 
 class Worker:
@@ -318,7 +319,7 @@ class Worker:
         self._take()
         await self._look()
         records: dict[tuple[str, int], list[Out]] = {}
-        left = RECORDS_PER_COMMIT
+        left = self.settings.records_per_commit
         applied = 0
         for number, shard in self._in_turn():
             if left <= 0:
@@ -331,7 +332,7 @@ class Worker:
             for place, outs in shard.apply(left).items():
                 records.setdefault(place, []).extend(outs)
             applied += waiting - shard.waiting
-            left = RECORDS_PER_COMMIT - applied
+            left = self.settings.records_per_commit - applied
             if shard.changed:
                 records[self.settings.state_topic, number] = [*records.get((self.settings.state_topic, number), ()), *shard.changes()]
             # The running commit needs the loop for its next request, and the consumer's thread needs the interpreter.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import aiohttp
 import pytest
 
@@ -86,3 +88,9 @@ async def test_port_in_use_is_an_error_that_leaves_nothing_running():
             await site(port).start()
     finally:
         await first.stop()
+
+
+def test_the_document_is_the_table():
+    document = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+    assert document.read_text(encoding="utf-8") == Metrics().document()
