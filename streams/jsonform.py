@@ -5,8 +5,8 @@ write instead. The records in `streams.events` and `streams.effects` are its onl
 added there is read here at once. Knows no file, no topic, no Avro, and quotes no value but an instant.
 
 Written so that people can write it by hand: an instant is ISO 8601 with an offset, a party or practitioner may be
-given as the practitioner's id alone, another person as {authority, identifier}, bytes are base64, and null is the
-same as leaving the field out.
+given as the practitioner's id alone, a role as the party that has it, another person as {authority, identifier},
+bytes are base64, and null is the same as leaving the field out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from functools import cache
 import msgspec
 
 from streams.codes import CODES, CodeSet
-from streams.events import Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.events import GoalUpdated, Member, Millis, Party, PersonKey, PersonRef, Practitioner, ReferralStatusChanged
 from streams.instants import format_instant, parse_instant
 from streams.topics import FACT_OF, RELAY
 
@@ -107,7 +107,21 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
 
 def _field_reader(kind: type[msgspec.Struct], name: str, hint: object) -> _Read:
     code_set = CODES.get((kind.__name__, name))
-    return _reader_of(hint) if code_set is None else _code_reader(code_set)
+    read = _reader_of(hint) if code_set is None else _code_reader(code_set)
+    return _role(read) if (kind, name) in _ROLES else read
+
+
+_ROLES: typing.Final = frozenset({(GoalUpdated, "expressed_by"), (ReferralStatusChanged, "by")})
+"""Fields that say who by a role alone; a whole party may stand there too, and is taken for its role."""
+
+
+def _role(read: _Read) -> _Read:
+    def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
+        if isinstance(value, dict):
+            return read(_reader(Party)(value, path, key_of).role, path, key_of)  # type: ignore[attr-defined]
+        return read(value, path, key_of)
+
+    return read_either
 
 
 def _code_reader(code_set: CodeSet) -> _Read:

@@ -168,3 +168,21 @@ def test_every_published_fact_has_a_reader_that_names_its_first_missing_field():
             assert refused(name, {}).endswith("missing")
         else:
             assert fact_from_json(name, {}) == kind()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "data"),
+    [
+        ("GoalUpdated", "expressed_by", {"goal": "G1", "lifecycle_status": "active"}),
+        ("ReferralStatusChanged", "by", {"referral": "R1", "status": "accepted"}),
+    ],
+)
+def test_party_stands_for_its_role_where_a_role_is_asked(kind, field, data):
+    role = "patient" if field == "expressed_by" else "target"
+    fact = fact_from_json(kind, {**data, field: {"role": role, "organization": "heart-clinic"}})
+    assert getattr(fact, field) == role
+
+
+def test_party_without_a_known_role_is_refused_where_a_role_is_asked():
+    with pytest.raises(FormError, match=r"data\.by"):
+        fact_from_json("ReferralStatusChanged", {"referral": "R1", "status": "accepted", "by": {"role": "porter"}})
