@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from counting import PARTITIONS, Counted, Line, Topics, decode, lines_of
 
 from streams.claims import CLAIM, POSITION
+from streams.local.child import Child
 from streams.person import partition_of
 
 HERE = Path(__file__).parent
@@ -46,35 +47,25 @@ class WorkerProcess:
         self.name = name
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, str(HERE / "counting_worker.py"), json.dumps(arguments)],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"},
-                cwd=folder,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+            command = [sys.executable, str(HERE / "counting_worker.py"), json.dumps(arguments)]
+            self._child = Child(command, output=out, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"})
 
     @property
     def code(self) -> int | None:
-        return self._process.poll()
+        return self._child.exit_code
 
     @property
     def alive(self) -> bool:
         return self.code is None
 
     def signal(self, number: signal.Signals) -> None:
-        if self.alive:
-            self._process.send_signal(number)
+        with contextlib.suppress(ProcessLookupError):
+            self._child.signal(number)
 
     def kill(self) -> None:
         """End it as a crash would, also where it is paused."""
-        if self.alive:
-            self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
 
     def terminate(self) -> None:
         self.signal(signal.SIGTERM)

@@ -1,0 +1,93 @@
+"""What must have come out, counted from what Kafka holds of the inbound topics: a second, slow and obvious way to the same lines.
+
+Knows the counting agent's meaning and the order that shards promise; shares no code with the shards.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.person import partition_of
+
+
+@dataclass
+class Person:
+    """One person as an independent reader of the inbound topics counts it."""
+
+    count: int = 0
+    chain: int = 0
+    spoilt: bool = False
+    due: list[tuple[int, str]] = field(default_factory=list)
+    lines: list[tuple[str, int, int]] = field(default_factory=list)
+    """(id, nth, at), in the order in which they must be published."""
+
+    def fire(self, before: int) -> None:
+        while self.due and self.due[0][0] < before:
+            at, identity = self.due.pop(0)
+            self.lines.append((f"d:{identity}", self.count, at))
+
+    def apply(self, event: dict[str, Any], now: int) -> None:
+        self.fire(now)
+        if event.get("do") == "raise":
+            self.spoilt = True
+            self.due = [due for due in self.due if due[0] > now]
+            return
+        self.count += 1
+        self.chain = zlib.crc32(event["id"].encode(), self.chain)
+        if event.get("wait") is not None:
+            self.due = sorted([*self.due, (now + event["wait"], event["id"])])
+        self.lines.append((f"n:{event['id']}", self.count, now))
+
+
+@dataclass
+class Expected:
+    """All that must be there in the end."""
+
+    persons: dict[bytes, Person]
+    refused: Counter[tuple[str, int, int]]
+    """Where the dead letters come from: (topic, partition, offset)."""
+    strayed: Counter[bytes]
+    """Values of the records that lay in a partition that their key does not hash to."""
+    last_due: int
+
+    @property
+    def lines(self) -> int:
+        return sum(len(person.lines) for person in self.persons.values())
+
+
+def expect(records: dict[str, Sequence[Any]], inbound: Sequence[str], relay: str, partitions: int) -> Expected:
+    """Fold all *records* of the inbound topics, {topic: records as read}, in the order of (time, rank, offset) of each shard."""
+    persons: dict[bytes, Person] = defaultdict(Person)
+    refused: Counter[tuple[str, int, int]] = Counter()
+    strayed: Counter[bytes] = Counter()
+    last_due = 0
+    for shard in range(partitions):
+        merged: list[tuple[int, int, int, str, Any]] = []
+        for rank, topic in enumerate(inbound):
+            newest = 0
+            for record in sorted((r for r in records[topic] if r.partition == shard), key=lambda r: r.offset):
+                newest = max(newest, record.timestamp)
+                merged.append((newest, rank, record.offset, topic, record))
+        for now, _, offset, topic, record in sorted(merged, key=lambda entry: entry[:3]):
+            try:
+                event = json.loads(record.value)
+            except ValueError:
+                refused[topic, shard, offset] += 1
+                continue
+            if partition_of(record.key, partitions) != shard:
+                assert topic != relay, "a relayed record must be where its key belongs"
+                strayed[record.value] += 1
+                continue
+            person = persons[record.key]
+            person.apply(event, now)
+            if event.get("do") == "raise":
+                refused[topic, shard, offset] += 1
+            last_due = max([last_due, *(at for at, _ in person.due)])
+    for person in persons.values():
+        person.fire(1 << 62)
+    return Expected(dict(persons), refused, strayed, last_due)
