@@ -53,7 +53,9 @@ def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
 
 
 def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
-    if handoff.closed_at or scene.at < handoff.opened_at or scene.kind not in rule.ends:
+    if handoff.closed_at or scene.kind not in rule.ends:
+        return
+    if scene.at < handoff.opened_at and rule.rule.subject != "notification":  # News may go out after what it is overtaken by.
         return
     if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, based_on=False):
         return

@@ -17,7 +17,7 @@ from agents.coordination.facts import DISPOSITION_GROUP, Scene
 from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
 from agents.coordination.responses import respond
-from agents.coordination.state import OPENERS, Handoff, Stay
+from agents.coordination.state import DEATH, OPENERS, Handoff, Stay
 from agents.coordination.words import happened
 from streams import events as e
 from streams.topics import DAY_MS
@@ -148,8 +148,17 @@ def _die(draft: Draft, scene: Scene) -> None:
     why = f"{draft.words}: the person has died."
     for handoff in person.handoffs:
         if not handoff.closed_at:
-            handoff.ended_by = person.deceased_stay
+            handoff.ended_by = person.deceased_stay or DEATH
             handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "not-applicable", happened=scene.at, why=why)
+
+
+def _live(draft: Draft, scene: Scene) -> None:
+    """Open again what a death had ended that was not one: nobody may be forgotten because of a wrong tick in a record."""
+    for handoff in scene.person.handoffs:
+        if handoff.ended_by == DEATH and handoff.closure == "not-applicable":
+            closed_at = handoff.closed_at
+            handoffs.reopen(draft, handoff, scene.world, f"{draft.words}: the person has not died.")
+            _catch_up(draft, scene, [handoff], heard_until=closed_at)
 
 
 # ---- everything else
@@ -162,10 +171,13 @@ def after_record(draft: Draft, scene: Scene) -> None:
         respond(draft, scene)
         return
     if isinstance(fact, e.PersonUpdated):
+        was_dead = bool(person.deceased)
         if _says_death(scene, None):
             scene.changed = ("death",)
             routing.announce(draft, scene)
             _die(draft, scene)
+        elif was_dead and not person.deceased:
+            _live(draft, scene)
         return
     _end_with_subject(draft, scene)
     if person.deceased:

@@ -13,7 +13,7 @@ from agents.coordination.facts import Scene
 from agents.coordination.goals import REVIEWED_STATUSES
 from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
-from agents.coordination.owners import accountable
+from agents.coordination.owners import accountable, home_of
 from agents.coordination.rule import Rule
 from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import OPENERS, Handoff
@@ -59,7 +59,8 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         return []
     stay, ref = subject
     person = scene.person
-    at = _start(scene, counts_from)
+    # What a notification asks counts from when it went out: nobody can answer late news in the past.
+    at = draft.at if event == ruleset.ISSUED else _start(scene, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
         if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
@@ -79,7 +80,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     home = scene.organisation
     calendar = home
     if rule.calendar == "accountable":
-        calendar = scene.world.directory.of_party(owner.partition("/")[2]) or home
+        calendar = home_of(owner, scene) or home
     clock = compiled.clock(scene)
     until = compiled.until(scene) if compiled.until is not None else None
     if isinstance(until, int) and until:

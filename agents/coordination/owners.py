@@ -51,12 +51,25 @@ def _held(role: str, scene: Scene) -> str:
     return f"{role}/{directory.fallback_pool}"
 
 
+def home_of(owner: str, scene: Scene) -> Organisation | None:
+    """Return the organisation of *owner* (role/kind:id): by the directory, else as the care team's seat says it."""
+    directory = scene.world.directory
+    role, _, party = owner.partition("/")
+    known = directory.of_party(party)
+    if known is not None:
+        return known
+    for seat in scene.person.seats:
+        if seat.address == party and seat.role == role and seat.organisation:
+            return directory.organisations.get(seat.organisation)
+    return None
+
+
 def rung_owner(role: str, owner: str, scene: Scene) -> str:
     """Return who holds *role* where a rung names it: in the owner's own organisation first, then where the handoff began."""
     if role in {"referral-target", "referral-requester", "goal-owner", "setter"}:
         return accountable(role, scene)
     directory = scene.world.directory
-    home = directory.of_party(owner.partition("/")[2]) or scene.organisation
+    home = home_of(owner, scene) or scene.organisation
     found = _line_holder(role, home, scene)
     return f"{role}/{found or directory.fallback_pool}"
 
@@ -68,7 +81,7 @@ def next_owner(owner: str, scene: Scene) -> str:
     """
     directory = scene.world.directory
     role, _, party = owner.partition("/")
-    home = directory.of_party(party) or scene.organisation
+    home = home_of(owner, scene) or scene.organisation
     first: str | None = None
     for _ in range(_LINE_MAX):
         following = directory.next_role(role, home)

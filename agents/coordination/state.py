@@ -145,7 +145,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     unit: int = 0
     """Index into `handoffs.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
     ended_by: int = 0
-    """The stay that superseded it or made it pointless; if that stay is cancelled the handoff is open again."""
+    """The stay that superseded it or made it pointless, or `DEATH`; if that is taken back the handoff is open again."""
 
 
 OPENERS: Final = (
@@ -158,6 +158,9 @@ OPENERS: Final = (
     "NotificationIssued",
 )
 """What opened a handoff, as far as it can be taken back."""
+
+DEATH: Final = -1
+"""`Handoff.ended_by` where the person's record said that they had died, and no stay did."""
 
 TASK_STATUS: Final = ("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed")
 """The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""

@@ -150,18 +150,20 @@ def change_consent(person: Person, fact: ConsentChanged, at: Millis) -> None:
     person.consents.append(Consent(fact.decision == "permit", at, *key))
 
 
-def may_tell(person: Person, recipient: str, purpose: str, sensitivity: str) -> Verdict:
-    """Say whether *recipient* (role/kind:id) may be told something of *sensitivity* for *purpose*.
+def may_tell(person: Person, recipient: str, purpose: str, sensitivity: str, home: str = "") -> Verdict:
+    """Say whether *recipient* (role/kind:id), who belongs to organisation *home*, may be told something of *sensitivity* for *purpose*.
 
     Without a word from the person ordinary care is permitted and a sensitive category is not (fails closed; in the United
     States 42 CFR Part 2). A refusal stands against every permission that is less specific or older than it.
     """
     role, _, party = recipient.partition("/")
+    # Who is refused as an organisation is refused with its people and pools.
+    names = {recipient, party, role, party.partition(":")[2], *((home, f"organization:{home}") if home else ())}
     permits: list[Consent] = []
     denials: list[Consent] = []
     for consent in person.consents:
         if (
-            (not consent.recipient or consent.recipient in {recipient, party, role, party.partition(":")[2]})
+            (not consent.recipient or consent.recipient in names)
             and (not consent.purpose or consent.purpose == purpose)
             and (not consent.sensitivity or consent.sensitivity == sensitivity)
         ):

@@ -85,7 +85,8 @@ def tell(
         if recipient.partition("/")[2] in had:
             continue
         if scene.person.consents or sensitivity != "normal":
-            verdict = may_tell(scene.person, recipient, purpose, sensitivity)
+            belongs = directory.of_party(recipient.partition("/")[2])
+            verdict = may_tell(scene.person, recipient, purpose, sensitivity, belongs.id if belongs else "")
             if verdict != "permitted":
                 why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")

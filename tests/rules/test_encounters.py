@@ -418,3 +418,11 @@ def _pcp() -> list[Any]:
 def _admit_and_discharge(t: Timeline) -> None:
     t.at(ADMITTED, "PatientAdmitted", encounter=STAY, id_="A", members=_pcp(), **{"class": "IMP"})
     t.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="D")
+
+
+def test_death_that_was_a_wrong_tick_in_the_record_lets_the_clocks_live_again(story):
+    _admit_and_discharge(story)
+    story.at("2026-07-02T16:00", "PersonUpdated", deceased=True)
+    assert open_rules(story) == []
+    story.at("2026-07-02T17:00", "PersonUpdated", deceased=False)
+    assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]

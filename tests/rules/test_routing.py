@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from timeline import Timeline
+from timeline import Timeline, millis
 
 from agents.coordination.catalogue import DIRECTORY, load_directory
 from agents.coordination.state import Person
@@ -206,3 +206,18 @@ def test_why_says_rule_event_and_clock_in_local_time(story):
     ):
         assert words in task.why
     assert "discharged at GENERAL" in effects[0].why
+
+
+@pytest.mark.parametrize("recipient", ["meals-and-rides", "organization:meals-and-rides", "social-care"])
+def test_consent_withheld_from_an_organisation_holds_for_its_pools_and_people(story, recipient):
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=[member("social-care", organization="meals-and-rides")])
+    story.at("2026-06-01T09:00", "ConsentChanged", decision="deny", recipient=recipient)
+    effects = admit(story, members=PCP)
+    assert ("social-care/pool:meals-and-rides-visitors", "consent-withheld") in suppressed(effects)
+
+
+def test_calendar_is_that_of_the_organisation_that_the_care_team_names(story):
+    seat = {"role": "pcp", "party": {"role": "pcp", "practitioner": "not in the directory", "organization": "lakeside-family"}}
+    story.at("2026-06-01T09:00", "CareTeamChanged", members=[seat])
+    story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home")
+    assert story.only("TCM-1")["due"] == millis("2026-07-08T00:00", "America/Chicago")
