@@ -1,1 +1,1 @@
-"""Care coordination: the state of a person, the handoff rules, and what follows from an event."""
+"""What to do about events: the care team is told, handoffs get an owner, a clock and an end. Pure but for the adapters."""

@@ -13,10 +13,11 @@ from typing import Final
 from agents.coordination import merge
 from agents.coordination.application import apply, draft_of
 from agents.coordination.draft import ENCOUNTER_RULE, Draft
+from agents.coordination.forgetting import prune, remember_seen, times_seen
 from agents.coordination.handoffs import cause_text
 from agents.coordination.ids import derive, identity, text
 from agents.coordination.ladder import climb
-from agents.coordination.state import Person, next_deadline, pack, packed_deadline, prune, remember_seen, times_seen, unpack
+from agents.coordination.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.world import World
 from streams.effects import Effect, EventForwarded, EventRefused
 from streams.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
@@ -51,7 +52,7 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
     repeats = times_seen(person, hashed) if person.seen else 0
     if repeats:
         draft = draft_of(person, event, now, named.hex(), world.directory.default.zone, event.time)
-        draft.suppressed("duplicate", f"Event {event.id} was applied before.", mark=str(repeats))
+        draft.suppressed("duplicate", f"Event {event.id} was applied before.", mark=f"{repeats}|{event.arrival}")
         return Decision(person, tuple(draft.effects))
     if person.prune_at and person.prune_at <= now:
         person = prune(person, now, world.catalogue.late_window_days) or Person(event.person)

@@ -15,7 +15,6 @@ import msgspec
 
 from agents.coordination.ids import derive
 from streams.events import Millis, PersonKey
-from streams.topics import DAY_MS
 
 STATE_VERSION: Final = 1
 """The first byte of a packed state. A higher one is written by a release that changed the meaning of a field."""
@@ -39,7 +38,7 @@ class Retention(msgspec.Struct, frozen=True):
     notices: int = 31
     """Who was told what, kept after the close of the stay, so that exactly they hear of a cancellation."""
     stays: int = 396
-    """13 months after a stay's end: scores and flags look back twelve months."""
+    """13 months after the last word of a stay: scores and flags look back twelve months."""
     referrals: int = 396
     appointments: int = 396
     """Handoffs that are closed stay for the late window of their rule; open ones, consents, goals and the asserted care
@@ -354,107 +353,3 @@ def _deadline(person: Person) -> int:
         if at and at < earliest:
             earliest = at
     return earliest
-
-
-# ---- what may be forgotten
-
-
-_SEEN_ENTRY: Final = 12
-_HOUR_MS: Final = 3_600_000
-
-
-def times_seen(person: Person, event_hash: bytes) -> int:
-    """Return how often the event was seen before, 0 for the first time, and count this time."""
-    seen = person.seen
-    at = seen.find(event_hash)
-    while at >= 0 and at % _SEEN_ENTRY:
-        at = seen.find(event_hash, at + 1)
-    if at < 0:
-        return 0
-    count = min(seen[at + 11] + 1, 255)
-    person.seen = seen[: at + 11] + bytes((count,)) + seen[at + 12 :]
-    return count
-
-
-def remember_seen(person: Person, event_hash: bytes, arrival: Millis) -> None:
-    """Keep the hash of an event that has been applied."""
-    person.seen += event_hash + (arrival // _HOUR_MS).to_bytes(3, "big") + b"\0"
-
-
-def has_open_stay(person: Person) -> bool:
-    """Say whether a stay is going on or planned; while it is, no event hash is forgotten."""
-    return any(0 < stay.status < Status.FINISHED for stay in person.stays)
-
-
-def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Person | None:
-    """Forget what the retention table lets go at *now*; None when nothing is left to keep.
-
-    *late_window_days*: for each rule id; a rule that is gone from the catalogue counts with 30 days.
-    """
-    if person.into:
-        person.prune_at = 0
-        return person
-    open_stay = has_open_stay(person)
-    expiries: list[int] = []
-
-    def keeps(until: int) -> bool:
-        if until > now:
-            expiries.append(until)
-            return True
-        return False
-
-    closed_last = max((stay.touched for stay in person.stays if stay.status >= Status.FINISHED), default=0)
-    floor = closed_last + KEPT.event_hashes * DAY_MS
-    if person.seen:
-        person.seen = b"".join(
-            entry
-            for entry in (person.seen[i : i + _SEEN_ENTRY] for i in range(0, len(person.seen), _SEEN_ENTRY))
-            if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
-        )
-    person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
-    person.handoffs = [
-        h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
-    ]
-    named = {h.stay for h in person.handoffs}
-    closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
-    known = {stay.number for stay in person.stays}
-    person.told = [
-        told
-        for told in person.told
-        if (told.stay in known and told.stay not in closed) or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
-    ]
-    long_lived: list[int] = []
-
-    def keeps_long(until: int) -> bool:
-        if until > now:
-            long_lived.append(until)
-            return True
-        return False
-
-    person.stays = [
-        stay
-        for stay in person.stays
-        if 0 < stay.status < Status.FINISHED or stay.number in named or keeps_long(stay.touched + KEPT.stays * DAY_MS)
-    ]
-    refs = {h.ref for h in person.handoffs}
-    person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
-    person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
-    if not (person.stays or person.told):
-        person.seats = [seat for seat in person.seats if seat.asserted]
-    # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
-    person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
-    holds = (
-        person.stays
-        or person.handoffs
-        or person.seats
-        or person.told
-        or person.seen
-        or person.recent
-        or person.consents
-        or person.referrals
-        or person.goals
-        or person.appointments
-        or person.deceased
-        or person.conditions
-    )
-    return person if holds else None

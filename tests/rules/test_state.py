@@ -205,3 +205,12 @@ def test_person_heard_of_for_the_first_time_by_something_that_needs_nothing_is_k
     decision = decide(None, Event("E", "urn:test", at, at, PERSON, GoalUpdated("G", "active", "sleep")), at, spine)
     assert decision.person is not None
     assert decision.person.goals[0].words == "sleep"
+
+
+def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word(story):
+    story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "AMB"})
+    story.at("2026-07-01T10:00", "TaskAcknowledged", task=story.tasks("NOT-2")[0].handoff, by={"role": "pcp"})
+    story.until("2027-07-30T00:00")
+    assert len(unpack(story._packed).stays) == 1
+    story.until("2027-09-30T00:00")
+    assert story._packed is None
