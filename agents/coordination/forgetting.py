@@ -69,13 +69,6 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
         h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
     ]
     named = {h.stay for h in person.handoffs}
-    closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
-    known = {stay.number for stay in person.stays}
-    person.told = [
-        told
-        for told in person.told
-        if (told.stay in known and told.stay not in closed) or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
-    ]
     long_lived: list[int] = []
 
     def keeps_long(until: int) -> bool:
@@ -86,6 +79,13 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
 
     # A stay that nobody ended and nobody spoke of for as long goes too: its end was never sent.
     person.stays = [stay for stay in person.stays if stay.number in named or keeps_long(stay.touched + KEPT.stays * DAY_MS)]
+    closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
+    known = {stay.number for stay in person.stays}
+    person.told = [
+        told
+        for told in person.told
+        if (told.stay in known and told.stay not in closed) or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
+    ]
     refs = {h.ref for h in person.handoffs}
     person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
     person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
