@@ -13,26 +13,15 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from streams.claims import POSITION
 from streams.clock import Clock
+from streams.deadlines import Deadlines
 from streams.events import Millis
+from streams.logic import Logic, Outcome, Refused
 from streams.person import partition_of
-from streams.writer import Headers, Out
-
-BUCKET_MS = 60_000
-NEVER = 1 << 62
-
-
-class Record(Protocol):
-    """A record as aiokafka gives it."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+from streams.writer import Out
 
 
 class Batch(NamedTuple):
@@ -44,59 +33,6 @@ class Batch(NamedTuple):
     stop: int
     records: Sequence[Any]
     epoch: int
-
-
-class Refused(NamedTuple):
-    """A record that could not be read or applied. `code` is from a fixed table, never the exception's text."""
-
-    code: str
-    stage: str
-    source: str = "unknown"
-    exception: str = ""
-
-
-class Outcome(NamedTuple):
-    """What a decision asks for: the packed state to keep (None: forget the person) and the records to publish."""
-
-    packed: bytes | None
-    records: Sequence[tuple[str, bytes, bytes | None, Headers]] = ()
-    refused: Refused | None = None
-    relayed: Sequence[tuple[bytes, bytes, Headers]] = ()
-    """(person key, value, headers) for the shard of that person, over the relay topic."""
-    kinds: Sequence[str] = ()
-    """The kinds of the effects, to be counted."""
-    forward: bytes | None = None
-    """The key under which the record goes on: this person was merged into that one."""
-
-
-class Logic(Protocol):
-    """What a shard asks of its agent. Pure: same arguments, same answer."""
-
-    inbound: Sequence[str]
-    """The inbound topics in the order of their rank."""
-    relay: str
-    dead_letters: str
-
-    def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Any] | Refused:
-        """Return (person key, event) of *record*, or why it can't be read."""
-
-    def wrap(self, topic: str, partition: int, key: bytes, record: Record) -> tuple[bytes, Headers]:
-        """Return value and headers of the relay record that carries *record* to the shard of *key*."""
-
-    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Millis) -> Outcome:
-        """Apply one event."""
-
-    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
-        """Fire the earliest deadline of the person, which is due."""
-
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Return the state with the flag that history is incomplete, after a rule raised for this person."""
-
-    def deadline(self, packed: bytes) -> int | None:
-        """Return the earliest deadline in *packed* without unpacking it all."""
-
-    def open_handoffs(self, packed: bytes) -> int:
-        """Return how many handoffs in *packed* are open, without unpacking it all."""
 
 
 class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the process
@@ -139,7 +75,7 @@ class Shard:
         """Topics whose position changed since the last commit."""
         self.tally = Tally()
         self.open_handoffs = 0
-        self._deadlines = _Deadlines(persons, logic)
+        self._deadlines = Deadlines(persons, logic)
         self._rank = {topic: rank for rank, topic in enumerate(logic.inbound)}
         self._queues: dict[str, deque[tuple[int, Any]]] = {topic: deque() for topic in logic.inbound}
         self._tails: dict[str, int] = {}
@@ -433,6 +369,8 @@ class Shard:
             outs.append(Out(key, value, headers))
         for kind in outcome.kinds:
             self.tally.add(self.tally.effects, kind)
+        for topic, key, value, headers in outcome.keyed:
+            out.setdefault((topic, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
         for key, value, headers in outcome.relayed:
             out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 
@@ -467,83 +405,3 @@ def _error_headers(topic: str, partition: int, offset: int, timestamp: int, refu
         "attempt": 1,
     }
     return [(f"__care.errors.{name}", str(value).encode()) for name, value in fields.items()]
-
-
-class _Deadlines:
-    """The persons by their earliest deadline: a heap of the coming minute, and lists for each minute after it.
-
-    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its turn comes.
-    Lists stay flat from one to ten million entries, where one heap's rebuild pauses for as long as it is large.
-    """
-
-    def __init__(self, persons: dict[bytes, bytes], logic: Logic) -> None:
-        self._persons = persons
-        self._deadline = logic.deadline
-        self._buckets: dict[int, list[bytes]] = {}
-        self._order: list[int] = []
-        self._ready: list[tuple[int, bytes]] = []
-        self._loaded = -1
-        self.changed: dict[bytes, bool] = {}
-        self.next = NEVER
-        """The earliest deadline; never later than the true one."""
-
-    def rebuild(self) -> None:
-        buckets: dict[int, list[bytes]] = {}
-        deadline = self._deadline
-        for key, packed in self._persons.items():
-            at = deadline(packed)
-            if at is not None:
-                number = at // BUCKET_MS
-                bucket = buckets.get(number)
-                if bucket is None:
-                    buckets[number] = [key]
-                else:
-                    bucket.append(key)
-        self._buckets = buckets
-        self._order = list(buckets)
-        heapq.heapify(self._order)
-        self._ready = []
-        self._loaded = -1
-        self.changed = {}
-        self._settle()
-
-    def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
-        """Take notice of a person's new state."""
-        self.changed[key] = True
-        at = self._deadline(after)
-        if at is None or (before is not None and self._deadline(before) == at):
-            return
-        number = at // BUCKET_MS
-        if number <= self._loaded:
-            heapq.heappush(self._ready, (at, key))
-        else:
-            bucket = self._buckets.get(number)
-            if bucket is None:
-                self._buckets[number] = [key]
-                heapq.heappush(self._order, number)
-            else:
-                bucket.append(key)
-        if at < self.next:
-            self._settle()
-
-    def pop(self, until: int) -> bytes | None:
-        """Return the person with the earliest deadline before *until*, or None."""
-        while self.next < until:
-            at, key = heapq.heappop(self._ready)
-            self._settle()
-            packed = self._persons.get(key)
-            if packed is not None and self._deadline(packed) == at:
-                return key
-        return None
-
-    def _settle(self) -> None:
-        """Load minutes until one holds an entry; set `next`."""
-        while self._order and (not self._ready or self._order[0] * BUCKET_MS <= self._ready[0][0]):
-            number = heapq.heappop(self._order)
-            self._loaded = max(self._loaded, number)
-            for key in self._buckets.pop(number):
-                packed = self._persons.get(key)
-                at = None if packed is None else self._deadline(packed)
-                if at is not None and at // BUCKET_MS == number:
-                    heapq.heappush(self._ready, (at, key))
-        self.next = self._ready[0][0] if self._ready else NEVER

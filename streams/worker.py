@@ -23,8 +23,10 @@ from aiokafka.errors import KafkaError
 
 from streams.claims import ATTEMPT, CLAIM, TRYING
 from streams.clock import Clock
+from streams.deadlines import NEVER
+from streams.logic import Logic
 from streams.restore import Reading, check_positions, open_shards
-from streams.shard import NEVER, Batch, Logic, Shard
+from streams.shard import Batch, Shard
 from streams.writer import Out, Writer
 
 log = structlog.get_logger()

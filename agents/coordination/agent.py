@@ -29,8 +29,9 @@ from streams.effects import (
     TaskState,
 )
 from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.heard import Heard, event_of, record_of
+from streams.logic import Outcome, Record, Refused
 from streams.refusal import Refusal
-from streams.shard import Outcome, Record, Refused
 from streams.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.writer import Headers
 
@@ -86,6 +87,7 @@ class CoordinationRecords:
         self._rules = rules
         self._codec = codec
         self._clock = clock or Clock()
+        self._heard = Heard()
 
     def read(self, topic: str, record: Record, arrival: Millis) -> tuple[bytes, Event] | Refused:
         """Return (person key, event) of *record*, or why it can't be read. A relayed record is read as what it carries."""
@@ -102,7 +104,9 @@ class CoordinationRecords:
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis) -> Outcome:  # noqa: ARG002 -- the event has it
         """Apply one event."""
         kept, effects = self._rules.decide(event.person, packed, event, now)
-        return self._outcome(kept, effects)
+        outcome = self._outcome(kept, effects)
+        heard = self._heard.news(event)
+        return outcome if heard is None else outcome._replace(keyed=(record_of(event_of(heard, event), self._codec),))
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
         """Fire the earliest deadline of the person."""

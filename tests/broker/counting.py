@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.events import Millis
-from streams.shard import Outcome, Refused
+from streams.logic import Outcome, Refused
 from streams.writer import Headers
 
 PARTITIONS = 4

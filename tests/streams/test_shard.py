@@ -7,8 +7,10 @@ from ward import ANN, BOB, CAT, DEAD, LINES, PARTITIONS, RELAY, STAY, STRANGER, 
 
 from streams.claims import POSITION
 from streams.clock import Clock
+from streams.deadlines import NEVER
+from streams.logic import Outcome
 from streams.person import partition_of
-from streams.shard import NEVER, Batch, Hole, Outcome, Shard
+from streams.shard import Batch, Hole, Shard
 
 
 def positions(outs) -> dict[str, bytes | None]:

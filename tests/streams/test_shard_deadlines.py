@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
 
 from streams.clock import Clock
-from streams.shard import BUCKET_MS, NEVER, Batch, Shard
+from streams.deadlines import BUCKET_MS, NEVER
+from streams.shard import Batch, Shard
 from streams.worker import Worker, WorkerSettings
 
 PATIENTS = [patient_of(0, nth) for nth in range(4)]

@@ -12,8 +12,9 @@ import msgspec
 
 from streams.clock import Clock
 from streams.events import Millis
+from streams.logic import Outcome, Refused
 from streams.person import partition_of
-from streams.shard import Batch, Outcome, Refused, Shard
+from streams.shard import Batch, Shard
 from streams.writer import Headers, Out
 
 PARTITIONS = 4

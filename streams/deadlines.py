@@ -1,0 +1,94 @@
+"""The deadlines of a shard: its persons by their earliest one.
+
+Owns the index and nothing else: the truth is in the persons' state, and an index is built from it when a shard opens.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from streams.logic import Logic
+
+BUCKET_MS = 60_000
+NEVER = 1 << 62
+"""The next deadline where there is none."""
+
+
+class Deadlines:
+    """The persons by their earliest deadline: a heap of the coming minute, and lists for each minute after it.
+
+    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its turn comes.
+    Lists stay flat from one to ten million entries, where one heap's rebuild pauses for as long as it is large.
+    """
+
+    def __init__(self, persons: dict[bytes, bytes], logic: Logic) -> None:
+        self._persons = persons
+        self._deadline = logic.deadline
+        self._buckets: dict[int, list[bytes]] = {}
+        self._order: list[int] = []
+        self._ready: list[tuple[int, bytes]] = []
+        self._loaded = -1
+        self.changed: dict[bytes, bool] = {}
+        self.next = NEVER
+        """The earliest deadline; never later than the true one."""
+
+    def rebuild(self) -> None:
+        buckets: dict[int, list[bytes]] = {}
+        deadline = self._deadline
+        for key, packed in self._persons.items():
+            at = deadline(packed)
+            if at is not None:
+                number = at // BUCKET_MS
+                bucket = buckets.get(number)
+                if bucket is None:
+                    buckets[number] = [key]
+                else:
+                    bucket.append(key)
+        self._buckets = buckets
+        self._order = list(buckets)
+        heapq.heapify(self._order)
+        self._ready = []
+        self._loaded = -1
+        self.changed = {}
+        self._settle()
+
+    def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
+        """Take notice of a person's new state."""
+        self.changed[key] = True
+        at = self._deadline(after)
+        if at is None or (before is not None and self._deadline(before) == at):
+            return
+        number = at // BUCKET_MS
+        if number <= self._loaded:
+            heapq.heappush(self._ready, (at, key))
+        else:
+            bucket = self._buckets.get(number)
+            if bucket is None:
+                self._buckets[number] = [key]
+                heapq.heappush(self._order, number)
+            else:
+                bucket.append(key)
+        if at < self.next:
+            self._settle()
+
+    def pop(self, until: int) -> bytes | None:
+        """Return the person with the earliest deadline before *until*, or None."""
+        while self.next < until:
+            at, key = heapq.heappop(self._ready)
+            self._settle()
+            packed = self._persons.get(key)
+            if packed is not None and self._deadline(packed) == at:
+                return key
+        return None
+
+    def _settle(self) -> None:
+        """Load minutes until one holds an entry; set `next`."""
+        while self._order and (not self._ready or self._order[0] * BUCKET_MS <= self._ready[0][0]):
+            number = heapq.heappop(self._order)
+            self._loaded = max(self._loaded, number)
+            for key in self._buckets.pop(number):
+                packed = self._persons.get(key)
+                at = None if packed is None else self._deadline(packed)
+                if at is not None and at // BUCKET_MS == number:
+                    heapq.heappush(self._ready, (at, key))
+        self.next = self._ready[0][0] if self._ready else NEVER
