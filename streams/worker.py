@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -24,7 +22,9 @@ from aiokafka.errors import KafkaError
 from streams.claims import ATTEMPT, CLAIM, TRYING
 from streams.clock import Clock
 from streams.deadlines import NEVER
+from streams.ending import end_process
 from streams.logic import Logic
+from streams.meter import Meter, Unmetered
 from streams.restore import Reading, check_positions, open_shards
 from streams.shard import Batch, Shard
 from streams.writer import Out, Writer
@@ -41,27 +41,6 @@ BROKER_LIMIT_S = 60.0
 IDLE_S = 1.0
 POLL_S = 0.005
 """How long to wait before the broker is asked again whether a shard's other topics hold something older."""
-
-
-class Meter(Protocol):
-    """What is told of the loop as it runs; metrics are made from it."""
-
-    def opened(self, shards: int, seconds: float | None = None) -> None: ...
-
-    def committed(self, seconds: float, records: int) -> None: ...
-
-    def counted(self, shard: Shard) -> None: ...
-
-
-class Unmetered:
-    """A meter that keeps nothing."""
-
-    def opened(self, shards: int, seconds: float | None = None) -> None: ...
-
-    def committed(self, seconds: float, records: int) -> None: ...
-
-    def counted(self, shard: Shard) -> None:
-        shard.tally.clear()
 
 
 Probe = Callable[[list[tuple[str, int]]], Awaitable[Mapping[tuple[str, int], int]]]
@@ -444,11 +423,3 @@ class Worker:
 
 def _digest(positions: Mapping[str, int]) -> str:
     return hashlib.sha1(repr(sorted(positions.items())).encode(), usedforsecurity=False).hexdigest()[:16]
-
-
-def end_process(event: str, reason: str, exc: BaseException | None = None, code: int = 3) -> None:
-    """End at once: log once, flush, leave. Nothing of the running transaction becomes visible."""
-    log.error(event, reason=reason, exc_info=exc)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
