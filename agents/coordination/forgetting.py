@@ -47,8 +47,8 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
     if person.into:
         person.prune_at = 0
         return person
-    open_stay = has_open_stay(person)
     expiries: list[int] = []
+    long_lived: list[int] = []
 
     def keeps(until: int) -> bool:
         if until > now:
@@ -56,35 +56,31 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
             return True
         return False
 
-    closed_last = max((stay.touched for stay in person.stays if stay.status >= Status.FINISHED), default=0)
-    floor = closed_last + KEPT.event_hashes * DAY_MS
-    if person.seen:
-        person.seen = b"".join(
-            entry
-            for entry in (person.seen[i : i + _SEEN_ENTRY] for i in range(0, len(person.seen), _SEEN_ENTRY))
-            if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
-        )
-    person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
-    person.handoffs = [
-        h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
-    ]
-    named = {h.stay for h in person.handoffs}
-    long_lived: list[int] = []
-
     def keeps_long(until: int) -> bool:
         if until > now:
             long_lived.append(until)
             return True
         return False
 
+    person.handoffs = [
+        h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
+    ]
+    named = {h.stay for h in person.handoffs}
     # A stay that nobody ended and nobody spoke of for as long goes too: its end was never sent.
     person.stays = [stay for stay in person.stays if stay.number in named or keeps_long(stay.touched + KEPT.stays * DAY_MS)]
     closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
-    known = {stay.number for stay in person.stays}
+    open_or_unknown = {stay.number for stay in person.stays} - closed.keys()
+    if person.seen:
+        open_stay = has_open_stay(person)
+        floor = max(closed.values(), default=0) + KEPT.event_hashes * DAY_MS
+        person.seen = b"".join(
+            entry
+            for entry in (person.seen[i : i + _SEEN_ENTRY] for i in range(0, len(person.seen), _SEEN_ENTRY))
+            if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
+        )
+    person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
     person.told = [
-        told
-        for told in person.told
-        if (told.stay in known and told.stay not in closed) or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
+        told for told in person.told if told.stay in open_or_unknown or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
     ]
     refs = {h.ref for h in person.handoffs}
     person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
