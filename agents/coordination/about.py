@@ -68,12 +68,13 @@ def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
     return max(begun or here, key=lambda s: (s.admitted or s.discharged, s.number))
 
 
-def stay_told_of(person: Person, notification: str) -> Stay | None:
-    """Return the stay that a notification told of."""
-    for told in person.told:
+def name_told(scene: Scene, notification: str) -> None:
+    """Name in *scene* the notice that *notification* was one of, and the stay that it told of."""
+    for told in scene.person.told:
         if told.stay and any(told.notification(recipient) == notification for recipient in told.recipients):
-            return next((s for s in person.stays if s.number == told.stay), None)
-    return None
+            scene.told = told
+            scene.stay = next((s for s in scene.person.stays if s.number == told.stay), None)
+            return
 
 
 def _organisation_of(party: e.Party | None, scene: Scene) -> Organisation | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agents.coordination import consequences, encounter, records
-from agents.coordination.about import resolve, stay_told_of
+from agents.coordination.about import name_told, resolve
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
@@ -124,7 +124,7 @@ def _fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:
         case e.ObservationRecorded():
             records.record_observation(person, fact)
         case e.NotificationQueued() | e.NotificationDelivered() | e.NotificationFailed():
-            scene.stay = stay_told_of(person, fact.notification)
+            name_told(scene, fact.notification)
         case _:
             pass
     return ""

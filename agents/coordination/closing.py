@@ -173,7 +173,9 @@ def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> boo
         case "encounter":
             notification = getattr(fact, "notification", None)
             if notification is not None:
-                return scene.stay is not None and scene.stay.number == handoff.stay
+                # Old news that arrives is no news of what has happened since.
+                told = scene.told
+                return told is not None and told.stay == handoff.stay and told.at >= handoff.opened_at
             return scene.stay is None or getattr(fact, "encounter", None) is None or scene.stay.number == handoff.stay
         case _:
             return True

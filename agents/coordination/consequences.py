@@ -181,10 +181,15 @@ def after_record(draft: Draft, scene: Scene) -> None:
         return
     _end_with_subject(draft, scene)
     if person.deceased:
+        if scene.kind in scene.world.catalogue.notices:
+            draft.suppressed("deceased", f"{draft.words}: the person has died.", scene.kind)
         return
     react(draft, scene)
     if scene.repeated:
         draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", scene.kind)
+    elif isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.linked:
+        why = f"{draft.words}: the same service was asked for before; linked to referral {scene.referral.linked}, which goes on alone."
+        draft.suppressed("duplicate-referral", why, scene.kind)
     else:
         routing.announce(draft, scene)
     _open(draft, scene)

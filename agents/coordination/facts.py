@@ -14,7 +14,7 @@ from agents.coordination.calendar import local_date
 from agents.coordination.directory import Organisation
 from agents.coordination.referrals import ENDED
 from agents.coordination.risk import LaceInputs, Score
-from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Status, Stay
+from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Status, Stay, Told
 from agents.coordination.valuesets import lace_comorbidities
 from streams.effects import NotificationIssued
 from streams.events import Event, Millis
@@ -66,6 +66,7 @@ class Scene:
         "repeated",
         "stay",
         "suspect",
+        "told",
         "world",
     )
 
@@ -85,6 +86,8 @@ class Scene:
         self.named: Handoff | None = None
         """The handoff that a response is about."""
         self.notice: NotificationIssued | None = None
+        self.told: Told | None = None
+        """The notice that a delivery is about."""
         self.changed: tuple[str, ...] = ()
         self.repeated = False
         self.suspect = False
