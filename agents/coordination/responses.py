@@ -38,6 +38,10 @@ def respond(draft: Draft, scene: Scene) -> None:
     scene.stay = handoffs.stay_of(handoff, scene.person)
     scene.organisation = handoffs.home_of(handoff, scene.person, scene.world)
     rule = handoffs.rule_of(handoff, scene.person, scene.world)
+    if rule is not None and rule.rule.task == "due" and handoff.gap < OPEN:
+        # Nobody was shown this task; an answer to it would leave a task behind that nothing closes.
+        draft.refused("unknown-task", f"Task {fact.task} is nobody's before it is due.", scene.kind)
+        return
     match fact:
         case e.TaskAcknowledged():
             _acknowledge(draft, scene, handoff, rule, fact)
