@@ -14,16 +14,19 @@ import faust
 import structlog
 
 from agents.coordination.agent import Coordination, CoordinationRecords
-from agents.coordination.catalogue import DIRECTORY, RULES, load_world
+from agents.coordination.catalogue import DIRECTORY, RULES, load_directory, load_world
 from agents.coordination.world import CareSettings
+from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from streams.codec import STANDARD
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
+from streams.logic import Logic
 from streams.metrics import Metrics
 from streams.registry import Registry
+from streams.replay import Deciding
 from streams.settings import Settings
 from streams.shard import Shard
-from streams.topics import STATE
+from streams.topics import FEEDS_STATE, STATE
 from streams.web import Answer, Site
 from streams.worker import Worker, WorkerSettings
 
@@ -49,6 +52,17 @@ def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
         default_facility=settings.default_facility,
     )
     return Coordination(world), doors
+
+
+def load_feeds(settings: Settings) -> Feeds:
+    """Load the rule of silent feeds and who answers for it. Raises ValueError or OSError with file and field."""
+    rule = load_rule()
+    return Feeds(rule, watchers_of(load_directory(settings.directory or DIRECTORY), rule))
+
+
+def with_feeds(settings: Settings, care: Deciding) -> CareAndFeeds:
+    """Return what decides about persons and feeds alike, as a replay asks for it."""
+    return CareAndFeeds(care, load_feeds(settings))
 
 
 class Meters:
@@ -101,28 +115,39 @@ class _Gauges:
         return self.metrics.text()
 
 
-def make_worker_app(settings: Settings) -> faust.App:
-    """Make the Faust app of a worker."""
-    rules, _ = load_care(settings)
+AGENTS = ("coordination", "feeds")
+"""What a worker may be a worker of; each agent has its own group, state topic and shards."""
+
+
+def _logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
+    """Return the consumer group, the state topic and the logic of *agent*."""
+    if agent == "feeds":
+        return f"{settings.group}-feeds", FEEDS_STATE.name, FeedRecords(load_feeds(settings))
+    return settings.group, STATE.name, CoordinationRecords(load_care(settings)[0], clock=settings.clock)
+
+
+def make_worker_app(settings: Settings, agent: str = "coordination") -> faust.App:
+    """Make the Faust app of a worker of *agent*, one of AGENTS."""
+    group, state_topic, logic = _logic_of(settings, agent)
     kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
     metrics = Metrics()
     worker = Worker(
         WorkerSettings(
             kafka,
-            STATE.name,
+            state_topic,
             settings.partitions,
             settings.clock,
             restore_limit_s=settings.restore_seconds_max,
             records_per_commit=settings.batch_records_max,
         ),
-        CoordinationRecords(rules, clock=settings.clock),
+        logic,
         Meters(metrics),
     )
     if settings.registry:
         _use_registry(settings, worker)
     datadir = settings.run_dir / "faust"
     datadir.mkdir(parents=True, exist_ok=True)
-    app = make_app(settings.group, worker, kafka, str(datadir))
+    app = make_app(group, worker, kafka, str(datadir))
 
     def health() -> Answer:
         since = time.monotonic() - worker.progressed_at
@@ -164,6 +189,6 @@ def _use_registry(settings: Settings, worker: Worker) -> None:
     worker.learn = learn
 
 
-def run_worker(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT."""
-    run_app(lambda: make_worker_app(settings))
+def run_worker(settings: Settings, agent: str = "coordination") -> None:
+    """Run a worker of *agent* until SIGTERM or SIGINT."""
+    run_app(lambda: make_worker_app(settings, agent))

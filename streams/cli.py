@@ -118,6 +118,8 @@ def replay(  # noqa: PLR0917 -- options of a command
     as_json: AsJson = False,
 ) -> None:
     """Decide from files what the worker would decide: in memory, without Kafka, the same bytes each time."""
+    from streams.app import with_feeds  # noqa: PLC0415
+    from streams.heard import with_heard  # noqa: PLC0415
     from streams.replay import replay as replayed  # noqa: PLC0415
 
     settings = changed(settings_of(), rules=rules, directory=directory)
@@ -125,7 +127,8 @@ def replay(  # noqa: PLR0917 -- options of a command
     zone = zone_that_exists(zone or settings.default_zone)
     paths_there(paths)
     deciding, doors = care_of(settings)
-    tell(replayed(arrivals_of(paths, doors), deciding, end), zone, as_json=as_json)
+    watched = with_heard(arrivals_of(paths, doors))
+    tell(replayed(watched, with_feeds(settings, deciding), end), zone, as_json=as_json)
 
 
 # ---- on Kafka
@@ -210,14 +213,20 @@ def show(
 
 
 @app.command()
-def worker(bootstrap: Bootstrap = "") -> None:
+def worker(
+    bootstrap: Bootstrap = "",
+    agent: Annotated[str, typer.Option(help="Whose worker: coordination, or feeds (which watches for silent sources).")] = "coordination",
+) -> None:
     """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
     settings = settings_of(needed(bootstrap))
     from streams import app as application  # noqa: PLC0415
     from streams import logs  # noqa: PLC0415
 
+    if agent not in application.AGENTS:
+        raise UserError(f"--agent is one of {', '.join(application.AGENTS)}")
+
     logs.configure(settings.log_format, settings.log_level)
-    application.run_worker(settings)
+    application.run_worker(settings, agent)
 
 
 @topics_app.command("create")

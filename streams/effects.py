@@ -144,4 +144,12 @@ class EventForwarded(msgspec.Struct, frozen=True):
     into: PersonRef
 
 
+class FeedHeard(msgspec.Struct, frozen=True):
+    """A shard heard a source, in a minute that it had not reported yet. About a source, never about a person."""
+
+    source: str
+    seen: Instant
+    """When the message arrived."""
+
+
 Effect = NotificationIssued | NotificationWithdrawn | TaskState | GapState | EffectSuppressed | EventRefused | StateMoved | EventForwarded

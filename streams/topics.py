@@ -7,7 +7,7 @@ the same partitioner, because a shard is partition *i* of every one of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -116,7 +116,7 @@ NOTIFICATION = Topic(
     "care.notification.v1",
     "who is told what, and why; and what is withdrawn",
     (x.NotificationIssued, x.NotificationWithdrawn),
-    "coordination",
+    "coordination, feeds",
     "delivery, worklist",
 )
 TASK = Topic(
@@ -153,6 +153,10 @@ STATE = Topic(
         "min.cleanable.dirty.ratio": "0.1",
     },
 )
+FEED = Topic("care.feed.v1", "when a source was last heard, from each shard at most once a minute", (x.FeedHeard,), "coordination", "feeds")
+FEEDS_STATE = replace(
+    STATE, name="care.feeds.state.v1", about="what is usual of each source, positions and claims", writers="feeds", readers="feeds"
+)
 QUARANTINE = Topic("care.quarantine.v1", "raw HL7 that could not be read", (), "intake", "operators", retention_days=90)
 INTAKE = Topic("care.intake.v1", "reserved: from publishers that may not hold the key secret", (), "publishers", "intake")
 
@@ -172,6 +176,8 @@ TOPICS: tuple[Topic, ...] = (
     DEAD_LETTER,
     AUDIT,
     STATE,
+    FEED,
+    FEEDS_STATE,
     QUARANTINE,
     INTAKE,
 )

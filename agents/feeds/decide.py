@@ -1,0 +1,236 @@
+"""Deciding about silence: a source is heard, or its deadline comes. The core of FEED-1.
+
+Owns when a silence is too long and what it leads to: a gap and a task for the interface team, then for operations, and
+their end. Pure: the same arguments give the same decision for ever.
+
+Silence counts from the end of the minute in which the source was last heard, because shards report minutes. It may last
+as long as three usual gaps, each stretch of it measured with the gap usual in its own hour: three missed messages
+that should have come by now, so a night of long gaps does not count against a busy morning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agents.coordination.ids import derive
+from agents.feeds.rule import FeedRule, Watchers
+from agents.feeds.state import (
+    FORGET_WEEKS,
+    HOUR_MINUTES,
+    LOOK_AHEAD_HOURS,
+    MINUTE_MS,
+    WEEK_HOURS,
+    Feed,
+    learn,
+    new_feed,
+    usual_gap_minutes,
+)
+from agents.feeds.words import allowed, instant, span
+from streams.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
+from streams.events import Millis, PersonKey
+
+DAY_MS: Final = 86_400_000
+Decision = tuple[Feed | None, tuple[Effect, ...]]
+"""The state to keep (None: forget the source) and the effects, in their order."""
+
+_TITLES: Final = {
+    "met-late": "The source is heard again",
+    "not-applicable": "The source counts as no feed any more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every decision needs beside the source: the rule, and who answers for it."""
+
+    rule: FeedRule
+    by: Watchers
+
+
+def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, desk: Desk) -> Decision:
+    """Take in that a source was heard; *now* is when that was reported, later if shards are behind. *feed* is used up.
+
+    What is not later than what is known changes nothing and is given back as it is.
+    """
+    rule, seen = desk.rule, heard.seen
+    minute = seen // MINUTE_MS
+    if feed is not None and minute <= feed.last:
+        return feed, ()
+    effects: tuple[Effect, ...] = ()
+    if feed is None:
+        feed = new_feed(heard.source, seen, cause)
+    else:
+        # Heard before the alarm, reported after it: shards were behind, and the source was never silent.
+        was_silent = feed.step > 0 and seen > feed.opened
+        if feed.step:
+            effects = _Draft(feed, key, now, cause, desk).end(seen)
+        if (minute - feed.last) // HOUR_MINUTES > FORGET_WEEKS * WEEK_HOURS:
+            feed = new_feed(heard.source, seen, cause)
+        else:
+            learn(feed, minute, was_silent=was_silent)
+    feed.seen, feed.cause = seen, cause
+    feed.step, feed.handoff, feed.opened, feed.told = 0, "", 0, ()
+    limit = silent_too_long_at(feed, rule)
+    # While shards catch up, each report is older than it is long: silence is judged from when it was told.
+    feed.due = forgotten_at(feed, rule) if limit is None else max(limit, now + rule.floor_minutes * MINUTE_MS)
+    return feed, effects
+
+
+def silent_too_long_at(feed: Feed, rule: FeedRule) -> Millis | None:
+    """Return when the silence after what was last heard is too long; None: nothing is known to be usual."""
+    begin = feed.last + 1
+    at, missed = float(begin), 0.0
+    for hour in range(begin // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS):
+        left = (hour + 1) * HOUR_MINUTES - at
+        gap = _gap(feed, hour, rule)
+        if gap and missed + left / gap >= rule.usual_gaps:
+            at += (rule.usual_gaps - missed) * gap
+            return Millis(max(_whole_seconds(at), (begin + rule.floor_minutes) * MINUTE_MS))
+        missed += left / gap if gap else 0.0
+        at += left
+    return None
+
+
+def forgotten_at(feed: Feed, rule: FeedRule) -> Millis:
+    """Return when a source of which nothing more is heard is no feed any more."""
+    return Millis(feed.seen + rule.forgotten_after_days * DAY_MS)
+
+
+def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
+    """Fire the deadline of *feed* (used up)."""
+    rule, at = desk.rule, Millis(feed.due)
+    draft = _Draft(feed, key, at, feed.cause, desk)
+    silent = f"{_name(rule)}: nothing was heard of {feed.source} since {instant(feed.seen)}"
+    forgotten = forgotten_at(feed, rule)
+    if at >= forgotten:
+        why = f"{silent}, for {rule.forgotten_after_days} days: it counts as no feed any more."
+        return None, draft.close("not-applicable", why) if feed.step else ()
+    why = f"{silent}; {allowed(_gap(feed, (feed.last + 1) // HOUR_MINUTES, rule), feed.last, rule)}."
+    if feed.step == 0:
+        feed.step, feed.opened = 1, at
+        feed.handoff = derive(rule.id, feed.source, str(feed.last))
+        feed.due = min(at + rule.escalates_after_minutes * MINUTE_MS, forgotten)
+        return feed, draft.open(desk.by.first, why)
+    feed.step, feed.due = 2, forgotten
+    return feed, draft.open(desk.by.second, f"{why} It goes from {rule.accountable} to {rule.next}.")
+
+
+# ---- private
+
+
+def _gap(feed: Feed, hour: int, rule: FeedRule) -> float:
+    return usual_gap_minutes(
+        feed,
+        hour,
+        hour_known_after=rule.hour_known_after,
+        source_known_after_minutes=rule.source_known_after_minutes,
+        any_hour_gap_minutes_max=rule.any_hour_gap_minutes_max,
+    )
+
+
+def _whole_seconds(minutes: float) -> int:
+    """Return milliseconds, rounded up to a second: what float arithmetic leaves behind the point decides nothing."""
+    return -int(-(minutes * 60 - 1e-6) // 1) * 1000
+
+
+def _name(rule: FeedRule) -> str:
+    return f"Rule {rule.id} version {rule.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """The effects of one decision about one source."""
+
+    feed: Feed
+    key: PersonKey
+    at: Millis
+    cause: str
+    desk: Desk
+
+    def open(self, owner: str, why: str) -> tuple[Effect, ...]:
+        """Show the gap as open with *owner*, and tell them."""
+        issued = self._notice(owner, why, "open")
+        self.feed.told = (*self.feed.told, (issued.id, owner))
+        return (*self._states("open", "requested", None, owner, why), issued)
+
+    def end(self, seen: Millis) -> tuple[Effect, ...]:
+        """Close the gap: met if the source was heard in time after all (and the alarms are withdrawn), else met late."""
+        feed, rule = self.feed, self.desk.rule
+        if seen > feed.opened:
+            return self.close(
+                "met-late", f"{_name(rule)}: {feed.source} was heard again at {instant(seen)}, after {span(seen - feed.seen)}."
+            )
+        why = f"{_name(rule)}: {feed.source} was heard at {instant(seen)}, in time; it was reported late."
+        return (*self._states("closed", "completed", "met", self._owner, why), *self._withdrawals(why))
+
+    def close(self, closure: str, why: str) -> tuple[Effect, ...]:
+        """Close the gap and tell those who were told of it."""
+        done = "completed" if closure == "met-late" else "cancelled"
+        notices = (self._notice(recipient, why, closure) for _, recipient in self.feed.told)
+        return (*self._states("closed", done, closure, self._owner, why), *notices)
+
+    @property
+    def _owner(self) -> str:
+        return self.desk.by.second if self.feed.step > 1 else self.desk.by.first
+
+    def _states(self, gap: str, task: str, closure: str | None, owner: str, why: str) -> tuple[Effect, ...]:
+        """Return the gap and its task as they stand now."""
+        feed, rule = self.feed, self.desk.rule
+
+        def id_of(kind: str) -> str:
+            return derive(rule.id, feed.handoff, kind, gap, str(feed.step), self.cause)
+
+        shown: dict[str, Any] = {
+            "at": self.at,
+            "person": self.key,
+            "cause": self.cause,
+            "rule": rule.id,
+            "rule_version": rule.version,
+            "handoff": feed.handoff,
+            "owner": owner,
+            "due": Millis(feed.opened),
+            "step": feed.step,
+            "title": rule.title,
+            "neutral_title": rule.neutral_title,
+            "why": why,
+            "closure": closure,
+            "opened_at": Millis(feed.seen),
+        }
+        return GapState(id=id_of("gap"), state=gap, **shown), TaskState(id=id_of("task"), state=task, **shown)
+
+    def _notice(self, recipient: str, why: str, mark: str) -> NotificationIssued:
+        feed, rule = self.feed, self.desk.rule
+        return NotificationIssued(
+            id=derive(rule.id, feed.handoff, mark, recipient),
+            at=self.at,
+            person=self.key,
+            cause=self.cause,
+            rule=rule.id,
+            rule_version=rule.version,
+            recipient=recipient,
+            role=recipient.partition("/")[0],
+            title=_TITLES.get(mark, rule.title),
+            neutral_title=_TITLES.get(mark, rule.neutral_title),
+            why=why,
+            urgency=rule.urgency if mark == "open" else "routine",
+            handoff=feed.handoff,
+        )
+
+    def _withdrawals(self, why: str) -> tuple[Effect, ...]:
+        feed, rule = self.feed, self.desk.rule
+        return tuple(
+            NotificationWithdrawn(
+                id=derive(rule.id, feed.handoff, "withdrawn", recipient),
+                at=self.at,
+                person=self.key,
+                cause=self.cause,
+                rule=rule.id,
+                rule_version=rule.version,
+                notification=id_,
+                recipient=recipient,
+                role=recipient.partition("/")[0],
+                why=why,
+            )
+            for id_, recipient in feed.told
+        )

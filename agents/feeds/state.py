@@ -1,0 +1,151 @@
+"""What is remembered of one source: when it is usually heard, and whether it is silent.
+
+Owns the shape, its packed form and the learning of the usual gap. Pure. Must not know what a silence leads to.
+
+A source is heard or not heard in a minute; how much came in it does not matter, so a batch every hour is no busy source.
+Hours are those of the week in UTC: where a country changes its clocks, two weeks later the new hours are known.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import msgspec
+
+from streams.events import Millis
+
+MINUTE_MS: Final = 60_000
+HOUR_MINUTES: Final = 60
+WEEK_HOURS: Final = 168
+FORGET_WEEKS: Final = 8
+"""A source that was away for longer begins anew."""
+REMEMBERED_WEEKS: Final = 16
+"""What was learned of an hour is halved when so many weeks have gone into it: a feed that changes is known by what it does now."""
+LOOK_AHEAD_HOURS: Final = 4 * WEEK_HOURS
+
+STATE_VERSION: Final = 0xF1
+"""The first byte. No person's state begins so, and a replay may hold both side by side."""
+NEVER: Final = (1 << 62) - 1
+_HEAD: Final = struct.Struct("<BQ")
+
+
+class Feed(msgspec.Struct, array_like=True):
+    """One source. Minutes and hours are counted since 1970 in UTC."""
+
+    source: str
+    seen: int
+    """Milliseconds: when it was last heard, as reported."""
+    last: int
+    """The minute of that."""
+    since: int
+    """The minute from which the gap over all hours is counted; silences that were alarms are left out by moving it on."""
+    active: int = 1
+    """In how many minutes since then it was heard."""
+    hour: int = 0
+    """The hour that is being counted."""
+    count: int = 1
+    """In how many of its minutes the source was heard."""
+    whole: bool = False
+    """Whether that hour has been watched from its beginning."""
+    heard: list[int] = []
+    """For each hour of the week: in how many minutes it was heard, over all the weeks in `watched`."""
+    watched: list[int] = []
+    """For each hour of the week: how often it was watched from end to end."""
+    due: int = 0
+    """Milliseconds: when the next thing happens; 0: nothing does."""
+    step: int = 0
+    """0: not silent; 1: the first watcher was told; 2: the second too."""
+    cause: str = ""
+    """Id of the report that was heard last."""
+    handoff: str = ""
+    """Id of the gap that is open."""
+    opened: int = 0
+    """Milliseconds: when the silence was too long, which is the gap's due."""
+    told: tuple[tuple[str, str], ...] = ()
+    """Notifications about it: id and recipient."""
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Feed).decode
+
+
+class UnreadableStateError(Exception):
+    """The state was written by another release: ours to mend, never to skip."""
+
+
+def pack(feed: Feed) -> bytes:
+    """Return *feed* as one version byte, eight bytes of its deadline, and MessagePack."""
+    return _HEAD.pack(STATE_VERSION, feed.due or NEVER) + _encode(feed)
+
+
+def unpack(packed: bytes) -> Feed:
+    """Return the source in *packed*. Raises UnreadableStateError."""
+    if packed[:1] != bytes((STATE_VERSION,)):
+        raise UnreadableStateError("these bytes are no feed's state")
+    try:
+        return _decode(memoryview(packed)[_HEAD.size :])
+    except msgspec.MsgspecError as broken:
+        raise UnreadableStateError("these bytes are no feed's state") from broken
+
+
+def packed_deadline(packed: bytes) -> Millis | None:
+    """Return the deadline in *packed* without decoding it."""
+    deadline: int = _HEAD.unpack_from(packed)[1]
+    return None if deadline == NEVER else Millis(deadline)
+
+
+def new_feed(source: str, seen: Millis, cause: str) -> Feed:
+    """Return what is known of a source that was heard for the first time."""
+    minute = seen // MINUTE_MS
+    return Feed(source, seen, minute, minute, hour=minute // HOUR_MINUTES, heard=[0] * WEEK_HOURS, watched=[0] * WEEK_HOURS, cause=cause)
+
+
+def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
+    """Take in that *feed* was heard in *minute*, later than before.
+
+    The hours of a silence that was an alarm say nothing of what is usual, and are left out.
+    """
+    hour = minute // HOUR_MINUTES
+    if was_silent:
+        feed.since += max(0, minute - feed.last - 1)
+        if hour != feed.hour:
+            feed.hour, feed.whole, feed.count = hour, False, 0
+        else:
+            feed.whole = False
+    elif hour != feed.hour:
+        _end_hour(feed, feed.hour, feed.count if feed.whole else None)
+        for between in range(feed.hour + 1, hour):
+            _end_hour(feed, between, 0)
+        feed.hour, feed.whole, feed.count = hour, True, 0
+    feed.count += 1
+    feed.active += 1
+    feed.last = minute
+
+
+def _end_hour(feed: Feed, hour: int, count: int | None) -> None:
+    """Add an hour that was watched from end to end; None: it was not."""
+    if count is None:
+        return
+    place = hour % WEEK_HOURS
+    if feed.watched[place] >= REMEMBERED_WEEKS:
+        feed.watched[place] //= 2
+        feed.heard[place] = (feed.heard[place] + 1) // 2
+    feed.watched[place] += 1
+    feed.heard[place] += count
+
+
+def usual_gap_minutes(
+    feed: Feed, hour: int, *, hour_known_after: int, source_known_after_minutes: int, any_hour_gap_minutes_max: int
+) -> float:
+    """Return how many minutes usually lie between two in which the source is heard in *hour*; 0.0: not known, or it is never heard then.
+
+    The hour of the week itself where it was watched often enough, else the mean over all hours of a source that speaks often.
+    """
+    place = hour % WEEK_HOURS
+    if feed.watched[place] >= hour_known_after:
+        return feed.watched[place] * HOUR_MINUTES / feed.heard[place] if feed.heard[place] else 0.0
+    if feed.active < source_known_after_minutes:
+        return 0.0
+    mean = (feed.last - feed.since) / (feed.active - 1)
+    return mean if mean <= any_hour_gap_minutes_max else 0.0

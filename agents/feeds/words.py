@@ -1,0 +1,41 @@
+"""What people read about a silent source. Owns phrases only; instants are said in UTC, for a source has no zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from agents.feeds.rule import FeedRule
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def instant(at_ms: int) -> str:
+    """Say an instant: `Mon 1 Jun 2026 10:14 UTC`."""
+    moment = _EPOCH + timedelta(milliseconds=at_ms)
+    day = _DAYS[moment.weekday()][:3]
+    return f"{day} {moment.day} {_MONTHS[moment.month - 1]} {moment.year} {moment:%H:%M} UTC"
+
+
+def span(milliseconds: int) -> str:
+    """Say a length of time in the unit that fits it."""
+    minutes = milliseconds // 60_000
+    if minutes < 120:
+        return f"{minutes} minute{'' if minutes == 1 else 's'}"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} hours"
+    return f"{minutes // 1440} days"
+
+
+def allowed(gap_minutes: float, last_minute: int, rule: FeedRule) -> str:
+    """Say what is usual at the hour in which the silence began, and how long a silence may last."""
+    moment = _EPOCH + timedelta(minutes=last_minute + 1)
+    hour = f"{_DAYS[moment.weekday()]} {moment.hour:02d} to {(moment.hour + 1) % 24:02d} o'clock UTC"
+    times = f"{rule.usual_gaps:g}"
+    floor = f"{times} usual gaps, at least {rule.floor_minutes} minutes, are allowed"
+    if not gap_minutes:
+        return f"it is usually not heard on {hour}, but should have been since; {floor}"
+    usual = f"{gap_minutes:.0f} minutes" if gap_minutes >= 1.5 else "minute"
+    return f"on {hour} it is usually heard every {usual}; {floor}"
