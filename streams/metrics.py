@@ -118,6 +118,11 @@ class Metrics:
     def _collectors(self) -> list[Counter | Gauge | Histogram]:
         return [value for value in vars(self).values() if isinstance(value, Counter | Gauge | Histogram)]
 
+    def mark_failing(self, changes: Mapping[str, bool]) -> None:
+        """Show which sources began to fail (True) or are well again (False)."""
+        for source, failing in changes.items():
+            self.source_failing.labels(self.source(source)).set(int(failing))
+
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -40,8 +40,21 @@ RESTS_ON: Mapping[str, Sequence[str]] = {
     "faust.transport.drivers.aiokafka:Consumer": ("getmany", "perform_seek", "on_partitions_revoked", "_new_consumer_thread", "ack"),
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "thread_loop"),
     "faust.assignor.partition_assignor:PartitionAssignor": ("_group_co_subscribed",),
-    "aiokafka.consumer.fetcher:Fetcher": ("_create_fetch_waiter", "_notify", "seek_to", "end_offsets", "_get_actions_per_node"),
-    "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment"),
+    "faust.transport.consumer:Consumer": ("_commit", "_get_active_partitions", "_read_offset", "_unacked_messages", "flow_active"),
+    "aiokafka.consumer.consumer:AIOKafkaConsumer": ("_closed", "_fetcher"),
+    "aiokafka.consumer.fetcher:Fetcher": (
+        "_create_fetch_waiter",
+        "_notify",
+        "_records",
+        "_subscriptions",
+        "_closed",
+        "_wait_consume_future",
+        "_fetch_max_wait_ms",
+        "seek_to",
+        "end_offsets",
+        "_get_actions_per_node",
+    ),
+    "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment", "_assignment"),
     "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned",),
 }
 
