@@ -184,6 +184,9 @@ def after_record(draft: Draft, scene: Scene) -> None:
         if scene.kind in scene.world.catalogue.notices:
             draft.suppressed("deceased", f"{draft.words}: the person has died.", scene.kind)
         return
+    if isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.status in _GONE:
+        draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", scene.kind)
+        return
     react(draft, scene)
     if scene.repeated:
         draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", scene.kind)

@@ -59,3 +59,16 @@ def test_discharge_asks_for_a_review_of_the_goal_again_when_the_readmission_is_c
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
     assert [line["due"] for line in open_] == ["2026-07-21T04:00:00Z"]
+
+
+def test_referral_whose_cancellation_is_heard_first_asks_nobody_for_anything():
+    party = {"role": "referral-target", "organization": "heart-clinic"}
+    said = {"requester": {"role": "pcp", "practitioner": "8801"}, "target": party, "service": "cardiology", "priority": "routine"}
+    story = Story().tell("ReferralStatusChanged", "2026-07-06T16:00", referral="R1", status="cancelled", by="requester", reason="died down")
+    told = story.tell("ReferralRequested", "2026-07-06T15:00", recorded="2026-07-06T17:00", referral="R1", **said).replay(
+        "2026-08-01T00:00"
+    )
+    assert [(line["effect"], line["reason"]) for line in told.lines if line["effect"] != "notification"] == [
+        ("suppressed", "already-cancelled")
+    ]
+    assert not [line for line in told.of(None, "notification") if line["title"] == "A new referral"]
