@@ -426,3 +426,12 @@ def test_death_that_was_a_wrong_tick_in_the_record_lets_the_clocks_live_again(st
     assert open_rules(story) == []
     story.at("2026-07-02T17:00", "PersonUpdated", deceased=False)
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
+
+
+def test_cancel_of_a_bed_change_leaves_the_transfer_before_it_told(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "ICU"})
+    story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "4W"})
+    effects = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
+    assert withdrawn(effects) == set()
+    assert (stays(story)[0].place, stays(story)[0].unit) == ("MERCY", "ICU")
