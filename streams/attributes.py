@@ -6,6 +6,8 @@ the person travels only as the record's key.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from streams.events import Event
 from streams.instants import format_instant
 
@@ -33,6 +35,12 @@ def read_attribute(value: bytes) -> str:
     return text
 
 
+@lru_cache(8192)
+def _encoded(text: str) -> bytes:
+    """Encode a type, source or instant: the same few come again and again."""
+    return text.encode()
+
+
 def headers_of(event: Event, traceparent: bytes | None = None) -> Headers:
     """Return the headers of the record that carries *event*. *traceparent* (W3C Trace Context) goes along as it is.
 
@@ -41,10 +49,10 @@ def headers_of(event: Event, traceparent: bytes | None = None) -> Headers:
     """
     headers = [
         ("ce_specversion", SPECVERSION),
-        ("ce_type", event.type.encode()),
-        ("ce_source", event.source.encode()),
+        ("ce_type", _encoded(event.type)),
+        ("ce_source", _encoded(event.source)),
         ("ce_id", event.id.encode()),
-        ("ce_time", format_instant(event.time).encode()),
+        ("ce_time", _encoded(format_instant(event.time))),
         ("ce_datacontenttype", AVRO),
         ("content-type", AVRO),
     ]

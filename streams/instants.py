@@ -7,6 +7,7 @@ without an offset is refused, because a guess here would move a deadline by hour
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from streams.events import Millis
 
@@ -73,6 +74,7 @@ def _parse_any(text: str) -> Millis:
     return Millis(found)
 
 
+@lru_cache(8192)
 def format_instant(instant: Millis) -> str:
     """Write *instant* (milliseconds) in UTC: `2026-07-02T19:00:00Z`, with three decimals only where they say something.
 

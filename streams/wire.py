@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -128,7 +129,9 @@ def _write_long(n: int) -> bytes:
     return _varint((n << 1) ^ (n >> 63))
 
 
+@lru_cache(8192)
 def _write_instant(n: int) -> bytes:
+    # The effects of one event share their instants, and deadlines fall on the same midnights.
     if not EARLIEST <= n <= LATEST:
         raise OutOfRangeError(f"{n} ms is outside the years 1 to 9999")
     return _varint((n << 1) ^ (n >> 63))
