@@ -4,8 +4,9 @@ Owns when a silence is too long and what it leads to: a gap and a task for the i
 their end. Pure: the same arguments give the same decision for ever.
 
 Silence counts from the end of the minute in which the source was last heard, because shards report minutes. It may last
-as long as three usual gaps, each stretch of it measured with the gap usual in its own hour: three missed messages
-that should have come by now, so a night of long gaps does not count against a busy morning.
+as long as three usual gaps. A usual gap is what 95 of 100 gaps do not exceed: of a source that comes like a clock the time
+between two messages, of one that comes by chance some three times the mean. Each stretch of the silence is measured with
+the gap of its own hour of the week, so a night of long gaps does not count against a busy morning.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from agents.feeds.state import (
     WEEK_HOURS,
     Feed,
     learn,
+    learn_unevenness,
+    mean_gap_minutes,
+    missed_gaps,
     new_feed,
-    usual_gap_minutes,
 )
 from agents.feeds.words import allowed, instant, span
 from streams.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
@@ -68,6 +71,7 @@ def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause
         if (minute - feed.last) // HOUR_MINUTES > FORGET_WEEKS * WEEK_HOURS:
             feed = new_feed(heard.source, seen, cause)
         else:
+            learn_unevenness(feed, missed_gaps(feed, feed.last, minute, rule))
             learn(feed, minute, was_silent=was_silent)
     feed.seen, feed.cause = seen, cause
     feed.step, feed.handoff, feed.opened, feed.told = 0, "", 0, ()
@@ -80,12 +84,12 @@ def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause
 def silent_too_long_at(feed: Feed, rule: FeedRule) -> Millis | None:
     """Return when the silence after what was last heard is too long; None: nothing is known to be usual."""
     begin = feed.last + 1
-    at, missed = float(begin), 0.0
+    at, missed, most = float(begin), 0.0, rule.usual_gaps * feed.uneven / 100
     for hour in range(begin // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS):
         left = (hour + 1) * HOUR_MINUTES - at
-        gap = _gap(feed, hour, rule)
-        if gap and missed + left / gap >= rule.usual_gaps:
-            at += (rule.usual_gaps - missed) * gap
+        gap = mean_gap_minutes(feed, hour, rule)
+        if gap and missed + left / gap >= most:
+            at += (most - missed) * gap
             return Millis(max(_whole_seconds(at), (begin + rule.floor_minutes) * MINUTE_MS))
         missed += left / gap if gap else 0.0
         at += left
@@ -106,7 +110,7 @@ def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
     if at >= forgotten:
         why = f"{silent}, for {rule.forgotten_after_days} days: it counts as no feed any more."
         return None, draft.close("not-applicable", why) if feed.step else ()
-    why = f"{silent}; {allowed(_gap(feed, (feed.last + 1) // HOUR_MINUTES, rule), feed.last, rule)}."
+    why = f"{silent}; {allowed(feed, rule)}."
     if feed.step == 0:
         feed.step, feed.opened = 1, at
         feed.handoff = derive(rule.id, feed.source, str(feed.last))
@@ -117,16 +121,6 @@ def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
 
 
 # ---- private
-
-
-def _gap(feed: Feed, hour: int, rule: FeedRule) -> float:
-    return usual_gap_minutes(
-        feed,
-        hour,
-        hour_known_after=rule.hour_known_after,
-        source_known_after_minutes=rule.source_known_after_minutes,
-        any_hour_gap_minutes_max=rule.any_hour_gap_minutes_max,
-    )
 
 
 def _whole_seconds(minutes: float) -> int:

@@ -23,6 +23,8 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What a silence may last in any case."""
     hour_known_after: int
     """How often an hour of the week was watched from end to end before it counts as known."""
+    hour_known_after_minutes: int
+    """In how many minutes it must have been heard in that hour, over all those weeks; an hour with fewer has no usual gap."""
     source_known_after_minutes: int
     """In how many minutes a source was heard before its gap over all hours counts as known."""
     any_hour_gap_minutes_max: int
@@ -38,6 +40,7 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "usual_gaps",
             "floor_minutes",
             "hour_known_after",
+            "hour_known_after_minutes",
             "source_known_after_minutes",
             "any_hour_gap_minutes_max",
             "escalates_after_minutes",

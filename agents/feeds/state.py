@@ -13,16 +13,21 @@ from typing import Final
 
 import msgspec
 
+from agents.feeds.rule import FeedRule
 from streams.events import Millis
 
 MINUTE_MS: Final = 60_000
 HOUR_MINUTES: Final = 60
-WEEK_HOURS: Final = 168
+DAY_HOURS: Final = 24
+WEEK_HOURS: Final = 7 * DAY_HOURS
 FORGET_WEEKS: Final = 8
 """A source that was away for longer begins anew."""
 REMEMBERED_WEEKS: Final = 16
 """What was learned of an hour is halved when so many weeks have gone into it: a feed that changes is known by what it does now."""
 LOOK_AHEAD_HOURS: Final = 4 * WEEK_HOURS
+
+_EVEN_ENOUGH: Final = 25
+_UNEVEN_MAX: Final = 1000
 
 STATE_VERSION: Final = 0xF1
 """The first byte. No person's state begins so, and a replay may hold both side by side."""
@@ -52,6 +57,8 @@ class Feed(msgspec.Struct, array_like=True):
     """For each hour of the week: in how many minutes it was heard, over all the weeks in `watched`."""
     watched: list[int] = []
     """For each hour of the week: how often it was watched from end to end."""
+    uneven: int = 100
+    """Hundredths: how many mean gaps long a gap usually is at most (95 of 100 gaps are shorter). 100: it comes like a clock."""
     due: int = 0
     """Milliseconds: when the next thing happens; 0: nothing does."""
     step: int = 0
@@ -101,20 +108,37 @@ def new_feed(source: str, seen: Millis, cause: str) -> Feed:
     return Feed(source, seen, minute, minute, hour=minute // HOUR_MINUTES, heard=[0] * WEEK_HOURS, watched=[0] * WEEK_HOURS, cause=cause)
 
 
+def missed_gaps(feed: Feed, begin: int, end: int, rule: FeedRule) -> float:
+    """Return how many mean gaps lie between the minutes *begin* and *end*, each stretch measured with the gap of its own hour."""
+    missed = 0.0
+    for hour in range(begin // HOUR_MINUTES, min(end // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS) + 1):
+        gap = mean_gap_minutes(feed, hour, rule)
+        if gap:
+            missed += (min(end, (hour + 1) * HOUR_MINUTES) - max(begin, hour * HOUR_MINUTES)) / gap
+    return missed
+
+
+def learn_unevenness(feed: Feed, missed: float) -> None:
+    """Take in a gap of so many mean gaps: the estimate goes up by much where it was longer, down by little where not.
+
+    Both steps balance where 95 of 100 gaps are shorter (Robbins and Monro's estimate of a quantile). A quarter more is no unevenness.
+    """
+    longer = missed * 100 > feed.uneven + _EVEN_ENOUGH
+    feed.uneven = min(feed.uneven + 19, _UNEVEN_MAX) if longer else max(100, feed.uneven - 1)
+
+
 def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
     """Take in that *feed* was heard in *minute*, later than before.
 
-    The hours of a silence that was an alarm say nothing of what is usual, and are left out.
+    The hours between count as watched and silent, also those of an alarm: who is silent every night is learned by it. The
+    mean over all hours leaves an alarm's silence out, for it has no weeks to even one out.
     """
     hour = minute // HOUR_MINUTES
     if was_silent:
         feed.since += max(0, minute - feed.last - 1)
-        if hour != feed.hour:
-            feed.hour, feed.whole, feed.count = hour, False, 0
-        else:
-            feed.whole = False
-    elif hour != feed.hour:
-        _end_hour(feed, feed.hour, feed.count if feed.whole else None)
+    if hour != feed.hour:
+        if feed.whole:
+            _end_hour(feed, feed.hour, feed.count)
         for between in range(feed.hour + 1, hour):
             _end_hour(feed, between, 0)
         feed.hour, feed.whole, feed.count = hour, True, 0
@@ -123,10 +147,8 @@ def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
     feed.last = minute
 
 
-def _end_hour(feed: Feed, hour: int, count: int | None) -> None:
-    """Add an hour that was watched from end to end; None: it was not."""
-    if count is None:
-        return
+def _end_hour(feed: Feed, hour: int, count: int) -> None:
+    """Add an hour that was watched from end to end."""
     place = hour % WEEK_HOURS
     if feed.watched[place] >= REMEMBERED_WEEKS:
         feed.watched[place] //= 2
@@ -135,17 +157,19 @@ def _end_hour(feed: Feed, hour: int, count: int | None) -> None:
     feed.heard[place] += count
 
 
-def usual_gap_minutes(
-    feed: Feed, hour: int, *, hour_known_after: int, source_known_after_minutes: int, any_hour_gap_minutes_max: int
-) -> float:
-    """Return how many minutes usually lie between two in which the source is heard in *hour*; 0.0: not known, or it is never heard then.
+def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
+    """Return how many minutes lie on average between two in which the source is heard in *hour*; 0.0: none can be said.
 
-    The hour of the week itself where it was watched often enough, else the mean over all hours of a source that speaks often.
+    The hour of the week itself where it was watched often enough; before that the same hour of all days; before that the
+    mean over all hours of a source that speaks often. An hour in which the source was heard by chance at most has none.
     """
     place = hour % WEEK_HOURS
-    if feed.watched[place] >= hour_known_after:
-        return feed.watched[place] * HOUR_MINUTES / feed.heard[place] if feed.heard[place] else 0.0
-    if feed.active < source_known_after_minutes:
+    for places in ((place,), range(place % DAY_HOURS, WEEK_HOURS, DAY_HOURS)):
+        watched = sum(feed.watched[n] for n in places)
+        if watched >= rule.hour_known_after:
+            heard = sum(feed.heard[n] for n in places)
+            return watched * HOUR_MINUTES / heard if heard >= rule.hour_known_after_minutes else 0.0
+    if feed.active < rule.source_known_after_minutes:
         return 0.0
     mean = (feed.last - feed.since) / (feed.active - 1)
-    return mean if mean <= any_hour_gap_minutes_max else 0.0
+    return mean if mean <= rule.any_hour_gap_minutes_max else 0.0

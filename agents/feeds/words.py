@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agents.feeds.rule import FeedRule
+from agents.feeds.state import HOUR_MINUTES, Feed, mean_gap_minutes
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -29,13 +30,14 @@ def span(milliseconds: int) -> str:
     return f"{minutes // 1440} days"
 
 
-def allowed(gap_minutes: float, last_minute: int, rule: FeedRule) -> str:
+def allowed(feed: Feed, rule: FeedRule) -> str:
     """Say what is usual at the hour in which the silence began, and how long a silence may last."""
-    moment = _EPOCH + timedelta(minutes=last_minute + 1)
-    hour = f"{_DAYS[moment.weekday()]} {moment.hour:02d} to {(moment.hour + 1) % 24:02d} o'clock UTC"
-    times = f"{rule.usual_gaps:g}"
-    floor = f"{times} usual gaps, at least {rule.floor_minutes} minutes, are allowed"
-    if not gap_minutes:
-        return f"it is usually not heard on {hour}, but should have been since; {floor}"
-    usual = f"{gap_minutes:.0f} minutes" if gap_minutes >= 1.5 else "minute"
-    return f"on {hour} it is usually heard every {usual}; {floor}"
+    minute = feed.last + 1
+    moment = _EPOCH + timedelta(minutes=minute)
+    hour = f"on {_DAYS[moment.weekday()]} {moment.hour:02d} to {(moment.hour + 1) % 24:02d} o'clock UTC"
+    least = f"at least {rule.floor_minutes} minutes, are allowed"
+    gap = mean_gap_minutes(feed, minute // HOUR_MINUTES, rule) * feed.uneven / 100
+    if not gap:
+        return f"{hour} it is hardly heard, but should have been since; {rule.usual_gaps:g} usual gaps, {least}"
+    usual = f"{gap:.0f} minutes" if gap >= 1.5 else "a minute"
+    return f"{hour} gaps of up to {usual} are usual; {rule.usual_gaps:g} of them, {least}"
