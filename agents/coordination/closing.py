@@ -124,6 +124,8 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
     begins = handoff.opened_at
     if closing.from_day_zero:
         begins = start_of_local_day(Millis(begins), place.zone)
+    if rule.rule.again == "extend":
+        begins = Millis(0)  # Each event moves the beginning; one that ends the stay may be older than the last of them.
     if happened < begins or (closing.based_on and happened == handoff.opened_at):
         return False
     if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), place.zone):

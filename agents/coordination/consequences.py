@@ -20,6 +20,7 @@ from agents.coordination.responses import respond
 from agents.coordination.state import DEATH, OPENERS, Handoff, Stay
 from agents.coordination.words import happened
 from streams import events as e
+from streams.events import Event, Millis
 from streams.topics import DAY_MS
 
 TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
@@ -53,6 +54,8 @@ def quietly(draft: Draft, scene: Scene, turn: Turn | None) -> None:
 def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
     """Draw the consequences of what an encounter event came to."""
     stay, kind = turn.stay, turn.kind
+    if turn.reason == "older-than-the-discharge" and stay is not None and _begin_anew(draft, scene, stay):
+        return
     if stay is None or kind in {"ignored", "remembered"}:
         draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
         return
@@ -80,36 +83,67 @@ def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
 
 def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
     """Take back what the cancelled message told and opened, and let live again what it had ended."""
-    person, world = scene.person, scene.world
+    person = scene.person
     why = f"{draft.words}."
     told_of = _TAKEN_BACK[kind]
     routing.take_back(draft, scene, stay, told_of, why)
-    for handoff in person.handoffs:
-        if handoff.closed_at or handoff.stay != stay.number or isinstance(handoff.ref, bytes):
-            continue
-        if not told_of or OPENERS[handoff.opened_by] == told_of:
-            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "cancelled", happened=scene.at, why=why)
+    _cancel(draft, scene, [h for h in person.handoffs if h.stay == stay.number and (not told_of or OPENERS[h.opened_by] == told_of)], why)
     if kind == "withdraw-transfer":
         return
     if person.deceased and person.deceased_stay == stay.number:
         person.deceased = person.deceased_stay = 0
-    _revive(draft, scene, stay, kind)
+    _revive(draft, scene, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
     react(draft, scene)
     _open(draft, scene)
 
 
-def _revive(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
-    """Let live again what the cancelled message alone had ended, and let count what has been heard since.
+def _cancel(draft: Draft, scene: Scene, opened: list[Handoff], why: str) -> None:
+    """End what a message that never was had opened. What had ended of it stands in the way of no new one, nor comes back."""
+    for handoff in opened:
+        if isinstance(handoff.ref, bytes):
+            continue
+        if handoff.closed_at:
+            handoff.closure = "cancelled"
+        else:
+            rule = handoffs.rule_of(handoff, scene.person, scene.world)
+            handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=why)
 
-    A cancelled discharge revives what that discharge ended; what the admission before it had superseded stays so. What the
-    cancelled message had itself opened never comes back.
+
+def _begin_anew(draft: Draft, scene: Scene, stay: Stay) -> bool:
+    """Where a cancel comes after the discharge that replaced its target, count from the discharge that stands; say whether it did."""
+    person = scene.person
+    stale = [
+        h for h in person.handoffs if h.stay == stay.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= scene.at
+    ]
+    dead = bool(person.deceased) and person.deceased_stay == stay.number and person.deceased <= scene.at
+    if not dead and all(h.closure == "cancelled" or isinstance(h.ref, bytes) for h in stale):
+        return False
+    # What was told stays told: that the person was discharged is true.
+    _cancel(draft, scene, stale, f"{draft.words}.")
+    if dead:
+        died, person.deceased, person.deceased_stay = person.deceased, 0, 0
+        _revive(draft, scene, stay, died)
+    fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition, complexity=stay.complexity or None)
+    id_, source = (scene.event.id, scene.event.source) if scene.event is not None else ("", "")
+    standing = Event(id_, source, Millis(stay.discharged), draft.at, person.key, fact)
+    again = Scene(person, scene.world, Millis(stay.discharged), scene.organisation, standing)
+    again.stay = stay
+    if dead:
+        react(draft, again)
+    _open(draft, again)
+    return True
+
+
+def _revive(draft: Draft, scene: Scene, stay: Stay, ended_at: int | None = None) -> None:
+    """Let live again what the cancelled stay had ended, or its discharge of *ended_at* alone, and count what was heard since.
+
+    What the admission before that discharge had superseded stays so.
     """
     person, world = scene.person, scene.world
-    ended_at = stay.cancels[-1] // 1000 if kind == "withdraw-discharge" and stay.cancels else None
     for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
-        if handoff.stay == stay.number and (ended_at is None or OPENERS[handoff.opened_by] == _TAKEN_BACK[kind]):
-            handoff.ended_by = 0
-        if not handoff.ended_by or handoff.ended_by != stay.number or (ended_at is not None and handoff.met_at // 1000 != ended_at):
+        if handoff.ended_by != stay.number or (ended_at is None and handoff.stay == stay.number):
+            continue
+        if ended_at is not None and handoff.met_at // 1000 != ended_at // 1000:
             continue
         rule = handoffs.rule_of(handoff, person, world)
         if rule is not None and any(

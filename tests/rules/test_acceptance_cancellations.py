@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from replayed import Story
 
 
@@ -72,3 +74,35 @@ def test_referral_whose_cancellation_is_heard_first_asks_nobody_for_anything():
         ("suppressed", "already-cancelled")
     ]
     assert not [line for line in told.of(None, "notification") if line["title"] == "A new referral"]
+
+
+def test_clocks_run_from_the_discharge_that_stands_where_the_cancellation_of_the_first_comes_last():
+    story = home()
+    cancelled = back(story, "DischargeCancelled", "2026-07-06T18:00", "V1").lines.pop()
+    story.discharged("2026-07-08T12:00", id_="NEW")
+    in_order = story.replay(lines=[*story.lines[:-1], cancelled, story.lines[-1]])
+    line = json.loads(cancelled) | {"recorded": "2026-07-08T13:00:00-04:00"}
+    told = story.replay(lines=[*story.lines, json.dumps(line)])
+    dues = [{(h["rule"], h["due"]) for h in t.standing().values() if h["rule"] not in {"NOT-1", "NOT-2"}} for t in (in_order, told)]
+    assert ("TCM-1", "2026-07-11T04:00:00Z") in dues[0]
+    assert dues[0] == dues[1]
+
+
+def test_discharge_home_stands_where_an_earlier_death_was_a_mistake_and_its_cancellation_comes_last():
+    story = Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00")
+    story.discharged("2026-07-06T15:00", disposition="exp").discharged("2026-07-06T17:00")
+    told = story.tell("DischargeCancelled", "2026-07-06T16:00", recorded="2026-07-06T18:00", encounter=story.stay()).replay()
+    assert told.last("TCM-1")["state"] == "requested"
+
+
+def test_call_made_under_a_cancelled_discharge_does_not_stand_for_the_call_after_the_real_one():
+    story = back(home().cared("2026-07-06T17:00", "interactive-contact"), "DischargeCancelled", "2026-07-06T18:00", "V1")
+    told = story.discharged("2026-07-08T12:00").replay()
+    assert (told.last("TCM-1")["state"], told.last("TCM-1")["due"]) == ("requested", "2026-07-11T04:00:00Z")
+
+
+def test_discharge_that_is_heard_after_a_later_update_still_ends_the_watch_over_the_silent_stay():
+    story = Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00", class_="EMER")
+    story.tell("EncounterUpdated", "2026-07-02T20:00", encounter=story.stay(), diagnoses=[{"system": "ICD-10", "code": "I50.9", "rank": 1}])
+    told = story.discharged("2026-07-02T12:00", recorded="2026-07-03T04:00").replay("2026-07-20T00:00")
+    assert not told.of("ENC-1", "task", "gap")
