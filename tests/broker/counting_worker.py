@@ -3,29 +3,88 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 from counting import PARTITIONS, Counting, Topics
 
 from streams.clock import Clock
 from streams.frame import make_app, run_app
 from streams.worker import Worker, WorkerSettings
+from streams.writer import Writer
+
+CRASHES = ("relaying", "relayed", "arriving", "deciding", "applied")
+"""The steps of a record that strays: wrapped, committed to the relay, read there, decided, committed with its line."""
 
 
-def main(bootstrap: str, run: str, folder: str, partitions: int = PARTITIONS, restore_limit_s: float = 80.0) -> None:
+class Crash:
+    """Ends the process at one step, as a crash would, the first time it comes there."""
+
+    def __init__(self, step: str | None, topics: Topics) -> None:
+        self._step = step
+        self._topics = topics
+
+    def at(self, step: str) -> None:
+        if step == self._step:
+            os._exit(9)
+
+    def writer(self, writer: Writer) -> None:
+        write = writer.write
+
+        async def written(records: Any) -> Any:
+            ends = await write(records)
+            if any(topic == self._topics.relay for topic, _ in records):
+                self.at("relayed")
+            if any(topic == self._topics.lines for topic, _ in records):
+                self.at("applied")
+            return ends
+
+        writer.write = written  # type: ignore[method-assign]
+
+
+class CrashingCounting(Counting):
+    def __init__(self, topics: Topics, crash: Crash) -> None:
+        super().__init__(topics)
+        self._crash = crash
+
+    def wrap(self, topic: str, partition: int, key: bytes, record: Any) -> Any:
+        self._crash.at("relaying")
+        return super().wrap(topic, partition, key, record)
+
+    def read(self, topic: str, record: Any, arrival: Any) -> Any:
+        if topic == self.relay:
+            self._crash.at("arriving")
+        return super().read(topic, record, arrival)
+
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Any) -> Any:
+        outcome = super().decide(key, packed, event, now)
+        self._crash.at("deciding")
+        return outcome
+
+
+def main(  # noqa: PLR0917 -- they come by name
+    bootstrap: str,
+    run: str,
+    folder: str,
+    group: str = "",
+    partitions: int = PARTITIONS,
+    restore_limit_s: float = 80.0,
+    crash: str | None = None,
+) -> None:
     structlog.configure(processors=[structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()])
-    uvloop.install()
     topics = Topics.of(run)
     kafka: dict[str, Any] = {"bootstrap_servers": bootstrap}
     Path(folder).mkdir(parents=True, exist_ok=True)
 
     def make() -> Any:
         settings = WorkerSettings(kafka, topics.state, partitions, Clock(), restore_limit_s=restore_limit_s)
-        app = make_app(run, Worker(settings, Counting(topics)), kafka, folder)
+        crashing = Crash(crash, topics)
+        worker = Worker(settings, CrashingCounting(topics, crashing))
+        crashing.writer(worker.writer)
+        app = make_app(group or run, worker, kafka, folder)
         # The least that Kafka allows: the group misses a killed worker for so long.
         app.conf.broker_session_timeout = 6.0
         return app

@@ -167,6 +167,13 @@ class Stage:
 
     # ---- workers
 
+    def successor(self, **more: Any) -> WorkerProcess:
+        """Start a worker in a consumer group of its own: it is assigned everything at once, whoever else believes he owns it.
+
+        The claims alone must then say whose the shards are. The group would miss a killed worker for seconds first.
+        """
+        return self.worker(group=f"{self.run}-g{len(self.workers)}", **more)
+
     def worker(self, **more: Any) -> WorkerProcess:
         """Start a worker."""
         name = f"w{len(self.workers)}"

@@ -225,7 +225,7 @@ async def test_a_commit_that_hangs_while_the_shards_are_revoked_ends_the_process
         await stage.until(lambda: not process.alive, "its end", 30)
         own_kafka.resume()
         assert process.code != 0, "it did not end cleanly"
-        again = stage.worker()
+        again = stage.successor()
         lines = await stage.lines_until(40)
         assert len({line.id for line in lines}) == len(lines) == 40
         assert again.said("shards_opened")[0]["fenced"]

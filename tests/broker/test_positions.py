@@ -74,7 +74,7 @@ async def test_aborted_records_and_markers_at_the_end_of_a_partition_move_the_po
     await stage.until(at_the_end, "the position behind the last marker")
     worker.kill()
     assert (await check(stage))[1][topic] == 11
-    again = stage.worker()
+    again = stage.successor()
     await stage.until(lambda: again.shards == set(range(PARTITIONS)), "a worker after that")
     await stage.publish(topic, person, event("d"))
     lines = await stage.lines_until(4)
@@ -117,7 +117,7 @@ async def test_records_that_were_deleted_before_they_were_applied_stop_the_shard
     accepted = await accept_loss(stage.kafka, stage.topics.state, topic, 0)
 
     assert accepted == (topic, 0, 2, 5, 3)
-    stage.worker()
+    stage.successor()
     lines = await stage.lines_until(5)
     assert [line.id for line in lines] == ["n:e0", "n:e1", "n:e5", "n:e6", "n:e7"]
     assert (await stage.state())[0][person].count == 5

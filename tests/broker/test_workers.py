@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from counting import PARTITIONS
+from counting_worker import CRASHES
 from stage import Stage, event, person_of
 
 
@@ -52,11 +53,14 @@ async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
     people = [person_of(shard, nth) for shard in range(PARTITIONS) for nth in range(10)]
     first = stage.worker()
     await stage.until(lambda: first.shards, "the first worker")
-    await stage.publish_many(stage.topics.first, ((people[n % 40], event(f"e{n}")) for n in range(4000)))
+    # Some take a while, so that the kill comes in the middle of it.
+    await stage.publish_many(
+        stage.topics.first, ((people[n % 40], event(f"e{n}", do="slow" if n % 200 == 150 else "")) for n in range(4000))
+    )
     await stage.lines_until(1)
 
     first.kill()
-    second = stage.worker()
+    second = stage.successor()
     lines = await stage.lines_until(4000)
 
     assert Counter(line.id for line in lines) == Counter(f"n:e{n}" for n in range(4000))
@@ -149,7 +153,7 @@ async def test_a_record_that_kills_the_process_is_found_and_set_aside(stage):
         if not worker.alive:
             deaths += 1
             assert deaths < 8, stage.logs
-            worker = stage.worker()
+            worker = stage.successor()
         await asyncio.sleep(0.2)
 
     lines = await stage.lines()
@@ -160,7 +164,7 @@ async def test_a_record_that_kills_the_process_is_found_and_set_aside(stage):
     assert 2 <= deaths <= 4
     # It stays found: the next worker has nothing to do.
     worker.terminate()
-    again = stage.worker()
+    again = stage.successor()
     await stage.until(lambda: again.shards == set(range(PARTITIONS)), "a worker after that")
     assert len(await stage.read(stage.topics.dead)) == 1
 
@@ -169,7 +173,7 @@ async def test_a_shard_that_goes_carefully_still_fires_its_deadlines(stage):
     person = person_of(0)
     worker = stage.worker()
     await stage.until(lambda: worker.shards, "the worker")
-    await stage.publish(stage.topics.first, person, event("opens", wait=8000))
+    await stage.publish(stage.topics.first, person, event("opens", wait=5000))
     await stage.lines_until(1)
     await stage.publish(stage.topics.first, person, event("poison", do="kill"))
     deadline = time.monotonic() + 90
@@ -177,7 +181,7 @@ async def test_a_shard_that_goes_carefully_still_fires_its_deadlines(stage):
     while not await stage.read(stage.topics.dead):
         assert time.monotonic() < deadline, stage.logs
         if not worker.alive:
-            worker = stage.worker()
+            worker = stage.successor()
         await asyncio.sleep(0.2)
 
     assert worker.said("shard_careful"), "the shard is still one that goes carefully"
@@ -217,26 +221,19 @@ async def test_a_record_under_a_foreign_key_is_applied_once_by_the_shard_of_its_
     assert (relayed.partition, relayed.key, relayed.value) == (1, person_of(1), event("strayed"))
 
 
-async def test_strayed_records_are_applied_once_though_workers_are_killed_all_the_while(stage):
-    worker = stage.worker()
-    total = 1500
-    people = [person_of(n % 4, n % 10) for n in range(40)]
+@pytest.mark.parametrize("step", CRASHES)
+async def test_a_strayed_record_is_applied_once_though_its_worker_crashes_at_any_step(stage, step):
+    strayed = stage.worker(crash=step)
+    await stage.publish(stage.topics.first, person_of(1), event("strayed"), partition=3)
 
-    async def publish() -> None:
-        for n in range(total):
-            key = people[n % 40]
-            await stage.publish(stage.topics.first, key, event(f"e{n}"), partition=(n * 7) % 4)
-            await asyncio.sleep(0.002)
+    await stage.until(lambda: not strayed.alive, "its crash")
+    stage.successor()
+    await stage.publish(stage.topics.second, person_of(1), event("later"))
+    lines = await stage.lines_until(2)
 
-    publishing = asyncio.create_task(publish())
-    while not publishing.done():
-        await asyncio.sleep(1.7)
-        worker.kill()
-        worker = stage.worker()
-    await publishing
-    lines = await stage.lines_until(total)
-
-    assert Counter(line.id for line in lines) == Counter(f"n:e{n}" for n in range(total))
+    assert Counter((line.id, line.partition) for line in lines) == Counter([("n:strayed", 1), ("n:later", 1)])
+    relayed = await stage.read(stage.topics.relay)
+    assert [(record.partition, record.value) for record in relayed] == [(1, event("strayed"))]
 
 
 async def test_a_start_with_only_part_of_the_topics_ends_and_says_so(stage):
@@ -268,7 +265,7 @@ async def test_a_restore_over_its_limit_ends_the_process(stage):
     await stage.lines_until(1)
     first.kill()
 
-    slow = stage.worker(restore_limit_s=0.05)
+    slow = stage.successor(restore_limit_s=0.05)
 
     await stage.until(lambda: not slow.alive, "its end")
     assert slow.code == 4

@@ -61,7 +61,11 @@ class Chaos:
         print(f"{time.monotonic() - self.began:7.1f} {action} {whom}", flush=True)
 
     def start(self) -> None:
-        self.note("start", self.stage.worker().name[-3:])
+        # Now and then in a group of its own: then two believe that a shard is theirs.
+        if self.random.random() < 0.15:
+            self.note("start a rival", self.stage.successor().name[-3:])
+        else:
+            self.note("start", self.stage.worker().name[-3:])
 
     async def rage(self, seconds: float) -> None:
         """Do something every now and then for so long."""
