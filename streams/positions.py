@@ -84,8 +84,8 @@ async def accept_loss(kafka: Mapping[str, Any], state_topic: str, topic: str, pa
 
 async def _limits(kafka: Mapping[str, Any], tps: list[TopicPartition]) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, isolation_level="read_committed")
-    await consumer.start()
     try:
+        await consumer.start()
         return await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
     finally:
         await consumer.stop()
@@ -98,8 +98,8 @@ async def _where_to_go_on(kafka: Mapping[str, Any], tp: TopicPartition, position
     end (an unclean election): after what was applied, for the same reason.
     """
     consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, isolation_level="read_committed")
-    await consumer.start()
     try:
+        await consumer.start()
         begin = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
         if position < begin:

@@ -190,8 +190,8 @@ async def read_positions(kafka: Mapping[str, Any], state_topic: str, readings: S
     """Read what was committed into *readings*, claiming nothing: to look at, never to go on from. Raises KafkaError."""
     by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(list(by_partition))
         ends = await consumer.end_offsets(list(by_partition))
         await _read_to(consumer, by_partition, ends, lambda: None)
@@ -209,8 +209,8 @@ async def check_positions(
     topic no visible record below the position is newer. (The markers of transactions are, and aborted records.)
     """
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level=isolation)
-    await consumer.start()
     try:
+        await consumer.start()
         tps = [TopicPartition(t, r.number) for r in readings for t in inbound]
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
