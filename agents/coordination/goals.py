@@ -125,6 +125,15 @@ def check_achievement(status: str) -> Moved | Illegal:
     return Moved(status) if status in ACHIEVEMENT_PARENT else Illegal(f"{status} is no achievement status of a goal")
 
 
+def check_scale(attainment: int | None, weight: float | None) -> Illegal | None:
+    """Say what is wrong with a goal's place on the scale; None where nothing is, or nothing is said."""
+    if attainment is not None and attainment not in _ATTAINMENTS:
+        return Illegal(f"an attainment is -2, -1, 0, 1 or 2, not {attainment}")
+    if weight is not None and not (weight >= 1 and math.isfinite(weight)):
+        return Illegal(f"a weight is 1 or more, not {weight}")
+    return None
+
+
 def stalled_reviews(before: int, achievement_status: str | None) -> int:
     """Return how many reviews in a row found the goal stalled, after one more that says *achievement_status*.
 
@@ -159,10 +168,9 @@ def gas_t_score(goals: Iterable[WeightedGoal], correlation: float = GAS_CORRELAT
     weights: list[float] = []
     weighted = 0.0
     for goal in goals:
-        if goal.attainment not in _ATTAINMENTS:
-            raise ValueError(f"an attainment is -2, -1, 0, 1 or 2, not {goal.attainment}")
-        if not (goal.weight >= 1 and math.isfinite(goal.weight)):
-            raise ValueError(f"a weight is 1 or more, not {goal.weight}")
+        wrong = check_scale(goal.attainment, goal.weight)
+        if wrong is not None:
+            raise ValueError(wrong.reason)
         weights.append(goal.weight)
         weighted += goal.weight * goal.attainment
     if not weights:

@@ -9,8 +9,8 @@ from agents.coordination import ruleset
 from agents.coordination.calendar import Clock, due_at, local_date
 from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene
-from agents.coordination.goals import REVIEWED_STATUSES
+from agents.coordination.facts import Scene, lace_of
+from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score
 from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
@@ -171,6 +171,13 @@ def _opening_words(  # noqa: PLR0917
             doubt = " The disposition is not known and counts as community."
         if not scene.stay.class_:
             doubt += " The class of the stay is not known."
+    if any(name in trigger.where for trigger in rule.triggers for name in ("risk_tier", "lace")):
+        score = lace_of(scene)
+        doubt += f" LACE: {score.words}." if score is not None else ""
+    elif rule.subject == "goal":
+        scaled = [g for g in scene.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]
+        attained = gas_t_score(WeightedGoal(g.attainment or 0, g.weight or 1) for g in scaled)
+        doubt += f" Goal attainment T-score {attained:.2f}, of {len(scaled)}." if attained is not None else ""
     return (
         f"Rule {rule.id} version {rule.version}: {draft.words}. Due {span}{due_said(handoff, calendar.zone)}; "
         f"{person_words(handoff.owner)} is accountable.{doubt}"

@@ -12,7 +12,7 @@ from agents.coordination import referrals
 from agents.coordination.directory import party_of
 from agents.coordination.facts import Scene
 from agents.coordination.goals import Illegal as IllegalGoal
-from agents.coordination.goals import check_achievement, move_goal, stalled_reviews
+from agents.coordination.goals import check_achievement, check_scale, move_goal, stalled_reviews
 from agents.coordination.state import Appointment, Goal, Person, Referral
 from streams import events as e
 from streams.events import Millis
@@ -147,6 +147,9 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
         achieved = check_achievement(fact.achievement_status)
         if isinstance(achieved, IllegalGoal):
             return achieved.reason
+    scaled = check_scale(fact.attainment, fact.weight)
+    if isinstance(scaled, IllegalGoal):
+        return scaled.reason
     if goal is None:
         goal = Goal(fact.goal)
         person.goals.append(goal)
