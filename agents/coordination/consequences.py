@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs, routing
+from agents.coordination import handoffs, routing, ruleset
 from agents.coordination.about import resolve_again
 from agents.coordination.closing import react
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
-from agents.coordination.facts import DISPOSITION_GROUP, Scene
+from agents.coordination.facts import DISPOSITION_GROUP, SETTING, Scene
 from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
 from agents.coordination.responses import respond
-from agents.coordination.state import DEATH, OPENERS, Handoff, Stay
+from agents.coordination.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.words import happened
 from streams import events as e
 from streams.events import Event, Millis
@@ -79,6 +79,37 @@ def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
         _die(draft, scene)
     else:
         _open(draft, scene)
+        other = SETTING.get(stay.class_) != SETTING.get(turn.class_before)
+        registers = getattr(scene.fact, "registration", False) and bool(turn.class_before)  # A visit that goes on under the same number.
+        if other and not registers and kind != "discharge" and stay.status == Status.FINISHED:
+            _judge_discharge_anew(draft, scene, stay)
+
+
+def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
+    """Let a discharge open what it would have opened, had the class of its stay been known then, and nothing else.
+
+    An admission may arrive after the discharge that does not say what kind of stay it ends: which rules hold must not
+    depend on which came first.
+    """
+    person, world = scene.person, scene.world
+    if scene.event is None or scene.at > stay.discharged or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
+        return
+    at = Millis(stay.discharged)
+    fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition)
+    again = Scene(person, world, at, scene.organisation, Event(scene.event.id, scene.event.source, at, draft.at, person.key, fact))
+    again.stay = stay
+    for handoff in person.handoffs:
+        if handoff.closed_at or handoff.stay != stay.number or OPENERS[handoff.opened_by] != "PatientDischarged":
+            continue
+        rule = handoffs.rule_of(handoff, person, world)
+        if rule is None or "PatientDischarged" not in rule.triggers:
+            continue
+        goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.ref), None)
+        if not any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"]):
+            why = f"{draft.words}: a stay of this kind does not ask for it."
+            handoffs.close(draft, handoff, rule, "not-applicable", happened=scene.at, why=why)
+        again.goal = goals
+    _open(draft, again)
 
 
 def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:

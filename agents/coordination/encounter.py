@@ -31,6 +31,8 @@ class Turn(NamedTuple):
     stay: Stay | None = None
     reason: str = ""
     changed: tuple[str, ...] = ()
+    class_before: str = ""
+    """The class of the stay as known before, so that a discharge can be judged anew once its stay's class is known."""
 
 
 _SAME: Final = -1
@@ -98,15 +100,23 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
         return Turn("refused", None, found)
     stay = found
     act = _act(stay, fact, at)
-    before = stay.status
+    before, class_before = stay.status, stay.class_
     status, kind, reason = TABLE[act, before]
+    if act in {"leave", "return"} and status != CANCELLED:
+        if at // 1000 < abs(stay.leave_at):
+            status, kind, reason = _SAME, "patch", "older-than-what-is-known"
+        else:
+            stay.leave_at = at // 1000 if act == "leave" else -(at // 1000)
+    elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and stay.leave_at * 1000 >= at:
+        status = ON_LEAVE  # The leave was heard of before the admission.
     if status != _SAME:
         stay.status = status
     stay.touched = max(stay.touched, now)
     stay.last = max(stay.last, at)
     if kind == "ignored":
         return Turn(kind, stay, reason)
-    return _apply(stay, act, fact, at, kind, reason, before, world)
+    result = _apply(stay, act, fact, at, kind, reason, before, world)
+    return result._replace(class_before=class_before)
 
 
 def _act(stay: Stay, fact: Any, at: Millis) -> str:

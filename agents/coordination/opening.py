@@ -38,7 +38,7 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
         for trigger, tests in rule.triggers[event]:
             if rule.rule.subject == "goal" and scene.goal is None:
                 started = False
-                for goal in [g for g in scene.person.goals if g.status in REVIEWED_STATUSES]:
+                for goal in [g for g in scene.person.goals if g.status in REVIEWED_STATUSES and g.since <= scene.at]:
                     scene.goal = goal
                     if ruleset.holds(tests, scene):
                         started = True

@@ -11,8 +11,8 @@ from typing import Final
 from agents.coordination import referrals
 from agents.coordination.directory import party_of
 from agents.coordination.facts import Scene
+from agents.coordination.goals import REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_reviews
 from agents.coordination.goals import Illegal as IllegalGoal
-from agents.coordination.goals import check_achievement, check_scale, move_goal, stalled_reviews
 from agents.coordination.state import Appointment, Goal, Person, Referral
 from streams import events as e
 from streams.events import Millis
@@ -59,7 +59,8 @@ def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) ->
         referrals.duplicate_of(
             referral.service,
             at,
-            (r for r in person.referrals if r is not referral and r.requested),
+            # A doubled one has no handoff of its own: whoever were linked to it would wait for nobody.
+            (r for r in person.referrals if r is not referral and r.requested and not r.linked),
             replaces=fact.replaces,
             window_days=scene.world.settings.duplicate_referral_days,
         )
@@ -173,6 +174,8 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
     if fact.achievement_status is not None:
         goal.setbacks = stalled_reviews(goal.setbacks, fact.achievement_status)
         goal.achievement = fact.achievement_status
+    if fact.lifecycle_status in REVIEWED_STATUSES and goal.status not in REVIEWED_STATUSES:
+        goal.since = at
     goal.status, goal.at = fact.lifecycle_status, at
     goal.words = fact.description or goal.words
     goal.expressed_by = fact.expressed_by or goal.expressed_by

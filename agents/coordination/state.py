@@ -100,6 +100,8 @@ class Stay(msgspec.Struct, array_like=True, gc=False):
     assumed: bool = False
     """It ended because nothing was heard, not because anybody said so (ENC-1)."""
     registered_only: bool = False
+    leave_at: int = 0
+    """The newest word on leave, in seconds: when the person left, or minus when they came back."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):
@@ -254,6 +256,8 @@ class Goal(msgspec.Struct, array_like=True, gc=False):
     weight: float = 1.0
     attainment: int | None = None
     priority: str = ""
+    since: int = 0
+    """Event time since which the person is working on it, or 0."""
 
 
 class Appointment(msgspec.Struct, array_like=True, gc=False):
