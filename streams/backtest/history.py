@@ -140,50 +140,39 @@ class TopicHistory:
         self.refused[refusal.code] += 1
 
 
-class _Fetching:
-    """A consumer without a group, and what it has fetched that older records may still precede."""
+class Merge:
+    """Records of many partitions in one order, as far as it can be known: what has arrived, and what may still come before it."""
 
-    def __init__(
-        self,
-        kafka: Mapping[str, Any],
-        boundaries: Boundaries,
-        ranks: Mapping[str, int],
-        learn: Callable[[list[bytes | None]], Awaitable[None]] | None,
-    ) -> None:
-        self._kafka = kafka
-        self._ends = {TopicPartition(s.topic, s.partition): s.end for s in boundaries.spans if s.begin < s.end}
-        self._begins = {TopicPartition(s.topic, s.partition): s.begin for s in boundaries.spans if s.begin < s.end}
+    def __init__(self, ends: Mapping[TopicPartition, int], ranks: Mapping[str, int]) -> None:
+        self._ends = ends
         self._ranks = ranks
-        self._learn = learn
-        self._queues: dict[TopicPartition, deque[tuple[int, ConsumerRecord]]] = {place: deque() for place in self._ends}
-        self._newest: dict[TopicPartition, int] = dict.fromkeys(self._ends, -1)
-        self._unread = set(self._ends)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._queues: dict[TopicPartition, deque[tuple[int, ConsumerRecord]]] = {place: deque() for place in ends}
+        self._newest: dict[TopicPartition, int] = dict.fromkeys(ends, -1)
+        self.unread = set(ends)
+        """Partitions that are not read to their end."""
 
-    async def start(self) -> None:
-        self._consumer = _consumer(self._kafka)
-        await self._consumer.start()
-        self._consumer.assign(sorted(self._ends))
-        for place, offset in self._begins.items():
-            self._consumer.seek(place, offset)
+    @property
+    def done(self) -> bool:
+        return not self.unread and not any(self._queues.values())
 
-    async def stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
+    def full(self) -> list[TopicPartition]:
+        """Return the partitions of which enough waits: the others are what they wait for."""
+        return sorted(place for place in self.unread if len(self._queues[place]) > QUEUED_MAX)
 
-    async def ready(self) -> list[tuple[int, ConsumerRecord]] | None:
-        """Return records that nothing unread precedes, in their order; None at the end."""
-        while True:
-            if not self._unread and not any(self._queues.values()):
-                return None
-            found = self._take()
-            if found:
-                return found
-            await self._fetch()
+    def add(self, place: TopicPartition, records: Iterable[ConsumerRecord]) -> None:
+        """Take what was fetched of *place*; what lies beyond its end is left out."""
+        rank, newest, end = self._ranks[place.topic], self._newest[place], self._ends[place]
+        queue = self._queues[place]
+        for record in records:
+            if record.offset < end:
+                # A broker's clock may step back; within a partition the log's order rules.
+                newest = max(newest, record.timestamp << 4 | rank)
+                queue.append((newest, record))
+        self._newest[place] = newest
 
-    def _take(self) -> list[tuple[int, ConsumerRecord]]:
-        """Take what is not later than the newest of any partition that is not read to its end."""
-        limit = min((self._newest[place] for place in self._unread), default=1 << 62)
+    def take(self) -> list[tuple[int, ConsumerRecord]]:
+        """Return, in their order, the records that are not later than the newest of any partition not read to its end."""
+        limit = min((self._newest[place] for place in self.unread), default=1 << 62)
         heads = [(q[0][0], place.partition, place.topic, place) for place, q in self._queues.items() if q and q[0][0] <= limit]
         heapq.heapify(heads)
         found = []
@@ -199,26 +188,57 @@ class _Fetching:
                 heapq.heappush(heads, (queue[0][0], place.partition, place.topic, place))
         return found
 
+
+class _Fetching:
+    """A consumer without a group that fills a merge."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, Any],
+        boundaries: Boundaries,
+        ranks: Mapping[str, int],
+        learn: Callable[[list[bytes | None]], Awaitable[None]] | None,
+    ) -> None:
+        self._kafka = kafka
+        self._begins = {TopicPartition(s.topic, s.partition): s.begin for s in boundaries.spans if s.begin < s.end}
+        self._ends = {TopicPartition(s.topic, s.partition): s.end for s in boundaries.spans if s.begin < s.end}
+        self._learn = learn
+        self._merge = Merge(self._ends, ranks)
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        self._consumer = _consumer(self._kafka)
+        await self._consumer.start()
+        self._consumer.assign(sorted(self._ends))
+        for place, offset in self._begins.items():
+            self._consumer.seek(place, offset)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def ready(self) -> list[tuple[int, ConsumerRecord]] | None:
+        """Return records that nothing unread precedes, in their order; None at the end."""
+        while not self._merge.done:
+            found = self._merge.take()
+            if found:
+                return found
+            await self._fetch()
+        return None
+
     async def _fetch(self) -> None:
-        consumer = self._consumer
+        consumer, merge = self._consumer, self._merge
         assert consumer is not None  # noqa: S101 -- `start` comes first
-        full = [place for place in self._unread if len(self._queues[place]) > QUEUED_MAX]
-        # Where nothing is known of a partition, the others wait for it: it alone is fetched until it speaks.
+        full = merge.full()
         consumer.pause(*full)
-        consumer.resume(*(self._unread - set(full)))
+        consumer.resume(*(merge.unread.difference(full)))
         fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
         if self._learn is not None:
             await self._learn([record.value for records in fetched.values() for record in records])
         for place, records in fetched.items():
-            rank, newest, end = self._ranks[place.topic], self._newest[place], self._ends[place]
-            queue = self._queues[place]
-            for record in records:
-                if record.offset < end:
-                    newest = max(newest, record.timestamp << 4 | rank)
-                    queue.append((newest, record))
-            self._newest[place] = newest
-        done = [place for place in self._unread if await consumer.position(place) >= self._ends[place]]
-        self._unread.difference_update(done)
+            merge.add(place, records)
+        done = [place for place in sorted(merge.unread) if await consumer.position(place) >= self._ends[place]]
+        merge.unread.difference_update(done)
         consumer.pause(*done)
 
 

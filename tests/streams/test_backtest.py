@@ -7,14 +7,16 @@ import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import RULES, load_world
 from streams.backtest.compare import Tally, compare, tally
-from streams.backtest.history import Boundaries, People, Span
+from streams.backtest.history import Boundaries, Merge, People, Span
 from streams.backtest.run import History, run_both, run_one, with_rules
 from streams.cli import app
 from streams.events import (
@@ -174,6 +176,70 @@ def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() ->
     stay = PatientAdmitted(Encounter("G", "V1"), "IMP")
     assert people_of(stay, boundaries=Boundaries(spans, 1)).may_be_missing() == 1
     assert people_of(stay, boundaries=Boundaries((Span("care.admission.v1", 0, 0, 20),), 1)).may_be_missing() == 0
+
+
+# ---- the order of topics
+
+
+class Appended(NamedTuple):
+    """As much of a record as its order needs."""
+
+    offset: int
+    timestamp: int
+    name: str = ""
+
+
+ADMISSIONS, DISCHARGES = TopicPartition("care.admission.v1", 0), TopicPartition("care.discharge.v1", 0)
+OTHER_SHARD = TopicPartition("care.admission.v1", 1)
+RANKS = {"care.admission.v1": 1, "care.discharge.v1": 2}
+
+
+def names(merge: Merge) -> list[str]:
+    return [record.name for _, record in merge.take()]
+
+
+def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() -> None:
+    merge = Merge({ADMISSIONS: 2, DISCHARGES: 2}, RANKS)
+    merge.add(DISCHARGES, [Appended(0, 50, "left")])
+    assert names(merge) == []
+    merge.add(ADMISSIONS, [Appended(0, 40, "came")])
+    assert names(merge) == ["came"]
+    merge.add(ADMISSIONS, [Appended(1, 60, "came again")])
+    merge.unread.discard(ADMISSIONS)
+    assert names(merge) == ["left"]
+    merge.unread.discard(DISCHARGES)
+    assert names(merge) == ["came again"]
+    assert merge.done
+
+
+def test_records_of_one_instant_come_in_the_order_of_their_topics_rank() -> None:
+    merge = Merge({DISCHARGES: 1, ADMISSIONS: 1}, RANKS)
+    merge.add(DISCHARGES, [Appended(0, 50, "left")])
+    merge.add(ADMISSIONS, [Appended(0, 50, "came")])
+    merge.unread.clear()
+    assert names(merge) == ["came", "left"]
+
+
+def test_a_broker_s_clock_that_steps_back_does_not_reorder_a_partition() -> None:
+    merge = Merge({ADMISSIONS: 3, OTHER_SHARD: 1}, RANKS)
+    merge.add(ADMISSIONS, [Appended(0, 50, "first"), Appended(1, 10, "second"), Appended(2, 60, "third")])
+    merge.add(OTHER_SHARD, [Appended(0, 55, "elsewhere")])
+    merge.unread.clear()
+    assert names(merge) == ["first", "second", "elsewhere", "third"]
+
+
+def test_what_lies_beyond_the_end_is_left_out() -> None:
+    merge = Merge({ADMISSIONS: 1}, RANKS)
+    merge.add(ADMISSIONS, [Appended(0, 50, "in"), Appended(1, 60, "beyond")])
+    merge.unread.clear()
+    assert names(merge) == ["in"]
+    assert merge.done
+
+
+def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
+    merge = Merge({ADMISSIONS: 10_000, DISCHARGES: 1}, RANKS)
+    merge.add(ADMISSIONS, [Appended(n, n) for n in range(5000)])
+    assert merge.full() == [ADMISSIONS]
 
 
 # ---- from files
