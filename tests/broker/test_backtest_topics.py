@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from typer.testing import CliRunner
 
+from agents.coordination.catalogue import RULES
 from streams.admin import create_topics
 from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.backtest.run import History, run_both
+from streams.cli import app
 from streams.clock import Clock
 from streams.codec import frame, headers_of
 from streams.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
@@ -224,6 +229,27 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     assert old.tally.task
     assert old.events == len(made)
     assert await ends_and_groups(since.connection) == before
+
+
+async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Since, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", broker.bootstrap)
+    before = await since.boundaries()
+    begins = datetime.now(UTC).isoformat(timespec="milliseconds")
+    start = datetime.now(UTC).date() - timedelta(days=3)
+    arguments = ["--people", "60", "--days", "3", "--start", start.isoformat(), "--no-respond", "--bootstrap", broker.bootstrap]
+
+    published = await asyncio.to_thread(CliRunner().invoke, app, ["simulate", "--seed", "9", *arguments])
+    ends = datetime.now(UTC).isoformat(timespec="milliseconds")
+    tried = await asyncio.to_thread(CliRunner().invoke, app, ["backtest", "--rules", str(RULES), "--from", begins, "--to", ends, "--json"])
+
+    assert published.exit_code == 0, published.output
+    assert tried.exit_code == 0, tried.output
+    count = sum(s.end for s in (await since.boundaries()).spans) - sum(s.end for s in before.spans)
+    window, *rows = [json.loads(line) for line in tried.stdout.splitlines()]
+    assert window["events"] >= count > 60
+    assert rows
+    assert all(row["old"] == row["new"] for row in rows if row["row"] == "count")
+    assert not [row for row in rows if row["row"] == "example"]
 
 
 async def ends_and_groups(connection: dict[str, Any]) -> tuple[dict[Any, int], list[Any]]:
