@@ -71,15 +71,26 @@ class Deadlines:
         if at < self.next:
             self._settle()
 
-    def pop(self, until: int) -> bytes | None:
+    def peek(self, until: int) -> bytes | None:
         """Return the person with the earliest deadline before *until*, or None."""
         while self.next < until:
-            at, key = heapq.heappop(self._ready)
-            self._settle()
+            at, key = self._ready[0]
             packed = self._persons.get(key)
             if packed is not None and self._deadline(packed) == at:
                 return key
+            self._drop()
         return None
+
+    def pop(self, until: int) -> bytes | None:
+        """Return what `peek` does, and take it off the index."""
+        key = self.peek(until)
+        if key is not None:
+            self._drop()
+        return key
+
+    def _drop(self) -> None:
+        heapq.heappop(self._ready)
+        self._settle()
 
     def _settle(self) -> None:
         """Load minutes until one holds an entry; set `next`."""

@@ -103,6 +103,7 @@ class Shard:
         self._newest = dict.fromkeys(self.logic.inbound, -1)
         self._cleared = dict.fromkeys(self.logic.inbound, -1)
         self._deadlines.rebuild()
+        self.open_handoffs = sum(map(self.logic.open_handoffs, self.persons.values()))
         # Else a record that comes late would be decided at an earlier time after a restart than without one.
         self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
 
@@ -177,8 +178,8 @@ class Shard:
 
     # ---- applying
 
-    def apply(self, records_max: int) -> dict[tuple[str, int], list[Out]]:
-        """Apply what may be applied, up to *records_max* records and the deadlines before them.
+    def apply(self, records_max: int, deadlines_max: int | None = None) -> dict[tuple[str, int], list[Out]]:
+        """Apply what may be applied, up to *records_max* records and, where these are all, as many deadlines after them.
 
         Returns the records to write, {(topic, partition): [Out]}; changed persons and positions come with `changes`.
         """
@@ -196,7 +197,7 @@ class Shard:
                 offset = self._tails.get(topic, offset)
             self._advance(topic, offset)
         if not self._blocked(limit):
-            self._fire(self.clock.to_story(limit >> 4), out, records_max)
+            self._fire(self.clock.to_story(limit >> 4), out, records_max if deadlines_max is None else deadlines_max)
         return out
 
     def due(self, story_ms: int) -> bool:
@@ -241,10 +242,39 @@ class Shard:
 
     def head(self) -> tuple[str, int] | None:
         """Return (topic, offset) of the record that is applied next, if one may be."""
+        best = self._first()
+        return None if best is None else (best[1], self._queues[best[1]][0][1].offset)
+
+    def head_deadline(self) -> tuple[bytes, Millis] | None:
+        """Return (person, story time) of the deadline that comes before that record, or before the limit where there is none."""
+        key = self._deadlines.peek(self._until())
+        return None if key is None else (key, Millis(self.logic.deadline(self.persons[key]) or 0))
+
+    def fire_one(self) -> dict[tuple[str, int], list[Out]]:
+        """Fire that deadline alone."""
+        out: dict[tuple[str, int], list[Out]] = {}
+        self._fire(self._until(), out, 1)
+        return out
+
+    def set_aside_deadline(self) -> dict[tuple[str, int], list[Out]]:
+        """Put that deadline, which ended the process before, into the dead letters without firing it."""
+        out: dict[tuple[str, int], list[Out]] = {}
+        key = self._deadlines.pop(self._until())
+        if key is not None:
+            packed = self.persons[key]
+            at = Millis(self.logic.deadline(packed) or 0)
+            self._give_up(key, packed, at, Refused("killed-worker", "expire"), out)
+        return out
+
+    def _first(self) -> tuple[int, str] | None:
+        """Return (order key, topic) of the record that is applied next, if one may be."""
         best = min(((q[0][0], t) for t, q in self._queues.items() if q), default=None)
-        if best is None or best[0] > self.limit:
-            return None
-        return best[1], self._queues[best[1]][0][1].offset
+        return None if best is None or best[0] > self.limit else best
+
+    def _until(self) -> Millis:
+        """Return the story time before which deadlines fire ahead of the next record."""
+        best = self._first()
+        return self.clock.to_story((self.limit if best is None else best[0]) >> 4)
 
     # ---- private
 
@@ -323,15 +353,19 @@ class Shard:
                 raise DeadlineStays  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001 -- the same as for an event; the deadline is taken away by `spoil`
             self.tally.failed.append(type(exc).__name__)
-            headers = _error_headers("deadline", self.number, -1, at, Refused("rule-failed", "expire", exception=type(exc).__name__))
-            out.setdefault((self.logic.dead_letters, self.number), []).append(Out(key, None, headers))
-            spoilt = self.logic.spoil(key, packed, at)
-            self._keep(key, packed, spoilt)
-            return spoilt
+            return self._give_up(key, packed, at, Refused("rule-failed", "expire", exception=type(exc).__name__), out)
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)
         self.tally.deadlines += 1
         return outcome.packed
+
+    def _give_up(self, key: bytes, packed: bytes, at: Millis, why: Refused, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
+        """Put a deadline into the dead letters; return the state without it."""
+        headers = _error_headers("deadline", self.number, -1, at, why)
+        out.setdefault((self.logic.dead_letters, self.number), []).append(Out(key, None, headers))
+        spoilt = self.logic.spoil(key, packed, at)
+        self._keep(key, packed, spoilt)
+        return spoilt
 
     def _fire(self, until: Millis, out: dict[tuple[str, int], list[Out]], most: int) -> None:
         """Fire up to *most* deadlines before *until*, in the order of their time."""

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 QUEUE_RECORDS = 6000
 """A partition that has more than this waiting is not fetched until it has less."""
+DEADLINE = "deadline/"
+"""Begins the marker of a deadline that is tried; a topic's name holds no slash."""
 CAREFUL_AFTER = 2
 """Unclean ends without progress after which a shard goes on one record at a time."""
 RELEASE_LIMIT_S = 5.0
@@ -253,7 +255,10 @@ class Worker:
         if count >= CAREFUL_AFTER:
             self._careful[number] = 100
             log.error("shard_careful", shard=number, attempt=count)
-            if reading.trying is not None and positions.get(reading.trying[0]) == reading.trying[1]:
+            # A record's marker says where the position still is; a deadline's is a suspect if it comes due once more.
+            if reading.trying is not None and (
+                reading.trying[0].startswith(DEADLINE) or positions.get(reading.trying[0]) == reading.trying[1]
+            ):
                 self._suspects[number] = reading.trying
         self.shards[number] = shard
 
@@ -381,25 +386,27 @@ class Worker:
             s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
 
     async def _one_carefully(self, number: int, shard: Shard) -> None:
-        """Apply one record, with a marker committed before it: what ends the process is found, and set aside.
+        """Apply one record or fire one deadline, with a marker committed before it: what ends the process is found, and set aside.
 
         Its own commit ends before anything else is decided: else another shard's record could end the process while this
         one's marker stands, and the wrong one would be set aside.
         """
         await self._committed()
         place = (self.settings.state_topic, number)
-        head = shard.head()
-        if head is None:
-            # Nothing to take: a deadline, then.
-            made = shard.apply(1)
-        else:
-            if self._suspects.get(number) == head:
+        due, head = shard.head_deadline(), shard.head()
+        step = (f"{DEADLINE}{due[0].decode()}", int(due[1])) if due is not None else head
+        made: dict[tuple[str, int], list[Out]] = {}
+        if step is not None:
+            suspected = self._suspects.get(number) == step
+            if suspected:
                 del self._suspects[number]
-                log.error("record_set_aside", shard=number, topic=head[0], offset=head[1])
-                made = shard.set_aside(*head)
+                log.error("record_set_aside", shard=number, topic=head[0] if due is None and head else "deadline", offset=step[1])
             else:
-                await self.writer.write({place: [Out(TRYING, f"{head[0]} {head[1]}".encode())]})
-                made = shard.apply(1)
+                await self.writer.write({place: [Out(TRYING, f"{step[0]} {step[1]}".encode())]})
+            if due is not None:
+                made = shard.set_aside_deadline() if suspected else shard.fire_one()
+            else:
+                made = shard.set_aside(*step) if suspected else shard.apply(1, 0)
             self._careful[number] -= 1
         state = shard.changes()
         if self._careful[number] <= 0:
@@ -408,7 +415,7 @@ class Worker:
         if state:
             made[place] = [*made.get(place, ()), *state]
         if made:
-            await self._write(made, 1 if head is not None else 0)
+            await self._write(made, int(step is not None and due is None))
 
     def _make_room(self) -> None:
         for topic, partition in list(self._full):

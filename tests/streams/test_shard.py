@@ -672,6 +672,51 @@ def test_a_record_that_is_set_aside_is_a_dead_letter_and_is_never_decided():
     assert bench.apply() == ["b @200"]
 
 
+def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
+    bench = Bench()
+    bench.came(STAY, (100, "in 500 a"), (101, "in 500 b"), (601, "x"), (900, "in 100 y"))
+    bench.quiet(at=9000)
+    bench.apply(most=2)
+
+    steps = []
+    for _ in range(4):
+        due = bench.shard.head_deadline()
+        written = bench.shard.fire_one() if due else bench.shard.apply(1, 0)
+        steps.append((due, [out.value for out in written[LINES, 0]]))
+
+    assert steps == [((ANN, 600), [b"a! @600"]), (None, [b"x @601"]), ((ANN, 601), [b"b! @601"]), (None, [b"in 100 y @900"])]
+    assert bench.shard.head_deadline() == (ANN, 1000), "a record is applied without what comes due after it"
+    bench.shard.fire_one()
+    assert bench.shard.head_deadline() is None
+
+
+def test_a_deadline_that_is_set_aside_is_a_dead_letter_and_never_fires():
+    bench = Bench(persons={ANN: Ward().decide(ANN, Ward().decide(ANN, None, "in 500 kill", 100).packed, "in 600 call", 101).packed})
+    bench.quiet(at=9000)
+
+    written = bench.shard.set_aside_deadline()
+
+    said = errors_of(written[DEAD, 0][0])
+    assert (said["topic"], said["code"], said["stage"], said["timestamp"]) == ("deadline", "killed-worker", "expire", "600")
+    assert bench.apply() == ["call! @701"]
+
+
+def test_open_handoffs_are_counted_from_the_state_that_was_read():
+    class Counted(Ward):
+        def open_handoffs(self, packed):
+            return len(unpack(packed).due)
+
+    packed = Ward().decide(ANN, None, "in 500 call", 100).packed
+    shard = Shard(0, PARTITIONS, Counted(), Clock(), {ANN: packed, BOB: packed})
+
+    shard.restored(dict.fromkeys(Ward.inbound, 0), {})
+    assert shard.open_handoffs == 2
+
+    shard.probed(dict.fromkeys(Ward.inbound, 0), shard.seal(), 9000)
+    shard.apply(1)
+    assert shard.open_handoffs == 1
+
+
 def test_only_the_record_at_that_offset_is_set_aside():
     bench = Bench()
     bench.came(STAY, (100, "a"))
