@@ -73,3 +73,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"kafka", "local_kafka", "empty_kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+
+
+def pytest_report_header() -> str:
+    """Say with which seed the random stories run, so that a failure can be run again."""
+    stories, seed = os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"), os.environ.get("CARERELAY_PROOF_SEED", "20260702")
+    return f"random stories (tests/rules/proof): CARERELAY_PROOF_SEQUENCES={stories} CARERELAY_PROOF_SEED={seed}"

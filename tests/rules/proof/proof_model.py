@@ -1,0 +1,367 @@
+"""What ought to be open, worked out from the domain notes alone: the encounter's states and seven rules.
+
+Owns a second opinion. It keeps the facts that were delivered and folds them anew each time by the time at which they
+happened, where the product keeps a state and changes it by arrival; so a mistake in one is not repeated in the other. It must
+not import a rule, a calendar or a table of the product.
+
+Rules: DIS-1, NOT-2, TCM-1, REF-1, GOAL-2, TRC-1, MED-1, with the United States' and England's calendars written out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from streams import events as facts
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+CORE = frozenset({"DIS-1", "NOT-2", "TCM-1", "REF-1", "GOAL-2", "TRC-1", "MED-1"})
+
+NEW_YORK, CHICAGO, LONDON = "America/New_York", "America/Chicago", "Europe/London"
+FACILITIES = {"GENERAL": NEW_YORK, "MERCY": CHICAGO, "ST-BRIDES": LONDON}
+ORGANISATIONS = {"riverside-family": NEW_YORK, "heart-clinic": NEW_YORK, "lakeside-family": CHICAGO, "thames-council": LONDON}
+PRACTICE_OF = {"8801": "riverside-family", "8811": "lakeside-family", "G7001": "thames-surgery"}
+ORGANISATIONS["thames-surgery"] = LONDON
+
+_FEDERAL = frozenset(
+    date(*day)
+    for day in (
+        (2026, 7, 3), (2026, 9, 7), (2026, 10, 12), (2026, 11, 11), (2026, 11, 26), (2026, 12, 25),
+        (2027, 1, 1), (2027, 1, 18), (2027, 2, 15), (2027, 5, 31), (2027, 6, 18), (2027, 7, 5),
+    )
+)  # fmt: skip
+_ENGLAND = frozenset(
+    date(*day)
+    for day in ((2026, 8, 31), (2026, 12, 25), (2026, 12, 28), (2027, 1, 1), (2027, 3, 26), (2027, 3, 29), (2027, 5, 3), (2027, 5, 31))
+)
+HOLIDAYS = {NEW_YORK: _FEDERAL, CHICAGO: _FEDERAL, LONDON: _ENGLAND}
+"""Public holidays on weekdays that the stories touch, from printed calendars: federal ones, and those of England."""
+
+SETTING = {"EMER": "emergency", "IMP": "inpatient", "OBSENC": "observation", "AMB": "outpatient", "": "unknown"}
+GROUP = {
+    "home": "community",
+    "alt-home": "community",
+    "snf": "facility",
+    "hosp": "hospice",
+    "other-hcf": "hospital",
+    "exp": "died",
+    "hospice": "hospice",
+    "": "unknown",
+}
+GOING_IN = frozenset({"inpatient", "observation"})
+GOING_HOME = frozenset({"community", "unknown"})
+
+MOVES = {
+    "requested": {"accepted", "rejected", "cancelled"},
+    "accepted": {"in-progress", "on-hold", "cancelled", "completed", "failed"},
+    "in-progress": {"completed", "failed", "cancelled", "on-hold"},
+    "on-hold": {"in-progress", "cancelled", "completed", "failed"},
+}
+"""SDOH Clinical Care, the referral Task: from a status to the next. Any status may become entered-in-error."""
+SIDES = {"cancelled": {"requester", "target"}, "entered-in-error": {"requester"}}
+ENDED = frozenset({"rejected", "cancelled", "completed", "failed", "entered-in-error"})
+
+Subject = tuple[str, ...]
+Item = tuple[str, Subject, int]
+"""An open handoff: rule, what it is about, due."""
+
+
+def local(at: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
+
+
+def midnight_after(day: date, zone: str) -> int:
+    return int(datetime.combine(day + timedelta(days=1), time(), ZoneInfo(zone)).astimezone(UTC).timestamp() * 1000)
+
+
+def days_after(at: int, count: int, zone: str) -> int:
+    """24:00 local on the *count*th day after the local date of *at*."""
+    return midnight_after(local(at, zone).date() + timedelta(days=count), zone)
+
+
+def business_days_after(at: int, count: int, zone: str) -> int:
+    """24:00 local on the *count*th Monday to Friday that is no holiday after the local date of *at*."""
+    day = local(at, zone).date()
+    while count:
+        day += timedelta(days=1)
+        count -= day.weekday() < 5 and day not in HOLIDAYS[zone]
+    return midnight_after(day, zone)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A delivered event. `t` is when it happened, as far as that is believed; `tells` is false for history."""
+
+    id: str
+    t: int
+    arrival: int
+    seq: int
+    data: Any
+    tells: bool
+
+    @property
+    def stay(self) -> Subject | None:
+        encounter = getattr(self.data, "encounter", None)
+        return None if encounter is None else (encounter.facility, encounter.visit)
+
+
+@dataclass
+class Notice:
+    """A notification that asks for an acknowledgement, as it went out."""
+
+    id: str
+    cause: str
+    rule: str
+    stay: Subject
+    due: int
+    over: bool = False
+
+
+@dataclass
+class StayView:
+    """A stay as its facts have it, whatever the order in which they came."""
+
+    status: str | None
+    arrivals: list[Fact]
+    """Admissions and changes of class that were not taken back."""
+    discharge: Fact | None
+    said: list[Fact]
+
+    def setting(self, at: Fact) -> str:
+        """The kind of stay at the time of a fact; the fact's own word counts."""
+        own = getattr(at.data, "class_", None)
+        if own:
+            return SETTING[own]
+        earlier = [f.data.class_ for f in self.said if f.t <= at.t and getattr(f.data, "class_", None)]
+        return SETTING[earlier[-1]] if earlier else "unknown"
+
+    def group(self) -> str:
+        assert self.discharge is not None
+        words = [f.data.disposition for f in self.said if f.t >= self.discharge.t and getattr(f.data, "disposition", None) is not None]
+        return GROUP[words[-1]]
+
+
+@dataclass
+class PersonModel:
+    """One person: the facts, and what was fixed when a handoff was opened (its due, and that somebody called it done)."""
+
+    facts: list[Fact] = field(default_factory=list)
+    opened: dict[tuple[str, Subject, str], int] = field(default_factory=dict)
+    done: set[tuple[str, Subject, str]] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
+    referrals: dict[str, str] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+    # ---- taking in
+
+    def legal(self, move: facts.ReferralStatusChanged) -> bool:
+        now = self.referrals.get(move.referral)
+        if now is None:
+            return True  # The request may still be on its way: nothing to judge by.
+        if move.status == now:
+            return True  # Said once more.
+        if move.status == "entered-in-error":
+            return move.by == "requester" and now != "entered-in-error"
+        return move.status in MOVES.get(now, set()) and move.by in SIDES.get(move.status, {"target"})
+
+    def take(self, fact: Fact) -> None:
+        data = fact.data
+        if isinstance(data, facts.ReferralStatusChanged):
+            if not self.legal(data):
+                return
+            self.referrals[data.referral] = data.status
+        if isinstance(data, facts.ReferralRequested):
+            if self.doubled(fact):
+                self.linked.add(data.referral)
+            self.referrals.setdefault(data.referral, "requested")
+        self.facts.append(fact)
+        self.facts.sort(key=lambda f: (f.t, f.seq))
+
+    def doubled(self, fact: Fact) -> bool:
+        """The same person to the same service, within 30 days, while the earlier referral is still going on."""
+        return any(
+            isinstance(f.data, facts.ReferralRequested)
+            and f.data.referral != fact.data.referral
+            and f.data.service == fact.data.service
+            and f.data.referral not in self.linked
+            and self.referrals[f.data.referral] not in ENDED
+            and 0 <= fact.t - f.t <= 30 * DAY
+            for f in self.facts
+        )
+
+    def of(self, kind: type, *, stay: Subject | None = None) -> list[Fact]:
+        return [f for f in self.facts if isinstance(f.data, kind) and (stay is None or f.stay == stay)]
+
+    # ---- stays
+
+    def stays(self) -> dict[Subject, StayView]:
+        about = facts.CareActivityRecorded | facts.ReferralRequested
+        names = {f.stay for f in self.facts if f.stay is not None and not isinstance(f.data, about)}
+        return {name: self.view([f for f in self.facts if f.stay == name and not isinstance(f.data, about)]) for name in names}
+
+    @staticmethod
+    def view(said: list[Fact]) -> StayView:
+        void = max((f.t for f in said if isinstance(f.data, facts.AdmissionCancelled)), default=-1)
+        live = [f for f in said if f.t > void]
+        undone = max((f.t for f in said if isinstance(f.data, facts.DischargeCancelled)), default=-1)
+        discharges = [f for f in live if isinstance(f.data, facts.PatientDischarged) and f.t > undone]
+        arrivals = [f for f in live if isinstance(f.data, facts.PatientAdmitted | facts.EncounterClassChanged)]
+        inside = arrivals or [f for f in live if isinstance(f.data, facts.PatientTransferred)]
+        leaves = [f.data.leave for f in live if isinstance(f.data, facts.EncounterUpdated) and f.data.leave is not None and f.t > undone]
+        status = None
+        if discharges:
+            status = "finished"
+        elif inside:
+            status = "onleave" if leaves and leaves[-1] else "in-progress"
+        elif any(isinstance(f.data, facts.EncounterPlanned) for f in live):
+            status = "planned"
+        elif void >= 0:
+            status = "cancelled"
+        return StayView(status, arrivals, discharges[-1] if discharges else None, live)
+
+    @staticmethod
+    def silent(view: StayView, end: int) -> bool:
+        """An emergency stay of which nothing had been heard for five days by *end* counts as over from then (ENC-1)."""
+        heard = [f for f in view.said if f.arrival <= end]
+        last = heard[-1]
+        return view.setting(last) == "emergency" and end >= days_after(last.t, 5, FACILITIES[last.data.encounter.facility])
+
+    def dead(self, stays: dict[Subject, StayView]) -> bool:
+        if any(v.discharge is not None and v.group() == "died" for v in stays.values()):
+            return True
+        told = self.of(facts.PersonUpdated) + [f for v in stays.values() for f in v.said if isinstance(f.data, facts.EncounterUpdated)]
+        return any(f.data.deceased for f in told)
+
+    def practice_zone(self, otherwise: str) -> str:
+        """Where the accountable practice is: the newest team's primary care provider."""
+        for f in reversed(self.of(facts.CareTeamChanged)):
+            for m in f.data.members:
+                if m.role == "pcp" and m.party.practitioner:
+                    return ORGANISATIONS[PRACTICE_OF[m.party.practitioner.id]]
+            break
+        return otherwise
+
+    # ---- what is open: HEDIS counts the whole day of the admission or discharge (TRC-1, MED-1), others what came after it
+
+    def open(self) -> set[Item]:
+        """Return every handoff of the seven rules that ought to be open."""
+        return {(rule, subject, due) for rule, subject, _, due in self.items()}
+
+    def items(self) -> list[tuple[str, Subject, str, int]]:
+        """Each open handoff: rule, subject, the fact that triggered it, due."""
+        stays = self.stays()
+        if self.dead(stays):
+            return []
+        found = [*self._after_discharge(stays), *self._after_admission(stays), *self._goals(stays), *self._referrals()]
+        found = [(r, s, f, d) for r, s, f, d in found if (r, s, f) not in self.done]
+        return found + [("NOT-2", (n.cause, n.rule), n.id, n.due) for n in self.notices if not (n.over or self._pointless(n, stays))]
+
+    def _due(self, rule: str, subject: Subject, trigger: Fact, due: int) -> int:
+        return self.opened.setdefault((rule, subject, trigger.id), due)
+
+    def _cared(self, codes: set[str], since: int, stay: Subject | None = None) -> list[Fact]:
+        return [
+            f
+            for f in self.of(facts.CareActivityRecorded)
+            if f.data.code in codes and f.data.status == "completed" and f.t >= since and (f.stay is None or stay is None or f.stay == stay)
+        ]
+
+    def _after_discharge(self, stays: dict[Subject, StayView]) -> list[tuple[str, Subject, str, int]]:
+        found = []
+        for name, view in stays.items():
+            left = view.discharge
+            if left is None or not left.tells:
+                continue
+            setting, group, zone = view.setting(left), view.group(), FACILITIES[name[0]]
+            back = any(
+                other != name and f.t > left.t and view_.setting(f) in GOING_IN for other, view_ in stays.items() for f in view_.arrivals
+            )
+            if setting in GOING_IN | {"emergency", "unknown"} and group in GOING_HOME | {"facility"}:
+                due = self._due("DIS-1", name, left, business_days_after(left.t, 1, zone))
+                if not back:
+                    found.append(("DIS-1", name, left.id, due))
+            if setting in GOING_IN | {"unknown"} and group in GOING_HOME and zone != LONDON:
+                practice = self.practice_zone(zone)
+                due = self._due("TCM-1", name, left, business_days_after(left.t, 2, practice))
+                if not back and not self._cared({"interactive-contact", "face-to-face-visit"}, left.t, name):
+                    found.append(("TCM-1", name, left.id, due))
+                due = self._due("MED-1", name, left, days_after(left.t, 30, practice))
+                visits = [days_after(f.t, 0, practice) for f in self._cared({"face-to-face-visit"}, left.t, name)]
+                if not back and not self._cared({"medication-reconciliation"}, days_after(left.t, -1, practice), name):
+                    found.append(("MED-1", name, left.id, min([due, *visits])))
+        return found
+
+    def _after_admission(self, stays: dict[Subject, StayView]) -> list[tuple[str, Subject, str, int]]:
+        found = []
+        for name, view in stays.items():
+            zone = FACILITIES[name[0]]
+            first = next((f for f in view.arrivals if SETTING[f.data.class_] == "inpatient"), None)
+            if first is None or not first.tells or zone == LONDON:
+                continue
+            practice = self.practice_zone(zone)
+            due = self._due("TRC-1", name, first, days_after(first.t, 2, practice))
+            if not self._cared({"admission-notice-filed"}, days_after(first.t, -1, practice), name):
+                found.append(("TRC-1", name, first.id, due))
+        return found
+
+    def _goals(self, stays: dict[Subject, StayView]) -> list[tuple[str, Subject, str, int]]:
+        moments = [
+            (f, FACILITIES[name[0]])
+            for name, view in stays.items()
+            for f in [*view.arrivals, *([view.discharge] if view.discharge else [])]
+            if f.tells and view.setting(f) in GOING_IN | {"unknown"} and not (f is view.discharge and view.group() == "died")
+        ]
+        moments.sort(key=lambda m: (m[0].t, m[0].seq))
+        found = []
+        for goal in {f.data.goal for f in self.of(facts.GoalUpdated)}:
+            said = [f for f in self.of(facts.GoalUpdated) if f.data.goal == goal]
+            if said[-1].data.lifecycle_status not in {"accepted", "active"}:
+                continue
+            triggers = [(f, z) for f, z in moments if self._active(said, f.t)]
+            if not triggers:
+                continue
+            last, zone = triggers[-1]
+            due = self._due("GOAL-2", (goal,), last, days_after(last.t, 14, zone))
+            status = [s.data.lifecycle_status for s in said]
+            # A goal whose status moves was looked at: its statusDate moves too.
+            reviewed = any(s.t >= last.t and (s.data.reviewed or (i and status[i] != status[i - 1])) for i, s in enumerate(said))
+            reviewed |= any(goal in f.data.based_on for f in self._cared({"goal-review"}, last.t))
+            if not reviewed:
+                found.append(("GOAL-2", (goal,), last.id, due))
+        return found
+
+    @staticmethod
+    def _active(said: list[Fact], at: int) -> bool:
+        before = [f for f in said if f.t <= at]
+        return bool(before) and before[-1].data.lifecycle_status in {"accepted", "active"}
+
+    def _referrals(self) -> list[tuple[str, Subject, str, int]]:
+        found = []
+        for f in self.of(facts.ReferralRequested):
+            name = f.data.referral
+            if name in self.linked or not f.tells:
+                continue
+            due = self._due("REF-1", (name,), f, business_days_after(f.t, 2, ORGANISATIONS[f.data.target.organization]))
+            if self.referrals[name] == "requested":
+                found.append(("REF-1", (name,), f.id, due))
+        return found
+
+    # ---- notifications that ask for an acknowledgement
+
+    def told(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def _pointless(self, n: Notice, stays: dict[Subject, StayView]) -> bool:
+        """Say whether the news was taken back, or what came after it makes its acknowledgement pointless."""
+        view = stays.get(n.stay)
+        cause = next((f for f in view.said if f.id == n.cause), None) if view is not None else None
+        if view is None or cause is None:
+            return True
+        left = view.discharge
+        if n.rule == "NTF-DISCHARGE":
+            return left is None or left.id != n.cause
+        return left is not None or (n.rule == "NTF-ED" and any(view.setting(f) in GOING_IN for f in view.arrivals))

@@ -1,0 +1,498 @@
+"""Random stories of a few people: the product against a model from the domain notes, and promises that no story may break.
+
+The number of stories is CARERELAY_PROOF_SEQUENCES (500), the seed CARERELAY_PROOF_SEED (both printed at the head of the run):
+the same two give the same stories. Where a story fails, Hypothesis prints its shortest form.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from proof_model import CORE, DAY, FACILITIES, HOUR, MINUTE, Fact, Notice, PersonModel, business_days_after
+from proof_run import Run
+
+from agents.coordination.state import STATUS_NAMES
+from streams import effects as out
+from streams import events as facts
+from streams.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
+
+SEQUENCES = int(os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"))
+SEED = int(os.environ.get("CARERELAY_PROOF_SEED", "20260702"))
+STEPS = 24
+
+STARTS = {
+    "before a holiday": 1_782_850_000_000,  # 2026-06-30
+    "clocks go back": 1_793_300_000_000,  # 2026-10-29
+    "the turn of the year": 1_797_940_000_000,  # 2026-12-22
+    "clocks go on": 1_804_790_000_000,  # 2027-03-11
+}
+PEOPLE = tuple(PersonKey(f"p1.person-{n}") for n in "abc")
+HOMES = {PEOPLE[0]: ("GENERAL", "MERCY"), PEOPLE[1]: ("GENERAL", "MERCY"), PEOPLE[2]: ("ST-BRIDES",)}
+DOCTORS = {PEOPLE[0]: ("8801", "8811"), PEOPLE[1]: ("8801", "8811"), PEOPLE[2]: ("G7001",)}
+TARGETS = {PEOPLE[0]: "heart-clinic", PEOPLE[1]: "heart-clinic", PEOPLE[2]: "thames-council"}
+
+GOAL_MOVES = {
+    "": ("active", "proposed", "accepted"),
+    "proposed": ("active", "accepted", "rejected"),
+    "accepted": ("active", "on-hold", "cancelled"),
+    "active": ("on-hold", "completed", "cancelled"),
+    "on-hold": ("active", "cancelled"),
+}
+"""A goal's life as senders tell it; what is missing is an end."""
+
+who = st.sampled_from((0, 0, 0, 1, 2))
+any_of = st.integers(0, 11)
+late = st.sampled_from((False,) * 5 + (True,))
+
+
+def owner_as_party(owner: str) -> Party:
+    role, _, address = owner.partition("/")
+    kind, _, name = address.partition(":")
+    if kind == "practitioner":
+        return Party(role, practitioner=Practitioner(name))
+    return Party(role, organization=name) if kind == "organization" else Party(role)
+
+
+@dataclass
+class SentStay:
+    """A stay as its hospital sees it, which knows what it has sent, not what arrived."""
+
+    facility: str
+    visit: str
+    status: str
+    class_: str
+
+    @property
+    def encounter(self) -> Encounter:
+        return Encounter(self.facility, self.visit)
+
+
+@dataclass
+class Sender:
+    """What the world outside knows of one person; it makes only events that make sense to it."""
+
+    stays: list[SentStay] = field(default_factory=list)
+    referrals: dict[str, str] = field(default_factory=dict)
+    goals: dict[str, str] = field(default_factory=dict)
+    dead: bool = False
+
+
+class Stories(RuleBasedStateMachine):
+    """One story: the senders, what is still on its way, the product and the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.bag: list[Event] = []
+        self.senders = {key: Sender() for key in PEOPLE}
+        self.models = {key: PersonModel() for key in PEOPLE}
+        self.into: dict[PersonKey, PersonKey] = {}
+        self.merged = False
+        self.sound = True
+        """False while a step is not yet found to be right."""
+
+    @initialize(start=st.sampled_from(sorted(STARTS)), hour=st.integers(0, 47), doctor=st.booleans())
+    def begin(self, start: str, hour: int, doctor: bool) -> None:
+        self.run = Run(STARTS[start] + hour * HOUR)
+        for key in PEOPLE:
+            if doctor:
+                self.send(key, self.team(key, 0))
+
+    # ---- sending, delivering, comparing
+
+    def send(self, key: PersonKey, data: Any, *, held: bool = False, source: str = "urn:hospital", ago: int = 0) -> None:
+        """Let *data* happen now (or *ago* before); it arrives at once, or stays on its way."""
+        self.count += 1
+        at = Millis(self.run.now + 1000 - ago)
+        event = Event(f"E{self.count:03}", source, at, at, key, data, ago > 30 * DAY)
+        if held:
+            self.bag.append(event)
+            self.run.now += 1000
+        else:
+            self.deliver(event)
+
+    def deliver(self, event: Event) -> list[Any]:
+        self.sound = False
+        arrival = Millis(self.run.now + 1000)
+        event = replace_arrival(event, arrival)
+        lives_on = self.lives_on(event.person)
+        model = self.models.get(lives_on, PersonModel())
+        refused = isinstance(event.data, facts.ReferralStatusChanged) and not model.legal(event.data)
+        both = {name for key in PEOPLE[:2] for name, _ in self.run.open_handoffs(key)}
+        effects = self.run.deliver(event)
+        believed = event.time if event.time <= arrival + 15 * MINUTE else arrival
+        history = event.backfill or event.time < arrival - 30 * DAY
+        if isinstance(event.data, facts.PersonMerged):
+            self.merged_into(lives_on, self.lives_on(event.data.into.key), both)
+        else:
+            model.take(Fact(event.id, believed, arrival, len(self.run.log), event.data, not history))
+        if refused:
+            assert any(isinstance(e, out.EventRefused) for e in effects), f"an illegal move was taken: {event}"
+            assert not any(isinstance(e, out.TaskState | out.GapState | out.NotificationIssued) for e in effects)
+        self.learn(effects)
+        self.compare()
+        return effects
+
+    def learn(self, effects: list[Any]) -> None:
+        """Take over which notifications ask for an acknowledgement: whether they had to go out is asked elsewhere."""
+        for e in effects:
+            if isinstance(e, out.NotificationIssued) and e.asks_acknowledgement and e.person in self.models:
+                assert e.encounter is not None
+                zone = self.models[e.person].practice_zone(FACILITIES[e.encounter.facility])
+                due = business_days_after(e.at, 1, zone) if e.rule == "NTF-DISCHARGE" else e.at + 4 * HOUR
+                self.models[e.person].told(Notice(e.id, e.cause, e.rule, (e.encounter.facility, e.encounter.visit), due))
+
+    def lives_on(self, key: PersonKey) -> PersonKey:
+        while key in self.into:
+            key = self.into[key]
+        return key
+
+    def merged_into(self, ends: PersonKey, goes_on: PersonKey, before: set[str]) -> None:
+        """What was open of both is open of the one that goes on. What either should have meant to the other is not modelled."""
+        if ends == goes_on:
+            return
+        self.into[ends] = goes_on
+        self.models.pop(ends)
+        self.models.pop(goes_on, None)
+        if not self.run.person(goes_on).deceased:
+            assert {name for name, _ in self.run.open_handoffs(goes_on)} == before, "a merge lost or doubled an open handoff"
+        assert not self.run.open_handoffs(ends)
+
+    def compare(self) -> None:
+        """The product's open handoffs of the seven rules, and the states of stays, are the model's."""
+        for key, model in self.models.items():
+            person = self.run.person(key)
+            stay_of = {s.number: s for s in person.stays}
+            found = set()
+            for _, h in self.run.open_handoffs(key):
+                if h.rule in CORE:
+                    found.add((h.rule, self.subject(h, stay_of), h.due))
+            assert found == model.open(), (
+                f"only the product: {sorted(found - model.open())}; only the model: {sorted(model.open() - found)}"
+            )
+            views = model.stays()
+            for s in person.stays:
+                view = views.get((s.facility, s.visit))
+                if s.assumed and STATUS_NAMES[s.status] == "finished":
+                    assert view is not None
+                    assert model.silent(view, s.discharged), f"assumed to be over, but it was not silent: {s.facility} {s.visit}"
+                elif view is not None and view.status is not None:
+                    assert STATUS_NAMES[s.status] == view.status, f"{s.facility} {s.visit}"
+        self.sound = True
+
+    def subject(self, h: Any, stay_of: dict[int, Any]) -> tuple[str, ...]:
+        if h.rule == "NOT-2":
+            text = h.ref.hex()
+            told = self.run.issued["-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))]
+            return (told.cause, told.rule)
+        if h.rule in {"REF-1", "GOAL-2"}:
+            return (h.ref,)
+        return (stay_of[h.stay].facility, stay_of[h.stay].visit)
+
+    # ---- time
+
+    @rule(hours=st.sampled_from((1, 3, 5, 9, 14, 23, 25, 30, 49, 73, 120, 200, 500)), minute=st.sampled_from((0, 1, 59)))
+    def time_goes_by(self, hours: int, minute: int) -> None:
+        self.sound = False
+        self.run.wait(self.run.now + hours * HOUR + minute * MINUTE)
+        self.compare()
+
+    @precondition(lambda self: self.bag)
+    @rule(n=any_of)
+    def something_late_arrives(self, n: int) -> None:
+        self.deliver(self.bag.pop(n % len(self.bag)))
+
+    @precondition(lambda self: self.run.log)
+    @rule(n=any_of)
+    def something_arrives_again(self, n: int) -> None:
+        event = self.run.log[-1 - n % len(self.run.log)]
+        if self.run.now - event.arrival > 20 * DAY:
+            return
+        self.sound = False
+        arrival = Millis(self.run.now + 1000)
+        self.run.wait(arrival - 1)
+        before = {key: self.run.open_handoffs(key) for key in PEOPLE}
+        effects = self.run.deliver(replace_arrival(event, arrival))
+        assert not [e for e in effects if not isinstance(e, out.EffectSuppressed | out.EventForwarded | out.EventRefused)], effects
+        assert before == {key: self.run.open_handoffs(key) for key in PEOPLE}, "a repeat changed an open handoff"
+        self.compare()
+
+    # ---- stays
+
+    def stay(self, key: PersonKey, n: int, *status: str) -> SentStay | None:
+        fit = [s for s in self.senders[key].stays if s.status in status]
+        return fit[n % len(fit)] if fit else None
+
+    @rule(p=who, n=any_of, class_=st.sampled_from(("EMER", "IMP", "IMP", "OBSENC", "AMB")), held=late)
+    def admitted(self, p: int, n: int, class_: str, held: bool) -> None:
+        key = PEOPLE[p]
+        sender = self.senders[key]
+        if sender.dead:
+            return
+        facility = HOMES[key][n % len(HOMES[key])]
+        stay = SentStay(facility, f"V{self.count}", "in-progress", class_)
+        sender.stays.append(stay)
+        self.send(key, facts.PatientAdmitted(stay.encounter, class_, registration=class_ in {"EMER", "AMB"}), held=held)
+
+    @rule(p=who, n=any_of)
+    def planned(self, p: int, n: int) -> None:
+        key = PEOPLE[p]
+        stay = SentStay(HOMES[key][0], f"V{self.count}", "planned", "IMP")
+        self.senders[key].stays.append(stay)
+        self.send(key, facts.EncounterPlanned(stay.encounter, "IMP"))
+
+    @rule(p=who, n=any_of, held=late)
+    def planned_stay_begins(self, p: int, n: int, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "planned")
+        if stay and not self.senders[key].dead:
+            stay.status = "in-progress"
+            self.send(key, facts.PatientAdmitted(stay.encounter, "IMP"), held=held)
+
+    @rule(p=who, n=any_of, again=st.booleans(), held=late)
+    def emergency_becomes_admission(self, p: int, n: int, again: bool, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "in-progress")
+        if stay and stay.class_ in {"EMER", "OBSENC"}:
+            stay.class_ = "IMP"
+            data: Any = facts.PatientAdmitted(stay.encounter, "IMP") if again else facts.EncounterClassChanged(stay.encounter, "IMP")
+            self.send(key, data, held=held)
+
+    @rule(p=who, n=any_of, what=st.integers(0, 3), held=late)
+    def stay_goes_on(self, p: int, n: int, what: int, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "in-progress")
+        if stay is None:
+            return
+        data: Any = (
+            facts.PatientTransferred(stay.encounter, facts.Location(stay.facility, "ICU", "intensive")),
+            facts.EncounterUpdated(stay.encounter, attending=Practitioner("7701", "Dr Lee")),
+            facts.EncounterUpdated(stay.encounter, leave=True),
+            facts.EncounterUpdated(stay.encounter, leave=False),
+        )[what]
+        self.send(key, data, held=held)
+
+    @rule(
+        p=who,
+        n=any_of,
+        to=st.sampled_from(("home",) * 4 + ("alt-home", "snf", "hospice", "other-hcf", "", "exp")),
+        says_class=st.booleans(),
+        held=late,
+    )
+    def discharged(self, p: int, n: int, to: str, says_class: bool, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "in-progress")
+        if stay:
+            stay.status = "finished"
+            self.senders[key].dead |= to == "exp"
+            self.send(key, facts.PatientDischarged(stay.encounter, to, class_=stay.class_ if says_class else None), held=held)
+
+    @rule(p=who, n=any_of, held=late)
+    def discharge_cancelled(self, p: int, n: int, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "finished")
+        if stay and not self.senders[key].dead:
+            stay.status = "in-progress"
+            self.send(key, facts.DischargeCancelled(stay.encounter), held=held)
+
+    @rule(p=who, n=any_of, held=late)
+    def admission_cancelled(self, p: int, n: int, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "in-progress", "planned")
+        if stay:
+            stay.status = "cancelled"
+            self.send(key, facts.AdmissionCancelled(stay.encounter), held=held)
+
+    @rule(p=who, n=any_of)
+    def old_stay_is_loaded(self, p: int, n: int) -> None:
+        key = PEOPLE[p]
+        encounter = Encounter(HOMES[key][0], f"V{self.count}")
+        self.send(key, facts.PatientAdmitted(encounter, "IMP"), ago=64 * DAY)
+        self.send(key, facts.PatientDischarged(encounter, "home"), ago=60 * DAY)
+
+    # ---- the person
+
+    @rule(p=who)
+    def dies(self, p: int) -> None:
+        key = PEOPLE[p]
+        if self.count % 4 == 0:
+            self.senders[key].dead = True
+            self.send(key, facts.PersonUpdated(deceased=True))
+
+    @rule(swap=st.booleans())
+    def two_records_are_one_person(self, swap: bool) -> None:
+        if self.merged or self.count < 8:
+            return
+        self.merged = True
+        ends, goes_on = (PEOPLE[0], PEOPLE[1]) if swap else (PEOPLE[1], PEOPLE[0])
+        self.send(ends, facts.PersonMerged(PersonRef(goes_on)))
+
+    def team(self, key: PersonKey, n: int) -> facts.CareTeamChanged:
+        doctor = DOCTORS[key][n % len(DOCTORS[key])]
+        member = Member("pcp", Party("pcp", practitioner=Practitioner(doctor)))
+        return facts.CareTeamChanged((member,), replace=True)
+
+    @rule(p=who, n=any_of)
+    def team_changes(self, p: int, n: int) -> None:
+        self.send(PEOPLE[p], self.team(PEOPLE[p], n))
+
+    @rule(p=who, decision=st.sampled_from(("permit", "deny")), whom=st.sampled_from(("pcp/practitioner:8801", None)))
+    def consent_changes(self, p: int, decision: str, whom: str | None) -> None:
+        self.send(PEOPLE[p], facts.ConsentChanged(decision, recipient=whom))
+
+    # ---- referrals, goals, care
+
+    @rule(p=who, service=st.sampled_from(("cardiology", "transport")), usual=st.booleans())
+    def referred(self, p: int, service: str, usual: bool) -> None:
+        key = PEOPLE[p]
+        name = f"R{self.count}"
+        self.senders[key].referrals[name] = service
+        asks = Party("pcp", practitioner=Practitioner(DOCTORS[key][0]), organization="riverside-family" if p < 2 else "thames-surgery")
+        goes_to = TARGETS[key] if usual or p == 2 else "lakeside-family"
+        self.send(key, facts.ReferralRequested(name, asks, Party("referral-target", organization=goes_to), service))
+
+    @rule(
+        p=who,
+        n=any_of,
+        status=st.sampled_from(
+            ("accepted", "accepted", "rejected", "in-progress", "on-hold", "completed", "cancelled", "entered-in-error")
+        ),
+        by=st.sampled_from(("target", "target", "requester")),
+    )
+    def referral_moves(self, p: int, n: int, status: str, by: str) -> None:
+        key = PEOPLE[p]
+        names = sorted(self.senders[key].referrals)
+        if names:
+            self.send(key, facts.ReferralStatusChanged(names[n % len(names)], status, by, reason="said"))
+
+    @rule(p=who, n=any_of, status=st.sampled_from(("booked", "noshow", "cancelled", "fulfilled")))
+    def appointment(self, p: int, n: int, status: str) -> None:
+        key = PEOPLE[p]
+        names = sorted(self.senders[key].referrals)
+        if names:
+            name = names[n % len(names)]
+            self.send(key, facts.AppointmentChanged(f"A-{name}", status, Millis(self.run.now + 2 * DAY), referral=name))
+
+    @rule(p=who, n=any_of, choice=any_of)
+    def goal(self, p: int, n: int, choice: int) -> None:
+        key = PEOPLE[p]
+        name = f"G{p}{n % 2}"
+        next_ = GOAL_MOVES.get(self.senders[key].goals.get(name, ""), ())
+        if next_:
+            status = self.senders[key].goals[name] = next_[choice % len(next_)]
+            self.send(key, facts.GoalUpdated(name, status, "Walk to the shop again", "person"))
+
+    @rule(p=who, n=any_of, by_activity=st.booleans(), held=late)
+    def goal_is_reviewed(self, p: int, n: int, by_activity: bool, held: bool) -> None:
+        key = PEOPLE[p]
+        names = sorted(name for name, status in self.senders[key].goals.items() if status in {"active", "accepted"})
+        if not names:
+            return
+        name = names[n % len(names)]
+        if by_activity:
+            self.care(key, "goal-review", held, based_on=(name,))
+        else:
+            self.send(key, facts.GoalUpdated(name, self.senders[key].goals[name], reviewed=True), held=held)
+
+    def care(self, key: PersonKey, code: str, held: bool, **said: Any) -> None:
+        at = Millis(self.run.now + 1000)
+        party = Party("pcp", practitioner=Practitioner(DOCTORS[key][0]))
+        self.send(key, facts.CareActivityRecorded(f"C{self.count}", code, "completed", at, party, at, **said), held=held)
+
+    @rule(
+        p=who,
+        n=any_of,
+        code=st.sampled_from(("interactive-contact", "face-to-face-visit", "medication-reconciliation", "admission-notice-filed")),
+        names_stay=st.booleans(),
+        held=late,
+    )
+    def cared_for(self, p: int, n: int, code: str, names_stay: bool, held: bool) -> None:
+        key = PEOPLE[p]
+        stay = self.stay(key, n, "in-progress", "finished") if names_stay else None
+        self.care(key, code, held, encounter=stay.encounter if stay else None)
+
+    # ---- what coordinators do
+
+    @rule(p=who, n=st.integers(0, 40), what=st.integers(0, 7), stranger=late)
+    def somebody_responds(self, p: int, n: int, what: int, stranger: bool) -> None:
+        key = self.lives_on(PEOPLE[p])
+        tasks = self.run.open_handoffs(key)
+        if not tasks:
+            return
+        task, h = tasks[n % len(tasks)]
+        by = Party("social-care", organization="meals-and-rides") if stranger else owner_as_party(h.owner)
+        if what == 6 and h.rule != "TCM-1":
+            what = 7
+        data: Any = (
+            facts.TaskAcknowledged(task, by),
+            facts.TaskClaimed(task, by),
+            facts.TaskReassigned(task, by, Party("community-nurse", organization="riverside-family")),
+            facts.TaskSnoozed(task, by, Millis(self.run.now + 6 * HOUR), "waiting for the letter"),
+            facts.TaskDeclined(task, by, "not ours"),
+            facts.TaskEscalated(task, by, "nobody answers"),
+            facts.OutreachAttempted(task, by, "reached"),
+            facts.TaskCompleted(task, by, "done"),
+        )[what]
+        model = self.models.get(key, PersonModel())
+        stay_of = {s.number: s for s in self.run.person(key).stays}
+        item = (h.rule, self.subject(h, stay_of), h.due) if h.rule in CORE else None
+        if item is not None:
+            ends = (
+                (isinstance(data, facts.TaskAcknowledged) and h.rule == "NOT-2" and (not stranger or "/pool:" in h.owner))
+                or (isinstance(data, facts.TaskCompleted) and h.rule in {"DIS-1", "TRC-1", "MED-1"})
+                or (isinstance(data, facts.OutreachAttempted) and h.rule == "TCM-1")
+            )
+            if ends:
+                for r, subject, cause, due in model.items():
+                    if (r, subject, due) == item:
+                        model.done.add((r, subject, cause))
+                        for notice in model.notices:
+                            notice.over |= notice.id == cause
+        self.send(key, data, source="urn:console")
+
+    # ---- the end of a story
+
+    def teardown(self) -> None:
+        if not self.sound:
+            return
+        while self.bag:
+            self.deliver(self.bag.pop())
+        self.run.wait(self.run.now)
+        assert self.run.replayed() == self.run.lines(), "the replay tells another story"
+        once, twice = (_published(lines) for lines in (self.run.lines(), self.run.replayed(times=2)))
+        assert once == twice, "what was delivered twice told or opened something more"
+
+
+def _published(lines: bytes) -> list[bytes]:
+    """What the world sees of *lines*: not that a repeat was noticed."""
+    return [line for line in lines.splitlines() if b'"effect":"suppressed"' not in line and b'"effect":"refused"' not in line]
+
+
+def replace_arrival(event: Event, arrival: Millis) -> Event:
+    return Event(event.id, event.source, event.time, arrival, event.person, event.data, event.backfill)
+
+
+def test_product_keeps_its_promises_in_random_stories_and_agrees_with_the_model() -> None:
+    stories = seed(SEED)(Stories)
+    try:
+        run_state_machine_as_test(
+            stories,
+            settings=settings(
+                max_examples=SEQUENCES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                database=None,
+                print_blob=False,
+                report_multiple_bugs=False,
+                phases=[Phase.generate, Phase.shrink],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    except BaseException as failed:
+        failed.add_note(f"CARERELAY_PROOF_SEED={SEED} CARERELAY_PROOF_SEQUENCES={SEQUENCES}")
+        raise
