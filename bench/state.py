@@ -41,7 +41,8 @@ class People:
             packed = None
             for event in told:
                 moved = msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift)
-                packed, _ = rules.decide(event.person, packed, moved, moved.arrival)
+                packed = _fired(rules, packed, moved.person, moved.arrival)
+                packed, _ = rules.decide(moved.person, packed, moved, moved.arrival)
             self.packed[told[0].person.encode()] = packed
             self.handoffs += sum(1 for h in unpack(packed).handoffs if not h.closure)
 

@@ -13,11 +13,15 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
+from streams.fetched import drain
 from streams.writer import Out, Writer, fence
 
 PATIENCE_S = 1.0
 """A claim that is not visible after this hides behind somebody's open transaction."""
 LOST_EXIT = 5
+RECORDS_AT_ONCE = 5_000
+FETCH_BYTES = 2 << 20
+"""Of a partition at a time: more is no faster, and what is read and what is fetched meanwhile both lie in memory."""
 
 
 class ShardLost(Exception):  # noqa: N818 -- it names what happened, and ends the process
@@ -93,16 +97,18 @@ async def open_shards(
             kafka,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            max_partition_fetch_bytes=8 << 20,
-            fetch_max_bytes=48 << 20,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=8 * FETCH_BYTES,
             fetch_max_wait_ms=20,
+            consumer_timeout_ms=20,
         )
         committed = AIOKafkaConsumer(isolation_level="read_committed", **settings)
         everything = AIOKafkaConsumer(isolation_level="read_uncommitted", **settings)
         try:
             for consumer in (committed, everything):
                 await consumer.start()
-                consumer.assign(list(by_partition))
+            # Only one of them reads; the other is asked for ends.
+            committed.assign(list(by_partition))
             begins = await committed.beginning_offsets(list(by_partition))
             for tp, reading in by_partition.items():
                 committed.seek(tp, max(reading.read_to, begins[tp]))
@@ -165,25 +171,34 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
 async def _read_to(
     consumer: AIOKafkaConsumer, todo: Mapping[TopicPartition, Reading], ends: Mapping[TopicPartition, int], beat: Callable[[], None]
 ) -> None:
+    fetcher = consumer._fetcher  # noqa: SLF001 -- see `fetched.py`
     behind = {tp for tp in todo if todo[tp].read_to < ends[tp]}
     while behind:
-        for tp, records in (await consumer.getmany(*behind, timeout_ms=100)).items():
+        found = drain(fetcher, behind, RECORDS_AT_ONCE)
+        if not found:
+            waiter = fetcher._create_fetch_waiter()  # noqa: SLF001
+            await asyncio.wait([waiter], timeout=0.1)
+            if waiter.done():
+                waiter.result()
+            waiter.cancel()
+        for tp, _, stop, records in found:
             reading = todo[tp]
             take = reading.take
             persons = reading.persons
             for record in records:
-                key = record.key
+                key, value = record.key, record.value
                 # Almost all records are persons: this branch is the restore's inner loop.
-                if key[0] and record.value is not None:
-                    persons[key] = record.value
+                if key[0] and value is not None:
+                    persons[key] = value
                 else:
-                    take(key, record.value, record.offset)
+                    take(key, value, record.offset)
             reading.records += len(records)
-        beat()
-        for tp in list(behind):
-            todo[tp].read_to = await consumer.position(tp)
-            if todo[tp].read_to >= ends[tp]:
+            reading.read_to = stop
+            if stop >= ends[tp]:
                 behind.discard(tp)
+            # The next fetch comes in meanwhile.
+            await asyncio.sleep(0)
+        beat()
 
 
 async def read_positions(kafka: Mapping[str, Any], state_topic: str, readings: Sequence[Reading]) -> None:

@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.ending import end_process
+from streams.fetched import Fetched, drain
 from streams.shard import Batch
 from streams.worker import Worker
 
@@ -54,7 +55,8 @@ RESTS_ON: Mapping[str, Sequence[str]] = {
         "end_offsets",
         "_get_actions_per_node",
     ),
-    "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment", "_assignment"),
+    "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment", "_assignment", "_partition_records"),
+    "aiokafka.consumer.fetcher:PartitionRecords": ("_consumer_record", "_unpack_records"),
     "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned",),
 }
 
@@ -112,7 +114,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
         )
 
-    async def fetch(self, wanted: set[TP], timeout_s: float) -> list[tuple[TP, int, int, list[Any]]]:
+    async def fetch(self, wanted: set[TP], timeout_s: float) -> list[Fetched]:
         """Return what is there of *wanted*, [(partition, from, to, records)], waiting up to *timeout_s*.
 
         A fetch that only moved the position (aborted records, markers) is an entry without records.
@@ -125,7 +127,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 raise ConsumerStoppedError
             if not self.consumer.flow_active:
                 return []
-            found = self._drain(fetcher, wanted)
+            found = drain(fetcher, wanted, RECORDS_PER_BATCH)
             left = until - time.monotonic()
             if found:
                 fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS  # noqa: SLF001
@@ -142,29 +144,6 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                     waiter.cancel()
             if not waiter.cancelled():
                 waiter.result()
-
-    def _drain(self, fetcher: Any, wanted: set[TP]) -> list[tuple[TP, int, int, list[Any]]]:
-        found = []
-        for tp in list(fetcher._records):  # noqa: SLF001
-            if tp not in wanted:
-                if not fetcher._subscriptions.is_assigned(tp):  # noqa: SLF001
-                    del fetcher._records[tp]  # noqa: SLF001
-                continue
-            result = fetcher._records[tp]  # noqa: SLF001
-            if not hasattr(result, "getall"):
-                del fetcher._records[tp]  # noqa: SLF001
-                fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001
-                result.check_raise()
-            if result.has_more() and result.check_assignment(tp):
-                state = result._assignment.state_value(tp)  # noqa: SLF001
-                start = state.position
-                records = result.getall(RECORDS_PER_BATCH)
-                if state.position > start:
-                    found.append((TP(tp.topic, tp.partition), start, state.position, records))
-            if not result.has_more():
-                del fetcher._records[tp]  # noqa: SLF001
-                fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001
-        return found
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Await *coroutine* in this thread, from the worker's loop.
@@ -245,7 +224,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await asyncio.sleep(PACE_S)
             return
         found = await self._thread.run(self._thread.fetch(wanted, 0.5))
-        for tp, start, stop, records in found:
+        for place, start, stop, records in found:
+            tp = TP(*place)
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             offset = stop - 1
