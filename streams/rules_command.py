@@ -14,6 +14,7 @@ from streams.invocation import Exit, UserError, changed, settings_of, write_out
 
 if TYPE_CHECKING:
     from agents.coordination.ruleset import Catalogue
+    from agents.feeds.rule import FeedRule
 
 rules_app = typer.Typer(help="The handoff rules in plain words.", no_args_is_help=True)
 
@@ -24,24 +25,31 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 @rules_app.command("list")
 def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the rules: id, version, title."""
-    rules = _catalogue(folder).rules
+    feeds = _feed_rule()
+    rows = [(r.id, r.version, r.title, r.source) for r in _catalogue(folder).rules.values()]
+    rows.append((feeds.id, feeds.version, feeds.title, feeds.source))
     if as_json:
         from streams.told import write_line  # noqa: PLC0415
 
-        write_out(write_line({"id": r.id, "version": r.version, "title": r.title, "source": r.source}) for r in rules.values())
+        write_out(write_line({"id": id_, "version": version, "title": title, "source": source}) for id_, version, title, source in rows)
     else:
-        for rule in rules.values():
-            typer.echo(f"{rule.id:8} {rule.title}")
+        for id_, _, title, _ in rows:
+            typer.echo(f"{id_:8} {title}")
 
 
 @rules_app.command("show")
 def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
     """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
     from agents.coordination.explain import explain  # noqa: PLC0415
+    from agents.feeds.explain import explain as explain_feeds  # noqa: PLC0415
 
+    feeds = _feed_rule()
+    if rule.upper() == feeds.id:
+        typer.echo(explain_feeds(feeds))
+        return
     rules = _catalogue(folder).rules
     if rule.upper() not in rules:
-        raise UserError(f"there is no rule {rule}: there are {', '.join(rules)}")
+        raise UserError(f"there is no rule {rule}: there are {', '.join([*rules, feeds.id])}")
     typer.echo(explain(rules[rule.upper()]))
 
 
@@ -55,6 +63,13 @@ def rules_check(
     except UserError as error:
         raise UserError(str(error), Exit.WRONG) from None
     typer.echo(f"{count} rules can be used")
+
+
+def _feed_rule() -> FeedRule:
+    """Return the one rule that is about sources, not persons; it stands beside the catalogue, for its clock is learnt."""
+    from agents.feeds.agent import load_rule  # noqa: PLC0415
+
+    return load_rule()
 
 
 def _catalogue(folder: Path | None) -> Catalogue:

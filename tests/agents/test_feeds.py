@@ -18,6 +18,7 @@ from agents.coordination.agent import CoordinationRecords
 from agents.coordination.catalogue import load_directory
 from agents.feeds.agent import FeedRecords, FeedRuleError, Feeds, load_rule, watchers_of
 from agents.feeds.decide import Desk, fall_due, hear
+from agents.feeds.explain import explain
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.attributes import headers_of
@@ -473,3 +474,10 @@ def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock(module: str) -
     script = f"import sys, agents.feeds.{module}; print(' '.join(m for m in {wire!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+def test_the_rule_is_explained_from_its_numbers():
+    text = explain(load_rule())
+
+    assert "longer than 3 times its usual gap for that hour of the week, and for at least\n    5 minutes" in text
+    assert "60 minutes later: the owner is operations" in text
