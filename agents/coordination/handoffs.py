@@ -185,6 +185,8 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
     handoff.closure, handoff.closed_at, handoff.met_at, handoff.ended_by = "", 0, 0, 0
     handoff.status = REQUESTED
     set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world))
-    draft.task(handoff, rule.rule if rule else None, encounter_for(handoff, person), why)
+    definition, encounter = rule.rule if rule else None, encounter_for(handoff, person)
+    if definition is None or definition.task == "opening" or handoff.gap == OPEN:
+        draft.task(handoff, definition, encounter, why)
     if handoff.gap:
-        draft.gap(handoff, rule.rule if rule else None, encounter_for(handoff, person), why)
+        draft.gap(handoff, definition, encounter, why)
