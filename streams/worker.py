@@ -31,7 +31,7 @@ from streams.writer import Out, Writer
 
 log = structlog.get_logger()
 
-QUEUE_RECORDS = 6000
+QUEUE_RECORDS = 1500
 """A partition that has more than this waiting is not fetched until it has less."""
 DEADLINE = "deadline/"
 """Begins the marker of a deadline that is tried; a topic's name holds no slash."""
