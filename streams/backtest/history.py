@@ -96,8 +96,13 @@ class TopicHistory:
         self._ranks = {topic.name: topic.rank for topic in INBOUND}
         self.refused: Counter[str] = Counter()
         """Records that could not be read, by reason."""
-        self.misrouted = 0
-        """Records in another partition than their key's whose relay is not in the history: no shard has applied them."""
+        self._begins = {(span.topic, span.partition): span.begin for span in boundaries.spans}
+        self._astray: set[tuple[str, int, int]] = set()
+
+    @property
+    def misrouted(self) -> int:
+        """Return how many records in another partition than their key's have no relay in the history: no shard has applied them."""
+        return len(self._astray)
 
     def arrivals(self) -> Iterator[Arrived]:
         """Yield the events. Raises KafkaError; OffsetOutOfRangeError where retention has moved on meanwhile."""
@@ -125,11 +130,14 @@ class TopicHistory:
         if not isinstance(data, RecordRelayed):
             if here == record.partition:
                 return event
-            self.misrouted += 1  # Its shard relays it, and applies it where the relay puts it.
+            # Its shard relays it, and applies it where the relay puts it.
+            self._astray.add((record.topic, record.partition, record.offset))
             return None
-        if here == data.partition:
-            return None  # Forwarded after a merge: the replay forwards it itself.
-        self.misrouted -= 1
+        origin = data.topic, data.partition, data.offset
+        if origin in self._astray:
+            self._astray.remove(origin)
+        elif data.offset >= self._begins[data.topic, data.partition]:
+            return None  # Its own shard had applied it and sent it on after a merge: the replay forwards it itself.
         inner = STANDARD.read_record(data.topic, record.key, data.value, list(data.headers), self._clock.to_story(data.timestamp))
         if isinstance(inner, Event):
             return inner

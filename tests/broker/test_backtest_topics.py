@@ -75,7 +75,9 @@ async def send(
     partition: int | None = None,
     txn: str = "",
     abort: bool = False,
-):
+) -> int:
+    """Publish *events*; return the offset of the last one."""
+    offset = -1
     producer = AIOKafkaProducer(**connection, **({"transactional_id": txn} if txn else {}))
     await producer.start()
     if txn:
@@ -83,10 +85,12 @@ async def send(
     for event in events:
         key = event.person.encode()
         where = partition_of(key, PARTITIONS) if partition is None else partition
-        await producer.send_and_wait(topic, frame(event.data), key=key, partition=where, headers=headers_of(event))
+        sent = await producer.send_and_wait(topic, frame(event.data), key=key, partition=where, headers=headers_of(event))
+        offset = sent.offset
     if txn:
         await (producer.abort_transaction() if abort else producer.commit_transaction())
     await producer.stop()
+    return offset
 
 
 def event(number: int, fact: Any, person: str = "1") -> Event:
@@ -145,9 +149,9 @@ async def test_records_that_are_no_events_are_counted_and_passed_over(since: Sin
 
 async def test_a_misrouted_record_counts_where_its_relay_put_it_and_not_where_it_arrived(since: Since):
     wrong = event(1, ADMIT)
-    await send(since.connection, wrong, partition=wrong_partition(wrong.person))
+    offset = await send(since.connection, wrong, partition=wrong_partition(wrong.person))
     await send(since.connection, event(2, LEAVE), topic=DISCHARGE.name)
-    relayed = RecordRelayed(ADMISSION.name, wrong_partition(wrong.person), 0, wrong.time, frame(ADMIT), tuple(headers_of(wrong)))
+    relayed = RecordRelayed(ADMISSION.name, wrong_partition(wrong.person), offset, wrong.time, frame(ADMIT), tuple(headers_of(wrong)))
     await send(since.connection, Event("r", "urn:test", wrong.time, wrong.time, wrong.person, relayed), topic=RELAY.name)
 
     events, history = await since.history()
@@ -169,11 +173,14 @@ async def test_a_misrouted_record_that_nobody_relayed_is_counted_as_not_applied(
 async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_the_replay(since: Since):
     right = event(1, ADMIT)
     place = partition_of(right.person.encode(), PARTITIONS)
-    await send(since.connection, right)
-    forwarded = RecordRelayed(ADMISSION.name, place, 0, right.time, frame(ADMIT), tuple(headers_of(right)))
+    offset = await send(since.connection, right)
+    forwarded = RecordRelayed(ADMISSION.name, place, offset, right.time, frame(ADMIT), tuple(headers_of(right)))
     moved = PersonStateMoved(PersonKey("p1.other"), b"state")
-    for n, fact in enumerate((forwarded, moved)):
-        await send(since.connection, Event(f"r{n}", "urn:test", right.time, right.time, right.person, fact), topic=RELAY.name)
+    # Who goes on may live in the same shard as who ended, or in another one.
+    keys = [right.person, *(person_key(b"secret", "GENERAL", str(n)) for n in range(2, 9))]
+    assert len({partition_of(key.encode(), PARTITIONS) for key in keys}) == PARTITIONS
+    for n, (fact, key) in enumerate([(moved, keys[0]), *((forwarded, key) for key in keys)]):
+        await send(since.connection, Event(f"r{n}", "urn:test", right.time, right.time, key, fact), topic=RELAY.name)
 
     events, _ = await since.history()
 

@@ -1,0 +1,152 @@
+"""The worker on a real Kafka tells what the replay tells of the same records: every effect, its content, its order for a person.
+
+What is compared with is the in-memory replay of what the inbound topics hold in the end, read back in the order of the
+shards, with the broker's own times on the declared clock; so no run depends on how fast this machine is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from agents.coordination.agent import Coordination
+from agents.coordination.catalogue import load_world
+from streams.admin import create_topics
+from streams.app import load_care
+from streams.backtest.history import TopicHistory, find_boundaries
+from streams.clock import Clock
+from streams.events import Event, Millis, PatientAdmitted, PersonMerged
+from streams.instants import parse_instant
+from streams.intake.files import read_paths
+from streams.intake.outcome import Arrived
+from streams.local import LocalKafka
+from streams.local.child import Child
+from streams.local.demonstration import STORY
+from streams.play import publish
+from streams.replay import replay
+from streams.settings import Settings
+from streams.simulate.stream import Simulation, faults_of, simulate
+from streams.told import Line
+from streams.watch import WATCHED, line_of_record
+
+pytestmark = pytest.mark.kafka
+
+SPEED = 172_800.0
+"""Two days of the story in a second: three weeks in eleven."""
+LEAD_SECONDS = 6.0
+SETTLE_SECONDS = 90.0
+EPILOGUE_MS = 4 * 86_400_000
+PARTITIONS = 3
+
+
+def made_input() -> list[Arrived]:
+    """The story of three weeks, and beside it simulated people who come to hospital, with what goes wrong on the way."""
+    story = list(read_paths([STORY], load_care(Settings())[1]))
+    first = datetime.fromtimestamp(min(a.arrival for a in story) / 1000, UTC).date()
+    wanted = Simulation(seed=20260702, people=2_000, days=18, faults=faults_of("all"), start=first)
+    made = [one.event for one in simulate(wanted, Coordination(load_world()))]
+    patients = list(dict.fromkeys(e.person for e in made if isinstance(e.data, PatientAdmitted)))[:14]
+    merges = [e for e in made if isinstance(e.data, PersonMerged)][:3]
+    chosen = {*patients, *(e.person for e in merges), *(e.data.into.key for e in merges if isinstance(e.data, PersonMerged))}
+    beside = [Arrived(e, e.arrival, "") for e in made if e.person in chosen]
+    return sorted([*story, *beside], key=lambda arrived: arrived.arrival)
+
+
+def start_worker(bootstrap: str, clock: Clock, folder: Path) -> Child:
+    given = {
+        "KAFKA_BOOTSTRAP": bootstrap,
+        "CARERELAY_CLOCK": str(clock),
+        "CARERELAY_PARTITIONS": str(PARTITIONS),
+        "CARERELAY_WEB_PORT": "0",
+        "CARERELAY_LOG_FORMAT": "json",
+    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
+    with (folder / "worker.log").open("wb") as out:
+        return Child([sys.executable, "-m", "streams", "worker"], output=out, env=clean | given)
+
+
+async def committed(kafka: dict[str, Any], until: int, worker: Child) -> list[Line]:
+    """Return every outbound line up to *until* (wall clock, ms), each partition's in its order, once nothing more comes."""
+    consumer = AIOKafkaConsumer(**kafka, isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(name, n) for name in WATCHED for n in range(PARTITIONS)])
+        found: list[Line] = []
+        deadline = time.monotonic() + SETTLE_SECONDS
+        quiet_since = time.monotonic()
+        while time.monotonic() < deadline and time.monotonic() - quiet_since < 3:
+            assert worker.alive, "the worker ended"
+            records = await consumer.getmany(timeout_ms=300)
+            lines = [line for part in records.values() for record in part if (line := line_of_record(record)) is not None]
+            found += lines
+            if lines or time.time() * 1000 < until:
+                quiet_since = time.monotonic()
+        return found
+    finally:
+        await consumer.stop()
+
+
+def comparable(lines: list[Line], merged: set[str], until: Millis) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
+    """Return each person's lines of one topic in their order, up to *until*.
+
+    What is for a merged person travels from shard to shard, moments that the replay does not spend and in which a deadline may
+    fire: of such a person it is compared which handoffs there were. A refused record is its dead letter: whose it is and why.
+    """
+    rules = load_world().catalogue.rules
+    found: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
+    for line in lines:
+        kind, person = line["effect"], line["person"] or ""
+        if kind == "refused":
+            found[person, "refused"].append((line["cause"], line["reason"]))
+            continue
+        if parse_instant(line["at"]) > until:
+            continue
+        if person in merged:
+            if kind == "task" and rules[line["rule"]].task == "opening":
+                found[person, "handoffs"].append((line["rule"], line["handoff"], line["due"]))
+            continue
+        topic = {"withdrawal": "notification"}.get(kind, kind)
+        found[person, topic].append(tuple((name, str(value)) for name, value in line.items()))
+    return {key: sorted(set(of_one)) if key[1] == "handoffs" else of_one for key, of_one in found.items()}
+
+
+async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(own_kafka: LocalKafka, tmp_path: Path) -> None:
+    kafka: dict[str, Any] = {"bootstrap_servers": own_kafka.bootstrap}
+    await create_topics(kafka, PARTITIONS, 1)
+    arrivals = made_input()
+    events = [a.item for a in arrivals if isinstance(a.item, Event)]
+    first, last = arrivals[0].arrival, max(a.arrival for a in arrivals)
+    clock = Clock(int(time.time() * 1000), int(first - LEAD_SECONDS * 1000 * SPEED), SPEED)
+    until = Millis(last + EPILOGUE_MS)
+
+    worker = start_worker(own_kafka.bootstrap, clock, tmp_path)
+    try:
+        await publish(kafka, arrivals, pace=lambda arrival: clock.to_broker(arrival) / 1000, seen=lambda _: None)
+        told = await committed(kafka, clock.to_broker(until), worker)
+    finally:
+        worker.stop()
+
+    history = TopicHistory(kafka, await find_boundaries(kafka, 1 << 50), clock)
+    heard = await asyncio.to_thread(lambda: list(history.arrivals()))
+    assert len(heard) >= len(events)
+    expected = list(replay(heard, Coordination(load_world()), until))
+    merges = [e for e in events if isinstance(e.data, PersonMerged)]
+    merged = {e.person for e in merges} | {e.data.into.key for e in merges if isinstance(e.data, PersonMerged)}
+    wanted, found = comparable(expected, merged, until), comparable(told, merged, until)
+    ids = Counter(line["id"] for line in told if line["effect"] != "refused")
+    assert [id_ for id_, count in ids.items() if count > 1] == []
+    assert sum(map(len, wanted.values())) > 1_000
+    assert wanted.keys() == found.keys()
+    for key, lines in wanted.items():
+        missing, unwanted = [x for x in lines if x not in found[key]], [x for x in found[key] if x not in lines]
+        assert (missing, unwanted) == ([], []), f"{key}: only the replay, only the worker"
+        assert lines == found[key], f"{key}: another order, or more than once"
