@@ -5,6 +5,7 @@
 
 BIN := .venv/bin
 WORKERS ?= 2
+SECONDS ?= 600
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -41,7 +42,7 @@ bench-quick: setup ## a short form of them, a few minutes
 	@$(BIN)/python -m bench --quick
 
 chaos: setup ## kill and pause workers and broker under load, count every effect; SECONDS=600 SEED=7
-	@$(BIN)/python -m pytest tests/chaos -n 0 -s
+	@CARERELAY_CHAOS_SECONDS=$(SECONDS) CARERELAY_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -n 0 -s
 
 clean: ## remove the environment, the local Kafka and everything made
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -119,7 +119,7 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tm
     for number in (1, 2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        run = Run(folder, kafka_jars, "--speed", "600000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
+        run = Run(folder, kafka_jars, "--speed", "150000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
         runs.append(run)
         assert run.process.wait(timeout=120) == 0, run.text
         assert f"Kafka: {empty_kafka} (given)" in run.text
