@@ -129,6 +129,12 @@ def setting(scene: Scene) -> Value:
 
 
 @fact
+def setting_of_stay(scene: Scene) -> Value:
+    """Setting by the newest word of the stay's class, however late an older one arrives."""
+    return SETTING.get(scene.stay.class_, "unknown") if scene.stay else None
+
+
+@fact
 def registration(scene: Scene) -> Value:
     """True for a registration (HL7 A04) in place of an admission."""
     return bool(_said(scene, "registration"))
