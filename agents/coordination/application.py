@@ -13,7 +13,8 @@ from agents.coordination.about import name_told, resolve
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
-from agents.coordination.memory import remember
+from agents.coordination.ids import derive, identity
+from agents.coordination.memory import keep_waiting, remember, take_waiting
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of
 from agents.coordination.words import happened
@@ -70,7 +71,12 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         return tuple(draft.effects)
     refusal = _fold(scene, fact, at, now) if turn is None else ""
     if refusal:
-        draft.refused("illegal-move", f"{draft.words}: {refusal}.", scene.kind)
+        refused = records.referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
+        waits = refused is not None and records.may_become_legal(refused, fact)
+        hope = " It is kept, and made when a move arrives that makes it legal." if waits else ""
+        draft.refused("illegal-move", f"{draft.words}: {refusal}.{hope}", scene.kind)
+        if refused is not None and waits:
+            keep_waiting(refused, event, at)
         return tuple(draft.effects)
     turn = _members(scene, fact, turn, at)
     remember(person, event, at, world)
@@ -81,6 +87,11 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         consequences.after_turn(draft, scene, turn)
     else:
         consequences.after_record(draft, scene)
+    if scene.referral is not None and scene.referral.waiting:
+        waited = take_waiting(person, scene.referral)
+        if waited is not None:
+            # Its effects are its own; the seed tells them from those of its refusal.
+            return (*draft.effects, *apply(person, waited, now, derive(identity(waited).hex(), "waited"), world))
     return tuple(draft.effects)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from agents.coordination.facts import Scene
-from agents.coordination.state import Person, Recent, Status
+from agents.coordination.records import is_legal
+from agents.coordination.state import Person, Recent, Referral, Status
 from agents.coordination.world import World
 from streams import events as e
 from streams.events import Event, Millis
@@ -49,6 +50,26 @@ def _small(value: Any) -> Any:
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
     """Return (name, outer name, required) of each field: looking them up costs more than all the rest of remembering."""
     return tuple((field.name, field.encode_name, field.required) for field in msgspec.structs.fields(kind))
+
+
+WAITING_MAX: Final = 8
+"""How many refused moves of one referral wait for the one that makes them legal; the oldest goes first."""
+
+
+def keep_waiting(referral: Referral, event: Event, at: Millis) -> None:
+    """Keep a refused move of *referral*: what makes it legal may still be on its way."""
+    kept = Recent(event.type, event.id, event.source, at, event.arrival, _encode(_without_defaults(event.data)))
+    referral.waiting = (*referral.waiting, kept)[-WAITING_MAX:]
+
+
+def take_waiting(person: Person, referral: Referral) -> Event | None:
+    """Return the earliest move of *referral* that waited and is legal now, which waits no longer; None if there is none."""
+    for waiting in sorted(referral.waiting, key=lambda w: (w.time, w.source, w.id)):
+        fact: Any = _decoders[waiting.type].decode(waiting.fact)
+        if is_legal(referral, fact, Millis(waiting.time)):
+            referral.waiting = tuple(other for other in referral.waiting if other is not waiting)
+            return Event(waiting.id, waiting.source, Millis(waiting.time), Millis(waiting.arrival), person.key, fact)
+    return None
 
 
 def told_again(scene: Scene) -> list[Event]:

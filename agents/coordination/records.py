@@ -113,6 +113,20 @@ def move_referral(scene: Scene, fact: e.ReferralStatusChanged, at: Millis, now: 
     return OK
 
 
+def is_legal(referral: Referral, fact: e.ReferralStatusChanged, at: Millis) -> bool:
+    """Say whether a move that was refused may be made as the referral stands now."""
+    if at < referral.status_at:
+        return False
+    move = referrals.move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
+    return isinstance(move, referrals.Moved)
+
+
+def may_become_legal(referral: Referral, fact: e.ReferralStatusChanged) -> bool:
+    """Say whether another move, that is still on its way, could make a refused one legal."""
+    says = referrals.TASK.get(fact.status)
+    return says is not None and fact.by in says.by and referral.status not in referrals.ENDED
+
+
 def change_appointment(scene: Scene, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:
     """Take an appointment as it stands; an older word changes nothing."""
     person = scene.person

@@ -239,6 +239,8 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     linked: str = ""
     """The earlier referral that this one doubles."""
     changed_at: int = 0
+    waiting: tuple[Recent, ...] = ()
+    """Refused moves that came before the one that makes them legal."""
 
 
 class Goal(msgspec.Struct, array_like=True, gc=False):
