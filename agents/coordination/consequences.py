@@ -81,7 +81,10 @@ def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
         _open(draft, scene)
         other = SETTING.get(stay.class_) != SETTING.get(turn.class_before)
         registers = getattr(scene.fact, "registration", False) and bool(turn.class_before)  # A visit that goes on under the same number.
-        if other and not registers and kind != "discharge" and stay.status == Status.FINISHED:
+        corrected = scene.kind == "EncounterUpdated" and "disposition" in scene.changed and not stay.assumed
+        if stay.status == Status.FINISHED and (
+            corrected or (other and not registers and kind != "discharge" and scene.at <= stay.discharged)
+        ):
             _judge_discharge_anew(draft, scene, stay)
 
 
@@ -89,10 +92,10 @@ def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
     """Let a discharge open what it would have opened, had the class of its stay been known then, and nothing else.
 
     An admission may arrive after the discharge that does not say what kind of stay it ends: which rules hold must not
-    depend on which came first.
+    depend on which came first. An update may say only later where the person went.
     """
     person, world = scene.person, scene.world
-    if scene.event is None or scene.at > stay.discharged or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
+    if scene.event is None or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
         return
     at = Millis(stay.discharged)
     fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition)
