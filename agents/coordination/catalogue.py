@@ -59,7 +59,7 @@ def load_catalogue(folder: Path = RULES) -> Catalogue:
     routing_at = folder / ROUTING if (folder / ROUTING).exists() else RULES / ROUTING
     routing = _read(routing_at, Routing)
     try:
-        return Catalogue(rules, routing.notices, overlays, routing.quiet)
+        return Catalogue(rules, routing.notices, overlays, routing.quiet, routing.codes)
     except RuleError as wrong:
         name = file_of.get(wrong.rule, ROUTING if any(n.id == wrong.rule for n in routing.notices) else folder.name)
         raise CatalogueError(f"{name}: {wrong}") from wrong

@@ -215,6 +215,8 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notices: tuple[Notice, ...]
     quiet: Quiet = Quiet()
+    codes: tuple[str, ...] = ()
+    """Codes of care activities that this deployment sends beside those of the contract."""
 
 
 class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from agents.coordination.activities import why_unknown
 from agents.coordination.calendar import Clock
 from agents.coordination.directory import Organisation
 from agents.coordination.facts import FACTS, Scene, Value
@@ -243,6 +244,25 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
                 raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(codes.codes)}")
 
 
+def _check_codes(rule: Rule, further: Iterable[str]) -> None:
+    """Refuse a code of a care activity that nobody sends: what waits for it would wait for ever."""
+    listed: tuple[tuple[str, tuple[Any, ...]], ...] = (
+        ("triggers", rule.triggers),
+        ("closes", rule.closes),
+        ("ends", rule.ends),
+        ("shortens", rule.shortens),
+    )
+    for field, rows in listed:
+        for i, row in enumerate(rows):
+            wanted = row.where.get("code")
+            if row.event != "CareActivityRecorded" or wanted is None or isinstance(wanted, Limits):
+                continue
+            for code in wanted if isinstance(wanted, tuple) else (wanted,):
+                unknown = why_unknown(str(code), further)
+                if unknown:
+                    raise RuleError(rule.id, f"{field}[{i}].where.code", unknown)
+
+
 class CompiledNotice:
     """A row of the routing table, ready."""
 
@@ -286,14 +306,21 @@ class Catalogue:
     """
 
     def __init__(
-        self, rules: Iterable[Rule], notices: Iterable[Notice], overlays: Iterable[Overlay] = (), quiet: Quiet = NO_CHANGE
+        self,
+        rules: Iterable[Rule],
+        notices: Iterable[Notice],
+        overlays: Iterable[Overlay] = (),
+        quiet: Quiet = NO_CHANGE,
+        codes: Iterable[str] = (),
     ) -> None:
         self.quiet = quiet
+        self._codes = frozenset(codes)
         self.versions: dict[tuple[str, int], CompiledRule] = {}
         newest: dict[str, Rule] = {}
         for rule in rules:
             if (rule.id, rule.version) in self.versions:
                 raise RuleError(rule.id, "version", f"version {rule.version} is there twice")
+            _check_codes(rule, self._codes)
             self.versions[rule.id, rule.version] = CompiledRule(rule)
             if rule.id not in newest or newest[rule.id].version < rule.version:
                 newest[rule.id] = rule
@@ -358,6 +385,7 @@ class Catalogue:
         key = msgspec.json.encode(rule)
         compiled = self._compiled.get(key)
         if compiled is None:
+            _check_codes(rule, self._codes)
             compiled = self._compiled[key] = CompiledRule(rule)
         return compiled
 

@@ -1,0 +1,39 @@
+"""The codes of care activities, and the question whether a rule asks for one that nobody will ever send.
+
+Owns the list of the published contract. Must not know a rule by name. A deployment names further codes under `codes:` in
+its `routing.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+ACTIVITY_CODES: Final = frozenset({
+    "interactive-contact",
+    "face-to-face-visit",
+    "medication-reconciliation",
+    "admission-notice-filed",
+    "discharge-summary-received",
+    "patient-engagement",
+    "mental-health-follow-up",
+    "substance-use-follow-up",
+    "follow-up-service",
+    "home-health-initial-visit",
+    "baseline-care-plan",
+    "care-guideline",
+    "pharmacy-stage-one",
+    "consultant-report",
+    "goal-review",
+    "plan-change",
+})  # fmt: skip
+
+
+def why_unknown(code: str, further: Iterable[str] = ()) -> str | None:
+    """Return why no activity will ever bear *code*, with the closest that is known; None where it is known."""
+    known = ACTIVITY_CODES.union(further)
+    if code in known:
+        return None
+    closest = get_close_matches(code, sorted(known), n=1, cutoff=0.0)
+    return f"no activity is called {code!r}; did you mean {closest[0]}? A code of your own goes under codes: in routing.yaml"
