@@ -13,9 +13,11 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.ids import derive, raw, text
+from agents.coordination.rule import Tell
 from agents.coordination.ruleset import CompiledRule, Rung
 from agents.coordination.state import Handoff, Person, Stay
 from agents.coordination.team import programmes_of
+from agents.coordination.tell import tell
 from agents.coordination.words import due_words
 from agents.coordination.world import World
 from streams.effects import NotificationIssued
@@ -190,3 +192,26 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
         draft.task(handoff, definition, encounter, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter, why)
+    if handoff.gap == OPEN and rule is not None and not handoff.next_at:
+        _tell_owner_again(draft, handoff, rule, world, why)
+
+
+def _tell_owner_again(draft: Draft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
+    """Tell whoever is accountable for a gap that is open again, where no rung is left that would."""
+    scene = Scene(draft.person, world, draft.at, home_of(handoff, draft.person, world))
+    scene.handoff, scene.stay = handoff, stay_of(handoff, draft.person)
+    issued = tell(
+        draft,
+        scene,
+        (Tell("owner", required=True),),
+        rule=rule.id,
+        version=handoff.version,
+        title=f"Overdue: {rule.rule.title}",
+        neutral_title=f"Overdue: {rule.rule.neutral_title}",
+        why=why,
+        urgency=rule.rule.urgency if rule.rule.urgency != "routine" else "urgent",
+        purpose=rule.rule.purpose,
+        sensitivity=rule.rule.sensitivity,
+        handoff=text(handoff.id),
+    )
+    handoff.told = (*handoff.told, *((raw(notice.id), notice.recipient) for notice in issued))

@@ -156,7 +156,9 @@ def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_n
     }
 
     effects = story.at("2026-07-06T10:00", "PatientDischarged", encounter=STAY, disposition="home")
-    assert {rule for rule, _ in issued(effects)} == {"NTF-DISCHARGE"}
+    # The admission's acknowledgement was overdue, open again with the cancelled discharge, and is superseded once more: said to its owner.
+    assert {rule for rule, _ in issued(effects)} == {"NTF-DISCHARGE", "NOT-2"}
+    assert [e.title[:7] for e in effects if isinstance(e, out.NotificationIssued) and e.rule == "NOT-2"] == ["Closed:"]
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
     assert task.due == millis("2026-07-09T00:00", story.zone)
     assert task.opened_at == millis("2026-07-06T10:00", story.zone)

@@ -1,0 +1,97 @@
+"""Seen from outside: what came too early, too late, misspelt or back again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from replayed import Story
+from timeline import Timeline
+
+from agents.coordination.catalogue import RULES, CatalogueError, load_catalogue
+
+STAY = {"facility": "GENERAL", "visit": "V1"}
+REFERRAL: dict[str, Any] = {
+    "referral": "R1",
+    "requester": {"role": "pcp", "practitioner": {"id": "8801", "name": "Dr. Example"}},
+    "target": {"role": "referral-target", "organization": "heart-clinic"},
+    "service": "cardiology",
+    "priority": "routine",
+}
+
+
+def test_emergency_visit_that_became_a_ward_stay_is_not_assumed_over_though_its_admission_came_later():
+    t = Timeline()
+    t.at("2026-07-01T12:00", "EncounterClassChanged", encounter=STAY, **{"class": "IMP"})
+    t.at("2026-07-01T09:00", "PatientAdmitted", arrival="2026-07-01T12:30", encounter=STAY, **{"class": "EMER"})
+    t.until("2026-07-10T00:00")
+    assert t.of("ENC-1") == []
+    assert t.handoffs("ENC-1") == {}
+
+
+def referred() -> Story:
+    return Story().tell("ReferralRequested", "2026-07-06T08:00", **REFERRAL)
+
+
+def moved(story: Story, status: str, when: str, recorded: str | None = None, **said: Any) -> Story:
+    return story.tell("ReferralStatusChanged", when, recorded=recorded, referral="R1", status=status, **{"by": "target", **said})
+
+
+def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arrives():
+    story = moved(moved(referred(), "in-progress", "2026-07-06T10:00"), "accepted", "2026-07-06T09:00", "2026-07-06T11:00")
+    told = story.replay("2026-08-06T00:00")
+    assert len(told.of(None, "refused")) == 1
+    assert told.last("REF-1")["closure"] == told.last("REF-2")["closure"] == "met"
+    assert {line["rule"] for line in told.standing().values()}.isdisjoint({"REF-1", "REF-2"})
+
+
+def test_move_that_never_becomes_legal_stays_refused_and_changes_nothing():
+    story = moved(moved(referred(), "completed", "2026-07-06T10:00"), "rejected", "2026-07-06T09:00", "2026-07-06T11:00")
+    told = story.replay("2026-07-06T12:00")
+    assert [line["reason"] for line in told.of(None, "refused")] == ["illegal-move"]
+    assert told.last("REF-1")["closure"] == "met"
+    assert told.of("REF-2") == []
+
+
+@pytest.mark.parametrize("before", ["hosp", "other-hcf"])
+def test_disposition_that_is_corrected_to_home_starts_the_clocks_of_the_discharge_counted_from_it(before: str):
+    story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00", disposition=before)
+    assert story.replay().of("TCM-1") == []
+    story.tell("EncounterUpdated", "2026-07-07T09:00", encounter=story.stay(), disposition="home")
+    straight = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00").replay()
+    late = story.replay()
+    for rule in ("TCM-1", "DIS-1"):
+        assert late.last(rule)["due"] == straight.last(rule)["due"]
+
+
+def folder_with(tmp_path: Path, code: str) -> Path:
+    shutil.copy(RULES / "routing.yaml", tmp_path)
+    rule = (RULES / "REF-4.yaml").read_text().replace("consultant-report", code)
+    (tmp_path / "REF-4.yaml").write_text(rule)
+    return tmp_path
+
+
+def test_misspelt_code_is_refused_at_load_with_the_closest_that_is_known(tmp_path: Path):
+    with pytest.raises(CatalogueError, match=r"REF-4.yaml: rule REF-4: closes\[0\].where.code: .*'consultent-report'.*consultant-report"):
+        load_catalogue(folder_with(tmp_path, "consultent-report"))
+
+
+def test_code_that_the_deployment_names_itself_loads(tmp_path: Path):
+    folder = folder_with(tmp_path, "second-opinion")
+    routing = yaml.safe_load((folder / "routing.yaml").read_text())
+    (folder / "routing.yaml").write_text(yaml.safe_dump({**routing, "codes": ["second-opinion"]}))
+    assert "REF-4" in load_catalogue(folder).rules
+
+
+def test_overdue_gap_that_is_open_again_tells_its_owner_once_though_no_step_is_left():
+    story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
+    story.admitted("2026-07-20T10:00", "V2")
+    before = len(story.replay().of("TCM-1", "notification"))
+    story.tell("AdmissionCancelled", "2026-07-20T12:00", encounter=story.stay("V2"))
+    told = story.replay("2026-08-20T00:00")
+    again = told.of("TCM-1", "notification")[before:]
+    assert told.last("TCM-1", "gap")["state"] == "open"
+    assert [line["recipient"] for line in again] == [told.last("TCM-1", "gap")["owner"]]
