@@ -109,6 +109,10 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
             stay.leave_at = at // 1000 if act == "leave" else -(at // 1000)
     elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and stay.leave_at * 1000 >= at:
         status = ON_LEAVE  # The leave was heard of before the admission.
+    elif act == "transfer" and status == IN_PROGRESS and at // 1000 >= abs(stay.leave_at):
+        stay.leave_at = -(at // 1000)  # Who is moved is here.
+    elif act == "transfer" and before == ON_LEAVE:
+        status = _SAME  # The move was before the leave.
     if status != _SAME:
         stay.status = status
     stay.touched = max(stay.touched, now)

@@ -95,3 +95,14 @@ def test_answer_to_a_task_that_nobody_was_shown_is_refused():
 
     assert [type(effect) for effect in effects] == [out.EventRefused]
     assert t.tasks("ENC-1") == []
+
+
+def test_move_that_arrives_after_a_later_leave_does_not_end_it():
+    t = Timeline()
+    ward = {"facility": "GENERAL", "unit": "ICU", "level": "intensive"}
+    t.at(f"{DAY}T08:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+
+    t.at(f"{DAY}T12:00", "EncounterUpdated", encounter=STAY, leave=True)
+    t.at(f"{DAY}T10:00", "PatientTransferred", arrival=f"{DAY}T12:05", encounter=STAY, to=ward)
+
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["onleave"]

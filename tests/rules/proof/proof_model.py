@@ -211,12 +211,17 @@ class PersonModel:
         discharges = [f for f in live if isinstance(f.data, facts.PatientDischarged) and f.t > undone]
         arrivals = [f for f in live if isinstance(f.data, facts.PatientAdmitted | facts.EncounterClassChanged)]
         inside = arrivals or [f for f in live if isinstance(f.data, facts.PatientTransferred)]
-        leaves = [f.data.leave for f in live if isinstance(f.data, facts.EncounterUpdated) and f.data.leave is not None and f.t > undone]
+        away = False
+        for f in live:
+            if isinstance(f.data, facts.EncounterUpdated) and f.data.leave is not None and f.t > undone:
+                away = f.data.leave
+            elif isinstance(f.data, facts.PatientTransferred):
+                away = False  # Who is moved is here.
         status = None
         if discharges:
             status = "finished"
         elif inside:
-            status = "onleave" if leaves and leaves[-1] else "in-progress"
+            status = "onleave" if away else "in-progress"
         elif any(isinstance(f.data, facts.EncounterPlanned) for f in live):
             status = "planned"
         elif void >= 0:
