@@ -18,7 +18,7 @@ from bench.kafka import PEOPLE, Bench, Reader, mechanics_rows
 from bench.program import MADE, ROOT, EndedError, Program, start
 from bench.work import Names, read_notice
 
-STILL_S = 1.5
+STILL_S = 3.0
 """A backlog is done when all is there and nothing more has come for so long: what comes more is a repeat."""
 WARM = 90_000_000
 """Events with this number or above only show that the program is up."""

@@ -13,7 +13,7 @@ Results = Mapping[str, Any]
 
 def write(results: Results) -> str:
     """Return the text of RESULTS.md."""
-    parts = [_head(results), _targets(results), _backlogs(results), _latencies(results), _care(results), _still(results), _foot()]
+    parts = [_head(results), _failed(results), _targets(results), _backlogs(results), _latencies(results), _care(results), _still(results), _foot()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -41,6 +41,11 @@ def _head(results: Results) -> str:
     if about.get("note"):
         lines += [f"- {about['note']}"]
     return "\n".join(lines)
+
+
+def _failed(results: Results) -> str:
+    found = results.get("failed", [])
+    return "\n".join(["## What did not end", "", *(f"- {line}" for line in found)]) if found else ""
 
 
 def _row(cells: Iterable[object]) -> str:
@@ -162,8 +167,8 @@ def _targets(results: Results) -> str:
     care = results.get("care", {})
     some = next(iter(care), None)
     value = None
-    if some and some in mechanics:
-        a, b = median(care[some], "events_s"), median(mechanics[some].get(OURS, []), "events_s")
+    if some:
+        a, b = median(care[some], "events_s"), median(small.get(OURS, []), "events_s")
         value = a / b if a and b else None
     add("care's throughput beside the mechanics'", value, lambda v: v >= 1 / 3, "at least a third", f"{value or 0:.2f} ×")
     largest = [r["peak_mb"] for runs in (mechanics.get("1000000", {}).get(OURS, []), care.get("1000000", [])) for r in runs]

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from bench import measure, report
 from bench.kafka import Bench, mechanics_rows
 from bench.program import MADE, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
@@ -67,9 +69,10 @@ class Run:
         """Keep what *work* gives; a program that ended or hung is said, and the run goes on."""
         try:
             self.keep(await work, *path)
-        except EndedError as error:
-            print(f"{' / '.join(path)}: {error}", flush=True)
-            self.results.setdefault("failed", []).append(f"{' / '.join(path)}: {error}")
+        except (EndedError, KafkaError, TimeoutError) as error:
+            said = f"{' / '.join(path)}: {type(error).__name__} {error}"
+            print(said, flush=True)
+            self.results.setdefault("failed", []).append(said)
 
     # ---- parts
 

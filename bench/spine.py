@@ -46,7 +46,10 @@ class Spine:
         """Make the product's topics anew; without *inputs* what was published stays."""
         kept = set() if inputs else {t.name for t in INBOUND if t is not RELAY}
         await self.bench.delete(lambda name: name in {t.name for t in TOPICS} - kept)
-        await create_topics(self.bench.kafka, PARTITIONS, 1)
+        # Twice: a broker that is busy may still show what it has just deleted, and then nothing is made in its place.
+        for _ in range(2):
+            await create_topics(self.bench.kafka, PARTITIONS, 1)
+            await asyncio.sleep(1)
 
     def start(self) -> Program:
         self._runs += 1
