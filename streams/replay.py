@@ -19,7 +19,7 @@ from streams.effects import Effect, EventForwarded, StateMoved
 from streams.events import Event, Millis, PersonKey
 from streams.instants import format_instant
 from streams.intake.outcome import Arrived
-from streams.told import Line, line_of_arrival, line_of_effect
+from streams.told import Line, line_of_arrival, line_of_effect, lines_of_notes
 
 SAME_INSTANT_MAX = 10_000
 """Deadlines of one person at one instant. More is a rule that never lets go of its deadline: ours to mend."""
@@ -61,6 +61,8 @@ def replay(arrivals: Iterable[Arrived], rules: Deciding, until: Millis | None = 
     for arrived in arrivals:
         now = arrived.arrival if now is None else max(now, arrived.arrival)
         yield from persons.fire(before=now)
+        if arrived.notes:
+            yield from lines_of_notes(arrived)
         item = arrived.item
         if isinstance(item, Event):
             yield from persons.apply(item, now)

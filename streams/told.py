@@ -7,7 +7,7 @@ the same bytes for ever: field order is fixed, instants are in UTC, nothing here
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from streams.effects import (
 )
 from streams.events import Encounter, Event, Millis
 from streams.instants import format_instant
-from streams.intake.outcome import IGNORED, Arrived, Ignored, Refused
+from streams.intake.outcome import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
 
 Line = dict[str, Any]
 """A line before it is written: JSON values only."""
@@ -65,6 +65,26 @@ def line_of_arrival(arrived: Arrived) -> Line | None:
         line["why"] = _why_ignored(item)
     line["where"] = arrived.where
     return line
+
+
+def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
+    """Yield a line for each thing of a message that was dropped or taken for something else while it was read."""
+    item = arrived.item
+    for reason in dict.fromkeys(note.reason for note in arrived.notes if note.reason in SHOWN_NOTES):
+        yield {
+            "at": format_instant(arrived.arrival),
+            "effect": "suppressed",
+            "id": f"{item.id}:{reason}",
+            "cause": item.id,
+            "rule": None,
+            "rule_version": None,
+            "person": item.person if isinstance(item, Event) else None,
+            "recipient": None,
+            "reason": reason,
+            "source": item.source,
+            "why": NOTES[reason],
+            "where": arrived.where,
+        }
 
 
 def _why_ignored(item: Ignored) -> str:

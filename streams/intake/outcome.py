@@ -79,6 +79,9 @@ NOTES: Mapping[str, str] = {
 }
 """What was odd about a message that was taken all the same; counted by reason."""
 
+SHOWN_NOTES = frozenset({"control-id-reused", "end-missing", "not-production", "trigger-contradicts-event", "death-contradicts"})
+"""The notes where something said was dropped, or taken for something else: each is a line of a replay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ignored:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from replayed import Story
+from replayed import Story, replayed
 from timeline import Timeline
 
 from agents.coordination.catalogue import RULES, CatalogueError, load_catalogue
@@ -95,3 +95,15 @@ def test_overdue_gap_that_is_open_again_tells_its_owner_once_though_no_step_is_l
     again = told.of("TCM-1", "notification")[before:]
     assert told.last("TCM-1", "gap")["state"] == "open"
     assert [line["recipient"] for line in again] == [told.last("TCM-1", "gap")["owner"]]
+
+
+def test_control_id_that_names_two_messages_is_a_line_and_both_are_taken(tmp_path: Path):
+    pid, visit = "PID|1||77001^^^GENERAL", "PV1|1|I|||||||||||||||||V1"
+    first = f"MSH|^~\\&|A|GENERAL|||20260701090000-0400||ADT^A01|7|P|2.5\rEVN|A01|20260701090000-0400\r{pid}\r{visit}\r"
+    second = f"MSH|^~\\&|A|GENERAL|||20260702090000-0400||ADT^A08|7|P|2.5\rEVN|A08|20260702090000-0400\r{pid}\r{visit}\r"
+    path = tmp_path / "feed.hl7"
+    path.write_bytes((first + second).encode())
+    told = replayed([path])
+    (line,) = [found for found in told.of(None, "suppressed") if found["reason"] == "control-id-reused"]
+    assert (line["at"], line["where"].rpartition("/")[2]) == ("2026-07-02T13:00:00Z", "feed.hl7:5")
+    assert told.of("NTF-ADMIT", "notification")
