@@ -77,7 +77,11 @@ def story(number: int, start: int, *, secret: bytes = b"bench") -> list[Event]:
     if chance.random() < 0.6:
         tell(0, CareTeamChanged(seats, replace=True), "urn:practice:riverside-family")
     if chance.random() < 0.3:
-        tell(HOUR, GoalUpdated("G1", "active", "Walk to the café on my own", "person", accepted_by_person=True), "urn:practice:riverside-family")
+        tell(
+            HOUR,
+            GoalUpdated("G1", "active", "Walk to the café on my own", "person", accepted_by_person=True),
+            "urn:practice:riverside-family",
+        )
     inpatient = chance.random() < 0.6
     class_ = "IMP" if inpatient else "EMER"
     diagnoses = tuple(Diagnosis(SYSTEM, chance.choice(CODES), rank) for rank in (1, 2)[: chance.randint(1, 2)])
@@ -88,7 +92,10 @@ def story(number: int, start: int, *, secret: bytes = b"bench") -> list[Event]:
         return _events(number, person, told)
     # 5 to 15 messages a visit are general knowledge; updates (A08) are most of them.
     for _ in range(chance.randint(4, 12) if inpatient else chance.randint(2, 6)):
-        tell(chance.expovariate(1 / (6 * HOUR if inpatient else HOUR)), EncounterUpdated(encounter, class_, diagnoses=diagnoses, members=members))
+        tell(
+            chance.expovariate(1 / (6 * HOUR if inpatient else HOUR)),
+            EncounterUpdated(encounter, class_, diagnoses=diagnoses, members=members),
+        )
     if inpatient and chance.random() < 0.3:
         tell(2 * HOUR, PatientTransferred(encounter, Location(facility, "ICU", "intensive")))
     discharged = PatientDischarged(

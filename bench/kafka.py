@@ -168,5 +168,3 @@ def mechanics_rows(names: Names, count: int, *, first: int = 0, begin: float | N
         kind = "discharge" if i & 1 else "admit"
         event = Ev(f"e{first + i}", key.decode(), kind, int(now * 1000), "General Hospital", None, now)
         yield (names.discharges if i & 1 else names.admissions), number, key, write_event(event, b""), (), None
-
-

@@ -23,7 +23,13 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
 OURS, STREAMS, RAW, TEXTBOOK = "CareRelay", "Kafka Streams, exactly once", "raw aiokafka loop", "textbook Faust agent"
-_JAVA = ["java", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{MADE}/kstreams/kstreams-1.jar:{MADE}/kstreams/lib/*"]
+_JAVA = [
+    "java",
+    "-Xmx512m",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-cp",
+    f"{MADE}/kstreams/kstreams-1.jar:{MADE}/kstreams/lib/*",
+]
 COMMANDS: Mapping[str, Sequence[str]] = {
     OURS: [sys.executable, "-m", "bench.mechanics"],
     STREAMS: [*_JAVA, "peers.App"],
@@ -131,5 +137,7 @@ def build_streams() -> str | None:
     if maven is None:
         return "Maven is not there"
     goals = ["package", "dependency:copy-dependencies", f"-DoutputDirectory={jar.parent / 'lib'}", "-DincludeScope=runtime"]
-    done = subprocess.run([maven, "-q", "-B", "-C", f"-Dmade={jar.parent}", *goals], cwd=sources, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [maven, "-q", "-B", "-C", f"-Dmade={jar.parent}", *goals], cwd=sources, capture_output=True, text=True, timeout=600
+    )
     return None if done.returncode == 0 else f"Maven ended with {done.returncode}"

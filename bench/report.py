@@ -13,7 +13,16 @@ Results = Mapping[str, Any]
 
 def write(results: Results) -> str:
     """Return the text of RESULTS.md."""
-    parts = [_head(results), _failed(results), _targets(results), _backlogs(results), _latencies(results), _care(results), _still(results), _foot()]
+    parts = [
+        _head(results),
+        _failed(results),
+        _targets(results),
+        _backlogs(results),
+        _latencies(results),
+        _care(results),
+        _still(results),
+        _foot(),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -113,7 +122,9 @@ def _care(results: Results) -> str:
         return ""
     head = ["events", "events/s", "each run", "CPU µs/event", "peak MB", "effects", "missing / twice"]
     mixes = results.get("care_mix", [])
-    said = "".join(f"\n\nThe mix of {m['n']:,} events, {m['people']:,} persons: " + ", ".join(f"{t} {c:,}" for t, c in m["types"]) + "." for m in mixes)
+    said = "".join(
+        f"\n\nThe mix of {m['n']:,} events, {m['people']:,} persons: " + ", ".join(f"{t} {c:,}" for t, c in m["types"]) + "." for m in mixes
+    )
     return f"## Care: the product's rules on a made mix, one worker\n\n{_table(head, rows)}{said}"
 
 
@@ -141,7 +152,14 @@ def _targets(results: Results) -> str:
     rows: list[Sequence[object]] = []
 
     def add(what: str, value: float | None, reached: Callable[[float], bool], wanted: str, shown: str) -> None:
-        rows.append([what, wanted, shown if value is not None else "not measured", "" if value is None else "reached" if reached(value) else "**missed**"])
+        rows.append(
+            [
+                what,
+                wanted,
+                shown if value is not None else "not measured",
+                "" if value is None else "reached" if reached(value) else "**missed**",
+            ]
+        )
 
     mechanics = results.get("mechanics", {})
     for count, least in (("200000", 1.0), ("1000000", 0.75)):
@@ -172,12 +190,24 @@ def _targets(results: Results) -> str:
         value = a / b if a and b else None
     add("care's throughput beside the mechanics'", value, lambda v: v >= 1 / 3, "at least a third", f"{value or 0:.2f} ×")
     largest = [r["peak_mb"] for runs in (mechanics.get("1000000", {}).get(OURS, []), care.get("1000000", [])) for r in runs]
-    add("memory under a backlog of 1,000,000 events", max(largest, default=None), lambda v: v <= 250, "250 MB at most", f"{_n(max(largest, default=None))} MB")
+    add(
+        "memory under a backlog of 1,000,000 events",
+        max(largest, default=None),
+        lambda v: v <= 250,
+        "250 MB at most",
+        f"{_n(max(largest, default=None))} MB",
+    )
     restore = results.get("restore", {})
     for name in ("fresh", "churned"):
         value = median(restore.get(name, []), "seconds")
         add(f"restore of {restore.get('handoffs', 0):,} open handoffs, {name}", value, lambda v: v <= 5, "5 s", f"{_n(value, 1)} s")
-    add("memory of an open handoff", restore.get("resident_bytes"), lambda v: v <= 450, "450 bytes or less", f"{_n(restore.get('resident_bytes'))} bytes")
+    add(
+        "memory of an open handoff",
+        restore.get("resident_bytes"),
+        lambda v: v <= 450,
+        "450 bytes or less",
+        f"{_n(restore.get('resident_bytes'))} bytes",
+    )
     idle = median(results.get("idle", []), "idle_pct")
     add("an idle worker", idle, lambda v: v < 2, "under 2 % of a core", f"{_n(idle, 2)} %")
     return f"## Targets\n\nRatios are medians of pairs run in turn.\n\n{_table(['', 'wanted', 'measured', ''], rows)}"

@@ -169,7 +169,9 @@ def main() -> None:
     kafka = LocalKafka(MADE / "kafka", jars=Settings().jars, heap_mb=768)
     kafka.erase()
     with kafka:
-        run = Run(os.environ.get("KAFKA_BOOTSTRAP") or kafka.bootstrap, kafka.bootstrap, quick=given.quick, parts=set(given.only.split(",")))
+        run = Run(
+            os.environ.get("KAFKA_BOOTSTRAP") or kafka.bootstrap, kafka.bootstrap, quick=given.quick, parts=set(given.only.split(","))
+        )
         try:
             asyncio.run(run.all())
         except KeyboardInterrupt:

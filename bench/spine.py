@@ -203,5 +203,3 @@ class Spine:
             figures |= {"resident_mb": program.resident_mb(), "peak_mb": program.peak_mb()}
             program.end()
         return figures
-
-
