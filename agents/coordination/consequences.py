@@ -101,6 +101,7 @@ def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
     fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition)
     again = Scene(person, world, at, scene.organisation, Event(scene.event.id, scene.event.source, at, draft.at, person.key, fact))
     again.stay = stay
+    ended = False
     for handoff in person.handoffs:
         if handoff.closed_at or handoff.stay != stay.number or OPENERS[handoff.opened_by] != "PatientDischarged":
             continue
@@ -111,7 +112,10 @@ def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
         if not any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"]):
             why = f"{draft.words}: a stay of this kind does not ask for it."
             handoffs.close(draft, handoff, rule, "not-applicable", happened=scene.at, why=why)
+            ended = True
         again.goal = goals
+    if ended:
+        _revive(draft, scene, stay, stay.discharged)  # What they had superseded is not.
     _open(draft, again)
 
 
@@ -174,6 +178,8 @@ def _revive(draft: Draft, scene: Scene, stay: Stay, ended_at: int | None = None)
     What the admission before that discharge had superseded stays so.
     """
     person, world = scene.person, scene.world
+    if person.deceased:
+        return  # Nothing waits any more for who has died, whatever is taken back.
     for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
         if handoff.ended_by != stay.number or (ended_at is None and handoff.stay == stay.number):
             continue

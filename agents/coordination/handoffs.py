@@ -186,6 +186,10 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
     rule = rule_of(handoff, person, world)
     handoff.closure, handoff.closed_at, handoff.met_at, handoff.ended_by = "", 0, 0, 0
     handoff.status = REQUESTED
+    if handoff.due <= draft.at and handoff.gap == DUE_SOON:
+        handoff.gap = 0  # What is due is not soon due: its own rung shows it open, at this instant.
+    if rule is not None:
+        pass_over_warnings(handoff, rule, draft.at)
     set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world))
     definition, encounter = rule.rule if rule else None, encounter_for(handoff, person)
     if definition is None or definition.task == "opening" or handoff.gap == OPEN:
