@@ -73,7 +73,7 @@ def gone(pid: int) -> bool:
 
 
 def assert_nothing_is_left(bootstrap: str, worker: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline and not (gone(worker) and not answers(bootstrap, 0.2)):
         time.sleep(0.1)
     assert gone(worker)
