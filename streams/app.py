@@ -24,6 +24,7 @@ from streams.logic import Logic
 from streams.metrics import Metrics
 from streams.registry import Registry
 from streams.replay import Deciding
+from streams.senders import Senders
 from streams.settings import Settings
 from streams.shard import Shard
 from streams.topics import FEEDS_STATE, STATE
@@ -70,6 +71,7 @@ class Meters:
 
     def __init__(self, metrics: Metrics) -> None:
         self._m = metrics
+        self._senders = Senders()
 
     def opened(self, shards: int, seconds: float | None = None) -> None:
         self._m.shards_open.set(shards)
@@ -92,6 +94,11 @@ class Meters:
             misrouted=tally.misrouted,
             deadlines=tally.deadlines,
         )
+        changes = self._senders.take(tally.refused, tally.accepted)
+        if changes:
+            # Its records keep going to the dead letters: a sender's errors never stop a shard.
+            log.warning("sources_changed", count=len(changes), reason="failing" if any(changes.values()) else "well again")
+            self._m.mark_failing(changes)
         tally.clear()
 
 

@@ -46,6 +46,8 @@ class Outcome(NamedTuple):
     """The key under which the record goes on: this person was merged into that one."""
     keyed: Sequence[tuple[str, bytes, bytes, Headers]] = ()
     """Records that are not the shard's own, (topic, key, value, headers): each goes under the partition of its key."""
+    source: str = ""
+    """Who sent what was applied; empty where nobody did."""
 
 
 class Logic(Protocol):

@@ -53,6 +53,7 @@ class Tally:
         self.events: dict[str, int] = {}
         self.effects: dict[str, int] = {}
         self.refused: dict[tuple[str, str], int] = {}
+        self.accepted: dict[str, int] = {}
         self.misrouted = 0
         self.deadlines = 0
         self.failed: list[str] = []
@@ -336,7 +337,9 @@ class Shard:
             self.tally.failed.append(type(exc).__name__)
             self._keep(key, packed, self.logic.spoil(key, packed, now))
             return
-        if outcome.refused is not None:
+        if outcome.refused is None:
+            self.tally.add(self.tally.accepted, outcome.source)
+        else:
             self._refuse(topic, record, outcome.refused, out)
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)

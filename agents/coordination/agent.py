@@ -104,7 +104,7 @@ class CoordinationRecords:
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis) -> Outcome:  # noqa: ARG002 -- the event has it
         """Apply one event."""
         kept, effects = self._rules.decide(event.person, packed, event, now)
-        outcome = self._outcome(kept, effects)
+        outcome = self._outcome(kept, effects, event.source)
         heard = self._heard.news(event)
         return outcome if heard is None else outcome._replace(keyed=(record_of(event_of(heard, event), self._codec),))
 
@@ -130,9 +130,9 @@ class CoordinationRecords:
         event = Event(identity, SOURCE, at, at, PersonKey(key.decode()), fact)
         return self._codec.frame(fact), headers_of(event)
 
-    def _outcome(self, kept: bytes | None, effects: Sequence[Effect]) -> Outcome:
+    def _outcome(self, kept: bytes | None, effects: Sequence[Effect], source: str = "") -> Outcome:
         if not effects:
-            return Outcome(kept)
+            return Outcome(kept, source=source)
         records: list[tuple[str, bytes, bytes | None, Headers]] = []
         relayed: list[tuple[bytes, bytes, Headers]] = []
         kinds: list[str] = []
@@ -151,7 +151,7 @@ class CoordinationRecords:
             else:
                 key: str = effect.handoff if isinstance(effect, TaskState | GapState) else effect.person
                 records.append((PLACE_OF[kind], key.encode(), self._codec.effect_record(effect), _headers(effect)))
-        return Outcome(kept, records, refused, relayed, kinds, forward)
+        return Outcome(kept, records, refused, relayed, kinds, forward, source=source)
 
 
 def _headers(effect: Any) -> Headers:

@@ -768,3 +768,13 @@ def test_state_that_comes_back_unchanged_is_not_written():
 
     assert [out.key for out in shard.changes()] == [POSITION + STAY.encode()]
     assert unpack(shard.persons[ANN]).lines == ["a"]
+
+
+def test_what_was_accepted_is_counted_by_its_source_for_the_limit_of_refused_records():
+    bench = Bench()
+    bench.came(STAY, (100, "a"))
+    bench.quiet(at=200)
+
+    bench.apply()
+
+    assert sum(bench.shard.tally.accepted.values()) == 1
