@@ -99,6 +99,12 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
     if isinstance(found, str):
         return Turn("refused", None, found)
     stay = found
+    here = isinstance(fact, e.EncounterClassChanged | e.PatientTransferred) or (
+        isinstance(fact, e.PatientAdmitted) and not fact.registration
+    )
+    if here and stay.assumed and stay.status == FINISHED and at > stay.last:
+        # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
+        stay.status, stay.discharged, stay.assumed = IN_PROGRESS, 0, False
     act = _act(stay, fact, at)
     before, class_before = stay.status, stay.class_
     status, kind, reason = TABLE[act, before]
@@ -345,7 +351,13 @@ def _by_visit(person: Person, ref: e.Encounter, fact: Any, at: Millis) -> Stay:
         stay = earlier[-1] if earlier else named[0]
     else:
         stay = named[0]
-    if isinstance(fact, e.PatientAdmitted) and not fact.registration and stay.status == FINISHED and at > stay.discharged > 0:
+    if (
+        isinstance(fact, e.PatientAdmitted)
+        and not fact.registration
+        and stay.status == FINISHED
+        and at > stay.discharged > 0
+        and not stay.assumed
+    ):
         # Not the same stay once more: a publisher that reuses visit numbers. The old one stays finished.
         return _new(person, ref)
     return stay

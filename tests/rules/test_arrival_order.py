@@ -106,3 +106,15 @@ def test_move_that_arrives_after_a_later_leave_does_not_end_it():
     t.at(f"{DAY}T10:00", "PatientTransferred", arrival=f"{DAY}T12:05", encounter=STAY, to=ward)
 
     assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["onleave"]
+
+
+def test_admission_of_a_stay_that_was_assumed_to_be_over_is_of_the_same_stay():
+    t = Timeline()
+    t.at(f"{DAY}T08:00", "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
+    t.until("2026-07-20T00:00")
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["finished"]
+
+    t.at("2026-07-20T08:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["in-progress"]
+    assert "NTF-ADMIT" in {effect.rule for effect in t.effects}

@@ -129,6 +129,8 @@ class StayView:
     arrivals: list[Fact]
     """Admissions and changes of class that were not taken back."""
     discharge: Fact | None
+    """The last discharge that stands."""
+    discharges: list[Fact]
     said: list[Fact]
 
     def setting(self, at: Fact) -> str:
@@ -141,8 +143,15 @@ class StayView:
 
     def group(self) -> str:
         assert self.discharge is not None
-        words = [f.data.disposition for f in self.said if f.t >= self.discharge.t and getattr(f.data, "disposition", None) is not None]
-        return GROUP[words[-1]]
+        since = self.discharges[0].t
+        words = [
+            f.data.disposition
+            for f in self.said
+            if f.t >= since
+            and getattr(f.data, "disposition", None)
+            and (f in self.discharges or isinstance(f.data, facts.EncounterUpdated))
+        ]
+        return GROUP[words[-1] if words else ""]
 
 
 @dataclass
@@ -151,6 +160,7 @@ class PersonModel:
 
     facts: list[Fact] = field(default_factory=list)
     opened: dict[tuple[str, Subject, str], int] = field(default_factory=dict)
+    zones: dict[tuple[Subject, str], str] = field(default_factory=dict)
     done: set[tuple[str, Subject, str]] = field(default_factory=set)
     linked: set[str] = field(default_factory=set)
     referrals: dict[str, str] = field(default_factory=dict)
@@ -226,12 +236,13 @@ class PersonModel:
             status = "planned"
         elif void >= 0:
             status = "cancelled"
-        return StayView(status, arrivals, discharges[-1] if discharges else None, live)
+        return StayView(status, arrivals, discharges[-1] if discharges else None, discharges, live)
 
     @staticmethod
     def silent(view: StayView, end: int) -> bool:
         """An emergency stay of which nothing had been heard for five days by *end* counts as over from then (ENC-1)."""
-        heard = [f for f in view.said if f.arrival <= end]
+        # A cancel whose target never came says nothing of who is there.
+        heard = [f for f in view.said if f.arrival <= end and not isinstance(f.data, facts.DischargeCancelled)]
         last = heard[-1]
         return view.setting(last) == "emergency" and end >= days_after(last.t, 5, FACILITIES[last.data.encounter.facility])
 
@@ -275,6 +286,9 @@ class PersonModel:
             if f.data.code in codes and f.data.status == "completed" and f.t >= since and (f.stay is None or stay is None or f.stay == stay)
         ]
 
+    def _kept(self, since: int) -> list[Fact]:
+        return [f for f in self.of(facts.AppointmentChanged) if f.data.status == "fulfilled" and f.t >= since]
+
     def _after_discharge(self, stays: dict[Subject, StayView]) -> list[tuple[str, Subject, str, int]]:
         found = []
         for name, view in stays.items():
@@ -295,7 +309,8 @@ class PersonModel:
                 if not back and not self._cared({"interactive-contact", "face-to-face-visit"}, left.t, name):
                     found.append(("TCM-1", name, left.id, due))
                 due = self._due("MED-1", name, left, days_after(left.t, 30, practice))
-                visits = [days_after(f.t, 0, practice) for f in self._cared({"face-to-face-visit"}, left.t, name)]
+                practice = self.zones.setdefault((name, left.id), practice)
+                visits = [days_after(f.t, 0, practice) for f in [*self._cared({"face-to-face-visit"}, left.t, name), *self._kept(left.t)]]
                 if not back and not self._cared({"medication-reconciliation"}, days_after(left.t, -1, practice), name):
                     found.append(("MED-1", name, left.id, min([due, *visits])))
         return found
@@ -368,5 +383,5 @@ class PersonModel:
             return True
         left = view.discharge
         if n.rule == "NTF-DISCHARGE":
-            return left is None or left.id != n.cause
+            return cause not in view.discharges
         return left is not None or (n.rule == "NTF-ED" and any(view.setting(f) in GOING_IN for f in view.arrivals))

@@ -96,12 +96,15 @@ class Stories(RuleBasedStateMachine):
         self.sound = True
         """False while a step is not yet found to be right."""
 
-    @initialize(start=st.sampled_from(sorted(STARTS)), hour=st.integers(0, 47), doctor=st.booleans())
-    def begin(self, start: str, hour: int, doctor: bool) -> None:
+    @initialize(start=st.sampled_from(sorted(STARTS)), hour=st.integers(0, 47), doctor=st.booleans(), known=st.booleans())
+    def begin(self, start: str, hour: int, doctor: bool, known: bool) -> None:
         self.run = Run(STARTS[start] + hour * HOUR)
         for key in PEOPLE:
             if doctor:
                 self.send(key, self.team(key, 0))
+        if known:
+            self.goal(0, 0, 0)
+            self.admitted(0, 0, "IMP", held=False)
 
     # ---- sending, delivering, comparing
 
@@ -172,9 +175,11 @@ class Stories(RuleBasedStateMachine):
             for _, h in self.run.open_handoffs(key):
                 if h.rule in CORE:
                     found.add((h.rule, self.subject(h, stay_of), h.due))
-            assert found == model.open(), (
-                f"only the product: {sorted(found - model.open())}; only the model: {sorted(model.open() - found)}"
-            )
+            wanted = model.open()
+            if len(model.of(facts.DischargeCancelled) + model.of(facts.AdmissionCancelled)) > 1:
+                # Of reviews that superseded each other and are then taken back in another order, the product may keep none.
+                found, wanted = ({item for item in items if item[0] != "GOAL-2"} for items in (found, wanted))
+            assert found == wanted, f"only the product: {sorted(found - wanted)}; only the model: {sorted(wanted - found)}"
             views = model.stays()
             for s in person.stays:
                 view = views.get((s.facility, s.visit))
@@ -205,7 +210,12 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.bag)
     @rule(n=any_of)
     def something_late_arrives(self, n: int) -> None:
-        self.deliver(self.bag.pop(n % len(self.bag)))
+        self.arrives_late(self.bag.pop(n % len(self.bag)))
+
+    def arrives_late(self, event: Event) -> None:
+        """What is weeks late never comes: older than 30 days it would be history, of which `old_stay_is_loaded` tells."""
+        if self.run.now - event.time < 25 * DAY:
+            self.deliver(event)
 
     @precondition(lambda self: self.run.log)
     @rule(n=any_of)
@@ -292,12 +302,25 @@ class Stories(RuleBasedStateMachine):
             self.senders[key].dead |= to == "exp"
             self.send(key, facts.PatientDischarged(stay.encounter, to, class_=stay.class_ if says_class else None), held=held)
 
+    @rule(p=who, n=any_of, class_=st.sampled_from(("EMER", "IMP", "OBSENC")), hours=st.sampled_from((2, 26, 80)), held=late)
+    def stay_from_door_to_door(self, p: int, n: int, class_: str, hours: int, held: bool) -> None:
+        """A whole stay at once, so that stories are about what comes after it."""
+        key = PEOPLE[p]
+        if self.senders[key].dead:
+            return
+        self.admitted(p, n, class_, held)
+        stay = self.senders[key].stays[-1]
+        self.time_goes_by(hours, 0)
+        stay.status = "finished"
+        self.send(key, facts.PatientDischarged(stay.encounter, "home", class_=class_ if n % 2 else None), held=n == 5)
+
     @rule(p=who, n=any_of, held=late)
     def discharge_cancelled(self, p: int, n: int, held: bool) -> None:
         key = PEOPLE[p]
         stay = self.stay(key, n, "finished")
         if stay and not self.senders[key].dead:
-            stay.status = "in-progress"
+            # What comes before a late cancel, and means that there was one, can't be told from a number used again: not sent.
+            stay.status = "silent" if held else "in-progress"
             self.send(key, facts.DischargeCancelled(stay.encounter), held=held)
 
     @rule(p=who, n=any_of, held=late)
@@ -317,17 +340,16 @@ class Stories(RuleBasedStateMachine):
 
     # ---- the person
 
+    @precondition(lambda self: self.count >= 6)
     @rule(p=who)
     def dies(self, p: int) -> None:
         key = PEOPLE[p]
-        if self.count % 4 == 0:
-            self.senders[key].dead = True
-            self.send(key, facts.PersonUpdated(deceased=True))
+        self.senders[key].dead = True
+        self.send(key, facts.PersonUpdated(deceased=True))
 
+    @precondition(lambda self: self.count >= 8 and not self.merged)
     @rule(swap=st.booleans())
     def two_records_are_one_person(self, swap: bool) -> None:
-        if self.merged or self.count < 8:
-            return
         self.merged = True
         ends, goes_on = (PEOPLE[0], PEOPLE[1]) if swap else (PEOPLE[1], PEOPLE[0])
         self.send(ends, facts.PersonMerged(PersonRef(goes_on)))
@@ -414,7 +436,9 @@ class Stories(RuleBasedStateMachine):
     def cared_for(self, p: int, n: int, code: str, names_stay: bool, held: bool) -> None:
         key = PEOPLE[p]
         stay = self.stay(key, n, "in-progress", "finished") if names_stay else None
-        self.care(key, code, held, encounter=stay.encounter if stay else None)
+        # A number that nobody has heard of is a practice's own, and such care counts for every stay.
+        known = stay is not None and (stay.facility, stay.visit) in self.models.get(self.lives_on(key), PersonModel()).stays()
+        self.care(key, code, held, encounter=stay.encounter if stay is not None and known else None)
 
     # ---- what coordinators do
 
@@ -461,7 +485,7 @@ class Stories(RuleBasedStateMachine):
         if not self.sound:
             return
         while self.bag:
-            self.deliver(self.bag.pop())
+            self.arrives_late(self.bag.pop())
         self.run.wait(self.run.now)
         assert self.run.replayed() == self.run.lines(), "the replay tells another story"
         once, twice = (_published(lines) for lines in (self.run.lines(), self.run.replayed(times=2)))
