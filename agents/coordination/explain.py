@@ -12,124 +12,10 @@ from textwrap import TextWrapper
 from typing import Final
 
 from agents.coordination.calendar import ELAPSED_MS, Clock
+from agents.coordination.explain_words import FACT, ROLE, UNIT, WHEN
 from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Rule, Scalar, Step, Tell, Where, moment_of
 
 WIDTH: Final = 100
-
-_WHEN: Final = {
-    "EncounterPlanned": "a stay is planned",
-    "PatientAdmitted": "the person is admitted or registered",
-    "PatientTransferred": "the person is transferred",
-    "EncounterClassChanged": "the kind of stay changes",
-    "EncounterUpdated": "the stay is updated",
-    "AdmissionCancelled": "the admission is cancelled",
-    "TransferCancelled": "the transfer is cancelled",
-    "PersonMerged": "two records of the person are merged",
-    "PersonUpdated": "the person's record is updated",
-    "PatientDischarged": "the person is discharged",
-    "DischargeCancelled": "the discharge is cancelled",
-    "ReferralRequested": "a referral is requested",
-    "ReferralChanged": "the referral is changed",
-    "ReferralStatusChanged": "the referral's status is reported",
-    "AppointmentChanged": "an appointment is reported",
-    "GoalUpdated": "the goal is updated",
-    "CareTeamChanged": "the care team is changed",
-    "ConsentChanged": "the person's consent changes",
-    "CareActivityRecorded": "care is recorded",
-    "ObservationRecorded": "an observation is recorded",
-    "ConditionRecorded": "a condition is recorded",
-    "TaskAcknowledged": "somebody acknowledges it",
-    "TaskClaimed": "somebody claims the task",
-    "TaskReassigned": "the task is given to somebody else",
-    "TaskSnoozed": "the task is put off",
-    "TaskCompleted": "somebody completes the task",
-    "TaskDeclined": "somebody declines the task",
-    "TaskEscalated": "somebody escalates the task",
-    "OutreachAttempted": "somebody tries to reach the person",
-    "NotificationQueued": "a notification is queued for delivery",
-    "NotificationDelivered": "a notification is delivered",
-    "NotificationFailed": "a notification can't be delivered",
-    "NotificationIssued": "somebody is told of an event",
-}
-
-_FACT: Final = {
-    "achievement_said": "the achievement status that it says",
-    "accepted_by_person": "the person's own answer",
-    "active_goals": "the number of active goals",
-    "age_years": "the age in years",
-    "asks_acknowledgement": "the notification asks for an acknowledgement",
-    "at_hospital": "the person is in hospital",
-    "appointment_booked": "an appointment is booked in time",
-    "business_status": "the business status",
-    "by": "who says so",
-    "changed": "what changes",
-    "class": "the class of the stay",
-    "condition_group": "one of the person's conditions",
-    "diagnosis_group": "one of the diagnoses",
-    "disposition_group": "where the person goes",
-    "emergency_visits_12_months": "the number of emergency visits in 12 months",
-    "facility_kind": "the kind of facility",
-    "first_review": "the goal has never been reviewed",
-    "overdue": "it is overdue",
-    "same_need": "it is for the same purpose",
-    "flags": "a flag of use",
-    "has_referral": "it is part of a referral",
-    "high_risk_conditions": "the number of listed conditions",
-    "lace": "the LACE score, as far as it is certain,",
-    "length_of_stay_days": "the length of the stay in days",
-    "lifecycle_status": "the goal's lifecycle status",
-    "linked": "it is the double of an earlier referral",
-    "material_change": "it is a material change",
-    "needed_by": "the date by which the answer is needed",
-    "open_services": "the service of an open referral",
-    "other_stay": "it is another stay",
-    "planned": "it was planned",
-    "principal_diagnosis_group": "the principal diagnosis",
-    "recipient_known": "a recipient is known",
-    "registration": "it is a registration",
-    "reviewed": "it is a review",
-    "revised": "it is a revision of the goal's words or priority",
-    "risk_tier": "the risk, from stated complexity and LACE,",
-    "role": "the recipient's role",
-    "same_goal": "it is the goal that the referral serves",
-    "same_service": "it is for the same service or replaces the referral",
-    "same_stay": "it is the same stay",
-    "service": "the service",
-    "setbacks": "the number of setbacks in a row",
-    "setting": "the setting",
-    "somebody_told": "somebody is told of it",
-    "status_of_stay": "the stay",
-    "target_kind": "the kind of organisation that it goes to",
-    "team_known": "somebody is named as caring for the person",
-    "via_emergency": "the emergency department is where the stay began",
-}
-"""Facts in words; one that is not here is said by its own name."""
-
-_ROLE: Final = {
-    "pcp": "the person's primary care practice (pcp)",
-    "owner": "whoever is accountable then",
-    "recipient": "whoever was told",
-    "referral-target": "the organisation that the referral goes to",
-    "referral-requester": "whoever asked for the referral",
-    "goal-owner": "the owner of the goal",
-    "setter": "whoever set the status",
-    "mental-health": "the mental health provider",
-    "behavioural-health": "the behavioural health provider",
-    "coordinator-lead": "the coordinators' lead",
-    "patient": "the person",
-    "next": "the next in the directory's line of escalation",
-    "mdt": "the whole team",
-}
-
-_UNIT: Final = {
-    "minute": ("minute", "minutes"),
-    "hour": ("hour", "hours"),
-    "open-hour": ("hour of open days", "hours of open days"),
-    "day": ("day", "days"),
-    "business-day": ("business day", "business days"),
-    "week": ("week", "weeks"),
-    "month": ("month", "months"),
-}
 
 
 def explain(rule: Rule) -> str:
@@ -155,7 +41,7 @@ def explain(rule: Rule) -> str:
 
 def clock_in_words(clock: Clock) -> str:
     """Return a clock as `2 business days`."""
-    one, many = _UNIT[clock.unit]
+    one, many = UNIT[clock.unit]
     return f"{clock.amount} {one if clock.amount == 1 else many}"
 
 
@@ -326,7 +212,7 @@ def _origin(rule: Rule) -> Iterable[str]:
 
 def _event(event: str, where: Where) -> str:
     conditions = dict(where)
-    words = _WHEN.get(event, event)
+    words = WHEN.get(event, event)
     code = conditions.pop("code", None)
     if event == "CareActivityRecorded" and code is not None and not isinstance(code, Limits):
         words = f"care is recorded as {_any(code)}"
@@ -368,11 +254,11 @@ def _denied(statement: str) -> str:
 
 
 def _fact(name: str) -> str:
-    return _FACT.get(name, f"the {name.replace('_', ' ')}")
+    return FACT.get(name, f"the {name.replace('_', ' ')}")
 
 
 def _role(role: str) -> str:
-    return _ROLE.get(role, f"the {role.replace('-', ' ')}")
+    return ROLE.get(role, f"the {role.replace('-', ' ')}")
 
 
 def _any(values: Scalar | tuple[Scalar, ...]) -> str:

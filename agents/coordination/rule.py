@@ -1,7 +1,7 @@
 """What a handoff rule is: the shape of one file of the catalogue, of an overlay, and of the routing table.
 
 Owns the words that a rule may use and their defaults. Must not know how a rule is read from a file (`catalogue.py`), what
-a fact of a condition is worth (`facts.py`) or what happens when it fires (`ladder.py`, `decide.py`).
+a fact of a condition is worth (`facts/`) or what happens when it fires (`ladder.py`, `decide.py`).
 
 A rule reads as: *when* a trigger happens (and its conditions hold), *somebody* is accountable, *until* a clock ends;
 a closing event ends it well, an ending event makes it pointless, and steps say what happens while nobody does it.
@@ -50,7 +50,7 @@ Condition = Scalar | tuple[Scalar, ...] | Limits
 that is not known holds only for `{known: false}`, for `or_unknown: true`, or where the fact itself says `unknown`; it is never guessed."""
 
 Where = dict[str, Condition]
-"""Fact name to condition; all must hold. The names are in `facts.py`; an unknown one is refused at load."""
+"""Fact name to condition; all must hold. The names are in `facts/`; an unknown one is refused at load."""
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

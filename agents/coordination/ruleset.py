@@ -1,284 +1,26 @@
-"""Rules made ready to be asked: conditions compiled, overlays resolved, looked up by event type.
+"""The rules of a deployment together: overlays resolved, looked up by event type.
 
-Owns validation of what a rule says (known facts, events that can happen, a way to close) and the view that an organisation
-has of the catalogue. Must not know files (`catalogue.py`) or what happens when a rule fires (`handoffs.py`).
+Owns the catalogue and the view that an organisation has of it. Must not know files (`catalogue.py`), what one rule needs to
+be loaded (`validity.py`) or what happens when a rule fires (`handoffs.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
-from functools import cache
-from typing import Any, Final, cast
+from typing import Final
 
 import msgspec
 
-from agents.coordination.activities import why_unknown
-from agents.coordination.calendar import Clock
+from agents.coordination.compiled import CompiledNotice, CompiledRule, Rung
+from agents.coordination.conditions import RuleError, Test, holds, holds_as_known
 from agents.coordination.directory import Organisation
-from agents.coordination.facts import FACTS, Scene, Value
 from agents.coordination.quiet import Quiet
-from agents.coordination.rule import (
-    COMMON_LADDER,
-    Closing,
-    Condition,
-    Limits,
-    Moment,
-    Notice,
-    Overlay,
-    Rule,
-    RuleChange,
-    Step,
-    Tell,
-    Trigger,
-    Where,
-    moment_of,
-)
-from streams.codes import CODES
+from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell
+from agents.coordination.validity import ISSUED, check_codes
 from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
-Test = Callable[[Scene], bool]
-
-ISSUED: Final = "NotificationIssued"
-"""The one outbound event that may open a handoff: somebody was told and is asked to answer."""
-
-_EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
-"""Facts that only the event itself can say: an event without the field never fulfils such a condition."""
-
 _FIRST: Final = date(1970, 1, 1)
-
-
-class RuleError(ValueError):
-    """A rule that must not be loaded: names the rule and the field, and how to mend it."""
-
-    def __init__(self, rule: str, field: str, detail: str) -> None:
-        self.rule = rule
-        self.field = field
-        super().__init__(f"rule {rule}: {field}: {detail}")
-
-
-# ---- conditions
-
-
-def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:
-    """Make tests of *where*. Raises RuleError for a fact that is not in the vocabulary."""
-    return tuple(_test(name, condition, rule, f"{field}.where.{name}") for name, condition in where.items())
-
-
-def holds(tests: Iterable[Test], scene: Scene) -> bool:
-    """Say whether all *tests* hold."""
-    # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
-    for test in tests:  # noqa: SIM110
-        if not test(scene):
-            return False
-    return True
-
-
-def holds_as_known(tests: Iterable[Test], scene: Scene, known: dict[Test, bool]) -> bool:
-    """Say whether all *tests* hold, asking each only once for a scene that does not change: rules share conditions."""
-    for test in tests:
-        verdict = known.get(test)
-        if verdict is None:
-            verdict = known[test] = test(scene)
-        if not verdict:
-            return False
-    return True
-
-
-def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
-    if name not in FACTS:
-        raise RuleError(rule, field, f"no such fact; known are {', '.join(sorted(FACTS))}")
-    if condition == ():
-        raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
-    return _shared_test(name, condition, type(condition).__name__)
-
-
-@cache
-def _shared_test(name: str, condition: Condition, kind: str) -> Test:
-    """Return the one test of a condition, so that rules that ask the same share its answer. *kind* keeps 1 and true apart."""
-    del kind
-    read = FACTS[name]
-    if isinstance(condition, Limits):
-        return _limits(read, condition)
-    wanted = frozenset(condition) if isinstance(condition, tuple) else frozenset((condition,))
-
-    def equals(scene: Scene) -> bool:
-        value = read(scene)
-        if value.__class__ is tuple or value.__class__ is frozenset:
-            return not wanted.isdisjoint(cast("tuple[str, ...]", value))
-        return value is not None and value in wanted
-
-    return equals
-
-
-def _limits(read: Callable[[Scene], Value], limits: Limits) -> Test:
-    unwanted = limits.not_ if isinstance(limits.not_, tuple) else () if limits.not_ is None else (limits.not_,)
-
-    def within(scene: Scene) -> bool:
-        value = read(scene)
-        if limits.known is not None and (value is not None) != limits.known:
-            return False
-        if value is None:
-            return limits.known is False or limits.or_unknown
-        if isinstance(value, tuple | frozenset):
-            return frozenset(unwanted).isdisjoint(value)
-        if value in unwanted:
-            return False
-        if limits.at_least is not None and (isinstance(value, str) or value < limits.at_least):
-            return False
-        return limits.at_most is None or (not isinstance(value, str) and value <= limits.at_most)
-
-    return within
-
-
-# ---- one rule
-
-
-class Rung:
-    """A step of the ladder, ready."""
-
-    __slots__ = ("moment", "step", "tests")
-
-    def __init__(self, step: Step, moment: Moment, tests: tuple[Test, ...]) -> None:
-        self.step = step
-        self.moment = moment
-        self.tests = tests
-
-
-class CompiledRule:
-    """A rule with its conditions compiled and its closing events by type."""
-
-    __slots__ = ("cases", "closes", "ends", "id", "rule", "rungs", "shortens", "triggers", "until", "version")
-
-    def __init__(self, rule: Rule) -> None:
-        _check(rule)
-        self.rule = rule
-        self.id = rule.id
-        self.version = rule.version
-        self.triggers = _by_event((t.event, t, compile_where(t.where, rule.id, f"triggers[{i}]")) for i, t in enumerate(rule.triggers))
-        self.closes: Mapping[str, tuple[tuple[int, Closing, tuple[Test, ...]], ...]] = _closings(rule)
-        self.ends = _by_event((t.event, t, compile_where(t.where, rule.id, f"ends[{i}]")) for i, t in enumerate(rule.ends))
-        self.shortens = _by_event((s.event, s, compile_where(s.where, rule.id, f"shortens[{i}]")) for i, s in enumerate(rule.shortens))
-        self.cases = tuple((compile_where(c.where, rule.id, f"cases[{i}]"), c.clock) for i, c in enumerate(rule.cases))
-        self.until = FACTS[rule.until] if rule.until else None
-        self.rungs = tuple(
-            Rung(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
-            for i, step in enumerate(rule.steps or COMMON_LADDER)
-        )
-
-    def clock(self, scene: Scene) -> Clock:
-        """Return the clock that holds for the scene: the first case whose conditions hold, else the rule's own."""
-        for tests, clock in self.cases:
-            if holds(tests, scene):
-                return clock
-        return self.rule.clock
-
-
-def _by_event(rows: Iterable[tuple[str, Any, tuple[Test, ...]]]) -> Mapping[str, tuple[tuple[Any, tuple[Test, ...]], ...]]:
-    found: dict[str, list[tuple[Any, tuple[Test, ...]]]] = {}
-    for event, row, tests in rows:
-        found.setdefault(event, []).append((row, tests))
-    return {event: tuple(rows_) for event, rows_ in found.items()}
-
-
-def _closings(rule: Rule) -> Mapping[str, tuple[tuple[int, Closing, tuple[Test, ...]], ...]]:
-    found: dict[str, list[tuple[int, Closing, tuple[Test, ...]]]] = {}
-    for i, closing in enumerate(rule.closes):
-        found.setdefault(closing.event, []).append((i, closing, compile_where(closing.where, rule.id, f"closes[{i}]")))
-    return {event: tuple(rows) for event, rows in found.items()}
-
-
-def _moment(step: Step, rule: Rule, index: int) -> Moment:
-    try:
-        return moment_of(step.at, rule.clock)
-    except ValueError as wrong:
-        raise RuleError(rule.id, f"steps[{index}].at", str(wrong)) from wrong
-
-
-def _check(rule: Rule) -> None:
-    for field in ("id", "title", "neutral_title", "source", "accountable"):
-        if not getattr(rule, field).strip():
-            raise RuleError(rule.id or "?", field, "empty; every rule says it")
-    if rule.version < 1:
-        raise RuleError(rule.id, "version", "counts from 1")
-    if not rule.triggers:
-        raise RuleError(rule.id, "triggers", "nothing can open it; name at least one event")
-    if not rule.closes and not rule.completable:
-        raise RuleError(rule.id, "closes", "no event can close it; name one, or set completable: true")
-    if rule.until is not None and rule.until not in FACTS:
-        raise RuleError(rule.id, "until", f"{rule.until!r} is no fact")
-    for field, clock in (("clock", rule.clock), *((f"cases[{i}].clock", c.clock) for i, c in enumerate(rule.cases))):
-        if clock.amount < (0 if clock.unit in {"day", "business-day"} else 1):
-            raise RuleError(rule.id, field, f"an amount of {clock.amount} {clock.unit} is no time to act in")
-    for i, trigger in enumerate(rule.triggers):
-        _check_event(rule, f"triggers[{i}]", trigger, trigger.event)
-    for i, closing in enumerate(rule.closes):
-        _check_event(rule, f"closes[{i}]", closing, closing.event)
-        if closing.count < 1:
-            raise RuleError(rule.id, f"closes[{i}].count", "counts from 1")
-    for i, ending in enumerate(rule.ends):
-        _check_event(rule, f"ends[{i}]", ending, ending.event)
-    for i, shortening in enumerate(rule.shortens):
-        _check_event(rule, f"shortens[{i}]", shortening, shortening.event)
-
-
-def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
-    """Refuse an event that does not exist, and a condition that this event can never fulfil."""
-    if event == ISSUED and isinstance(row, Trigger):
-        return
-    kind = FACT_OF.get(event)
-    if kind is None:
-        known = ", ".join(sorted(FACT_OF))
-        raise RuleError(rule.id, f"{field}.event", f"{event!r} is no event that can arrive; known are {known}")
-    for name, condition in row.where.items():
-        attribute = _EVENT_FIELD.get(name)
-        if attribute is None:
-            continue
-        if attribute not in kind.__struct_fields__:
-            raise RuleError(rule.id, f"{field}.where.{name}", f"{event} has no {name}, so this can never hold")
-        codes = CODES.get((event, attribute))
-        if codes is None or isinstance(condition, Limits):
-            continue
-        for value in condition if isinstance(condition, tuple) else (condition,):
-            if value not in codes.codes:
-                raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(codes.codes)}")
-
-
-def _check_codes(rule: Rule, further: Iterable[str]) -> None:
-    """Refuse a code of a care activity that nobody sends: what waits for it would wait for ever."""
-    listed: tuple[tuple[str, tuple[Any, ...]], ...] = (
-        ("triggers", rule.triggers),
-        ("closes", rule.closes),
-        ("ends", rule.ends),
-        ("shortens", rule.shortens),
-    )
-    for field, rows in listed:
-        for i, row in enumerate(rows):
-            wanted = row.where.get("code")
-            if row.event != "CareActivityRecorded" or wanted is None or isinstance(wanted, Limits):
-                continue
-            for code in wanted if isinstance(wanted, tuple) else (wanted,):
-                unknown = why_unknown(str(code), further)
-                if unknown:
-                    raise RuleError(rule.id, f"{field}[{i}].where.code", unknown)
-
-
-class CompiledNotice:
-    """A row of the routing table, ready."""
-
-    __slots__ = ("notice", "tests")
-
-    def __init__(self, notice: Notice) -> None:
-        kind = FACT_OF.get(notice.event)
-        if kind is None:
-            raise RuleError(notice.id, "event", f"{notice.event!r} is no event that can arrive")
-        if not notice.tells:
-            raise RuleError(notice.id, "tells", "nobody is told; name at least one role")
-        self.notice = notice
-        self.tests = compile_where(notice.where, notice.id, "notices")
-
-
-# ---- the catalogue and an organisation's view of it
 
 
 class View:
@@ -320,7 +62,7 @@ class Catalogue:
         for rule in rules:
             if (rule.id, rule.version) in self.versions:
                 raise RuleError(rule.id, "version", f"version {rule.version} is there twice")
-            _check_codes(rule, self._codes)
+            check_codes(rule, self._codes)
             self.versions[rule.id, rule.version] = CompiledRule(rule)
             if rule.id not in newest or newest[rule.id].version < rule.version:
                 newest[rule.id] = rule
@@ -385,7 +127,7 @@ class Catalogue:
         key = msgspec.json.encode(rule)
         compiled = self._compiled.get(key)
         if compiled is None:
-            _check_codes(rule, self._codes)
+            check_codes(rule, self._codes)
             compiled = self._compiled[key] = CompiledRule(rule)
         return compiled
 
@@ -443,8 +185,10 @@ __all__ = [
     "RuleError",
     "Rung",
     "Tell",
+    "Test",
     "View",
     "always_in_force",
     "holds",
+    "holds_as_known",
     "in_force",
 ]

@@ -1,0 +1,92 @@
+"""One rule, and one row of the routing table, ready to be asked: conditions compiled, closing events by type.
+
+Owns the form that decisions work with. Must not know overlays (`ruleset.py`) or what happens when a rule fires (`handoffs.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from agents.coordination.calendar import Clock
+from agents.coordination.conditions import RuleError, Test, compile_where, holds
+from agents.coordination.facts import FACTS, Scene
+from agents.coordination.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
+from agents.coordination.validity import check
+from streams.topics import FACT_OF
+
+
+class Rung:
+    """A step of the ladder, ready."""
+
+    __slots__ = ("moment", "step", "tests")
+
+    def __init__(self, step: Step, moment: Moment, tests: tuple[Test, ...]) -> None:
+        self.step = step
+        self.moment = moment
+        self.tests = tests
+
+
+class CompiledRule:
+    """A rule with its conditions compiled and its closing events by type."""
+
+    __slots__ = ("cases", "closes", "ends", "id", "rule", "rungs", "shortens", "triggers", "until", "version")
+
+    def __init__(self, rule: Rule) -> None:
+        check(rule)
+        self.rule = rule
+        self.id = rule.id
+        self.version = rule.version
+        self.triggers = _by_event((t.event, t, compile_where(t.where, rule.id, f"triggers[{i}]")) for i, t in enumerate(rule.triggers))
+        self.closes: Mapping[str, tuple[tuple[int, Closing, tuple[Test, ...]], ...]] = _closings(rule)
+        self.ends = _by_event((t.event, t, compile_where(t.where, rule.id, f"ends[{i}]")) for i, t in enumerate(rule.ends))
+        self.shortens = _by_event((s.event, s, compile_where(s.where, rule.id, f"shortens[{i}]")) for i, s in enumerate(rule.shortens))
+        self.cases = tuple((compile_where(c.where, rule.id, f"cases[{i}]"), c.clock) for i, c in enumerate(rule.cases))
+        self.until = FACTS[rule.until] if rule.until else None
+        self.rungs = tuple(
+            Rung(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
+            for i, step in enumerate(rule.steps or COMMON_LADDER)
+        )
+
+    def clock(self, scene: Scene) -> Clock:
+        """Return the clock that holds for the scene: the first case whose conditions hold, else the rule's own."""
+        for tests, clock in self.cases:
+            if holds(tests, scene):
+                return clock
+        return self.rule.clock
+
+
+def _by_event(rows: Iterable[tuple[str, Any, tuple[Test, ...]]]) -> Mapping[str, tuple[tuple[Any, tuple[Test, ...]], ...]]:
+    found: dict[str, list[tuple[Any, tuple[Test, ...]]]] = {}
+    for event, row, tests in rows:
+        found.setdefault(event, []).append((row, tests))
+    return {event: tuple(rows_) for event, rows_ in found.items()}
+
+
+def _closings(rule: Rule) -> Mapping[str, tuple[tuple[int, Closing, tuple[Test, ...]], ...]]:
+    found: dict[str, list[tuple[int, Closing, tuple[Test, ...]]]] = {}
+    for i, closing in enumerate(rule.closes):
+        found.setdefault(closing.event, []).append((i, closing, compile_where(closing.where, rule.id, f"closes[{i}]")))
+    return {event: tuple(rows) for event, rows in found.items()}
+
+
+def _moment(step: Step, rule: Rule, index: int) -> Moment:
+    try:
+        return moment_of(step.at, rule.clock)
+    except ValueError as wrong:
+        raise RuleError(rule.id, f"steps[{index}].at", str(wrong)) from wrong
+
+
+class CompiledNotice:
+    """A row of the routing table, ready."""
+
+    __slots__ = ("notice", "tests")
+
+    def __init__(self, notice: Notice) -> None:
+        kind = FACT_OF.get(notice.event)
+        if kind is None:
+            raise RuleError(notice.id, "event", f"{notice.event!r} is no event that can arrive")
+        if not notice.tells:
+            raise RuleError(notice.id, "tells", "nobody is told; name at least one role")
+        self.notice = notice
+        self.tests = compile_where(notice.where, notice.id, "notices")

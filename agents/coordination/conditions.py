@@ -1,0 +1,95 @@
+"""Conditions of rules, made into tests that a scene is asked.
+
+Owns what a condition means and the refusal of a rule that must not be loaded. Must not know a rule's other parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import cast
+
+from agents.coordination.facts import FACTS, Scene, Value
+from agents.coordination.rule import Condition, Limits, Where
+
+Test = Callable[[Scene], bool]
+
+
+class RuleError(ValueError):
+    """A rule that must not be loaded: names the rule and the field, and how to mend it."""
+
+    def __init__(self, rule: str, field: str, detail: str) -> None:
+        self.rule = rule
+        self.field = field
+        super().__init__(f"rule {rule}: {field}: {detail}")
+
+
+def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:
+    """Make tests of *where*. Raises RuleError for a fact that is not in the vocabulary."""
+    return tuple(_test(name, condition, rule, f"{field}.where.{name}") for name, condition in where.items())
+
+
+def holds(tests: Iterable[Test], scene: Scene) -> bool:
+    """Say whether all *tests* hold."""
+    # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
+    for test in tests:  # noqa: SIM110
+        if not test(scene):
+            return False
+    return True
+
+
+def holds_as_known(tests: Iterable[Test], scene: Scene, known: dict[Test, bool]) -> bool:
+    """Say whether all *tests* hold, asking each only once for a scene that does not change: rules share conditions."""
+    for test in tests:
+        verdict = known.get(test)
+        if verdict is None:
+            verdict = known[test] = test(scene)
+        if not verdict:
+            return False
+    return True
+
+
+def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
+    if name not in FACTS:
+        raise RuleError(rule, field, f"no such fact; known are {', '.join(sorted(FACTS))}")
+    if condition == ():
+        raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
+    return _shared_test(name, condition, type(condition).__name__)
+
+
+@cache
+def _shared_test(name: str, condition: Condition, kind: str) -> Test:
+    """Return the one test of a condition, so that rules that ask the same share its answer. *kind* keeps 1 and true apart."""
+    del kind
+    read = FACTS[name]
+    if isinstance(condition, Limits):
+        return _limits(read, condition)
+    wanted = frozenset(condition) if isinstance(condition, tuple) else frozenset((condition,))
+
+    def equals(scene: Scene) -> bool:
+        value = read(scene)
+        if value.__class__ is tuple or value.__class__ is frozenset:
+            return not wanted.isdisjoint(cast("tuple[str, ...]", value))
+        return value is not None and value in wanted
+
+    return equals
+
+
+def _limits(read: Callable[[Scene], Value], limits: Limits) -> Test:
+    unwanted = limits.not_ if isinstance(limits.not_, tuple) else () if limits.not_ is None else (limits.not_,)
+
+    def within(scene: Scene) -> bool:
+        value = read(scene)
+        if limits.known is not None and (value is not None) != limits.known:
+            return False
+        if value is None:
+            return limits.known is False or limits.or_unknown
+        if isinstance(value, tuple | frozenset):
+            return frozenset(unwanted).isdisjoint(value)
+        if value in unwanted:
+            return False
+        if limits.at_least is not None and (isinstance(value, str) or value < limits.at_least):
+            return False
+        return limits.at_most is None or (not isinstance(value, str) and value <= limits.at_most)
+
+    return within

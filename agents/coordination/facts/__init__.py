@@ -1,0 +1,24 @@
+"""The facts that conditions of rules may ask for: one named function each, by subject.
+
+Owns the vocabulary as a whole: whoever imports it has every fact. Must not know a rule.
+"""
+
+from agents.coordination.facts import goal, referral, told
+from agents.coordination.facts.clinical import groups_of, known_groups, lace_of
+from agents.coordination.facts.scene import FACTS, Scene, Value, described
+from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
+
+__all__ = [
+    "DISPOSITION_GROUP",
+    "FACTS",
+    "SETTING",
+    "Scene",
+    "Value",
+    "described",
+    "goal",
+    "groups_of",
+    "known_groups",
+    "lace_of",
+    "referral",
+    "told",
+]

@@ -1,0 +1,150 @@
+"""Facts about conditions, risk and use of care, from diagnoses, the problem list and every remembered stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agents.coordination import risk
+from agents.coordination.calendar import local_date
+from agents.coordination.facts.scene import Scene, Value, fact
+from agents.coordination.facts.stay import SETTING, complexity, length_of_stay_days
+from agents.coordination.risk import LaceInputs, Score
+from agents.coordination.state import Status, Stay
+from agents.coordination.valuesets import lace_comorbidities
+from streams.events import Millis
+from streams.topics import DAY_MS
+
+if TYPE_CHECKING:
+    from agents.coordination.world import World
+
+
+def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = False) -> frozenset[str]:
+    """Return the value-set groups of a stay's diagnoses (`rank|system|code`), or of its principal one alone."""
+    found: frozenset[str] = frozenset()
+    for diagnosis in diagnoses[:1] if principal else diagnoses:
+        _, system, code = diagnosis.split("|", 2)
+        found |= world.valuesets.groups_of(system, code)
+    return found
+
+
+@fact
+def diagnosis_group(scene: Scene) -> Value:
+    """Value sets that any diagnosis of the stay belongs to."""
+    return groups_of(scene.stay.diagnoses, scene.world) if scene.stay else frozenset()
+
+
+@fact
+def principal_diagnosis_group(scene: Scene) -> Value:
+    """Value sets that the principal diagnosis of the stay belongs to."""
+    return groups_of(scene.stay.diagnoses, scene.world, principal=True) if scene.stay else frozenset()
+
+
+def known_groups(scene: Scene) -> frozenset[str]:
+    """Return the value-set groups of the problem list and of every stay that is remembered."""
+    found: frozenset[str] = frozenset()
+    for system, code, status in scene.person.conditions:
+        if status not in {"inactive", "remission", "resolved"}:
+            found |= scene.world.valuesets.groups_of(system, code)
+    for stay in scene.person.stays:
+        found |= groups_of(stay.diagnoses, scene.world)
+    return found
+
+
+@fact
+def condition_group(scene: Scene) -> Value:
+    """Value sets of the person's active conditions and diagnoses of the past 13 months."""
+    return known_groups(scene)
+
+
+@fact
+def high_risk_conditions(scene: Scene) -> Value:
+    """How many of HEDIS FMC's high-risk conditions the person has."""
+    return sum(1 for group in known_groups(scene) if group.startswith("fmc/"))
+
+
+def lace_of(scene: Scene) -> Score | None:
+    """Compute LACE for the scene's stay, ranges where inputs are missing; None without a stay."""
+    stay = scene.stay
+    if stay is None:
+        return None
+    length = length_of_stay_days(scene)
+    since = (stay.admitted or stay.discharged or scene.at) - 182 * DAY_MS
+    begins = stay.admitted or scene.at
+    visits = sum(
+        1
+        for other in scene.person.stays
+        if other is not stay
+        and SETTING.get(other.class_) == "emergency"
+        and since <= (other.admitted or other.discharged) < begins
+        and other.status != Status.CANCELLED
+    )
+    known = known_groups(scene)
+    return risk.lace(
+        LaceInputs(
+            length_days=int(length) if isinstance(length, int) else None,
+            emergency=stay.via_emergency,
+            comorbidities=lace_comorbidities(known) if known or stay.diagnoses or scene.person.conditions else None,
+            comorbidities_complete=bool(stay.diagnoses or scene.person.conditions),
+            emergency_visits=risk.AtLeast(visits),
+        )
+    )
+
+
+@fact
+def lace(scene: Scene) -> Value:
+    """LACE as far as it is certain: the lower end where inputs are missing."""
+    score = lace_of(scene)
+    return score.low if score else None
+
+
+@fact
+def risk_tier(scene: Scene) -> Value:
+    """How soon the person must be seen after discharge: high, moderate, low (stated complexity and LACE)."""
+    said = complexity(scene)
+    return risk.follow_up_tier(str(said) if said else None, lace_of(scene))
+
+
+def _risk_kind(stay: Stay, world: World) -> risk.StayKind | None:
+    if world.directory.of_facility(stay.place or stay.facility).kind == "snf":
+        return "snf"
+    kinds: dict[str, risk.StayKind] = {"emergency": "emergency", "observation": "observation", "inpatient": "inpatient"}
+    return kinds.get(SETTING.get(stay.class_, ""))
+
+
+@fact
+def flags(scene: Scene) -> Value:
+    """Utilisation flags: high-utiliser, readmission-risk, recent-inpatient-stay, recent-snf-stay."""
+    stays = [
+        risk.Stay(kind, Millis(stay.admitted or stay.discharged), Millis(stay.discharged) if stay.discharged else None)
+        for stay in scene.person.stays
+        if stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
+        and (stay.admitted or stay.discharged)
+        and (kind := _risk_kind(stay, scene.world)) is not None
+    ]
+    # At the very instant of a discharge the person still counts as being there: the flag is for what the discharge needs.
+    discharging = scene.stay is not None and scene.stay.discharged and scene.stay.discharged <= scene.at
+    at = Millis(scene.stay.discharged - 1) if discharging and scene.stay else scene.at
+    return risk.utilisation_flags(stays, at).names
+
+
+@fact
+def emergency_visits_12_months(scene: Scene) -> Value:
+    """Emergency visits in the twelve months up to now, this one included."""
+    since = scene.at - 365 * DAY_MS
+    return sum(
+        1
+        for stay in scene.person.stays
+        if SETTING.get(stay.class_) == "emergency"
+        and since <= (stay.admitted or stay.discharged) <= scene.at
+        and stay.status != Status.CANCELLED
+    )
+
+
+@fact
+def age_years(scene: Scene) -> Value:
+    """Completed years of age, where the date of birth is known."""
+    born = scene.person.birth_date.replace("-", "")
+    if len(born) < 8 or not born[:8].isdigit():
+        return None
+    day = local_date(scene.at, scene.organisation.zone)
+    return day.year - int(born[:4]) - ((day.month, day.day) < (int(born[4:6]), int(born[6:8])))

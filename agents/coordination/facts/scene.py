@@ -1,0 +1,89 @@
+"""What a fact is read from, and the vocabulary that facts are put into.
+
+Owns the scene and the register. Must not know a single fact, nor a rule. A fact gives text, a number, a truth, several
+texts (any of them may fit), or None where it is not known; it never guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from agents.coordination.directory import Organisation
+from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Stay, Told
+from streams.effects import NotificationIssued
+from streams.events import Event, Millis
+
+if TYPE_CHECKING:
+    from agents.coordination.world import World
+
+Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
+
+
+class Scene:
+    """What a condition is read from: the event and what it is about, or a handoff whose rung is reached (no event)."""
+
+    __slots__ = (
+        "appointment",
+        "at",
+        "changed",
+        "event",
+        "fact",
+        "goal",
+        "handoff",
+        "kind",
+        "named",
+        "notice",
+        "organisation",
+        "person",
+        "referral",
+        "repeated",
+        "stay",
+        "suspect",
+        "told",
+        "world",
+    )
+
+    def __init__(self, person: Person, world: World, at: Millis, organisation: Organisation, event: Event | None = None) -> None:
+        self.person = person
+        self.world = world
+        self.at = at
+        self.organisation = organisation
+        self.event = event
+        self.fact: Any = event.data if event is not None else None
+        self.kind = event.type if event is not None else ""
+        self.stay: Stay | None = None
+        self.referral: Referral | None = None
+        self.goal: Goal | None = None
+        self.appointment: Appointment | None = None
+        self.handoff: Handoff | None = None
+        self.named: Handoff | None = None
+        """The handoff that a response is about."""
+        self.notice: NotificationIssued | None = None
+        self.told: Told | None = None
+        """The notice that a delivery is about."""
+        self.changed: tuple[str, ...] = ()
+        self.repeated = False
+        self.suspect = False
+
+
+Read = Callable[[Scene], Value]
+
+FACTS: Final[dict[str, Read]] = {}
+"""Every fact by its name, as a catalogue file writes it."""
+
+
+def fact(read: Read) -> Read:
+    """Put *read* into the vocabulary under its own name without the leading `of_` and with its docstring as description."""
+    FACTS[read.__name__.removeprefix("of_")] = read
+    return read
+
+
+def described() -> Mapping[str, str]:
+    """Return each fact's name with its one-line description."""
+    return {name: (read.__doc__ or "").strip().splitlines()[0] for name, read in sorted(FACTS.items())}
+
+
+def event_says(scene: Scene, field: str) -> Any:
+    """Return what the scene's event itself says in *field*; None without an event or the field."""
+    return getattr(scene.fact, field, None) if scene.fact is not None else None

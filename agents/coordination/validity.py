@@ -1,0 +1,91 @@
+"""What a rule must say to be loaded: known facts, events that can happen, codes that somebody sends, a way to close.
+
+Owns the checks, which name the rule, the field, and how to mend it. Must not know what happens when a rule fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from agents.coordination.activities import why_unknown
+from agents.coordination.conditions import RuleError
+from agents.coordination.facts import FACTS
+from agents.coordination.rule import Limits, Rule, Trigger
+from streams.codes import CODES
+from streams.topics import FACT_OF
+
+ISSUED: Final = "NotificationIssued"
+"""The one outbound event that may open a handoff: somebody was told and is asked to answer."""
+
+_EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
+"""Facts that only the event itself can say: an event without the field never fulfils such a condition."""
+
+
+def check(rule: Rule) -> None:
+    """Refuse a rule that can't be meant. Raises RuleError."""
+    for field in ("id", "title", "neutral_title", "source", "accountable"):
+        if not getattr(rule, field).strip():
+            raise RuleError(rule.id or "?", field, "empty; every rule says it")
+    if rule.version < 1:
+        raise RuleError(rule.id, "version", "counts from 1")
+    if not rule.triggers:
+        raise RuleError(rule.id, "triggers", "nothing can open it; name at least one event")
+    if not rule.closes and not rule.completable:
+        raise RuleError(rule.id, "closes", "no event can close it; name one, or set completable: true")
+    if rule.until is not None and rule.until not in FACTS:
+        raise RuleError(rule.id, "until", f"{rule.until!r} is no fact")
+    for field, clock in (("clock", rule.clock), *((f"cases[{i}].clock", c.clock) for i, c in enumerate(rule.cases))):
+        if clock.amount < (0 if clock.unit in {"day", "business-day"} else 1):
+            raise RuleError(rule.id, field, f"an amount of {clock.amount} {clock.unit} is no time to act in")
+    for i, trigger in enumerate(rule.triggers):
+        _check_event(rule, f"triggers[{i}]", trigger, trigger.event)
+    for i, closing in enumerate(rule.closes):
+        _check_event(rule, f"closes[{i}]", closing, closing.event)
+        if closing.count < 1:
+            raise RuleError(rule.id, f"closes[{i}].count", "counts from 1")
+    for i, ending in enumerate(rule.ends):
+        _check_event(rule, f"ends[{i}]", ending, ending.event)
+    for i, shortening in enumerate(rule.shortens):
+        _check_event(rule, f"shortens[{i}]", shortening, shortening.event)
+
+
+def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
+    """Refuse an event that does not exist, and a condition that this event can never fulfil."""
+    if event == ISSUED and isinstance(row, Trigger):
+        return
+    kind = FACT_OF.get(event)
+    if kind is None:
+        known = ", ".join(sorted(FACT_OF))
+        raise RuleError(rule.id, f"{field}.event", f"{event!r} is no event that can arrive; known are {known}")
+    for name, condition in row.where.items():
+        attribute = _EVENT_FIELD.get(name)
+        if attribute is None:
+            continue
+        if attribute not in kind.__struct_fields__:
+            raise RuleError(rule.id, f"{field}.where.{name}", f"{event} has no {name}, so this can never hold")
+        codes = CODES.get((event, attribute))
+        if codes is None or isinstance(condition, Limits):
+            continue
+        for value in condition if isinstance(condition, tuple) else (condition,):
+            if value not in codes.codes:
+                raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(codes.codes)}")
+
+
+def check_codes(rule: Rule, further: Iterable[str]) -> None:
+    """Refuse a code of a care activity that nobody sends: what waits for it would wait for ever."""
+    listed: tuple[tuple[str, tuple[Any, ...]], ...] = (
+        ("triggers", rule.triggers),
+        ("closes", rule.closes),
+        ("ends", rule.ends),
+        ("shortens", rule.shortens),
+    )
+    for field, rows in listed:
+        for i, row in enumerate(rows):
+            wanted = row.where.get("code")
+            if row.event != "CareActivityRecorded" or wanted is None or isinstance(wanted, Limits):
+                continue
+            for code in wanted if isinstance(wanted, tuple) else (wanted,):
+                unknown = why_unknown(str(code), further)
+                if unknown:
+                    raise RuleError(rule.id, f"{field}[{i}].where.code", unknown)
