@@ -38,6 +38,7 @@ class Board:
         self._tasks: dict[str, Line] = {}
         self._gaps: dict[str, Line] = {}
         self._waiting: list[Line] = []
+        self._drafts: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[tuple[str, str]] = Counter()
 
@@ -49,11 +50,24 @@ class Board:
     def show(self, line: Line) -> None:
         """Show one line, together with those that belong to it."""
         self._counts[line["effect"]] += 1
+        if self._is_draft(line):
+            return
         if "reason" in line:
             self._reasons[line["effect"], line["reason"]] += 1
         if self._waiting and (line["at"], line["person"]) != (self._waiting[0]["at"], self._waiting[0]["person"]):
             self.flush()
         self._waiting.append(line)
+
+    def _is_draft(self, line: Line) -> bool:
+        """Say whether *line* is of a task that asks nobody for anything yet, or ends before it did: no reader needs it."""
+        if line["effect"] != "task":
+            return False
+        if line["state"] == "draft":
+            self._drafts.add(line["handoff"])
+            return True
+        was = line["handoff"] in self._drafts
+        self._drafts.discard(line["handoff"])
+        return was and line["state"] in _DONE
 
     def flush(self) -> None:
         """Show what waits."""

@@ -13,7 +13,6 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
-    OPEN,
     UNITS,
     appointed,
     calendar_of,
@@ -195,8 +194,7 @@ def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) 
             set_next_rung(handoff, rule, draft.at, place)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
             encounter = encounter_for(handoff, scene.person)
-            if rule.rule.task == "opening" or handoff.gap == OPEN:
-                draft.task(handoff, rule.rule, encounter, why)
+            draft.task(handoff, rule.rule, encounter, why)
             if handoff.gap:
                 draft.gap(handoff, rule.rule, encounter, why)
             return

@@ -126,11 +126,10 @@ def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
     told_of = _TAKEN_BACK[kind]
     routing.take_back(draft, scene, stay, told_of, why)
     _cancel(draft, scene, [h for h in person.handoffs if h.stay == stay.number and (not told_of or OPENERS[h.opened_by] == told_of)], why)
-    if kind == "withdraw-transfer":
-        return
-    if person.deceased and person.deceased_stay == stay.number:
-        person.deceased = person.deceased_stay = 0
-    _revive(draft, scene, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
+    if kind != "withdraw-transfer":
+        if person.deceased and person.deceased_stay == stay.number:
+            person.deceased = person.deceased_stay = 0
+        _revive(draft, scene, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
     react(draft, scene)
     _open(draft, scene)
 

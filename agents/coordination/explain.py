@@ -59,7 +59,7 @@ def _opens(rule: Rule) -> Iterable[str]:
     yield {
         "keep": "If that happens again while it is open, it stays as it is, with its clock.",
         "restart": "If that happens again while it is open, the open one is superseded and a new one begins with a new clock.",
-        "extend": "If that happens again before it is due, its clock is counted anew from there.",
+        "extend": "Its clock counts from the last word of the stay: each message of it begins the time anew, until it is due.",
         "renew": "If that happens again while it is open, it stays as it is; once it is closed, the next one begins with it.",
     }[rule.again]
     about = {"encounter": "stay", "person": "person", "notification": "notification"}.get(rule.subject, rule.subject)
@@ -70,7 +70,7 @@ def _owner(rule: Rule) -> Iterable[str]:
     yield _sentence(f"{_role(rule.accountable)} is accountable from the beginning, and nobody else at the same time")
     yield "Where nobody is known for that role, the organisation's pool for it is; failing that the directory's fallback pool."
     if rule.task == "due":
-        yield "It is shown as a task only once it is due."
+        yield "Until it is due its task is a draft: it can be looked up, but stands in no worklist and nobody is asked for it."
     if rule.sensitivity != "normal":
         yield f"It is sensitive ({rule.sensitivity}): only those whom the person permitted are told. The clock and its owner stay."
     if rule.neutral_title != rule.title:

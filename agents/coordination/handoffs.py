@@ -13,7 +13,7 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.ids import derive, raw, text
-from agents.coordination.rule import Tell
+from agents.coordination.rule import Rule, Tell
 from agents.coordination.ruleset import CompiledRule, Rung
 from agents.coordination.state import Handoff, Person, Stay
 from agents.coordination.team import programmes_of
@@ -23,7 +23,7 @@ from agents.coordination.world import World
 from streams.effects import NotificationIssued
 from streams.events import Encounter, Millis
 
-REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED = range(9)
+REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED, DRAFT = range(10)
 """Indices into `state.TASK_STATUS`."""
 DUE_SOON, OPEN = 1, 2
 """Indices into `draft.GAP_STATES`."""
@@ -128,6 +128,11 @@ def due_said(handoff: Handoff, zone: str) -> str:
     return due_words(UNITS[handoff.unit] in _DAY_UNITS, handoff.due, zone)
 
 
+def first_status(rule: Rule, due: int, now: int) -> int:
+    """Return the status of a task that nobody has answered yet: a draft where the rule asks nobody before it is due."""
+    return DRAFT if rule.task == "due" and due > now else REQUESTED
+
+
 # ---- the end
 
 
@@ -153,8 +158,7 @@ def close(
     handoff.next_at = handoff.snoozed = 0
     handoff.status = COMPLETED if closure in {"met", "met-late"} else CANCELLED
     definition = rule.rule if rule is not None else None
-    if definition is None or definition.task == "opening" or handoff.gap == OPEN:
-        draft.task(handoff, definition, encounter, why)
+    draft.task(handoff, definition, encounter, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter, why)
     if not handoff.told:
@@ -185,15 +189,14 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
     person = draft.person
     rule = rule_of(handoff, person, world)
     handoff.closure, handoff.closed_at, handoff.met_at, handoff.ended_by = "", 0, 0, 0
-    handoff.status = REQUESTED
+    handoff.status = first_status(rule.rule, handoff.due, draft.at) if rule is not None else REQUESTED
     if handoff.due <= draft.at and handoff.gap == DUE_SOON:
         handoff.gap = 0  # What is due is not soon due: its own rung shows it open, at this instant.
     if rule is not None:
         pass_over_warnings(handoff, rule, draft.at)
     set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world))
     definition, encounter = rule.rule if rule else None, encounter_for(handoff, person)
-    if definition is None or definition.task == "opening" or handoff.gap == OPEN:
-        draft.task(handoff, definition, encounter, why)
+    draft.task(handoff, definition, encounter, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter, why)
     if handoff.gap == OPEN and rule is not None and not handoff.next_at:

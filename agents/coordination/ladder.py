@@ -7,11 +7,13 @@ know a rule by name.
 from __future__ import annotations
 
 from agents.coordination import ruleset
+from agents.coordination.calendar import due_at
 from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
     ACCEPTED,
+    DRAFT,
     DUE_SOON,
     OPEN,
     REQUESTED,
@@ -31,6 +33,7 @@ from agents.coordination.state import Handoff, Status
 from agents.coordination.tell import tell
 from agents.coordination.words import moment, person_words
 from agents.coordination.world import World
+from streams.events import Millis
 
 
 def climb(draft: Draft, handoff: Handoff, world: World) -> None:
@@ -49,16 +52,40 @@ def climb(draft: Draft, handoff: Handoff, world: World) -> None:
     if rule is None or handoff.rung >= len(rule.rungs):
         handoff.next_at = 0
         return
-    rung = rule.rungs[handoff.rung]
-    handoff.rung += 1
     stay = stay_of(handoff, person)
     scene = Scene(person, world, at, home_of(handoff, person, world))
     scene.handoff, scene.stay = handoff, stay
+    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, scene, place, Millis(stay.last)):
+        return
+    rung = rule.rungs[handoff.rung]
+    handoff.rung += 1
     _name_subject(scene, rule.rule)
     if ruleset.holds(rung.tests, scene):
         _reach(draft, handoff, rule, rung, scene, place)
     if not handoff.closed_at:
         set_next_rung(handoff, rule, at, place)
+
+
+def _count_anew(  # noqa: PLR0917 -- a handoff, its rule and its place
+    draft: Draft, handoff: Handoff, rule: CompiledRule, scene: Scene, place: Organisation, last: Millis
+) -> bool:
+    """Count the clock of a handoff that waits for silence from the *last* word of its stay; say whether that moves its due.
+
+    It is looked at when a rung is reached, not with each word: the last word counts, in whatever order they came.
+    """
+    if last <= handoff.opened_at or handoff.gap == OPEN:
+        return False
+    due = due_at(rule.clock(scene), last, place.zone, place.holidays)
+    if due <= handoff.due:
+        return False
+    handoff.opened_at, handoff.due, handoff.rung = last, due, 0
+    set_next_rung(handoff, rule, draft.at, place)
+    heard, until = moment(last, place.zone), due_said(handoff, place.zone)
+    why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
+    draft.task(handoff, rule.rule, encounter_of(scene.stay), why)
+    if handoff.gap:
+        draft.gap(handoff, rule.rule, encounter_of(scene.stay), why)
+    return True
 
 
 def _name_subject(scene: Scene, rule: Rule) -> None:
@@ -87,12 +114,12 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     elif rung.step.owner is not None:
         handoff.owner = rung_owner(rung.step.owner, handoff.owner, scene)
     moved = handoff.owner != was
-    first_shown = overdue and rule.rule.task == "due" and handoff.gap < OPEN
+    asked = overdue and handoff.status == DRAFT
     handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)
     why = _rung_words(handoff, rule, place, overdue=overdue, was=was)
-    if moved:
+    if asked or (moved and handoff.status != DRAFT):
         handoff.status = REQUESTED
-    if moved or first_shown:
+    if moved or asked:
         draft.task(handoff, rule.rule, encounter, why)
     draft.gap(handoff, rule.rule, encounter, why)
     if rung.step.tells:

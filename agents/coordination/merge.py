@@ -44,12 +44,11 @@ def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, w
     _rest(person, other, numbers)
     for handoff in moved_in:
         rule = handoffs.rule_of(handoff, person, world)
-        if rule is None or rule.rule.task == "opening" or handoff.gap:
-            definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, person)
-            why = f"{draft.words}: the handoff goes on for the person that the records were merged into."
-            draft.task(handoff, definition, encounter, why)
-            if handoff.gap:
-                draft.gap(handoff, definition, encounter, why)
+        definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, person)
+        why = f"{draft.words}: the handoff goes on for the person that the records were merged into."
+        draft.task(handoff, definition, encounter, why)
+        if handoff.gap:
+            draft.gap(handoff, definition, encounter, why)
     if person.deceased:
         for handoff in person.handoffs:
             if not handoff.closed_at:

@@ -11,7 +11,7 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene, lace_of
 from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score
-from agents.coordination.handoffs import OPEN, UNITS, appointed, calendar_of, close, due_said, pass_over_warnings, set_next_rung
+from agents.coordination.handoffs import UNITS, appointed, close, due_said, first_status, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
 from agents.coordination.rule import Rule
@@ -60,7 +60,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     stay, ref = subject
     person = scene.person
     # What a notification asks counts from when it went out: nobody can answer late news in the past.
-    at = draft.at if event == ruleset.ISSUED else _start(scene, counts_from)
+    at = draft.at if event == ruleset.ISSUED else _start(scene, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
         if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
@@ -68,10 +68,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         if known.opened_at >= at:
             return []
         if not known.closed_at:
-            if rule.again in {"keep", "renew"}:
-                return []
-            if rule.again == "extend":
-                _extend(draft, known, compiled, scene, at)
+            if rule.again != "restart":
                 return []
             superseded = known
         elif known.met_at >= at + (rule.again == "renew") or (rule.subject == "encounter" and rule.again == "keep"):
@@ -102,6 +99,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         handoff.organisation = home.id
     if calendar is not home:
         handoff.calendar = calendar.id
+    handoff.status = first_status(rule, due, draft.at)
     handoff.opened_by = OPENERS.index(event) if event in OPENERS else 0
     handoff.unit = UNITS.index(clock_said.unit) if clock_said is not None else 0
     if counts_from != "event":
@@ -111,22 +109,14 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     _first_rung(handoff, compiled, draft.at, calendar)
-    if rule.task == "opening":
-        draft.task(handoff, rule, encounter_of(scene.stay), _opening_words(draft, rule, scene, clock_said, handoff, calendar))
+    draft.task(handoff, rule, encounter_of(scene.stay), _opening_words(draft, rule, scene, clock_said, handoff, calendar))
     return [handoff]
 
 
-def _extend(draft: Draft, handoff: Handoff, compiled: CompiledRule, scene: Scene, at: Millis) -> None:
-    """Count the clock of an open handoff anew from *at*; what is due already stays due."""
-    place = calendar_of(handoff, scene.person, scene.world)
-    due = due_at(compiled.clock(scene), at, place.zone, place.holidays)
-    if handoff.gap < OPEN and due > handoff.due:
-        handoff.opened_at, handoff.due, handoff.rung = at, due, 0
-        _first_rung(handoff, compiled, draft.at, place)
-
-
-def _start(scene: Scene, counts_from: str) -> Millis:
+def _start(scene: Scene, rule: Rule, counts_from: str) -> Millis:
     stay = scene.stay
+    if stay is not None and rule.again == "extend":
+        return Millis(stay.last)
     if stay is not None and counts_from == "discharge" and stay.discharged:
         return Millis(stay.discharged)
     if stay is not None and counts_from == "admission" and stay.admitted:

@@ -13,7 +13,7 @@ from agents.coordination.closing import react
 from agents.coordination.directory import party_of
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
-from agents.coordination.handoffs import ACCEPTED, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
+from agents.coordination.handoffs import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
 from agents.coordination.ids import raw, text
 from agents.coordination.owners import next_owner, role_owner
 from agents.coordination.rule import Tell
@@ -38,9 +38,8 @@ def respond(draft: Draft, scene: Scene) -> None:
     scene.stay = handoffs.stay_of(handoff, scene.person)
     scene.organisation = handoffs.home_of(handoff, scene.person, scene.world)
     rule = handoffs.rule_of(handoff, scene.person, scene.world)
-    if rule is not None and rule.rule.task == "due" and handoff.gap < OPEN:
-        # Nobody was shown this task; an answer to it would leave a task behind that nothing closes.
-        draft.refused("unknown-task", f"Task {fact.task} is nobody's before it is due.", scene.kind)
+    if handoff.status == DRAFT:
+        draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", scene.kind)
         return
     match fact:
         case e.TaskAcknowledged():

@@ -27,9 +27,9 @@ referral are one subject, named by the referral."""
 Closure = Literal["met", "met-late", "cancelled", "superseded", "not-applicable"]
 
 Again = Literal["keep", "restart", "extend", "renew"]
-"""A trigger comes again while the handoff is open: keep it and its clock (`keep`, `renew`), supersede it by a new one
-(`restart`), or count its own clock anew (`extend`). With `renew` the event that closes it may open the next one: each
-review begins the next interval."""
+"""A trigger comes again while the handoff is open: keep it and its clock (`keep`, `renew`), or supersede it by a new one
+(`restart`). `extend` waits for silence: the clock counts from the last word of the stay, whatever it was. With `renew` the
+event that closes it may open the next one: each review begins the next interval."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
@@ -171,7 +171,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     notification), `setter` (whoever set the status)."""
     urgency: str = "routine"
     task: Literal["opening", "due"] = "opening"
-    """When the task is shown: at the opening, or only once it is due (a stay that went silent is nobody's task before)."""
+    """From when the task is asked for: from the opening, or only once it is due (a stay that went silent is nobody's work before).
+    Until then it is a draft: its owner and due can be read, and no worklist holds it."""
     steps: tuple[Step, ...] = ()
     """Replaces the common ladder (`COMMON_LADDER`)."""
     closes: tuple[Closing, ...] = ()

@@ -163,7 +163,10 @@ OPENERS: Final = (
 DEATH: Final = -1
 """`Handoff.ended_by` where the person's record said that they had died, and no stay did."""
 
-TASK_STATUS: Final = ("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed")
+TASK_STATUS: Final = (
+    *("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed"),
+    "draft",
+)
 """The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""
 
 

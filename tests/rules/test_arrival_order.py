@@ -86,7 +86,7 @@ def test_referral_is_never_linked_to_one_that_is_itself_a_double():
     assert [task.referral for task in t.tasks("REF-1") if task.state == "requested"] == ["R1", "R3"]
 
 
-def test_answer_to_a_task_that_nobody_was_shown_is_refused():
+def test_answer_to_a_task_that_is_still_a_draft_is_refused():
     t = Timeline()
     t.at(f"{DAY}T08:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     hidden = next(h.id for h in unpack(t._packed or b"").handoffs if h.rule == "ENC-1")
@@ -94,7 +94,7 @@ def test_answer_to_a_task_that_nobody_was_shown_is_refused():
     effects = t.at(f"{DAY}T09:00", "TaskAcknowledged", task=hidden.hex(), by={"role": "registration"})
 
     assert [type(effect) for effect in effects] == [out.EventRefused]
-    assert t.tasks("ENC-1") == []
+    assert [task.state for task in t.tasks("ENC-1")] == ["draft"]
 
 
 def test_move_that_arrives_after_a_later_leave_does_not_end_it():

@@ -179,7 +179,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
     assert "It is sensitive (mental-health)" in text
     assert 'reads: "Make a call".' in text
     assert "the open one is superseded and a new one begins" in text
-    assert "shown as a task only once it is due" in text
+    assert "Until it is due its task is a draft" in text
 
 
 @pytest.mark.parametrize(

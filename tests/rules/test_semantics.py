@@ -451,9 +451,10 @@ def test_frequent_visits_need_both_the_news_and_a_guideline():
 def test_undelivered_news_is_open_after_five_minutes_and_delivery_closes_it():
     t = story()
     admit(t, "2026-07-06T10:00")
-    assert t.tasks("NOT-1") == []
+    assert [(task.state, task.due) for task in t.tasks("NOT-1")] == [("draft", millis("2026-07-06T10:05", NEW_YORK))]
     t.until("2026-07-06T10:05")
 
+    assert [task.state for task in t.tasks("NOT-1")] == ["draft", "requested"]
     assert [gap.state for gap in t.gaps("NOT-1")] == ["open"]
     assert {e.role for e in t.told("NOT-1")} == {"operations"}
 
@@ -465,6 +466,7 @@ def test_delivery_to_one_is_enough():
     t.at("2026-07-06T10:01", "NotificationDelivered", notification=issued.id, recipient=issued.recipient, channel="email")
     t.until("2026-07-06T12:00")
 
+    assert [(task.state, task.closure) for task in t.tasks("NOT-1")] == [("draft", None), ("completed", "met")]
     assert t.gaps("NOT-1") == []
     assert closure(t, "NOT-1") == "met"
 
@@ -794,9 +796,58 @@ def test_word_of_the_stay_begins_the_five_days_anew():
     admit(t, "2026-07-01T10:00", class_="EMER")
     t.at("2026-07-04T10:00", "EncounterUpdated", encounter=STAY, attending="9901")
 
-    assert due(t, "ENC-1") == millis("2026-07-10T00:00", NEW_YORK)
     t.until("2026-07-09T23:59")
-    assert t.gaps("ENC-1") == t.tasks("ENC-1") == []
+    assert due(t, "ENC-1") == millis("2026-07-10T00:00", NEW_YORK)
+    assert t.gaps("ENC-1") == []
+    assert [(line.state, line.due) for line in t.tasks("ENC-1")] == [
+        ("draft", millis("2026-07-07T00:00", NEW_YORK)),
+        ("draft", millis("2026-07-10T00:00", NEW_YORK)),
+    ]
+
+
+@pytest.mark.parametrize("first", ["PatientDischarged", "DischargeCancelled"])
+def test_five_days_count_from_the_cancelled_discharge_whichever_of_the_two_came_first(first):
+    t = story()
+    admit(t, "2026-07-01T10:00", class_="EMER")
+    told = {
+        "PatientDischarged": ("2026-07-02T10:00", {"disposition": "home"}),
+        "DischargeCancelled": ("2026-07-03T10:00", {}),
+    }
+    for kind in (first, *(k for k in told if k != first)):
+        happened, said = told[kind]
+        t.at(happened, kind, arrival="2026-07-03T12:00", encounter=STAY, **said)
+    t.until("2026-07-08T23:59")
+    assert t.gaps("ENC-1") == []
+    t.until("2026-07-09T00:00")
+
+    assert [(gap.state, gap.due) for gap in t.gaps("ENC-1")] == [("open", millis("2026-07-09T00:00", NEW_YORK))]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("EncounterUpdated", {"diagnoses": [{"system": "icd10", "code": "I10", "rank": 1}]}),
+        ("PatientTransferred", {"to": {"facility": "GENERAL", "unit": "ED-2"}}),
+        ("DischargeCancelled", {}),
+    ],
+)
+def test_any_later_word_of_a_stay_that_was_assumed_over_closes_its_gap(word, said):
+    t = story()
+    admit(t, "2026-07-01T10:00", class_="EMER")
+    t.at("2026-07-08T10:00", word, encounter=STAY, **said)
+
+    assert [gap.state for gap in t.gaps("ENC-1")][:2] == ["open", "closed"]
+    assert "met-late" in {handoff["closure"] for handoff in t.handoffs("ENC-1").values()}
+
+
+def test_stay_that_an_update_says_is_on_a_ward_is_not_assumed_over():
+    t = story()
+    admit(t, "2026-07-01T10:00", class_="EMER")
+    t.at("2026-07-01T12:00", "EncounterUpdated", encounter=STAY, **{"class": "IMP"})
+    t.until("2026-07-20T00:00")
+
+    assert t.gaps("ENC-1") == []
+    assert closure(t, "ENC-1") == "met"
 
 
 def test_silent_stay_is_assumed_over_and_a_later_discharge_is_right():

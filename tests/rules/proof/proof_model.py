@@ -241,9 +241,7 @@ class PersonModel:
     @staticmethod
     def silent(view: StayView, end: int) -> bool:
         """An emergency stay of which nothing had been heard for five days by *end* counts as over from then (ENC-1)."""
-        # A cancel whose target never came says nothing of who is there.
-        heard = [f for f in view.said if f.arrival <= end and not isinstance(f.data, facts.DischargeCancelled)]
-        last = heard[-1]
+        last = [f for f in view.said if f.arrival <= end][-1]
         return view.setting(last) == "emergency" and end >= days_after(last.t, 5, FACILITIES[last.data.encounter.facility])
 
     def dead(self, stays: dict[Subject, StayView]) -> bool:
