@@ -43,7 +43,8 @@ def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
 
     Raises ValueError or OSError with file, field and how to mend.
     """
-    world = load_world(settings.rules or RULES, settings.directory or DIRECTORY, CareSettings(history_days=settings.backfill_days))
+    care = CareSettings(history_days=settings.backfill_days)
+    world = load_world(settings.rules or RULES, settings.directory or DIRECTORY, care, settings.profile)
     directory = world.directory
     doors = IntakeSettings(
         secret=settings.key_secret,

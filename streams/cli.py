@@ -69,6 +69,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Bootstrap = Annotated[str, typer.Option(help="Kafka to use, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)]
 Zone = Annotated[str, typer.Option(help="IANA zone in which times are shown; default: CARERELAY_ZONE.", show_default=False)]
 Rules = Annotated[Path | None, typer.Option(help="Folder of handoff rules instead of the ones that come with it.", show_default=False)]
+Profile = Annotated[
+    str | None, typer.Option(help="Whose rules and calendar hold for facilities that the directory does not name.", show_default=False)
+]
 Directory = Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)]
 
 
@@ -114,6 +117,7 @@ def replay(  # noqa: PLR0917 -- options of a command
     ] = "",
     rules: Rules = None,
     directory: Directory = None,
+    profile: Profile = None,
     zone: Zone = "",
     as_json: AsJson = False,
 ) -> None:
@@ -122,7 +126,7 @@ def replay(  # noqa: PLR0917 -- options of a command
     from streams.heard import with_heard  # noqa: PLC0415
     from streams.replay import replay as replayed  # noqa: PLC0415
 
-    settings = changed(settings_of(), rules=rules, directory=directory)
+    settings = changed(settings_of(), rules=rules, directory=directory, profile=profile)
     end = instant_of(until) if until else None
     zone = zone_that_exists(zone or settings.default_zone)
     paths_there(paths)

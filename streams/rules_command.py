@@ -6,7 +6,7 @@ Owns the three verbs. What a rule means in words is said where the rules are; no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,17 +24,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 @rules_app.command("list")
 def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the rules: id, version, title."""
+    """List the rules: id, the profiles in which it holds (none: in all), title."""
     feeds = _feed_rule()
-    rows = [(r.id, r.version, r.title, r.source) for r in _catalogue(folder).rules.values()]
-    rows.append((feeds.id, feeds.version, feeds.title, feeds.source))
+    rows: list[dict[str, Any]] = [
+        {"id": r.id, "version": r.version, "profiles": list(r.profiles), "title": r.title, "source": r.source}
+        for r in _catalogue(folder).rules.values()
+    ]
+    rows.append({"id": feeds.id, "version": feeds.version, "profiles": [], "title": feeds.title, "source": feeds.source})
     if as_json:
         from streams.told import write_line  # noqa: PLC0415
 
-        write_out(write_line({"id": id_, "version": version, "title": title, "source": source}) for id_, version, title, source in rows)
+        write_out(map(write_line, rows))
     else:
-        for id_, _, title, _ in rows:
-            typer.echo(f"{id_:8} {title}")
+        for row in rows:
+            typer.echo(f"{row['id']:8} {', '.join(row['profiles']) or 'all':8} {row['title']}")
 
 
 @rules_app.command("show")

@@ -111,7 +111,10 @@ class Settings:
     key_secret_from_file: bytes = _setting("CARERELAY_KEY_SECRET_FILE", "file that holds the secret instead", _secret_file, b"")
     rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules instead of the ones that come with it", Path, None)
     directory: Path | None = _setting("CARERELAY_DIRECTORY", "directory.yaml: organisations, roles, pools, zones", Path, None)
-    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone of facilities that neither directory nor message names", _text, "UTC")
+    profile: str = _setting(
+        "CARERELAY_PROFILE", "whose rules and calendar hold for facilities that the directory does not name: us, england", _text, ""
+    )
+    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone in which times are shown", _text, "UTC")
     default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
     backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
     registry: str = _setting("CARERELAY_REGISTRY", "root of a schema registry's Confluent API; empty: frames carry fingerprints", _url, "")

@@ -79,7 +79,7 @@ def after_due(clock: Clock, due: Millis, zone: str, region: HolidayRegion) -> Mi
     A day-based end is 24:00 of the last day, which is already 00:00 of the next: counted from there a step would come a
     day late. So the day that the earlier clock ended with is day zero here.
     """
-    if clock.unit in ELAPSED_MS:
+    if clock.unit in ELAPSED_MS or clock.unit == "open-hour":
         return due_at(clock, due, zone, region)
     return due_at(clock, Millis(due - 1), zone, region)
 

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from agents.coordination.directory import Directory, DirectoryFile
-from agents.coordination.rule import Overlay, Routing, Rule
+from agents.coordination.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.ruleset import Catalogue, RuleError
 from agents.coordination.valuesets import ValueSets, load_valuesets
 from agents.coordination.world import DEFAULTS, CareSettings, World
@@ -29,47 +29,48 @@ class CatalogueError(ValueError):
     """A file of the catalogue or the directory that can't be used: says which file, which rule, which field, and what to write."""
 
 
-def load_world(rules: Path = RULES, directory: Path = DIRECTORY, settings: CareSettings = DEFAULTS) -> World:
-    """Read everything that decisions rest on. Raises CatalogueError.
+def load_world(rules: Path = RULES, directory: Path = DIRECTORY, settings: CareSettings = DEFAULTS, profile: str = "") -> World:
+    """Read everything that decisions rest on; *profile* as `Directory` takes it. Raises CatalogueError.
 
-    A folder of rules without `routing.yaml`, `valuesets/` or `overlays/` uses the product's own.
+    A folder without rules, `routing.yaml` or `valuesets/` uses the product's own: overlays alone may stand in it.
     """
-    return World(load_catalogue(rules), load_directory(directory), _valuesets(rules), settings)
+    return World(load_catalogue(rules), load_directory(directory, profile), _valuesets(rules), settings)
 
 
 def load_catalogue(folder: Path = RULES) -> Catalogue:
-    """Read every `*.yaml` of *folder* as a rule, `overlays/*.yaml` as overlays, `routing.yaml` as who is told. Raises CatalogueError."""
+    """Read every `*.yaml` of *folder* as a rule, `overlays/*.yaml` as overlays, `routing.yaml` as who is told. Raises CatalogueError.
+
+    Where there are overlays and no rule, they change the product's own rules.
+    """
     if not folder.is_dir():
         raise CatalogueError(f"{folder}: no such folder; name the folder that holds the rules' files")
-    rules: list[Rule] = []
-    file_of: dict[str, str] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        if path.name == ROUTING:
-            continue
-        rule = _read(path, Rule)
-        rules.append(rule)
-        file_of[rule.id] = path.name
-    if not rules:
+    overlay_files = {path.name: _read(path, Overlay) for path in sorted((folder / "overlays").glob("*.yaml"))}
+    rule_files = {path.name: _read(path, Rule) for path in _rules_in(folder) or (_rules_in(RULES) if overlay_files else [])}
+    if not rule_files:
         raise CatalogueError(f"{folder}: no rule in this folder (one file a rule, NAME.yaml)")
-    overlays_at = folder / "overlays"
-    overlays: list[Overlay] = []
-    for path in sorted(overlays_at.glob("*.yaml")):
-        overlay = _read(path, Overlay)
-        overlays.append(overlay)
     routing_at = folder / ROUTING if (folder / ROUTING).exists() else RULES / ROUTING
     routing = _read(routing_at, Routing)
     try:
-        return Catalogue(rules, routing.notices, overlays, routing.quiet, routing.codes)
+        return Catalogue(rule_files.values(), routing.notices, overlay_files.values(), routing.quiet, routing.codes)
     except RuleError as wrong:
-        name = file_of.get(wrong.rule, ROUTING if any(n.id == wrong.rule for n in routing.notices) else folder.name)
+        if wrong.overlay:
+            name = next(f"overlays/{name}" for name, overlay in overlay_files.items() if overlay.id == wrong.overlay)
+        elif any(notice.id == wrong.rule for notice in routing.notices):
+            name = ROUTING
+        else:
+            name = next((name for name, rule in reversed(rule_files.items()) if rule.id == wrong.rule), folder.name)
         raise CatalogueError(f"{name}: {wrong}") from wrong
 
 
-def load_directory(path: Path = DIRECTORY) -> Directory:
+def _rules_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.yaml")) if path.name != ROUTING]
+
+
+def load_directory(path: Path = DIRECTORY, profile: str = "") -> Directory:
     """Read the directory. Raises CatalogueError with the path in the file and how to mend it."""
     file = _read(path, DirectoryFile)
     try:
-        return Directory(file)
+        return Directory(file, profile)
     except ValueError as wrong:
         raise CatalogueError(f"{path.name}: {wrong}") from wrong
 
@@ -92,8 +93,22 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.convert(written, kind)
     except msgspec.ValidationError as wrong:
-        named = written.get("id") if isinstance(written, dict) else None
-        who = f"rule {named}: " if named and kind is Rule else ""
+        written = written if isinstance(written, dict) else {}
+        who = f"rule {written['id']}: " if kind is Rule and written.get("id") else ""
+        if kind is Overlay:
+            who, wrong = _in_overlay(written, wrong)
         detail, _, where = str(wrong).partition(" - at `$")
         field = where.rstrip("`").lstrip(".") or "the file"
-        raise CatalogueError(f"{path.name}: {who}{field}: {detail}") from wrong
+        raise CatalogueError(f"{'overlays/' if kind is Overlay else ''}{path.name}: {who}{field}: {detail}") from wrong
+
+
+def _in_overlay(written: dict[str, Any], wrong: msgspec.ValidationError) -> tuple[str, msgspec.ValidationError]:
+    """Return which overlay is *wrong*, and of which rule: a place within a mapping is not said by its key."""
+    who = f"overlay {written.get('id', '?')}: "
+    rules = written.get("rules")
+    for id_, change in rules.items() if isinstance(rules, dict) else ():
+        try:
+            msgspec.convert(change, RuleChange)
+        except msgspec.ValidationError as here:
+            return f"{who}rule {id_}: ", here
+    return who, wrong

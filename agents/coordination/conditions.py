@@ -18,10 +18,13 @@ Test = Callable[[Scene], bool]
 class RuleError(ValueError):
     """A rule that must not be loaded: names the rule and the field, and how to mend it."""
 
-    def __init__(self, rule: str, field: str, detail: str) -> None:
+    def __init__(self, rule: str, field: str, detail: str, overlay: str = "") -> None:
         self.rule = rule
         self.field = field
-        super().__init__(f"rule {rule}: {field}: {detail}")
+        self.detail = detail
+        self.overlay = overlay
+        """The overlay that says so, where it is not the rule's own file."""
+        super().__init__(f"{f'overlay {overlay}: ' if overlay else ''}rule {rule}: {field}: {detail}")
 
 
 def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:

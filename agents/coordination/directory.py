@@ -19,6 +19,9 @@ from streams.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
 
+EVERY: Final = "every"
+"""The profile of which the rules of all profiles hold: for facilities of which nobody said whose rules are theirs."""
+
 
 class RoleHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who holds a role at an organisation: exactly one of the four."""
@@ -62,6 +65,7 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     zone: str
     holidays: HolidayRegion
     profile: str = "us"
+    """Whose rules hold: `us`, `england`, a deployment's own, or `every`."""
     localities: tuple[str, ...] = ()
     facilities: tuple[str, ...] = ()
     """Facility ids as messages say them (MSH-4, PV1-3.4)."""
@@ -78,6 +82,7 @@ class DirectoryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     version: int
     default_organisation: str
+    """What a facility that no organisation names is taken to be; a setting may pick its profile."""
     fallback_pool: str
     """The pool that hears what nobody else is known for, and is accountable where nobody else is. Watched by people."""
     escalation: dict[str, str] = {}
@@ -85,11 +90,14 @@ class DirectoryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Directory:
-    """A checked directory with its lookups. Raises ValueError, naming the path in the file and how to mend it."""
+    """A checked directory with its lookups. Raises ValueError, naming the path in the file and how to mend it.
 
-    def __init__(self, file: DirectoryFile) -> None:
+    *profile*: whose rules, zone and holidays hold for facilities that no organisation names; empty: as the file says.
+    """
+
+    def __init__(self, file: DirectoryFile, profile: str = "") -> None:
         self.version = file.version
-        self.organisations: Mapping[str, Organisation] = {
+        self.organisations: dict[str, Organisation] = {
             id_: msgspec.structs.replace(organisation, id=id_) for id_, organisation in file.organisations.items()
         }
         if file.default_organisation not in self.organisations:
@@ -99,6 +107,8 @@ class Directory:
         if not file.fallback_pool.strip():
             raise ValueError("fallback_pool: empty; name the pool that people watch when nobody else is known")
         self.default = self.organisations[file.default_organisation]
+        if profile and profile != self.default.profile:
+            self.default = self.organisations[file.default_organisation] = self._like(profile)
         self.fallback_pool = f"pool:{file.fallback_pool}"
         self._line = dict(file.escalation)
         self._by_facility: dict[str, Organisation] = {}
@@ -107,6 +117,14 @@ class Directory:
             self._take(id_, organisation)
         for id_, organisation in self.organisations.items():
             _check_line({**self._line, **organisation.escalation}, f"organisations.{id_}.escalation")
+
+    def _like(self, profile: str) -> Organisation:
+        """Return the default organisation with the rules, zone and holidays of the first one that has *profile*."""
+        of_it = next((o for o in self.organisations.values() if o.profile == profile), None)
+        if of_it is None:
+            there = _names(dict.fromkeys(o.profile for o in self.organisations.values()))
+            raise ValueError(f"profile: no organisation has the profile {profile!r}; there are {there}")
+        return msgspec.structs.replace(self.default, profile=profile, zone=of_it.zone, holidays=of_it.holidays)
 
     def _take(self, id_: str, organisation: Organisation) -> None:
         at = f"organisations.{id_}"

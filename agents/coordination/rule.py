@@ -239,7 +239,8 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A file of `catalogue/overlays/`: changes for a locality, organisation or programme, without copying a rule.
 
     Applies where one of the lists names what the handoff belongs to: the organisation's profile, the organisation itself or one of its
-    localities, a programme of the person's care team. Applied in the order profile, locality, organisation, programme; then by id.
+    localities, a programme of the person's care team. Without any of them it applies everywhere. Applied in the order everywhere,
+    profile, locality, organisation, programme; then by id.
     """
 
     id: str
@@ -248,6 +249,11 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     organisations: tuple[str, ...] = ()
     programmes: tuple[str, ...] = ()
     rules: dict[str, RuleChange]
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether it is for some only."""
+        return bool(self.profiles or self.localities or self.organisations or self.programmes)
 
 
 _AT = re.compile(r"^(due|trigger)(?: *([+-]) *(?:(\d+) +([a-z-]+)|(clock)))?$|^(\d{1,2})%$")

@@ -14,7 +14,7 @@ import msgspec
 
 from agents.coordination.compiled import CompiledNotice, CompiledRule, Rung
 from agents.coordination.conditions import RuleError, Test, holds, holds_as_known
-from agents.coordination.directory import Organisation
+from agents.coordination.directory import EVERY, Organisation
 from agents.coordination.quiet import Quiet
 from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell
 from agents.coordination.validity import ISSUED, check_codes
@@ -74,11 +74,17 @@ class Catalogue:
         self.late_window_days = {id_: rule.late_window_days for id_, rule in self.rules.items()}
         for overlay in self.overlays:
             for id_, change in overlay.rules.items():
-                if id_ not in self.rules:
-                    raise RuleError(id_, f"overlay {overlay.id}", "no such rule in the catalogue")
-                self._ready(_changed(self.rules[id_], change))
+                self._check_change(overlay, id_, change)
         self.remembered = self._remembered()
         self.listens = self._listens()
+
+    def _check_change(self, overlay: Overlay, id_: str, change: RuleChange) -> None:
+        if id_ not in self.rules:
+            raise RuleError(id_, "id", f"no such rule in the catalogue; there are {', '.join(self.rules)}", overlay.id)
+        try:
+            self._ready(_changed(self.rules[id_], change))
+        except RuleError as wrong:
+            raise RuleError(id_, wrong.field, wrong.detail, overlay.id) from wrong
 
     def view(self, organisation: Organisation, programmes: tuple[str, ...] = ()) -> View:
         """Return the rules that hold for *organisation*; cached, for it is asked with every event."""
@@ -108,13 +114,13 @@ class Catalogue:
                 matching.append((2, overlay.id, overlay))
             elif set(overlay.localities) & set(organisation.localities):
                 matching.append((1, overlay.id, overlay))
-            elif organisation.profile in overlay.profiles:
-                matching.append((0, overlay.id, overlay))
+            elif organisation.profile in overlay.profiles or not overlay.names_somebody:
+                matching.append((bool(overlay.profiles) - 1, overlay.id, overlay))
         matching.sort(key=lambda row: row[:2])
         found = []
         for id_, base in self.rules.items():
             rule = base
-            if rule.profiles and organisation.profile not in rule.profiles:
+            if rule.profiles and organisation.profile not in {*rule.profiles, EVERY}:
                 rule = msgspec.structs.replace(rule, enabled=False)
             for _, _, overlay in matching:
                 if id_ in overlay.rules:

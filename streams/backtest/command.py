@@ -44,6 +44,9 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
         str, typer.Option(help="Kafka to read, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)
     ] = "",
     directory: Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Whose rules hold for facilities that the directory does not name.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what changed rules would have done with what has happened. Reads only: nothing is written or committed on Kafka."""
@@ -54,7 +57,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
         raise UserError("--from is later than --to")
     if not paths and (window[0] is None or window[1] is None):
         raise UserError("name files, or --from and --to for what is on the topics")
-    settings = changed(settings_of(needed(bootstrap) if not paths else ""), directory=directory)
+    settings = changed(settings_of(needed(bootstrap) if not paths else ""), directory=directory, profile=profile)
     for folder in (rules, against):
         if folder is not None and not folder.is_dir():
             raise UserError(f"{folder} is no folder of rules")

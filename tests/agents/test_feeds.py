@@ -447,7 +447,7 @@ def test_a_rule_that_is_wrong_is_refused_with_file_and_field(tmp_path: Path) -> 
 def test_the_directory_says_who_answers_and_a_pool_of_the_role_s_name_does_where_it_does_not() -> None:
     by = watchers_of(load_directory(), load_rule())
     assert by.first.startswith("interface-team/")
-    assert by.second == "operations/pool:general-operations"
+    assert by.second == "operations/pool:operations"
 
 
 def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:

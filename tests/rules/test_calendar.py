@@ -136,6 +136,7 @@ def test_step_after_due_counts_from_the_day_that_the_clock_ended_with():
     assert wall(due, NEW_YORK) == "2026-07-09T00:00"
     assert wall(after_due(Clock(2, "business-day"), due, NEW_YORK, US), NEW_YORK) == "2026-07-11T00:00"
     assert after_due(Clock(4, "hour"), due, NEW_YORK, US) == due + 4 * 3_600_000
+    assert after_due(Clock(24, "open-hour"), due, NEW_YORK, US) == due + 24 * 3_600_000
 
 
 def test_share_of_a_clock_is_elapsed_time():

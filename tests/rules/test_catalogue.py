@@ -116,11 +116,36 @@ def test_overlay_for_a_programme_holds_for_the_people_in_it(folder):
     assert t.tasks("TCM-1")[0].due == millis("2026-07-03T15:00", t.zone)
 
 
-def test_overlay_of_a_rule_that_is_not_there_is_refused(folder):
-    (folder / "overlays").mkdir()
-    (folder / "overlays" / "x.yaml").write_text("id: x\nprofiles: [us]\nrules:\n  NOPE: {enabled: false}\n")
-    with pytest.raises(CatalogueError, match="NOPE"):
-        load_catalogue(folder)
+def overlay(folder: Path, text: str) -> Path:
+    (folder / "overlays").mkdir(exist_ok=True)
+    (folder / "overlays" / "x.yaml").write_text(f"id: x\n{text}\n")
+    return folder
+
+
+def test_overlays_alone_change_the_rules_that_come_with_the_product_and_without_a_place_do_so_everywhere(tmp_path):
+    world = load_world(overlay(tmp_path, "rules: {NOT-1: {enabled: false}}"))
+
+    for facility in ("GENERAL", "ST-BRIDES", "NOT-NAMED"):
+        rules = world.catalogue.view(world.directory.of_facility(facility)).by_id
+        assert "NOT-1" not in rules
+        assert "NOT-2" in rules
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("profiles: [us]\nrules: {NOPE: {enabled: false}}", ("rule NOPE", "no such rule", "TCM-1")),
+        ("rules: {TCM-1: {clock: {amount: 0, unit: hour}}}", ("rule TCM-1: clock:", "no time to act in")),
+        ("rules: {TCM-1: {steps: [{at: soon}]}}", ("rule TCM-1: steps[0].at:", "no moment")),
+        ("rules: {TCM-1: {closes: []}}", ("rule TCM-1: closes:", "no event can close it")),
+        ("rules: {TCM-1: {colour: red}}", ("rule TCM-1", "colour")),
+    ],
+)
+def test_bad_overlay_is_refused_with_its_own_file_the_rule_and_the_field(folder, text, says):
+    with pytest.raises(CatalogueError) as refused:
+        load_catalogue(overlay(folder, text))
+    for words in ("overlays/x.yaml", *says):
+        assert words in str(refused.value)
 
 
 def test_profile_decides_which_rules_are_on():
@@ -131,6 +156,22 @@ def test_profile_decides_which_rules_are_on():
     assert "TCM-1" not in brides
     assert "MH72" in brides
     assert "MH72" not in general
+
+
+def test_facility_that_nobody_named_has_the_rules_of_every_profile_until_one_is_picked():
+    open_, english = load_world(), load_world(profile="england")
+    every = open_.catalogue.view(open_.directory.of_facility("LEEDS")).by_id
+    picked = english.catalogue.view(english.directory.of_facility("LEEDS")).by_id
+
+    assert every.keys() == open_.catalogue.rules.keys()
+    assert ("NHS-1" in picked, "TCM-1" in picked) == (True, False)
+    assert english.directory.of_facility("LEEDS").zone == "Europe/London"
+    assert english.directory.of_facility("GENERAL").profile == "us"
+
+
+def test_profile_that_no_organisation_has_is_refused_with_those_that_there_are():
+    with pytest.raises(CatalogueError, match=r"'wales'.*england.*us"):
+        load_world(profile="wales")
 
 
 def test_open_handoff_keeps_the_version_and_deadline_that_it_was_opened_with(folder, tmp_path):
@@ -178,7 +219,7 @@ def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_p
     ("find", "put", "says"),
     [
         ("zone: Europe/London", "zone: Europe/Londres", ("organisations.st-brides", "Europe/Londres", "America/New_York")),
-        ("default_organisation: general", "default_organisation: generel", ("default_organisation", "generel", "general")),
+        ("default_organisation: elsewhere", "default_organisation: elsewere", ("default_organisation", "elsewere", "elsewhere")),
         ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "people watch")),
         ("{pool: mercy-ward}", "{pool: mercy-ward, practitioner: x}", ("organisations.mercy.roles.attending", "exactly one")),
         ("facilities: [MERCY, MERCY-ED]", "facilities: [MERCY, GENERAL]", ("organisations.mercy.facilities", "GENERAL", "general")),

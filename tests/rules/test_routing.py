@@ -58,7 +58,7 @@ def test_nobody_known_for_a_role_that_must_hear_it_means_the_fallback_pool(story
 
 def test_facility_that_nobody_knows_is_told_by_the_default_organisation(story):
     effects = admit(story, encounter={"facility": "SOMEWHERE ELSE", "visit": "X"}, members=PCP)
-    assert told(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:general-discharge"]
+    assert told(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:elsewhere-coordinators"]
 
 
 def test_care_team_outranks_what_a_message_mentions_whichever_comes_first(spine):
