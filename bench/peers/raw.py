@@ -23,7 +23,7 @@ class Restore(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned):
         places = [TopicPartition(given.state, number) for number in {tp.partition for tp in assigned}]
-        reader = AIOKafkaConsumer(**KAFKA, enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
+        reader = AIOKafkaConsumer(**KAFKA, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
         await reader.start()
         reader.assign(places)
         ends = await reader.end_offsets(places)

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from counting import PARTITIONS, Counted, Line, Topics, decode, lines_of
+from reading import read_all
 
 from streams.claims import CLAIM, POSITION
 from streams.local.child import Child
@@ -209,19 +210,8 @@ class Stage:
 
     async def read(self, topic: str, isolation: str = "read_committed", partitions: Iterable[int] | None = None) -> list[Any]:
         """Return all records of *topic* up to its last stable offset."""
-        consumer = AIOKafkaConsumer(**self.kafka, isolation_level=isolation, enable_auto_commit=False, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            tps = [TopicPartition(topic, n) for n in (range(self.partitions) if partitions is None else partitions)]
-            consumer.assign(tps)
-            ends = await consumer.end_offsets(tps)
-            records: list[Any] = []
-            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-                for found in (await consumer.getmany(timeout_ms=100)).values():
-                    records.extend(found)
-            return records
-        finally:
-            await consumer.stop()
+        numbers = range(self.partitions) if partitions is None else partitions
+        return await read_all(self.kafka, [(topic, n) for n in numbers], isolation)
 
     async def lines(self) -> list[Line]:
         return lines_of(await self.read(self.topics.lines))

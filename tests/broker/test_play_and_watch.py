@@ -6,7 +6,8 @@ import asyncio
 import time
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
+from reading import read_all
 
 from streams.admin import create_topics
 from streams.codec import effect_record, read_record
@@ -35,19 +36,7 @@ async def connection(empty_kafka: str) -> dict[str, str]:
 
 
 async def all_records(connection, topics):
-    consumer = AIOKafkaConsumer(**connection, auto_offset_reset="earliest", isolation_level="read_committed")
-    await consumer.start()
-    try:
-        places = [TopicPartition(t, n) for t in topics for n in range(PARTITIONS)]
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        records = []
-        while any([await consumer.position(p) < end for p, end in ends.items()]):
-            for fetched in (await consumer.getmany(timeout_ms=200)).values():
-                records.extend(fetched)
-        return records
-    finally:
-        await consumer.stop()
+    return await read_all(connection, [(t, n) for t in topics for n in range(PARTITIONS)])
 
 
 async def test_events_of_a_person_are_appended_in_their_order_across_topics(connection):
