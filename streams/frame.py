@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 LAG_TOOLS_S = 5.0
 SHUTDOWN_LIMIT_S = 15.0
+POLL_LIMIT_S = 300.0
+"""A worker whose loop has asked for nothing for so long leaves the group: others take its shards, and fence it."""
 
 
 def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) -> faust.App:
@@ -49,6 +51,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
         stream_buffer_maxsize=64,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=2.0,
+        broker_max_poll_interval=POLL_LIMIT_S,
         consumer_max_fetch_size=1 << 20,
         PartitionAssignor=Assignor,
         loop=asyncio.get_event_loop(),

@@ -42,7 +42,7 @@ RESTS_ON: Mapping[str, Sequence[str]] = {
     "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "thread_loop"),
     "faust.assignor.partition_assignor:PartitionAssignor": ("_group_co_subscribed",),
     "faust.transport.consumer:Consumer": ("_commit", "_get_active_partitions", "_read_offset", "_unacked_messages", "flow_active"),
-    "aiokafka.consumer.consumer:AIOKafkaConsumer": ("_closed", "_fetcher"),
+    "aiokafka.consumer.consumer:AIOKafkaConsumer": ("_closed", "_fetcher", "_subscription"),
     "aiokafka.consumer.fetcher:Fetcher": (
         "_create_fetch_waiter",
         "_notify",
@@ -57,7 +57,7 @@ RESTS_ON: Mapping[str, Sequence[str]] = {
     ),
     "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment", "_assignment", "_partition_records"),
     "aiokafka.consumer.fetcher:PartitionRecords": ("_consumer_record", "_unpack_records"),
-    "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned",),
+    "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned", "fetch_context", "fetcher_idle_time"),
 }
 
 
@@ -103,7 +103,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
-            max_poll_interval_ms=int((conf.broker_max_poll_interval or 300) * 1000),
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_bytes=16 << 20,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -120,6 +120,11 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         A fetch that only moved the position (aborted records, markers) is an entry without records.
         """
         consumer = self._ensure_consumer()
+        # aiokafka counts how long nobody has fetched, leaves the group after `max_poll_interval_ms` and does not come back.
+        with consumer._subscription.fetch_context():  # noqa: SLF001
+            return await self._fetched(consumer, wanted, timeout_s)
+
+    async def _fetched(self, consumer: aiokafka.AIOKafkaConsumer, wanted: set[TP], timeout_s: float) -> list[Fetched]:
         fetcher = consumer._fetcher  # noqa: SLF001
         until = time.monotonic() + timeout_s
         while True:

@@ -73,6 +73,7 @@ def main(  # noqa: PLR0917 -- they come by name
     partitions: int = PARTITIONS,
     restore_limit_s: float = 80.0,
     crash: str | None = None,
+    poll_interval_s: float | None = None,
 ) -> None:
     structlog.configure(processors=[structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()])
     topics = Topics.of(run)
@@ -87,6 +88,8 @@ def main(  # noqa: PLR0917 -- they come by name
         app = make_app(group or run, worker, kafka, folder)
         # The least that Kafka allows: the group misses a killed worker for so long.
         app.conf.broker_session_timeout = 6.0
+        if poll_interval_s is not None:
+            app.conf.broker_max_poll_interval = poll_interval_s
         return app
 
     run_app(make)

@@ -49,6 +49,19 @@ async def test_partition_i_of_every_inbound_topic_has_one_owner_with_one_two_and
     await stage.until(lambda: not stage.workers[0].alive, "its end")
 
 
+async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
+    first = stage.worker(poll_interval_s=8)
+    await stage.until(lambda: first.shards, "the first worker")
+    await asyncio.sleep(12)
+
+    second = stage.worker(poll_interval_s=8)
+
+    await stage.until(lambda: each_shard_has_one_owner(stage, 2), "two workers")
+    assert all(opened["fenced"] == [] for worker in (first, second) for opened in worker.said("shards_opened"))
+    await stage.publish_many(stage.topics.first, ((person_of(n % 4), event(f"e{n}")) for n in range(8)))
+    assert len(await stage.lines_until(8)) == 8
+
+
 async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
     people = [person_of(shard, nth) for shard in range(PARTITIONS) for nth in range(10)]
     first = stage.worker()
