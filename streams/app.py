@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import faust
 import structlog
@@ -18,6 +17,7 @@ from agents.coordination.catalogue import DIRECTORY, RULES, load_directory, load
 from agents.coordination.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from streams.codec import STANDARD
+from streams.connection import connection_of
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
 from streams.logic import Logic
@@ -137,7 +137,7 @@ def _logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
 def make_worker_app(settings: Settings, agent: str = "coordination") -> faust.App:
     """Make the Faust app of a worker of *agent*, one of AGENTS."""
     group, state_topic, logic = _logic_of(settings, agent)
-    kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
+    kafka = connection_of(settings)
     metrics = Metrics()
     worker = Worker(
         WorkerSettings(

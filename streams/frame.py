@@ -18,6 +18,7 @@ import faust
 import structlog
 import uvloop
 from aiokafka.record import default_records
+from faust.auth import SASLCredentials, SSLCredentials
 
 from streams.transport import Assignor, BatchTransport, Whole
 from streams.worker import Worker
@@ -39,6 +40,8 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app = faust.App(
         name,
         broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
+        # Its own producer, which sends nothing here, connects all the same; the consumer is made by `streams.transport`.
+        broker_credentials=_credentials(kafka),
         store="memory://",
         datadir=datadir,
         version=1,
@@ -81,6 +84,15 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
         logger = logging.getLogger(noisy)
         logger.setLevel(max(logger.level, logging.WARNING))
     return app
+
+
+def _credentials(kafka: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
+    """Say in Faust's words how Kafka is reached."""
+    context = kafka.get("ssl_context")
+    if "sasl_mechanism" in kafka:
+        user, password = kafka["sasl_plain_username"], kafka["sasl_plain_password"]
+        return SASLCredentials(username=user, password=password, ssl_context=context, mechanism=kafka["sasl_mechanism"])
+    return SSLCredentials(context) if context is not None else None
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]

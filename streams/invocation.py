@@ -55,10 +55,12 @@ def say(text: str) -> None:
 
 def settings_of(bootstrap: str | None = "") -> Settings:
     """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
+    from streams.connection import connection_of  # noqa: PLC0415
     from streams.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
 
     try:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
+        connection_of(settings)  # certificates that can't be used are found now, whatever the command
     except SettingsError as error:
         raise UserError(f"wrong settings:\n{error}") from None
     for name in unknown_variables(os.environ):
@@ -86,14 +88,23 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
 
     from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
 
+    from streams.connection import connection_of  # noqa: PLC0415
+
     # aiokafka writes each failed attempt to the log; the line below says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        return asyncio.run(work({"bootstrap_servers": settings.bootstrap}))
+        return asyncio.run(work(connection_of(settings)))
     except KafkaConnectionError:
-        raise UserError(f"no Kafka answers at {settings.bootstrap}", Exit.UNAVAILABLE) from None
+        raise UserError(f"no Kafka answers at {settings.bootstrap}{_how(settings)}", Exit.UNAVAILABLE) from None
     except KafkaError as error:
         raise UserError(f"Kafka at {settings.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+
+
+def _how(settings: Settings) -> str:
+    """Say what else may be wrong than the address: aiokafka tells a broker that refuses us from none at all in its log alone."""
+    asked = ["the certificates"] if settings.has_tls else []
+    asked += ["user and password"] if settings.has_sasl else []
+    return f" by {settings.security_protocol}: check the address, {' and '.join(asked)}" if asked else ""
 
 
 def care_of(settings: Settings) -> tuple[Coordination, IntakeSettings]:

@@ -9,7 +9,7 @@ documentation are made from it. Only the composition root reads it; rules and sh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ DEMO_SECRET = b"carerelay-demonstration-secret"
 """Makes the keys of synthetic persons. Anybody can make them again: never for real ones."""
 PARTITIONS_MAX = 1024
 _SECRET_BYTES_MIN = 16
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class SettingsError(ValueError):
@@ -75,6 +77,25 @@ def _secret_file(value: str) -> bytes:
         raise ValueError("must name a file that can be read as text") from None
 
 
+def _file(value: str) -> Path:
+    path = Path(value)
+    try:
+        with path.open("rb"):
+            return path
+    except OSError:
+        raise ValueError("must name a file that can be read") from None
+
+
+def _password_file(value: str) -> str:
+    try:
+        password = Path(value).read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("must name a file that can be read as text") from None
+    if not password:
+        raise ValueError("must name a file that is not empty")
+    return password
+
+
 def _clock(value: str) -> Clock:
     try:
         return Clock.parse(value)
@@ -82,8 +103,8 @@ def _clock(value: str) -> Clock:
         raise ValueError("must be broker_origin_ms,story_origin_ms,speed with a speed above 0") from None
 
 
-def _setting(variable: str, about: str, read: Callable[[str], Any], default: Any) -> Any:
-    return field(default=default, metadata={"variable": variable, "about": about, "read": read})
+def _setting(variable: str, about: str, read: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"variable": variable, "about": about, "read": read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,22 @@ class Settings:
 
     bootstrap: str = _setting(
         "KAFKA_BOOTSTRAP", "Kafka to use, host:port with commas; empty: `carerelay run` starts its own", _addresses, ""
+    )
+    security_protocol: str = _setting(
+        "CARERELAY_KAFKA_SECURITY_PROTOCOL", f"how Kafka is reached: {', '.join(PROTOCOLS)}", _one_of(*PROTOCOLS), "PLAINTEXT"
+    )
+    ssl_ca: Path | None = _setting(
+        "CARERELAY_KAFKA_SSL_CA_FILE", "PEM file of those who may sign the brokers' certificates; empty: the system's", _file, None
+    )
+    ssl_certificate: Path | None = _setting("CARERELAY_KAFKA_SSL_CERT_FILE", "PEM file of the certificate to show to Kafka", _file, None)
+    ssl_key: Path | None = _setting("CARERELAY_KAFKA_SSL_KEY_FILE", "PEM file of its key; empty: in the same file", _file, None)
+    ssl_key_password: str = _setting(
+        "CARERELAY_KAFKA_SSL_KEY_PASSWORD_FILE", "file that holds the key's password, where it has one", _password_file, "", secret=True
+    )
+    sasl_mechanism: str = _setting("CARERELAY_KAFKA_SASL_MECHANISM", f"one of {', '.join(MECHANISMS)}", _one_of(*MECHANISMS), "")
+    sasl_username: str = _setting("CARERELAY_KAFKA_SASL_USERNAME", "user that Kafka knows", _text, "")
+    sasl_password: str = _setting(
+        "CARERELAY_KAFKA_SASL_PASSWORD_FILE", "file that holds the user's password", _password_file, "", secret=True
     )
     partitions: int = _setting(
         "CARERELAY_PARTITIONS", "partitions of each inbound topic: the number of shards, kept for ever", _number(1, PARTITIONS_MAX), 8
@@ -106,9 +143,11 @@ class Settings:
         "CARERELAY_CLOCK", "an accelerated clock: broker_origin_ms,story_origin_ms,speed; empty: real time", _clock, Clock()
     )
     key_secret: bytes = _setting(
-        "CARERELAY_KEY_SECRET", "secret that persons' keys are made with; keys last, so it does", _secret, DEMO_SECRET
+        "CARERELAY_KEY_SECRET", "secret that persons' keys are made with; keys last, so it does", _secret, DEMO_SECRET, secret=True
     )
-    key_secret_from_file: bytes = _setting("CARERELAY_KEY_SECRET_FILE", "file that holds the secret instead", _secret_file, b"")
+    key_secret_from_file: bytes = _setting(
+        "CARERELAY_KEY_SECRET_FILE", "file that holds the secret instead", _secret_file, b"", secret=True
+    )
     rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules instead of the ones that come with it", Path, None)
     directory: Path | None = _setting("CARERELAY_DIRECTORY", "directory.yaml: organisations, roles, pools, zones", Path, None)
     profile: str = _setting(
@@ -134,6 +173,16 @@ class Settings:
         return self.kafka_jars or self.run_dir / "kafka" / KAFKA_VERSION
 
     @property
+    def has_tls(self) -> bool:
+        """Say whether Kafka is reached by TLS."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def has_sasl(self) -> bool:
+        """Say whether Kafka asks for a user and a password."""
+        return self.security_protocol.startswith("SASL")
+
+    @property
     def has_demo_secret(self) -> bool:
         """Say whether keys are made with the published secret, fit for synthetic persons only."""
         return self.key_secret == DEMO_SECRET
@@ -157,9 +206,46 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         wrong.append("CARERELAY_KEY_SECRET and CARERELAY_KEY_SECRET_FILE are both set: keep one")
     elif "key_secret_from_file" in found:
         found["key_secret"] = found["key_secret_from_file"]
+    if not wrong:
+        settings = Settings(**found)
+        wrong = _wrong_together(settings, found)
     if wrong:
         raise SettingsError("\n".join(wrong))
-    return Settings(**found)
+    return settings
+
+
+def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
+    """Return what of the way to Kafka is set and would not be used, or is missing: half a lock is no lock."""
+    wrong = []
+    protocol = f"{_variable('security_protocol')} is {settings.security_protocol}"
+    for names, wanted in ((_TLS, settings.has_tls), (_SASL, settings.has_sasl)):
+        wrong += [f"{_variable(name)} is set but {protocol}: it would not be used" for name in names if name in found and not wanted]
+    if settings.has_sasl:
+        wrong += [f"{_variable(name)} must be set where {protocol}" for name in _SASL if name not in found]
+    for name in ("ssl_key", "ssl_key_password"):
+        if name in found and "ssl_certificate" not in found:
+            wrong.append(f"{_variable(name)} is set without {_variable('ssl_certificate')}")
+    return wrong
+
+
+def in_clear(settings: Settings) -> Settings:
+    """Return *settings* with nothing of TLS or SASL: a local Kafka is reached so, whatever another one asks for."""
+    clear: dict[str, Any] = {s.name: s.default for s in fields(Settings) if s.name in ("security_protocol", *_TLS, *_SASL)}
+    return replace(settings, **clear)
+
+
+def security_variables() -> list[str]:
+    """Return the variables that say how Kafka is reached."""
+    return [_variable(name) for name in ("security_protocol", *_TLS, *_SASL)]
+
+
+_TLS = ("ssl_ca", "ssl_certificate", "ssl_key", "ssl_key_password")
+_SASL = ("sasl_mechanism", "sasl_username", "sasl_password")
+
+
+def _variable(name: str) -> str:
+    variable: str = next(setting.metadata["variable"] for setting in fields(Settings) if setting.name == name)
+    return variable
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

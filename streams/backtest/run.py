@@ -17,6 +17,7 @@ import msgspec
 from streams.backtest.compare import Tally, tally
 from streams.backtest.history import Boundaries, People, TopicHistory
 from streams.codec import STANDARD
+from streams.connection import connection_of
 from streams.events import Event, Millis
 from streams.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
@@ -68,7 +69,7 @@ def run_one(settings: Settings, history: History) -> Outcome:
     people = People(history.boundaries)
     topics: TopicHistory | None = None
     if history.boundaries is not None:
-        topics = TopicHistory({"bootstrap_servers": settings.bootstrap}, history.boundaries, settings.clock, _learner(settings))
+        topics = TopicHistory(connection_of(settings), history.boundaries, settings.clock, _learner(settings))
         arrivals = topics.arrivals()
     else:
         arrivals = read_paths(list(history.paths), doors)

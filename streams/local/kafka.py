@@ -23,6 +23,7 @@ from streams.local.child import Child
 from streams.local.jars import ELSEWHERE, KAFKA_VERSION, LocalKafkaError, find_java, resolve_jars
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
 HOST = "127.0.0.1"
@@ -45,16 +46,27 @@ Configuration:
 class LocalKafka:
     """A broker in *data*, made on first start and taken up again on later ones with the same ports and records.
 
-    *jars* is the folder of Kafka's jars (resolved when it is not whole), *port* a fixed port instead of a free one.
+    *jars* is the folder of Kafka's jars (resolved when it is not whole), *port* a fixed port instead of a free one,
+    *more* what else stands in its server.properties; listeners there are further ones.
     Everything raises LocalKafkaError with one line for a person.
     """
 
-    def __init__(self, data: Path, *, jars: Path, port: int | None = None, heap_mb: int = 512, start_seconds: float = 90) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        jars: Path,
+        port: int | None = None,
+        heap_mb: int = 512,
+        start_seconds: float = 90,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = data.resolve()
         self._jars = jars
         self._port = port
         self._heap_mb = heap_mb
         self._start_seconds = start_seconds
+        self._more = more or {}
         self._ports: tuple[int, int] | None = None
         self._child: Child | None = None
         self._owned: IO[str] | None = None
@@ -230,6 +242,8 @@ class LocalKafka:
             # A group that starts with all its members does not wait three seconds for more.
             "group.initial.rebalance.delay.ms": "0",
         }
+        for name, value in self._more.items():
+            rows[name] = f"{rows[name]},{value}" if name.endswith("listeners") else value
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in rows.items()), encoding="utf-8")
         (self.data / "log4j2.yaml").write_text(_LOGGING, encoding="utf-8")
 
