@@ -42,7 +42,6 @@ from streams.simulate.command import simulate_command
 if TYPE_CHECKING:
     from streams.events import Millis
     from streams.intake.outcome import Arrived
-    from streams.told import Line
 
 
 _EPILOG = (
@@ -148,6 +147,7 @@ def play(
 ) -> None:
     """Publish messages from files. With CARERELAY_CLOCK set they keep to that clock, unless --speed says otherwise."""
     from streams.play import at_once, faster_by, publish  # noqa: PLC0415
+    from streams.told import DOOR_KINDS, line_of_arrival, reasons_of, write_line  # noqa: PLC0415
 
     settings = changed(settings_of(needed(bootstrap)), directory=directory)
     clock = settings.clock
@@ -156,28 +156,29 @@ def play(
         return clock.to_broker(arrival) / 1000
 
     pace = faster_by(speed) if speed else at_once if clock.real else on_clock
-    others: list[Line] = []
+    reasons: Counter[tuple[str, str]] = Counter()
 
     def seen(arrived: Arrived) -> None:
-        from streams.told import line_of_arrival  # noqa: PLC0415
-
         line = line_of_arrival(arrived)
         if line is not None:
-            others.append(line)
-            say(f"{line['effect']}: {line['reason']} {line['where']}")
+            place = line.get("field") or line.get("segment") or ""
+            how = f": {line['why']}" if line["effect"] == "refused" else ""
+            say(" ".join(filter(None, (f"{line['effect']}: {line['reason']}", place and f"at {place}", f"in {line['where']}"))) + how)
+        reasons.update(reasons_of(arrived))
 
     paths_there(paths)
     _, doors = care_of(settings)
     arrivals = arrivals_of(paths, doors)
     published = on_kafka(settings, lambda kafka: publish(kafka, arrivals, pace=pace, seen=seen))
     if as_json:
-        from streams.told import write_line  # noqa: PLC0415
-
-        write_out([write_line({"published": published.events, **Counter(line["effect"] for line in others)})])
-    else:
-        for topic, count in sorted(published.events.items()):
-            typer.echo(f"{count:8} {topic}")
-        typer.echo(f"{published.total:8} published, {published.others} refused or ignored")
+        by_kind = {kind: {r: n for (k, r), n in sorted(reasons.items()) if k == kind} for kind in DOOR_KINDS}
+        write_out([write_line({"published": dict(sorted(published.events.items())), **by_kind, "quarantined": published.quarantined})])
+        return
+    for topic, count in sorted(published.events.items()):
+        typer.echo(f"{count:8} {topic}")
+    typer.echo(f"{published.total:8} published, {published.others} refused or ignored, {published.quarantined} of them in the quarantine")
+    for (kind, reason), count in sorted(reasons.items()):
+        typer.echo(f"{count:8} {kind}: {reason}")
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Messages from files onto Kafka, in the order of a person, at a speed that somebody can follow if wanted.
 
-Owns publishing: key, headers, partition, order, pace. Knows no rule. A message that can't be read is given back as a
-line, never dropped.
+Owns publishing: key, headers, partition, order, pace. Knows no rule. A message that can't be read is given back to who
+shows it, never dropped; one of HL7 goes to the quarantine besides, as it was, so that it can be looked at and sent again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from streams.codec import frame, headers_of
 from streams.events import Event, Millis
 from streams.intake.outcome import Arrived, Refused
 from streams.person import partition_of
-from streams.topics import TOPIC_OF
+from streams.topics import QUARANTINE, TOPIC_OF
 
 PENDING_MAX = 5_000
 REQUEST_TIMEOUT_MS = 30_000
+VALUE_BYTES_MAX = 900_000
+"""Below the broker's `message.max.bytes` default of 1 MiB with room for headers."""
 
 Pace = Callable[[Millis], float]
 """From an arrival to the wall-clock second (`time.time`) at which it is published; 0: at once."""
@@ -48,10 +50,11 @@ def faster_by(speed: float) -> Pace:
 
 @dataclass(slots=True)
 class Published:
-    """How many events were published, by topic, and how many messages were not events."""
+    """How many events were published, by topic, how many messages were not events, and how many of those were kept."""
 
     events: dict[str, int] = field(default_factory=dict)
     others: int = 0
+    quarantined: int = 0
 
     @property
     def total(self) -> int:
@@ -79,6 +82,7 @@ class _Publishing:
         self._pace = pace
         self._seen = seen
         self._pending: dict[int, tuple[str, list[asyncio.Future[Any]]]] = {}
+        self._aside: list[asyncio.Future[Any]] = []
         self._count = 0
 
     async def run(self, arrivals: Iterable[Arrived]) -> Published:
@@ -88,22 +92,20 @@ class _Publishing:
             if pause > 0:
                 await self._settle()
                 await asyncio.sleep(pause)
-            item = arrived.item
-            value = b""
-            if isinstance(item, Event):
-                try:
-                    value = frame(item.data)
-                except ValueError:
-                    refused = Refused(
-                        "form-wrong", "", "data", item.source, item.id, "a value is not one of those that its field may have", item.type
-                    )
-                    arrived = replace(arrived, item=refused)  # noqa: PLW2901 -- from here on it is a refused one
-            self._seen(arrived)
+            value: bytes | Refused = b""
             if isinstance(arrived.item, Event):
+                value = _framed(arrived.item)
+                if isinstance(value, Refused):
+                    arrived = replace(arrived, item=value)  # noqa: PLW2901 -- from here on it is a refused one
+            self._seen(arrived)
+            if isinstance(arrived.item, Event) and isinstance(value, bytes):
                 topic = await self._send(arrived.item, value)
                 published.events[topic] = published.events.get(topic, 0) + 1
-            else:
-                published.others += 1
+                continue
+            published.others += 1
+            if isinstance(arrived.item, Refused) and arrived.raw:
+                await self._set_aside(arrived.item, arrived.raw)
+                published.quarantined += 1
         await self._settle()
         return published
 
@@ -119,13 +121,54 @@ class _Publishing:
             futures = []
         futures.append(await self._producer.send(topic, value, key=key, partition=partition, headers=headers_of(event)))
         self._pending[partition] = topic, futures
+        await self._counted()
+        return topic
+
+    async def _set_aside(self, refused: Refused, raw: bytes) -> None:
+        """Keep a message that was refused; what is longer than a record may be is cut, and its length is said."""
+        kept = raw[:VALUE_BYTES_MAX]
+        future = await self._producer.send(QUARANTINE.name, kept, key=refused.id.encode(), headers=quarantine_headers(refused, len(raw)))
+        self._aside.append(future)
+        await self._counted()
+
+    async def _counted(self) -> None:
         self._count += 1
         if self._count >= PENDING_MAX:
             await self._settle()
-        return topic
 
     async def _settle(self) -> None:
         """Wait until Kafka has acknowledged all that was sent; a refusal is raised here."""
-        await asyncio.gather(*(future for _, futures in self._pending.values() for future in futures))
+        await asyncio.gather(*(future for _, futures in self._pending.values() for future in futures), *self._aside)
         self._pending.clear()
+        self._aside.clear()
         self._count = 0
+
+
+def _framed(event: Event) -> bytes | Refused:
+    """Return the record of *event*, or why it can't be one."""
+    try:
+        value = frame(event.data)
+    except ValueError:
+        return Refused("form-wrong", "", "data", event.source, event.id, "a value is not one of those that its field may have", event.type)
+    if len(value) > VALUE_BYTES_MAX:
+        return Refused("too-large", "", "data", event.source, event.id, f"at most {VALUE_BYTES_MAX} bytes", event.type)
+    return value
+
+
+def quarantine_headers(refused: Refused, length: int) -> list[tuple[str, bytes]]:
+    """Return the headers of a message in the quarantine: who sent it, why it is there, where in it, and its whole length.
+
+    The same names as a dead letter's, where they say the same. No path: files are named after persons, too.
+    """
+    said = {
+        "ce_id": refused.id,
+        "ce_source": refused.source,
+        "content-type": "x-application/hl7-v2+er7",
+        "__care.errors.stage": "intake",
+        "__care.errors.code": refused.reason,
+        "__care.errors.trigger": refused.trigger,
+        "__care.errors.segment": refused.segment,
+        "__care.errors.field": refused.field,
+        "__care.errors.bytes": str(length),
+    }
+    return [(name, value.encode()) for name, value in said.items()]

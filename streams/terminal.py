@@ -80,15 +80,22 @@ class Board:
             first = lines[0]
             text = Text(f"{self.moment(first['at'])}  ", style="dim")
             text.append(f"{_person(first):>{_KEY_SHOWN}}  ", style="cyan")
-            self._print(text.append_text(head), 0)
+            self._print(text.append_text(head), 0, hanging=_INDENT)
             if why:
                 self._print(Text(why, style="dim"), _INDENT)
 
-    def _print(self, text: Text, indent: int) -> None:
-        if self._console.is_terminal:
-            self._console.print(Padding(text, (0, 0, 0, indent)))
-        else:
+    def _print(self, text: Text, indent: int, *, hanging: int = 0) -> None:
+        """Print with an indent; on a terminal what does not fit goes on below, from *hanging* on."""
+        if not self._console.is_terminal:
             self._console.print(Text(" " * indent).append_text(text), soft_wrap=True)
+            return
+        width = self._console.width
+        if not hanging or text.cell_len <= width or width < 2 * hanging:
+            self._console.print(Padding(text, (0, 0, 0, indent)))
+            return
+        begin, rest = text.divide([hanging])
+        first, *more = rest.wrap(self._console, width - hanging)
+        self._console.print(begin.append_text(first), *(Padding(line, (0, 0, 0, hanging)) for line in more), sep="\n")
 
     def came(self, event: Event, arrival: Millis) -> None:
         """Show an event that was published."""
@@ -120,9 +127,9 @@ class Board:
         ordered = sorted(lines.values(), key=lambda line: (line["due"], line["handoff"]))
         for line in ordered[:_ROWS_MAX]:
             text = Text(f"{self.moment(line['due'])}  ", style="dim").append(f"{_person(line):>{_KEY_SHOWN}}  ", style="cyan")
-            text.append(f"{line['rule']:7}").append(line["owner"], style="bold")
+            text.append(f"{line['rule']:7}").append(_plain(line["owner"]), style="bold")
             text.append(f"  {_plain(line['title'])}").append(f", step {line['step']}" if line["step"] else "", style="red")
-            self._print(text, 0)
+            self._print(text, 0, hanging=_INDENT)
         if len(ordered) > _ROWS_MAX:
             self._print(Text(f"… and {len(ordered) - _ROWS_MAX} more", style="dim"), 0)
 
@@ -155,18 +162,20 @@ class Board:
             text.append(f"{last['rule']} {_plain(last['title'])}: {closure}")
         elif gap is not None and gap["state"] == "open":
             text = Text("STALL ", style="bold red").append(f"{last['rule']} {_plain(last['title'])}: ")
-            text.append(last["owner"], style="bold").append(f" is accountable, was due {self.moment(last['due'])}, step {last['step']}")
+            text.append(_plain(last["owner"]), style="bold").append(
+                f" is accountable, was due {self.moment(last['due'])}, step {last['step']}"
+            )
         elif gap is not None and not opened:
             text = Text("soon  ", style="yellow").append(f"{last['rule']} {_plain(last['title'])}: ", style="dim")
-            text.append(last["owner"]).append(f" until {self.moment(last['due'])}", style="dim")
+            text.append(_plain(last["owner"])).append(f" until {self.moment(last['due'])}", style="dim")
         else:
             text = Text("TASK  ", style="bold blue").append(f"{last['rule']} {_plain(last['title'])}: ")
-            text.append(last["owner"], style="bold").append(f" until {self.moment(last['due'])}")
+            text.append(_plain(last["owner"]), style="bold").append(f" until {self.moment(last['due'])}")
             if not opened:
                 text.append(f", {last['state']}", style="cyan")
         told = [line["recipient"] for line in lines if line["effect"] == "notification"]
         if told:
-            text.append(f"; told: {', '.join(told)}", style="yellow")
+            text.append(f"; told: {_plain(', '.join(told))}", style="yellow")
         quiet = gap is not None and gap["state"] == "due-soon" and not told
         return text, "" if quiet else _because(last)
 
@@ -200,32 +209,36 @@ def _notices(lines: list[Line]) -> Text:
     urgent = any(line["urgency"] not in ("routine", "") for line in lines)
     head = Text("TELL  ", style="bold red" if urgent else "bold green").append(f"{_plain(lines[0]['title'])}: ")
     for place, line in enumerate(lines):
-        head.append(", " if place else "").append(line["recipient"], style="bold")
+        head.append(", " if place else "").append(_plain(line["recipient"]), style="bold")
         if line["asks_acknowledgement"]:
             head.append(" (please acknowledge)", style="yellow")
     return head
 
 
 def _withdrawals(lines: list[Line]) -> Text:
-    return Text("TAKE BACK ", style="bold magenta").append(", ".join(line["recipient"] for line in lines), style="bold")
+    return Text("TAKE BACK ", style="bold magenta").append(", ".join(_plain(line["recipient"]) for line in lines), style="bold")
 
 
 def _suppressed(lines: list[Line]) -> Text:
     line = lines[0]
-    return Text("not told ", style="bold yellow").append(f"{line['recipient']}: {_plain(line['reason'])}".removeprefix(": "))
+    reason = _plain(line["reason"])
+    if line.get("where"):  # said by a door of a message that was taken: nobody was to be told
+        return Text("noted ", style="yellow").append(reason).append(f"  {_plain(line['where'])}", style="dim")
+    who = _plain(line["recipient"] or "")
+    return Text("not told ", style="bold yellow").append(f"{who}: {reason}" if who else reason)
 
 
 def _refused(lines: list[Line]) -> Text:
     line = lines[0]
     at = f" at {line['field'] or line['segment']}" if line.get("field") or line.get("segment") else ""
     head = Text("REFUSED ", style="bold red").append(f"{_plain(line['reason'])}{at}")
-    return head.append(f"  {line['where']}" if line.get("where") else "", style="dim")
+    return head.append(f"  {_plain(line['where'])}" if line.get("where") else "", style="dim")
 
 
 def _ignored(lines: list[Line]) -> Text:
     line = lines[0]
     head = Text("ignored ", style="dim").append(f"{line['trigger']} {_plain(line['reason'])}".strip())
-    return head.append(f"  {line['where']}" if line.get("where") else "", style="dim")
+    return head.append(f"  {_plain(line['where'])}" if line.get("where") else "", style="dim")
 
 
 _TELL: dict[str, Callable[[list[Line]], Text]] = {

@@ -54,6 +54,7 @@ def line_of_arrival(arrived: Arrived) -> Line | None:
         "id": item.id,
         "cause": item.id,
         "rule": None,
+        "rule_version": None,
         "person": None,
         "reason": item.reason,
         "source": item.source,
@@ -85,6 +86,18 @@ def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
             "why": NOTES[reason],
             "where": arrived.where,
         }
+
+
+DOOR_KINDS = ("refused", "ignored", "suppressed", "noted")
+"""What a door says of a message, in the words of the lines; `noted` is odd, but nothing of the message was lost."""
+
+
+def reasons_of(arrived: Arrived) -> Iterator[tuple[str, str]]:
+    """Yield (kind, reason) of all that a door says of a message: what is to be counted, shown as a line or not."""
+    if not isinstance(arrived.item, Event):
+        yield "refused" if isinstance(arrived.item, Refused) else "ignored", arrived.item.reason
+    for note in arrived.notes:
+        yield "suppressed" if note.reason in SHOWN_NOTES else "noted", note.reason
 
 
 def _why_ignored(item: Ignored) -> str:

@@ -54,8 +54,10 @@ def read_paths(paths: Sequence[Path | str], settings: IntakeSettings) -> Iterato
         notes = reading.notes
         if control_ids.is_reused(reading):
             notes = (*notes, Note("control-id-reused", "MSH", "MSH-10"))
+        raw = reading.raw
         for number, item in enumerate(reading.items):
-            yield Arrived(item, item.arrival if isinstance(item, Event) else arrival, where, notes if number == 0 else ())
+            kept, raw = (raw, b"") if isinstance(item, Refused) else (b"", raw)
+            yield Arrived(item, item.arrival if isinstance(item, Event) else arrival, where, notes if number == 0 else (), kept)
 
 
 class ControlIds:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from streams.attributes import ATTRIBUTE_BYTES_MAX, attribute_fits
 from streams.events import Event, Millis, PersonKey, PersonRef
 from streams.instants import parse_instant
 from streams.intake.outcome import Reading, Refused
@@ -68,8 +69,8 @@ def _event(found: Mapping[str, object], settings: IntakeSettings) -> Event:
         raise FormError("person.key", "is blank")
     kind = _required_text(found, "type")
     return Event(
-        id=_required_text(found, "id"),
-        source=_required_text(found, "source"),
+        id=_attribute(found, "id"),
+        source=_attribute(found, "source"),
         time=time,
         arrival=time if found.get("recorded") is None else _instant(found, "recorded"),
         person=person.key,
@@ -82,6 +83,14 @@ def _required_text(found: Mapping[str, object], name: str) -> str:
     value = found[name]
     if not isinstance(value, str) or not value.strip():
         raise FormError(name, "must be text that is not blank")
+    return value
+
+
+def _attribute(found: Mapping[str, object], name: str) -> str:
+    """Return an id or source that readers of Kafka take, too."""
+    value = _required_text(found, name)
+    if not attribute_fits(value):
+        raise FormError(name, f"must be printable, of at most {ATTRIBUTE_BYTES_MAX} bytes")
     return value
 
 

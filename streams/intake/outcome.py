@@ -29,6 +29,7 @@ REFUSED: Mapping[str, str] = {
     "batch-cut-short": "send the batch again with its trailer",
     "not-json": "write one JSON object a line",
     "form-wrong": "write the line as the description of the event says",
+    "too-large": "send less at once; Kafka takes records of a megabyte",
     "file-unreadable": "check the path, and that the file may be read and is whole",
     "format-unknown": "give HL7 v2 messages, or events as JSON lines, plain or gzipped",
 }
@@ -79,7 +80,19 @@ NOTES: Mapping[str, str] = {
 }
 """What was odd about a message that was taken all the same; counted by reason."""
 
-SHOWN_NOTES = frozenset({"control-id-reused", "end-missing", "not-production", "trigger-contradicts-event", "death-contradicts"})
+SHOWN_NOTES = frozenset(
+    {
+        "control-id-reused",
+        "end-missing",
+        "not-production",
+        "trigger-contradicts-event",
+        "death-contradicts",
+        "time-unreadable",
+        "segment-repeated",
+        "line-skipped",
+        "person-removal-not-applied",
+    }
+)
 """The notes where something said was dropped, or taken for something else: each is a line of a replay."""
 
 
@@ -133,6 +146,7 @@ class Reading:
 
     `arrival` is None where the message names no time that could be read. `control` is what the sender calls the
     message (application, facility, control id), `digest` the content, for telling a repeat from a reused control id.
+    `raw` is the content of an HL7 message of which something was refused: it can be looked at and sent again.
     """
 
     items: tuple[Item, ...]
@@ -140,17 +154,19 @@ class Reading:
     arrival: Millis | None = None
     control: tuple[str, str, str] | None = None
     digest: bytes = b""
+    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """One item of one message, as it came: when and from where (`path:line`).
 
-    The notes of a message stand on its first item. `arrival` of an item without a time is the latest arrival before
-    it in its file.
+    The notes of a message stand on its first item, what an HL7 message said (`raw`) on its first refused one. `arrival`
+    of an item without a time is the latest arrival before it in its file.
     """
 
     item: Item
     arrival: Millis
     where: str
     notes: tuple[Note, ...] = ()
+    raw: bytes = b""

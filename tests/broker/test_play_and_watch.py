@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -12,15 +13,16 @@ from reading import read_all
 from streams.admin import create_topics
 from streams.codec import effect_record, read_record
 from streams.effects import TaskState
-from streams.events import AdmissionCancelled, Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey
+from streams.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
 from streams.intake.outcome import Arrived, Refused
 from streams.person import partition_of, person_key
-from streams.play import faster_by, publish
-from streams.topics import ADMISSION, DISCHARGE, TASK
+from streams.play import VALUE_BYTES_MAX, faster_by, publish
+from streams.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
 from streams.watch import Watch
 
 PARTITIONS = 3
 STAY = Encounter("GENERAL", "V1")
+AT = Millis(1_782_000_000_000)
 
 
 def event(number: int, fact, person: str = "1") -> Arrived:
@@ -72,6 +74,40 @@ async def test_event_with_a_value_outside_its_set_is_given_back_as_refused(conne
     assert published.total == 1
     assert published.others == 1
     assert [type(a.item) for a in seen] == [Refused, Event]
+
+
+async def test_message_that_was_refused_is_in_the_quarantine_as_it_was_and_its_headers_say_why(connection):
+    raw = b"MSH|^~\\&|ADT|GENERAL\rPID|1||0\r"
+    refused = Refused("identifier-missing", "PID", "PID-3", "urn:hl7:GENERAL:ADT", f"q{time.time_ns()}", trigger="ADT^A01")
+    huge = replace(refused, id=f"{refused.id}-huge")
+    story = [
+        Arrived(refused, AT, "folder of Jane Doe/feed.hl7:1", raw=raw),
+        Arrived(huge, AT, "x:2", raw=b"x" * 3_000_000),
+        Arrived(Refused("not-json", "", "", "", "line"), AT, "x:3"),
+    ]
+
+    published = await publish(connection, story, seen=lambda _: None)
+
+    assert (published.quarantined, published.others) == (2, 3)
+    found = {r.key.decode(): r for r in await all_records(connection, (QUARANTINE.name,)) if r.key.decode().startswith(refused.id)}
+    assert found[refused.id].value == raw
+    headers = dict(found[refused.id].headers)
+    assert headers["__care.errors.code"] == b"identifier-missing"
+    assert (headers["__care.errors.segment"], headers["__care.errors.field"]) == (b"PID", b"PID-3")
+    assert headers["ce_source"] == b"urn:hl7:GENERAL:ADT"
+    assert b"Jane" not in b"".join(headers.values())
+    assert dict(found[huge.id].headers)["__care.errors.bytes"] == b"3000000"
+    assert len(found[huge.id].value) == VALUE_BYTES_MAX
+
+
+async def test_event_too_large_for_a_record_is_refused_and_what_comes_after_it_is_published(connection):
+    seen: list[Arrived] = []
+    long = event(1, GoalUpdated("g1", "active", "x" * 2_000_000))
+
+    published = await publish(connection, [long, event(2, AdmissionCancelled(STAY))], seen=seen.append)
+
+    assert published.total == 1
+    assert (seen[0].item.reason, seen[0].item.field) == ("too-large", "data")
 
 
 async def test_pace_publishes_nothing_before_its_time(connection):

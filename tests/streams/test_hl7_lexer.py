@@ -2,10 +2,11 @@
 
 import hl7
 import pytest
-from hl7_building import SAMPLES, SETTINGS, adt, header, message, pv1, read
+from hl7_building import SAMPLES, SETTINGS, adt, header, message, pid, pv1, read, segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.attributes import attribute_fits
 from streams.events import Event
 from streams.intake.hl7.framing import decode, split_messages
 from streams.intake.hl7.lexer import parse
@@ -301,6 +302,26 @@ def test_bytes_that_are_not_of_the_character_set_are_refused_with_their_segment(
 
     assert (item.reason, item.segment) == ("charset-wrong", "PV1")
     assert "MSH-18" in item.how_to_mend
+
+
+def test_refusal_of_bytes_names_field_and_sender_and_repeats_nothing_of_the_message():
+    content = message(header(), pid(f5="M\u00fcller^Anna"), pv1()).replace("\u00fc".encode(), b"\xfc")
+    (item,) = read(content).items
+    assert (item.segment, item.field, item.source) == ("PID", "PID-5", "urn:hl7:GENERAL:ADT")
+    (broken,) = read(content.replace(b"PID|", b"PID|" + b"Meier\r")).items
+    assert (broken.segment, broken.field) == ("", "")
+
+
+def test_message_of_which_something_is_refused_is_kept_as_it_was():
+    whole = message(header(), pid(f3="0"), pv1())
+    assert read(whole).raw == whole
+    assert read(message(header(), segment("EVN", f2="20260702150000-0400"), pid(), pv1())).raw == b""
+
+
+def test_sender_with_a_name_too_long_for_a_header_is_told_apart_by_its_hash():
+    first, other = (read(message(header(f3="A" * 600 + end), pid(), pv1())).items[0].source for end in "XY")
+    assert attribute_fits(first)
+    assert first != other
 
 
 @pytest.mark.parametrize("declared", ["EBCDIC", "utf-7", "idna", "rot13", "unicode_escape", "UNICODE UTF-16"])

@@ -157,3 +157,13 @@ def test_line_cut_at_any_byte_is_refused():
 
     for at in range(1, len(whole)):
         assert isinstance(read(whole[:at]), Refused)
+
+
+@pytest.mark.parametrize("value", ["x" * 513, "with\nline end", "with\x00zero"])
+@pytest.mark.parametrize("name", ["id", "source"])
+def test_id_or_source_that_readers_of_kafka_would_refuse_is_refused_here(name, value):
+    reading = read_line(json.dumps(DISCHARGE | {name: value}).encode(), SETTINGS)
+    (item,) = reading.items
+    assert isinstance(item, Refused)
+    assert (item.field, item.reason) == (name, "form-wrong")
+    assert "at most 512 bytes" in item.detail

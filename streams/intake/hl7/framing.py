@@ -19,6 +19,7 @@ _BREAK = re.compile(rb"\r\n|\r|\n")
 # MLLP: 0x0B, a message, 0x1C, 0x0D. Anywhere else the two are text: 0x0B is the line break of word processors.
 _FRAME = re.compile(rb"(\x0b(?=[ \t\x00]*(?:\xef\xbb\xbf)?(?:MSH|FHS|BHS))|\x1c(?=[ \t\x00\x1a]*(?:\x0b|\Z)))")
 _START = re.compile(rb"MSH[^0-9A-Za-z\s\x00-\x1f\x7f-\xff]")
+_NAME = re.compile(rb"[A-Z][A-Z0-9]{2}(?![0-9A-Za-z\s\x80-\xff])")
 _INNER_START = b"MSH|^~\\&|"
 """Within a message this can't stand, for a separator in a value would be escaped: another message begins here. Files
 without a line end at their end, joined, look so, and cut messages do."""
@@ -174,7 +175,7 @@ class _Splitter:
         if self._batch is not None:
             self._batch += 1
         if cut:
-            yield _refusal("cut-short", lines[-1][:3].decode("latin-1") if lines[-1][:3].isalnum() else "", "", self._line, lines)
+            yield _refusal("cut-short", _segment_name(lines[-1]), "", self._line, lines)
             return
         yield RawMessage(lines, self._line, unicode=self.unicode, ended=ended)
 
@@ -207,8 +208,11 @@ def decode(raw: RawMessage) -> str | Refused:
     try:
         text = content.decode(charset)
     except UnicodeDecodeError as error:
-        segment = content[content.rfind(b"\r", 0, error.start) + 1 :][:3].decode("latin-1")
-        return Refused("charset-wrong", segment if segment.isalnum() else "", "", "", content_id(content), f"read as {charset}")
+        before = content[content.rfind(b"\r", 0, error.start) + 1 : error.start]
+        segment = _segment_name(before)
+        # MSH-1 is the separator itself.
+        field = f"{segment}-{before.count(header[3:4]) + (segment == 'MSH')}" if segment else ""
+        return Refused("charset-wrong", segment, field, "", content_id(content), f"read as {charset}")
     if raw.unicode and "\ufffd" in text:
         return Refused("charset-wrong", "", "", "", content_id(content), "not whole UTF-16 or UTF-32")
     return text
@@ -236,6 +240,12 @@ def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 def content_id(content: bytes) -> str:
     """Name a message that can't be read, by its content."""
     return "sha256:" + hashlib.sha256(content).hexdigest()[:32]
+
+
+def _segment_name(line: bytes) -> str:
+    """Return the name of the segment of that line; empty where it has none, for what stands there may be a person's."""
+    found = _NAME.match(line)
+    return found.group().decode() if found is not None else ""
 
 
 @lru_cache(maxsize=128)

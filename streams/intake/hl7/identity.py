@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
+from streams.attributes import attribute_fits
 from streams.events import PersonKey
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.outcome import Note, Refused
@@ -46,8 +48,12 @@ def further_id(first: str, number: int) -> str:
 
 @lru_cache(maxsize=1024)
 def source_of(facility: str, application: str) -> str:
-    """Return the source of a sender's messages: `urn:hl7:<MSH-4>:<MSH-3>`, characters that a URI can't hold escaped."""
-    return f"urn:hl7:{quote(facility, safe='')}:{quote(application, safe='')}"
+    """Return the source of a sender's messages: `urn:hl7:<MSH-4>:<MSH-3>`, characters that a URI can't hold escaped.
+
+    Names that are too long for a record's header are told apart by their hash.
+    """
+    source = f"urn:hl7:{quote(facility, safe='')}:{quote(application, safe='')}"
+    return source if attribute_fits(source) else f"urn:hl7:sha256:{sha256(source.encode()).hexdigest()}"
 
 
 def facility_of(message: Message, settings: IntakeSettings, notes: list[Note]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, tzinfo
 
 import msgspec
@@ -30,11 +31,18 @@ _TYPE = re.compile(r"[A-Z]{3}(\^[A-Z][A-Z0-9][0-9])?\Z")
 
 def read_message(raw: RawMessage, settings: IntakeSettings) -> Reading:
     """Read one framed message."""
+    reading = _read_raw(raw, settings)
+    if any(isinstance(item, Refused) for item in reading.items):
+        return replace(reading, raw=raw.content)
+    return reading
+
+
+def _read_raw(raw: RawMessage, settings: IntakeSettings) -> Reading:
     if raw.problem is not None:
-        return Reading((raw.problem,))
+        return Reading((replace(raw.problem, source=_sender(raw)),))
     text = decode(raw)
     if isinstance(text, Refused):
-        return Reading((text,))
+        return Reading((replace(text, source=_sender(raw)),))
     digest = hashlib.sha256(raw.content).digest()
     message = parse(text)
     if message is None:
@@ -44,13 +52,24 @@ def read_message(raw: RawMessage, settings: IntakeSettings) -> Reading:
     return _read(message, digest, settings)
 
 
+def _sender(raw: RawMessage) -> str:
+    """Return the source of a message that can't be read as a whole, so that its refusals can be counted where they come from."""
+    header = raw.lines[0].decode("latin-1")
+    found = parse(header) if header.startswith("MSH") else None
+    return _source(found.header) if found is not None else ""
+
+
+def _source(header: Segment) -> str:
+    return source_of(header.get(4) or header.get(4, 2), header.get(3) or header.get(3, 2))
+
+
 def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
     header = message.header
     notes = message.notes
     control = (header.field(3), header.field(4), header.field(10).strip())
     first_id = message_id(*control, digest)
     facility = facility_of(message, settings, notes)
-    source = source_of(header.get(4) or header.get(4, 2), header.get(3) or header.get(3, 2))
+    source = _source(header)
     if not control[2]:
         notes.append(Note("control-id-missing", "MSH", "MSH-10"))
     code, trigger = _type_of(message, notes)
