@@ -1,4 +1,4 @@
-"""`carerelay run`: a local Kafka, a worker, a story of three weeks, and what comes out, as it happens.
+"""`carerelay run`: a local Kafka, a worker of each agent, a story of three weeks, and what comes out, as it happens.
 
 Owns the course of the demonstration and that nothing it starts outlives it. The clock is accelerated and said so; one
 function maps it (`streams/clock.py`), for the worker as for the publisher. Knows no rule.
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -24,26 +24,31 @@ from rich.text import Text
 
 from streams.admin import check_topics, create_topics
 from streams.clock import Clock
+from streams.connection import connection_of
 from streams.events import Event, Millis, PersonMerged
+from streams.heard import feed_key
 from streams.intake.outcome import Arrived
 from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
 from streams.play import publish
-from streams.settings import Settings
+from streams.settings import Settings, in_clear, security_variables
 from streams.terminal import Board
-from streams.told import line_of_arrival
+from streams.told import line_of_arrival, lines_of_notes
 from streams.watch import Watch
 
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
 FOLDER = "demonstration"
-"""In the run folder: the local Kafka and the worker's log."""
+"""In the run folder: the local Kafka and the workers' logs."""
+WORKERS = {"coordination": "Worker", "feeds": "Feeds worker"}
+"""What is started, by agent, and what it is called on the screen."""
 STORY_EPILOGUE_MS = 3 * 86_400_000
 """How long the story's clock runs on after the last message, so that what nobody answers is seen to stall."""
 LEAD_SECONDS = 4.0
 """From the worker's start to the first message; what comes before it is ready waits in Kafka."""
-_DRAIN_SECONDS = 30.0
+_DRAIN_SECONDS = 90.0
+"""A machine that is busy with other things opens the shards late; the story waits for them in Kafka."""
 _SHOW_SECONDS = 0.25
 _WORKER_GRACE_SECONDS = 8.0
 
@@ -81,7 +86,7 @@ def demonstrate(settings: Settings, course: Course, console: Console) -> None:
     kafka.erase()
     with kafka:
         console.print(Text(f"Kafka: {kafka.bootstrap}, records and log in {folder / 'kafka'}", style="dim"), soft_wrap=True)
-        _on_kafka(replace(settings, bootstrap=kafka.bootstrap), course, console, from_beginning=True)
+        _on_kafka(replace(in_clear(settings), bootstrap=kafka.bootstrap), course, console, from_beginning=True)
 
 
 def _on_kafka(settings: Settings, course: Course, console: Console, *, from_beginning: bool) -> None:
@@ -90,15 +95,42 @@ def _on_kafka(settings: Settings, course: Course, console: Console, *, from_begi
     asyncio.run(_Demonstration(replace(settings, clock=clock), course, console).run(from_beginning=from_beginning))
 
 
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    name: str
+    child: Child
+    log: Path
+    metrics: str
+    """Address of its metrics."""
+
+    async def is_at_rest(self, speed: float) -> bool:
+        """Say whether it has shards, has applied what is there, and is not late with its deadlines, by its own metrics."""
+        try:
+            text = await asyncio.to_thread(self._read)
+        except OSError:
+            return False
+        rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        found = [(name.partition("{")[0], float(value)) for name, value in rows]
+        return ("care_shards_open", 0.0) not in found and not any(
+            (name == "care_position_lag_records" and value > 0) or (name == "care_clock_lag_seconds" and value > speed)
+            for name, value in found
+        )
+
+    def _read(self) -> str:
+        with urlopen(self.metrics, timeout=2) as answer:  # noqa: S310 -- our own worker, on loopback
+            return str(answer.read().decode())
+
+
 class _Demonstration:
     def __init__(self, settings: Settings, course: Course, console: Console) -> None:
         self._settings = settings
         self._course = course
         self._console = console
         self._board = Board(console, course.zone)
-        self._kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
+        self._kafka = connection_of(settings)
         events = [arrived.item for arrived in course.arrivals if isinstance(arrived.item, Event)]
         self._ours = {event.person for event in events} | {e.data.into.key for e in events if isinstance(e.data, PersonMerged)}
+        self._ours |= {feed_key(event.source) for event in events}
 
     async def run(self, *, from_beginning: bool) -> None:
         # What goes wrong is said in a line of ours; aiokafka would write each attempt between the story's lines.
@@ -110,19 +142,21 @@ class _Demonstration:
         self._say(f"Topics: {len(created)} created" if created else "Topics: all there")
         watch = Watch(self._kafka, from_beginning=from_beginning)
         await watch.start()
-        worker, log = self._start_worker()
+        workers: list[_Worker] = []
         try:
+            workers += (self._start_worker(agent, name) for agent, name in WORKERS.items())
             self._say_clock()
-            await self._play(watch, worker, log)
+            await self._play(watch, workers)
         finally:
-            worker.stop()
+            for worker in workers:
+                worker.child.stop()
             await watch.stop()
         self._board.finish()
 
-    def _start_worker(self) -> tuple[Child, Path]:
+    def _start_worker(self, agent: str, name: str) -> _Worker:
         folder = self._settings.run_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        log = folder / "worker.log"
+        log = folder / f"{name.lower().replace(' ', '-')}.log"
         given = {
             "KAFKA_BOOTSTRAP": self._settings.bootstrap,
             "CARERELAY_CLOCK": str(self._settings.clock),
@@ -130,15 +164,18 @@ class _Demonstration:
             "CARERELAY_WEB_PORT": str(free_port()),
             "CARERELAY_LOG_FORMAT": "json",
         }
+        if not self._settings.has_tls and not self._settings.has_sasl:
+            given |= dict.fromkeys(security_variables(), "")
         with log.open("wb") as output:
-            worker = Child(
-                [sys.executable, "-m", "streams", "worker"],
+            child = Child(
+                [sys.executable, "-m", "streams", "worker", "--agent", agent],
                 output=output,
                 env=os.environ | given,
                 grace_seconds=_WORKER_GRACE_SECONDS,
             )
-        self._say(f"Worker: process {worker.pid}, log in {log}, metrics on http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
-        return worker, log
+        worker = _Worker(name, child, log, f"http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
+        self._say(f"{name}: process {child.pid}, log in {log}, metrics on {worker.metrics}")
+        return worker
 
     def _say_clock(self) -> None:
         zone = ZoneInfo(self._course.zone)
@@ -154,10 +191,10 @@ class _Demonstration:
             soft_wrap=True,
         )
 
-    async def _play(self, watch: Watch, worker: Child, log: Path) -> None:
+    async def _play(self, watch: Watch, workers: list[_Worker]) -> None:
         showing = asyncio.create_task(self._show(watch))
-        guarding = asyncio.create_task(self._guard(worker, log))
-        playing = asyncio.create_task(self._publish(watch))
+        guarding = asyncio.create_task(self._guard(workers))
+        playing = asyncio.create_task(self._publish(watch, workers[0]))
         try:
             done, _ = await asyncio.wait((showing, guarding, playing), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -167,7 +204,7 @@ class _Demonstration:
                 task.cancel()
             await asyncio.gather(showing, guarding, playing, return_exceptions=True)
 
-    async def _publish(self, watch: Watch) -> None:
+    async def _publish(self, watch: Watch, worker: _Worker) -> None:
         """Publish the story, let its clock run on, and wait until all that came of it was shown."""
         clock = self._settings.clock
 
@@ -181,7 +218,9 @@ class _Demonstration:
         deadline = quiet_since + _DRAIN_SECONDS
         shown = -1
         while time.monotonic() < deadline:
-            if self._board.counts.total() != shown or not await watch.is_drained():
+            if not await worker.is_at_rest(clock.speed):
+                quiet_since = time.monotonic()
+            elif self._board.counts.total() != shown or not await watch.is_drained():
                 shown, quiet_since = self._board.counts.total(), time.monotonic()
             elif time.monotonic() - quiet_since > 1:
                 return
@@ -192,6 +231,8 @@ class _Demonstration:
 
     def _came(self, arrived: Arrived) -> None:
         line = line_of_arrival(arrived)
+        for noted in lines_of_notes(arrived):
+            self._board.show(noted)
         if line is not None:
             self._board.show(line)
         elif isinstance(arrived.item, Event):
@@ -203,12 +244,13 @@ class _Demonstration:
             if line["person"] in self._ours:
                 self._board.show(line)
 
-    async def _guard(self, worker: Child, log: Path) -> None:
-        """End the demonstration when its worker ends; meanwhile show what waits for more of its kind."""
-        while worker.alive:
+    async def _guard(self, workers: list[_Worker]) -> None:
+        """End the demonstration when one of its workers ends; meanwhile show what waits for more of its kind."""
+        while all(worker.child.alive for worker in workers):
             await asyncio.sleep(_SHOW_SECONDS)
             self._board.flush()
-        raise DemonstrationError(f"the worker ended with {worker.exit_code}: see {log}")
+        ended = next(worker for worker in workers if not worker.child.alive)
+        raise DemonstrationError(f"the {ended.name.lower()} ended with {ended.child.exit_code}: see {ended.log}")
 
     def _say(self, text: str) -> None:
         self._console.print(Text(text, style="dim"), soft_wrap=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.local.demonstration import STORY
+from streams.local.demonstration import STORY, WORKERS
 from streams.local.kafka import answers
 
 pytestmark = pytest.mark.kafka
@@ -46,12 +46,12 @@ class Run:
             time.sleep(0.1)
         raise AssertionError(f"{pattern!r} was not said; it said:\n{self.text[-2000:]}")
 
-    def started(self) -> tuple[str, int]:
-        """Return the broker's address and the worker's process id, once messages go in."""
+    def started(self) -> tuple[str, list[int]]:
+        """Return the broker's address and the process ids of the workers of both agents, once messages go in."""
         bootstrap = self.until(r"Kafka: (127\.0\.0\.1:\d+)")[1]
-        worker = int(self.until(r"Worker: process (\d+)")[1])
+        workers = [int(self.until(rf"(?m)^{name}: process (\d+)")[1]) for name in WORKERS.values()]
         self.until(r"  in  ")
-        return bootstrap, worker
+        return bootstrap, workers
 
 
 @pytest.fixture
@@ -72,18 +72,18 @@ def gone(pid: int) -> bool:
         return True
 
 
-def assert_nothing_is_left(bootstrap: str, worker: int) -> None:
+def assert_nothing_is_left(bootstrap: str, workers: list[int]) -> None:
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not (gone(worker) and not answers(bootstrap, 0.2)):
+    while time.monotonic() < deadline and not (all(map(gone, workers)) and not answers(bootstrap, 0.2)):
         time.sleep(0.1)
-    assert gone(worker)
+    assert all(map(gone, workers))
     assert not answers(bootstrap)
 
 
 def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
     run = Run(tmp_path, kafka_jars, "--speed", "172800")
     runs.append(run)
-    bootstrap, worker = run.started()
+    bootstrap, workers = run.started()
 
     assert run.process.wait(timeout=150) == 0
 
@@ -98,20 +98,20 @@ def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kaf
     ):
         assert said in run.text, said
     assert "Traceback" not in run.text
-    assert_nothing_is_left(bootstrap, worker)
+    assert_nothing_is_left(bootstrap, workers)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_nothing_outlives_it_however_it_ends(tmp_path, kafka_jars, runs, number, code):
     run = Run(tmp_path, kafka_jars)
     runs.append(run)
-    bootstrap, worker = run.started()
+    bootstrap, workers = run.started()
 
     run.process.send_signal(number)
 
     assert run.process.wait(timeout=40) == code
     assert "Traceback" not in run.text
-    assert_nothing_is_left(bootstrap, worker)
+    assert_nothing_is_left(bootstrap, workers)
 
 
 def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tmp_path, empty_kafka, kafka_jars, runs):
@@ -128,12 +128,13 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tm
         assert answers(empty_kafka)
 
 
-def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, kafka_jars, runs):
+@pytest.mark.parametrize(("place", "name"), list(enumerate(name.lower() for name in WORKERS.values())))
+def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, kafka_jars, runs, place, name):
     run = Run(tmp_path, kafka_jars)
     runs.append(run)
-    _, worker = run.started()
+    _, workers = run.started()
 
-    os.kill(worker, signal.SIGKILL)
+    os.kill(workers[place], signal.SIGKILL)
 
     assert run.process.wait(timeout=40) == 1
-    assert re.search(r"carerelay: the worker ended with -9: see .*worker\.log", run.text)
+    assert re.search(rf"carerelay: the {name} ended with -9: see .*{name.replace(' ', '-')}\.log", run.text)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from streams.app import AGENTS
 from streams.metrics import Metrics
 from streams.settings import table
 
@@ -48,3 +49,13 @@ def test_the_image_carries_every_package_of_the_wheel():
 
     assert packages
     assert set(re.findall(r'"(\w+)"', packages[1])) <= copied
+
+
+def test_every_agent_has_a_worker_that_is_scraped():
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    scraped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+
+    workers = {name: service["command"] for name, service in services.items() if service.get("command", [""])[0] == "worker"}
+
+    assert {(command[1:] or ["", "coordination"])[1] for command in workers.values()} == set(AGENTS)
+    assert {name for config in scraped for found in config["dns_sd_configs"] for name in found["names"]} == set(workers)
