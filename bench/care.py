@@ -2,8 +2,9 @@
 
 import os
 
-from streams.app import run_worker
+from streams.app import logic_of, run_worker
 from streams.settings import read_settings
 
 if __name__ == "__main__":
-    run_worker(read_settings(os.environ))
+    settings = read_settings(os.environ)
+    run_worker(settings, *logic_of(settings, "coordination"))

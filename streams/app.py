@@ -127,16 +127,18 @@ AGENTS = ("coordination", "feeds")
 """What a worker may be a worker of; each agent has its own group, state topic and shards."""
 
 
-def _logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
-    """Return the consumer group, the state topic and the logic of *agent*."""
+def logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
+    """Return the consumer group, the state topic and the logic of *agent*, one of AGENTS.
+
+    Raises ValueError or OSError with file, field and how to mend.
+    """
     if agent == "feeds":
         return f"{settings.group}-feeds", FEEDS_STATE.name, FeedRecords(load_feeds(settings))
     return settings.group, STATE.name, CoordinationRecords(load_care(settings)[0], clock=settings.clock)
 
 
-def make_worker_app(settings: Settings, agent: str = "coordination") -> faust.App:
-    """Make the Faust app of a worker of *agent*, one of AGENTS."""
-    group, state_topic, logic = _logic_of(settings, agent)
+def make_worker_app(settings: Settings, group: str, state_topic: str, logic: Logic) -> faust.App:
+    """Make the Faust app of a worker that runs *logic*, as `logic_of` gives the three."""
     kafka = connection_of(settings)
     metrics = Metrics()
     worker = Worker(
@@ -197,6 +199,6 @@ def _use_registry(settings: Settings, worker: Worker) -> None:
     worker.learn = learn
 
 
-def run_worker(settings: Settings, agent: str = "coordination") -> None:
-    """Run a worker of *agent* until SIGTERM or SIGINT."""
-    run_app(lambda: make_worker_app(settings, agent))
+def run_worker(settings: Settings, group: str, state_topic: str, logic: Logic) -> None:
+    """Run a worker of *logic*, as `logic_of` gives the three, until SIGTERM or SIGINT."""
+    run_app(lambda: make_worker_app(settings, group, state_topic, logic))

@@ -24,7 +24,9 @@ from streams.invocation import (
     arrivals_of,
     care_of,
     changed,
+    files_right,
     instant_of,
+    kafka_answering,
     needed,
     on_kafka,
     paths_there,
@@ -60,8 +62,6 @@ topics_app = typer.Typer(help="Create the topics on Kafka, or compare Kafka with
 app.add_typer(topics_app, name="topics")
 app.add_typer(rules_app, name="rules")
 app.add_typer(positions_app, name="positions")
-app.command("simulate")(simulate_command)
-app.command("backtest")(backtest_command)
 
 Paths = Annotated[list[Path], typer.Argument(help="HL7 v2 files, JSON lines, or folders of them.", metavar="PATH…", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -84,7 +84,7 @@ def run(
     bootstrap: Bootstrap = "",
     zone: Zone = "",
 ) -> None:
-    """Start a local Kafka and a worker, play a story of three weeks, and show what comes out."""
+    """Start a local Kafka and workers, play a story of three weeks, and show what comes out."""
     from rich.console import Console  # noqa: PLC0415
 
     from streams.local import demonstration  # noqa: PLC0415
@@ -101,7 +101,8 @@ def run(
         raise UserError("there is no message to play")
     course = demonstration.Course(arrivals, speed, shown)
     try:
-        demonstration.demonstrate(settings, course, Console())
+        with kafka_answering(settings):
+            demonstration.demonstrate(settings, course, Console())
     except demonstration.DemonstrationError as error:
         raise UserError(str(error), Exit.WRONG) from None
     except demonstration.LocalKafkaError as error:
@@ -132,6 +133,10 @@ def replay(  # noqa: PLR0917 -- options of a command
     deciding, doors = care_of(settings)
     watched = with_heard(arrivals_of(paths, doors))
     tell(replayed(watched, with_feeds(settings, deciding), end), zone, as_json=as_json)
+
+
+app.command("simulate")(simulate_command)
+app.command("backtest")(backtest_command)
 
 
 # ---- on Kafka
@@ -226,12 +231,18 @@ def worker(
     settings = settings_of(needed(bootstrap))
     from streams import app as application  # noqa: PLC0415
     from streams import logs  # noqa: PLC0415
+    from streams.admin import check_topics  # noqa: PLC0415
 
     if agent not in application.AGENTS:
         raise UserError(f"--agent is one of {', '.join(application.AGENTS)}")
 
+    with files_right():
+        group, state_topic, logic = application.logic_of(settings, agent)
+    found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
+    if fatal := [str(mismatch) for mismatch in found if mismatch.fatal]:
+        raise UserError("\n".join(["a worker must not start on these topics:", *fatal]), Exit.WRONG)
     logs.configure(settings.log_format, settings.log_level)
-    application.run_worker(settings, agent)
+    application.run_worker(settings, group, state_topic, logic)
 
 
 @topics_app.command("create")
@@ -280,8 +291,9 @@ def show_settings(as_json: AsJson = False) -> None:
     if as_json:
         write_out([write_line({"variable": variable, "default": default, "about": about}) for variable, default, about in table()])
     else:
+        width = max(len(variable) for variable, _, _ in table())
         for variable, default, about in table():
-            typer.echo(f"{variable:30} {about}" + (f" [{default}]" if default else ""))
+            typer.echo(f"{variable:{width}}  {about}" + (f" [{default}]" if default else ""))
 
 
 @app.command()

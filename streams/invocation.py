@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,18 +87,26 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
     """Run *work* with the arguments of aiokafka's clients; a Kafka that does not answer is a line, not a traceback."""
     import logging  # noqa: PLC0415
 
-    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
-
     from streams.connection import connection_of  # noqa: PLC0415
 
     # aiokafka writes each failed attempt to the log; the line below says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
+    with kafka_answering(settings):
         return asyncio.run(work(connection_of(settings)))
+
+
+@contextmanager
+def kafka_answering(settings: Settings) -> Iterator[None]:
+    """Turn what goes wrong on the way to Kafka into a line and an exit code."""
+    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
+
+    where = settings.bootstrap or "the local one"
+    try:
+        yield
     except KafkaConnectionError:
-        raise UserError(f"no Kafka answers at {settings.bootstrap}{_how(settings)}", Exit.UNAVAILABLE) from None
+        raise UserError(f"no Kafka answers at {where}{_how(settings)}", Exit.UNAVAILABLE) from None
     except KafkaError as error:
-        raise UserError(f"Kafka at {settings.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+        raise UserError(f"Kafka at {where}: {type(error).__name__}", Exit.UNAVAILABLE) from None
 
 
 def _how(settings: Settings) -> str:
@@ -111,10 +120,19 @@ def care_of(settings: Settings) -> tuple[Coordination, IntakeSettings]:
     """Load rules and directory: what decides, and what the doors need. Raises UserError."""
     from streams.app import load_care  # noqa: PLC0415
 
-    try:
+    with files_right():
         return load_care(settings)
-    except (ValueError, OSError) as error:
+
+
+@contextmanager
+def files_right() -> Iterator[None]:
+    """Turn what is wrong with rules and directory into a line that names the file."""
+    try:
+        yield
+    except ValueError as error:
         raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
 
 
 def paths_there(paths: Iterable[Path]) -> None:

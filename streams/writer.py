@@ -85,7 +85,7 @@ class Writer:
                 transaction_timeout_ms=self._timeout_ms,
                 retry_backoff_ms=10,
             )
-            await producer.start()
+            await _start(producer)
             self._producer = producer
         return self._producer
 
@@ -107,5 +107,14 @@ class Writer:
 async def fence(kafka: Mapping[str, Any], name: str) -> None:
     """Abort what the producer *name* left open, and make whatever it still tries fail."""
     producer = AIOKafkaProducer(**dict(kafka), transactional_id=name, retry_backoff_ms=10)
-    await producer.start()
+    await _start(producer)
     await producer.stop()
+
+
+async def _start(producer: AIOKafkaProducer) -> None:
+    """Start *producer*; one that can't be started lets go of what it holds."""
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -76,3 +78,16 @@ async def test_nothing_is_created_by_being_used(kafka, admin):
     (described,) = await admin.describe_topics([ADMISSION.name])
     assert described["error_code"] == UnknownTopicOrPartitionError.errno
     assert ADMISSION.name not in await admin.list_topics()
+
+
+async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, admin):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
+    given = clean | {"KAFKA_BOOTSTRAP": kafka, "CARERELAY_PARTITIONS": "4", "CARERELAY_WEB_PORT": "0"}
+    await create_topics({"bootstrap_servers": kafka}, 3, 1)
+
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "streams", "worker", stderr=asyncio.subprocess.PIPE, env=given)
+    _, said = await asyncio.wait_for(worker.communicate(), 60)
+
+    assert worker.returncode == 1
+    assert f"{ADMISSION.name}: the number of partitions is 3, must be 4" in said.decode()
+    assert "Traceback" not in said.decode()

@@ -72,9 +72,33 @@ def test_misspelt_setting_is_said_and_the_command_goes_on():
     assert "CARERELAY_PARTITONS is no setting" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("topics", "create"), ("topics", "check"), ("show",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("topics", "create"),
+        ("topics", "check"),
+        ("show",),
+        ("run",),
+        ("worker",),
+        ("worker", "--agent", "feeds"),
+        ("positions", "show"),
+        ("positions", "accept-loss", "care.admission.v1", "0"),
+        ("simulate", "--people", "5", "--days", "1", "--bootstrap", "127.0.0.1:9"),
+    ],
+)
 def test_kafka_that_does_not_answer_is_one_line_and_exit_code_three(arguments):
     assert_one_line(carerelay(*arguments, KAFKA_BOOTSTRAP="127.0.0.1:9"), 3, "no Kafka answers at 127.0.0.1:9")
+
+
+@pytest.mark.parametrize("variable", ["CARERELAY_RULES", "CARERELAY_DIRECTORY"])
+@pytest.mark.parametrize("arguments", [("replay", "empty.jsonl"), ("worker",)])
+def test_rules_or_directory_that_can_not_be_read_are_named_by_every_command(tmp_path, arguments, variable):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "folder").mkdir()
+    for wrong in ("nowhere", "folder", "empty.jsonl"):
+        done = carerelay(*arguments, cwd=tmp_path, KAFKA_BOOTSTRAP="127.0.0.1:9", **{variable: wrong})
+        assert_one_line(done, 2, wrong)
+        assert "Errno" not in done.stderr
 
 
 def test_run_without_java_says_what_to_install(tmp_path):
