@@ -12,7 +12,7 @@ from textwrap import TextWrapper
 from typing import Final
 
 from agents.coordination.calendar import ELAPSED_MS, Clock
-from agents.coordination.explain_words import FACT, ROLE, UNIT, WHEN
+from agents.coordination.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
 from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Rule, Scalar, Step, Tell, Where, moment_of
 
 WIDTH: Final = 100
@@ -122,6 +122,7 @@ def _ladder(rule: Rule) -> Iterable[str]:
         yield "It takes the common ladder:"
     for step in rule.steps or COMMON_LADDER:
         yield _step(step, rule)
+    yield "Each is told once that it is open, however many steps name them."
     yield "After the last step it stays open with its owner, and stands in the weekly report, until it is closed."
     yield "When it closes, whoever was told that it stalls is told once that it is over."
 
@@ -229,12 +230,12 @@ def _condition(name: str, condition: Condition) -> str:
     if isinstance(condition, bool):
         return fact if condition else _denied(fact)
     if not isinstance(condition, Limits):
-        return f"{fact} is {_any(condition)}"
+        return f"{fact} is {_any(condition, name)}"
     said: list[str] = []
     if condition.known is not None:
         said.append("is known" if condition.known else "is not known")
     if condition.not_ is not None:
-        said.append(f"is not {_any(condition.not_)}")
+        said.append(f"is not {_any(condition.not_, name)}")
     if condition.at_least is not None:
         said.append(f"is at least {condition.at_least:g}")
     if condition.at_most is not None:
@@ -261,8 +262,9 @@ def _role(role: str) -> str:
     return ROLE.get(role, f"the {role.replace('-', ' ')}")
 
 
-def _any(values: Scalar | tuple[Scalar, ...]) -> str:
-    return _list([str(value) for value in (values if isinstance(values, tuple) else (values,))], "or")
+def _any(values: Scalar | tuple[Scalar, ...], of: str = "") -> str:
+    words = VALUE.get(of, {})
+    return _list([words.get(str(value), str(value)) for value in (values if isinstance(values, tuple) else (values,))], "or")
 
 
 def _all(values: Sequence[str]) -> str:

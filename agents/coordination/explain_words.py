@@ -86,8 +86,10 @@ FACT: Final = {
     "same_service": "it is for the same service or replaces the referral",
     "same_stay": "it is the same stay",
     "service": "the service",
+    "sent_from_as": "the place that a hospital discharged the person to in the two days before",
     "setbacks": "the number of setbacks in a row",
     "setting": "the setting",
+    "setting_of_stay": "the setting",
     "somebody_told": "somebody is told of it",
     "status_of_stay": "the stay",
     "target_kind": "the kind of organisation that it goes to",
@@ -96,6 +98,32 @@ FACT: Final = {
 }
 """Facts in words; one that is not here is said by its own name."""
 
+_GROUP: Final = {
+    "mental-illness": "a mental illness",
+    "substance-use": "the use of alcohol or another drug",
+    "drug-overdose": "an overdose of a drug",
+}
+_SETTING: Final = {"emergency": "the emergency department", "unknown": "not known"}
+VALUE: Final = {
+    "status_of_stay": {"in-progress": "going on", "onleave": "interrupted by a leave", "finished": "over"},
+    "setting": _SETTING,
+    "setting_of_stay": _SETTING,
+    "disposition_group": {
+        "community": "home or the like",
+        "hospital": "another hospital",
+        "facility": "a nursing home or another facility",
+        "hospice": "a hospice",
+        "unknown": "not known",
+    },
+    "disposition": {"psy": "a psychiatric hospital"},
+    "sent_from_as": {"snf": "a skilled nursing facility"},
+    "facility_kind": {"snf": "skilled nursing", "unknown": "not known"},
+    "changed": {"diagnosis-group": "the kind of diagnoses", "level": "the level of care", "facility": "the facility"},
+    "diagnosis_group": _GROUP,
+    "principal_diagnosis_group": _GROUP,
+}
+"""Values of facts in words; one that is not here is said as it is written."""
+
 ROLE: Final = {
     "pcp": "the person's primary care practice (pcp)",
     "owner": "whoever is accountable then",
@@ -103,6 +131,15 @@ ROLE: Final = {
     "referral-target": "the organisation that the referral goes to",
     "referral-requester": "whoever asked for the referral",
     "goal-owner": "the owner of the goal",
+    "facility": "the hospital or other facility itself",
+    "transferring-facility": "the hospital that the person came from",
+    "operations": "the operations team on call",
+    "registration": "the registration desk of the facility",
+    "attending": "the attending clinician",
+    "data-quality": "the data quality team",
+    "panel-admin": "whoever keeps the practice's panels of patients (panel-admin)",
+    "medical-director": "the medical director",
+    "home-health": "the home health agency",
     "setter": "whoever set the status",
     "mental-health": "the mental health provider",
     "behavioural-health": "the behavioural health provider",

@@ -163,9 +163,9 @@ def close(
         draft.gap(handoff, definition, encounter, why)
     if not handoff.told:
         return
-    for notification, recipient in handoff.told:
-        if closure in {"met-late", "superseded"}:
-            title, neutral = (definition.title, definition.neutral_title) if definition else (handoff.rule, handoff.rule)
+    if closure in {"met-late", "superseded"}:
+        title, neutral = (definition.title, definition.neutral_title) if definition else (handoff.rule, handoff.rule)
+        for recipient in dict.fromkeys(recipient for _, recipient in handoff.told):
             draft.issued(
                 id_=derive(draft.seed, handoff.rule, text(handoff.id), "closed", recipient),
                 rule=handoff.rule,
@@ -178,7 +178,8 @@ def close(
                 encounter=encounter,
                 handoff=text(handoff.id),
             )
-        else:
+    else:
+        for notification, recipient in handoff.told:
             draft.withdrawn(text(notification), recipient, handoff.rule, handoff.version, why)
     if closure != "met-late":
         handoff.told = ()

@@ -115,6 +115,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
         handoff.owner = rung_owner(rung.step.owner, handoff.owner, scene)
     moved = handoff.owner != was
     asked = overdue and handoff.status == DRAFT
+    opens = overdue and handoff.gap < OPEN
     handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)
     why = _rung_words(handoff, rule, place, overdue=overdue, was=was)
     if asked or (moved and handoff.status != DRAFT):
@@ -123,7 +124,8 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
         draft.task(handoff, rule.rule, encounter, why)
     draft.gap(handoff, rule.rule, encounter, why)
     if rung.step.tells:
-        told = {recipient.partition("/")[2] for _, recipient in handoff.told}
+        # Who was warned still hears that the gap is open; nobody hears that twice.
+        told = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.told}
         hid = text(handoff.id)
         issued = tell(
             draft,

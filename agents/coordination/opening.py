@@ -14,9 +14,10 @@ from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, Weighted
 from agents.coordination.handoffs import UNITS, appointed, close, due_said, first_status, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
-from agents.coordination.rule import Rule
+from agents.coordination.referrals import ENDED
+from agents.coordination.rule import Condition, Rule
 from agents.coordination.ruleset import CompiledRule
-from agents.coordination.state import OPENERS, Handoff
+from agents.coordination.state import OPENERS, Handoff, Referral
 from agents.coordination.team import programmes_of
 from agents.coordination.words import clock_words, person_words
 from streams.events import Millis
@@ -47,7 +48,10 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
                 if started:
                     break
             elif ruleset.holds_as_known(tests, scene, known):
+                referral = scene.referral
+                scene.referral = referral or _waiting_for(scene, trigger.where.get("open_services"))
                 opened += _open(draft, scene, rule, trigger.counts_from, event)
+                scene.referral = referral
                 break
     return opened
 
@@ -111,6 +115,14 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     _first_rung(handoff, compiled, draft.at, calendar)
     draft.task(handoff, rule, encounter_of(scene.stay), _opening_words(draft, rule, scene, clock_said, handoff, calendar))
     return [handoff]
+
+
+def _waiting_for(scene: Scene, services: Condition | None) -> Referral | None:
+    """Return the newest open referral for one of the *services* that a trigger asks for: its target is whom that is about."""
+    if not isinstance(services, tuple):
+        return None
+    waiting = [r for r in scene.person.referrals if r.service in services and r.status and r.status not in ENDED]
+    return max(waiting, key=lambda r: r.requested, default=None)
 
 
 def _start(scene: Scene, rule: Rule, counts_from: str) -> Millis:

@@ -21,6 +21,10 @@ def accountable(role: str, scene: Scene) -> str:
             return scene.notice.recipient if scene.notice is not None else role_owner("care-coordinator", scene)
         case "referral-target" | "referral-requester":
             return _referral_side(role, scene)
+        case "facility":
+            return _facility(scene)
+        case "transferring-facility":
+            return _transferring(scene)
         case "goal-owner":
             goal = scene.goal
             return goal.owner if goal is not None and goal.owner else role_owner("care-coordinator", scene)
@@ -66,7 +70,7 @@ def home_of(owner: str, scene: Scene) -> Organisation | None:
 
 def rung_owner(role: str, owner: str, scene: Scene) -> str:
     """Return who holds *role* where a rung names it: in the owner's own organisation first, then where the handoff began."""
-    if role in {"referral-target", "referral-requester", "goal-owner", "setter"}:
+    if role in {"referral-target", "referral-requester", "goal-owner", "setter", "facility", "transferring-facility"}:
         return accountable(role, scene)
     directory = scene.world.directory
     home = home_of(owner, scene) or scene.organisation
@@ -93,6 +97,30 @@ def next_owner(owner: str, scene: Scene) -> str:
             return f"{following}/{found}"
         role = following
     return owner if first is None else f"{first}/{directory.fallback_pool}"
+
+
+def _facility(scene: Scene) -> str:
+    """Return the organisation that runs the facility; the facility itself, by its own id, where the directory does not name it."""
+    directory, stay = scene.world.directory, scene.stay
+    if stay is not None and not directory.knows_facility(stay.facility):
+        return f"facility/organization:{stay.facility}"
+    return f"facility/organization:{scene.organisation.id}"
+
+
+def _transferring(scene: Scene) -> str:
+    """Return the coordinators of the hospital that the person came from; whoever coordinates their care where none is known."""
+    directory, here, handoff = scene.world.directory, scene.stay, scene.handoff
+    before = [
+        stay
+        for stay in scene.person.stays
+        if handoff is not None and here is not None and stay.facility != here.facility and 0 < stay.admitted <= handoff.opened_at
+    ]
+    if not before:
+        return role_owner("care-coordinator", scene)
+    facility = max(before, key=lambda stay: stay.admitted).facility
+    home = directory.of_facility(facility)
+    holder = directory.holder("care-coordinator", home)
+    return f"transferring-facility/{directory.covered(holder, scene.at, home) if holder else f'organization:{facility}'}"
 
 
 def _line_holder(role: str, home: Organisation, scene: Scene) -> str | None:

@@ -168,7 +168,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Whose zone and holidays; falls back to the facility's where the accountable organisation is not in the directory."""
     accountable: str
     """A role, or who the subject itself names: `referral-target`, `referral-requester`, `goal-owner`, `recipient` (of the
-    notification), `setter` (whoever set the status)."""
+    notification), `setter` (whoever set the status), `facility` (the hospital or home itself),
+    `transferring-facility` (the hospital that the person came from)."""
     urgency: str = "routine"
     task: Literal["opening", "due"] = "opening"
     """From when the task is asked for: from the opening, or only once it is due (a stay that went silent is nobody's work before).

@@ -18,6 +18,7 @@ from streams.effects import GoalWords, NotificationIssued
 from streams.events import Millis
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
+_NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
 
 
 def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
@@ -37,6 +38,9 @@ def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
                 continue
             if row.role != "goal-owner" and scene.referral is None:
                 continue
+            role, _, party = accountable(row.role, scene).partition("/")
+            parties = [party]
+        elif row.role in _NAMED_BY_STAY:
             role, _, party = accountable(row.role, scene).partition("/")
             parties = [party]
         else:

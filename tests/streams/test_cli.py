@@ -122,6 +122,7 @@ def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
         f"{sys.executable} -m streams replay many.jsonl --json | head -n 1",
         shell=True,
  capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("CARERELAY_PROOF_")},
     )  # fmt: skip
     assert json.loads(done.stdout)["effect"] == "refused"
     assert done.stderr == ""
