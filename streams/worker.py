@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,7 @@ class Worker:
         self.progressed_at = time.monotonic()
         self._kept: dict[int, tuple[Shard, int]] = {}
         self._read_to: dict[int, int] = {}
+        """Up to where each shard's partition of the state topic was read, or written by nobody else."""
         self._suspects: dict[int, tuple[str, int]] = {}
         self._arrived: deque[Batch] = deque()
         self._wake = asyncio.Event()
@@ -237,7 +238,8 @@ class Worker:
         number = reading.number
         shard = Shard(number, self.settings.partitions, self.logic, self.settings.clock, reading.persons)
         shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
-        self._read_to[number] = reading.read_to
+        # One back, as after a commit of one's own, whose marker comes after its last record.
+        self._read_to[number] = reading.read_to - 1
         first: list[Out] = []
         self._suspects.pop(number, None)
         if not reading.positions:
@@ -250,7 +252,7 @@ class Worker:
         if count:
             first.append(Out(ATTEMPT, b"%d %s" % (count, digest.encode())))
         if first:
-            await self.writer.write({(self.settings.state_topic, number): first})
+            await self._written({(self.settings.state_topic, number): first})
         self._careful.pop(number, None)
         if count >= CAREFUL_AFTER:
             self._careful[number] = 100
@@ -340,13 +342,19 @@ class Worker:
 
     async def _write(self, records: dict[tuple[str, int], list[Out]], applied: int) -> None:
         began = time.monotonic()
-        for (topic, number), end in (await self.writer.write(records)).items():
-            if topic == self.settings.state_topic:
-                self._read_to[number] = end
+        await self._written(records)
         self.meter.committed(time.monotonic() - began, applied)
         for shard in self.shards.values():
             self.meter.counted(shard)
         self._beat()
+
+    async def _written(self, records: Mapping[tuple[str, int], Sequence[Out]]) -> None:
+        """Commit *records*. Raises KafkaError."""
+        for (topic, number), end in (await self.writer.write(records)).items():
+            # Where something else lies between this commit and the one before, it is another's claim: a shard that comes back
+            # must read it, or its owner would not be fenced.
+            if topic == self.settings.state_topic and end - len(records[topic, number]) == self._read_to[number] + 1:
+                self._read_to[number] = end
 
     async def _committed(self) -> None:
         """Wait for the commit on its way. Raises what it raised."""
@@ -402,7 +410,7 @@ class Worker:
                 del self._suspects[number]
                 log.error("record_set_aside", shard=number, topic=head[0] if due is None and head else "deadline", offset=step[1])
             else:
-                await self.writer.write({place: [Out(TRYING, f"{step[0]} {step[1]}".encode())]})
+                await self._written({place: [Out(TRYING, f"{step[0]} {step[1]}".encode())]})
             if due is not None:
                 made = shard.set_aside_deadline() if suspected else shard.fire_one()
             else:

@@ -212,6 +212,24 @@ async def test_a_shard_that_comes_back_goes_on_reading_where_it_stopped(stage, w
     await worker.release()
 
 
+async def test_an_owner_whose_claim_came_between_two_commits_is_seen_when_the_shard_comes_back(stage, worker, writers):
+    await worker.assign({0})
+    await stage.publish(stage.topics.first, person_of(0), event("a"))
+    [record] = await stage.read(stage.topics.first, partitions=[0])
+    # Another claims while this one still holds the shard and commits; it reads only when this one has released it.
+    await writers[0].write({(stage.topics.state, 0): [Out(CLAIM + writers[0].name.encode(), b"1")]})
+    worker.probe = _ends(stage)
+    worker.give(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
+    await stage.lines_until(1)
+    await worker.release()
+
+    # To itself the other is the owner: nobody has fenced it.
+    await worker.assign({0})
+
+    assert not await can_write(stage, writers[0])
+    await worker.release()
+
+
 async def test_a_commit_that_hangs_while_the_shards_are_revoked_ends_the_process(own_kafka, tmp_path):
     async with Stage(own_kafka.bootstrap, tmp_path) as stage:
         process = stage.worker()
