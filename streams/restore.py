@@ -44,7 +44,8 @@ class Reading:
         """{topic: (position, newest append time in ms below it)}"""
         self.claims: dict[str, int] = {}
         self.attempt: tuple[int, str] = (0, "")
-        self.trying: tuple[str, int] | None = None
+        self.trying: tuple[str, int, int] | None = None
+        """(topic, offset, how often): the record that was tried alone when its worker ended."""
         self.claimed = 0
         """The offset after one's own claim."""
         self.read_to = 0
@@ -72,8 +73,8 @@ class Reading:
             count, _, digest = (value or b"0 ").decode().partition(" ")
             self.attempt = (int(count), digest)
         elif key == TRYING:
-            topic, _, at = (value or b"").decode().rpartition(" ")
-            self.trying = (topic, int(at)) if topic else None
+            topic, at, *tries = (value or b" 0").decode().split(" ")
+            self.trying = (topic, int(at), int(tries[0]) if tries else 1) if topic else None
 
 
 async def open_shards(

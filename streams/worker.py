@@ -9,7 +9,6 @@ what was not done, and Kafka brings the work again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,7 +18,9 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.claims import ATTEMPT, CLAIM, TRYING
+from streams import careful
+from streams.careful import Careful
+from streams.claims import ATTEMPT, CLAIM
 from streams.clock import Clock
 from streams.deadlines import NEVER
 from streams.ending import end_process
@@ -33,10 +34,6 @@ log = structlog.get_logger()
 
 QUEUE_RECORDS = 1500
 """A partition that has more than this waiting is not fetched until it has less."""
-DEADLINE = "deadline/"
-"""Begins the marker of a deadline that is tried; a topic's name holds no slash."""
-CAREFUL_AFTER = 2
-"""Unclean ends without progress after which a shard goes on one record at a time."""
 RELEASE_LIMIT_S = 5.0
 BROKER_LIMIT_S = 60.0
 """How long the broker may be away before the process ends; the readiness says so before."""
@@ -87,12 +84,11 @@ class Worker:
         self._kept: dict[int, tuple[Shard, int]] = {}
         self._read_to: dict[int, int] = {}
         """Up to where each shard's partition of the state topic was read, or written by nobody else."""
-        self._suspects: dict[int, tuple[str, int]] = {}
         self._arrived: deque[Batch] = deque()
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._careful: dict[int, int] = {}
+        self._careful: dict[int, Careful] = {}
         self._held = False
         self._opening: asyncio.Task[dict[tuple[str, int], int]] | None = None
         self._claimed: set[int] = set()
@@ -240,28 +236,16 @@ class Worker:
         shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
         # One back, as after a commit of one's own, whose marker comes after its last record.
         self._read_to[number] = reading.read_to - 1
-        first: list[Out] = []
-        self._suspects.pop(number, None)
+        attempts, first = careful.attempt(reading, positions)
         if not reading.positions:
             shard.moved.update(self.logic.inbound)
             first.extend(shard.changes())
-        digest = _digest(positions)
-        count, before = reading.attempt
-        # Somebody did not end cleanly (his claim had to be fenced) and nothing had moved since he began.
-        count = count + 1 if reading.fenced and digest == before else 1 if reading.fenced else 0
-        if count:
-            first.append(Out(ATTEMPT, b"%d %s" % (count, digest.encode())))
         if first:
             await self._written({(self.settings.state_topic, number): first})
         self._careful.pop(number, None)
-        if count >= CAREFUL_AFTER:
-            self._careful[number] = 100
-            log.error("shard_careful", shard=number, attempt=count)
-            # A record's marker says where the position still is; a deadline's is a suspect if it comes due once more.
-            if reading.trying is not None and (
-                reading.trying[0].startswith(DEADLINE) or positions.get(reading.trying[0]) == reading.trying[1]
-            ):
-                self._suspects[number] = reading.trying
+        careful_now = careful.careful_of(reading, attempts)
+        if careful_now is not None:
+            self._careful[number] = careful_now
         self.shards[number] = shard
 
     # ---- the loop
@@ -394,36 +378,21 @@ class Worker:
             s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
 
     async def _one_carefully(self, number: int, shard: Shard) -> None:
-        """Apply one record or fire one deadline, with a marker committed before it: what ends the process is found, and set aside.
+        """Take one step of a shard that must be careful.
 
         Its own commit ends before anything else is decided: else another shard's record could end the process while this
         one's marker stands, and the wrong one would be set aside.
         """
         await self._committed()
         place = (self.settings.state_topic, number)
-        due, head = shard.head_deadline(), shard.head()
-        step = (f"{DEADLINE}{due[0].decode()}", int(due[1])) if due is not None else head
-        made: dict[tuple[str, int], list[Out]] = {}
-        if step is not None:
-            suspected = self._suspects.get(number) == step
-            if suspected:
-                del self._suspects[number]
-                log.error("record_set_aside", shard=number, topic=head[0] if due is None and head else "deadline", offset=step[1])
-            else:
-                await self._written({place: [Out(TRYING, f"{step[0]} {step[1]}".encode())]})
-            if due is not None:
-                made = shard.set_aside_deadline() if suspected else shard.fire_one()
-            else:
-                made = shard.set_aside(*step) if suspected else shard.apply(1, 0)
-            self._careful[number] -= 1
-        state = shard.changes()
-        if self._careful[number] <= 0:
+        waiting = shard.waiting
+        made, state = await self._careful[number].step(shard, lambda out: self._written({place: [out]}))
+        if self._careful[number].done:
             del self._careful[number]
-            state += [Out(ATTEMPT, None), Out(TRYING, None)]
         if state:
             made[place] = [*made.get(place, ()), *state]
         if made:
-            await self._write(made, int(step is not None and due is None))
+            await self._write(made, waiting - shard.waiting)
 
     def _make_room(self) -> None:
         for topic, partition in list(self._full):
@@ -434,7 +403,3 @@ class Worker:
 
     def _beat(self) -> None:
         self.progressed_at = time.monotonic()
-
-
-def _digest(positions: Mapping[str, int]) -> str:
-    return hashlib.sha1(repr(sorted(positions.items())).encode(), usedforsecurity=False).hexdigest()[:16]

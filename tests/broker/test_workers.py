@@ -14,6 +14,11 @@ from counting import PARTITIONS
 from counting_worker import CRASHES
 from stage import Stage, event, person_of
 
+from streams.careful import attempt
+from streams.claims import CLAIM, POSITION, TRYING
+from streams.restore import Reading
+from streams.writer import Out, Writer
+
 
 @pytest.fixture
 async def stage(kafka: str, tmp_path: Path) -> AsyncIterator[Stage]:
@@ -180,6 +185,30 @@ async def test_a_record_that_kills_the_process_is_found_and_set_aside(stage):
     again = stage.successor()
     await stage.until(lambda: again.shards == set(range(PARTITIONS)), "a worker after that")
     assert len(await stage.read(stage.topics.dead)) == 1
+
+
+async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and_not_set_aside(stage):
+    await stage.publish(stage.topics.first, person_of(0), event("innocent"))
+    dead = Writer(stage.kafka)
+    positions = dict.fromkeys(stage.topics.inbound, 0)
+    met = Reading(0, {})
+    met.fenced.add("one")
+    # As two workers leave it that were killed from outside, the second when it had just begun to go carefully.
+    left = [
+        Out(CLAIM + dead.name.encode(), b"1"),
+        *(Out(POSITION + topic.encode(), b"0 0") for topic in stage.topics.inbound),
+        *attempt(met, positions)[1],
+        Out(TRYING, b"%s 0" % stage.topics.first.encode()),
+    ]
+    await dead.write({(stage.topics.state, 0): left})
+    await dead.stop()
+
+    worker = stage.worker()
+
+    [line] = await stage.lines_until(1)
+    assert line.id == "n:innocent"
+    assert worker.said("shard_careful")
+    assert await stage.read(stage.topics.dead) == []
 
 
 async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_others_fire(stage):
