@@ -24,6 +24,7 @@ from agents.coordination.handoffs import (
     set_next_rung,
 )
 from agents.coordination.ids import text
+from agents.coordination.referrals import GIVEN_UP
 from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import Handoff
@@ -56,7 +57,7 @@ def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> N
         return
     if scene.at < handoff.opened_at and rule.rule.subject != "notification":  # News may go out after what it is overtaken by.
         return
-    if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, based_on=False):
+    if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, doubles=False):
         return
     for ending, tests in rule.ends[scene.kind]:
         if ruleset.holds(tests, scene):
@@ -120,6 +121,8 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
             return False
     elif not _about(scene, handoff, rule.rule, based_on=closing.based_on):
         return False
+    elif closing.based_on and scene.fact.end is None:
+        return False  # What does not say that it has ended has not (CMS50: the report's period ends after the request).
     begins = handoff.opened_at
     if closing.from_day_zero:
         begins = start_of_local_day(Millis(begins), place.zone)
@@ -143,8 +146,11 @@ def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
     return all(full) if rule.closes_when == "all" else full[index]
 
 
-def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> bool:
-    """Say whether the event is about what the handoff is about."""
+def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool = False, doubles: bool = True) -> bool:
+    """Say whether the event is about what the handoff is about.
+
+    *doubles*: what happens to a doubled referral counts for the first, which alone is watched; not that the double is given up.
+    """
     fact: Any = scene.fact
     task = getattr(fact, "task", None)
     if task is not None:
@@ -154,13 +160,17 @@ def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> boo
             named is not None and scene.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
         )
     based: tuple[str, ...] = getattr(fact, "based_on", ())
+    if based and rule.subject == "referral":
+        return handoff.ref in based or any(handoff.ref == r.linked for r in scene.person.referrals if r.id in based)
     if based_on and handoff.ref not in based:
         return False
     match rule.subject:
         case "referral":
-            if scene.referral is not None:
-                return bool(scene.referral.id == handoff.ref)
-            return scene.kind == "CareTeamChanged" or handoff.ref in based
+            referral = scene.referral
+            if referral is None:
+                return scene.kind == "CareTeamChanged"
+            counts = doubles and not (scene.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
+            return bool(referral.id == handoff.ref or (counts and referral.linked == handoff.ref))
         case "goal":
             if scene.kind == "GoalUpdated":
                 return scene.goal is not None and scene.goal.id == handoff.ref
@@ -185,7 +195,7 @@ def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool) -> boo
 def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
     place = calendar_of(handoff, scene.person, scene.world)
     for row, tests in rule.shortens.get(scene.kind, ()):
-        if not _about(scene, handoff, rule.rule, based_on=False) or scene.at < handoff.opened_at or not ruleset.holds(tests, scene):
+        if not _about(scene, handoff, rule.rule, doubles=False) or scene.at < handoff.opened_at or not ruleset.holds(tests, scene):
             continue
         due = due_at(row.clock, happened_at(scene), place.zone, place.holidays)
         if handoff.opened_at < due < handoff.due:

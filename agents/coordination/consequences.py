@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs, routing, ruleset
+from agents.coordination import handoffs, loop, routing, ruleset
 from agents.coordination.about import resolve_again
 from agents.coordination.closing import react
 from agents.coordination.draft import Draft
@@ -260,7 +260,9 @@ def after_record(draft: Draft, scene: Scene) -> None:
     if isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.status in _GONE:
         draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", scene.kind)
         return
+    loop.follow(draft, scene)
     react(draft, scene)
+    loop.judge_report(draft, scene)
     if scene.repeated:
         draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", scene.kind)
     elif isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.linked:
@@ -269,6 +271,10 @@ def after_record(draft: Draft, scene: Scene) -> None:
     else:
         routing.announce(draft, scene)
     _open(draft, scene)
+    for again in loop.stand_in(draft, scene):
+        react(draft, again)
+        routing.announce(draft, again)
+        _open(draft, again)
 
 
 def _end_with_subject(draft: Draft, scene: Scene) -> None:

@@ -182,7 +182,7 @@ def _closing(closing: Closing) -> str:
     if closing.count > 1:
         words = f"{closing.count} times {words}"
     if closing.based_on:
-        words += ", and it names the referral that it is based on"
+        words += ", and it names the referral that it is based on, and when it ended"
     if closing.from_day_zero:
         words += ", on the trigger's own date even before it"
     if closing.not_before is not None:

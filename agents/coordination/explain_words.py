@@ -91,6 +91,8 @@ FACT: Final = {
     "setting": "the setting",
     "setting_of_stay": "the setting",
     "somebody_told": "somebody is told of it",
+    "stands_booked": "another appointment for the same is booked",
+    "status_moved": "it is a move to another status",
     "status_of_stay": "the stay",
     "target_kind": "the kind of organisation that it goes to",
     "team_known": "somebody is named as caring for the person",

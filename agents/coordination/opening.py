@@ -79,17 +79,9 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
             return []
     owner = accountable(rule.accountable, scene)
     home = scene.organisation
-    calendar = home
-    if rule.calendar == "accountable":
-        calendar = home_of(owner, scene) or home
-    clock = compiled.clock(scene)
-    until = compiled.until(scene) if compiled.until is not None else None
-    if isinstance(until, int) and until:
-        due, clock_said = Millis(until), None
-    else:
-        due, clock_said = due_at(clock, at, calendar.zone, calendar.holidays), clock
+    due, unit, calendar = deadline_of(compiled, scene, owner, at)
     handoff = Handoff(
-        raw(derive(draft.seed, rule.id, "handoff", str(stay), ref.hex() if isinstance(ref, bytes) else ref or "")),
+        _handoff_id(draft, rule, str(stay), ref.hex() if isinstance(ref, bytes) else ref or "", at),
         rule.id,
         rule.version,
         _packed_cause(draft.cause),
@@ -105,7 +97,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         handoff.calendar = calendar.id
     handoff.status = first_status(rule, due, draft.at)
     handoff.opened_by = OPENERS.index(event) if event in OPENERS else 0
-    handoff.unit = UNITS.index(clock_said.unit) if clock_said is not None else 0
+    handoff.unit = unit
     if counts_from != "event":
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
@@ -113,7 +105,12 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     _first_rung(handoff, compiled, draft.at, calendar)
-    draft.task(handoff, rule, encounter_of(scene.stay), _opening_words(draft, rule, scene, clock_said, handoff, calendar))
+    draft.task(
+        handoff,
+        rule,
+        encounter_of(scene.stay),
+        _opening_words(draft, rule, scene, compiled.clock(scene) if unit else None, handoff, calendar),
+    )
     return [handoff]
 
 
@@ -123,6 +120,26 @@ def _waiting_for(scene: Scene, services: Condition | None) -> Referral | None:
         return None
     waiting = [r for r in scene.person.referrals if r.service in services and r.status and r.status not in ENDED]
     return max(waiting, key=lambda r: r.requested, default=None)
+
+
+def _handoff_id(draft: Draft, rule: Rule, stay: str, ref: str, at: Millis) -> bytes:
+    """Return the id of a new handoff. One event may open two of a subject: an admission that arrives after its discharge, for both."""
+    id_ = raw(derive(draft.seed, rule.id, "handoff", stay, ref))
+    if any(known.id == id_ for known in draft.person.handoffs):
+        return raw(derive(draft.seed, rule.id, "handoff", stay, ref, str(at)))
+    return id_
+
+
+def deadline_of(compiled: CompiledRule, scene: Scene, owner: str, at: Millis) -> tuple[Millis, int, Organisation]:
+    """Return when a handoff that counts from *at* is due, the index of its clock's unit (0: a fact says the instant), and its calendar."""
+    calendar = scene.organisation
+    if compiled.rule.calendar == "accountable":
+        calendar = home_of(owner, scene) or calendar
+    until = compiled.until(scene) if compiled.until is not None else None
+    if isinstance(until, int) and until:
+        return Millis(until), 0, calendar
+    clock = compiled.clock(scene)
+    return due_at(clock, at, calendar.zone, calendar.holidays), UNITS.index(clock.unit), calendar
 
 
 def _start(scene: Scene, rule: Rule, counts_from: str) -> Millis:

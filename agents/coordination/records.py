@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from agents.coordination import referrals
 from agents.coordination.directory import party_of
 from agents.coordination.facts import Scene
@@ -43,6 +45,8 @@ def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) ->
     referral = known or Referral(fact.referral)
     if known is None:
         person.referrals.append(referral)
+    else:
+        scene.was = msgspec.structs.replace(known)
     referral.requested = at
     if not referral.status or referral.status_at < at:
         referral.status, referral.status_at = "requested", at
@@ -80,6 +84,7 @@ def change_referral(scene: Scene, fact: e.ReferralChanged, at: Millis, now: Mill
     referral.touched = now
     if at < referral.changed_at:
         return OK
+    scene.was = msgspec.structs.replace(referral)
     referral.changed_at = at
     if fact.target is not None:
         referral.target, referral.target_organisation = _address(fact.target), fact.target.organization or ""
@@ -87,6 +92,8 @@ def change_referral(scene: Scene, fact: e.ReferralChanged, at: Millis, now: Mill
     referral.priority = fact.priority or referral.priority
     referral.needed_by = fact.needed_by or referral.needed_by
     referral.goal = fact.goal or referral.goal
+    if scene.was.requested and (referral.target, referral.target_organisation) != (scene.was.target, scene.was.target_organisation):
+        scene.changed = ("target",)
     return OK
 
 
@@ -108,6 +115,7 @@ def move_referral(scene: Scene, fact: e.ReferralStatusChanged, at: Millis, now: 
     scene.repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
     if referral.status != fact.status:
         referral.previous_status = referral.status
+        scene.changed = ("referral-status",)
     referral.status, referral.status_at, referral.setter = fact.status, at, fact.by
     referral.business_status = fact.business_status or ("" if not scene.repeated else referral.business_status)
     return OK

@@ -74,12 +74,14 @@ BUSINESS: Final[Mapping[str, StatusSays]] = {row.code: row for row in BUSINESS_T
 ENDED: Final = frozenset(row.code for row in TASK_TABLE if not row.then)
 """Task statuses after which nothing follows but `entered-in-error`."""
 
-SCHEDULED: Final = "5.1.1"
+GIVEN_UP: Final = ENDED - {"completed"}
+"""Task statuses with which a referral ends and its need stays."""
+
 DUPLICATE_WINDOW_DAYS: Final = 30
 """CareRelay default: a second referral to the same service while the first is open and this young is the same need."""
 
 _FIRST: Final = ("draft", "requested")
-_REPORT: Final = "consultant-report"
+REPORT: Final = "consultant-report"
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def why_not_closed(report: CareActivityRecorded, referral: str, requested: Milli
 
     A consultant report closes it that is based on the referral, completed, and ends later than the request.
     """
-    if report.code != _REPORT:
+    if report.code != REPORT:
         return f"a {report.code or 'nameless activity'} is no consultant report"
     if referral not in report.based_on:
         return "the report is not based on this referral"
@@ -138,11 +140,6 @@ def why_not_closed(report: CareActivityRecorded, referral: str, requested: Milli
     return None
 
 
-def closes_loop(report: CareActivityRecorded, referral: str, requested: Millis) -> bool:
-    """Say whether *report* closes the loop of *referral* that was made at *requested*."""
-    return why_not_closed(report, referral, requested) is None
-
-
 def duplicate_of(
     service: str,
     requested: Millis,
@@ -151,10 +148,11 @@ def duplicate_of(
     replaces: str | None = None,
     window_days: int = DUPLICATE_WINDOW_DAYS,
 ) -> str | None:
-    """Return the id of the earlier referral that a new one of the same person to *service* doubles, or None.
+    """Return the id of the referral that a new one of the same person to *service* doubles, or None.
 
-    Only one that is still open and at most *window_days* away counts; what was declined, failed or done is asked for anew with
-    good reason, and so is what *replaces* an earlier one. A double of a double is linked to the first.
+    Only one that is still open and at most *window_days* away counts, also one that was made later and heard of before: it is
+    watched already. What was declined, failed or done is asked for anew with good reason, and so is what *replaces* an
+    earlier one. A double of a double is linked to the first.
     """
     span = window_days * DAY_MS
     earlier = [
@@ -164,7 +162,7 @@ def duplicate_of(
         and referral.status
         and referral.status not in ENDED
         and referral.id != replaces
-        and 0 <= requested - referral.requested <= span
+        and abs(requested - referral.requested) <= span
     ]
     if not service or not earlier:
         return None
@@ -217,7 +215,8 @@ def render_markdown() -> str:
         "## Doubled referrals",
         "",
         f"A referral of the same person to the same service, while an earlier one of the last {DUPLICATE_WINDOW_DAYS} days is open, is",
-        "linked to that one; it opens no handoffs of its own.",
+        "linked to that one; it opens no handoffs of its own. What its target answers counts for the first. If the first is given up while",
+        "the double goes on, the double takes its place and is watched from then on.",
         "",
     ]
     return "\n".join(lines)

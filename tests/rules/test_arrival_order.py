@@ -83,7 +83,8 @@ def test_referral_is_never_linked_to_one_that_is_itself_a_double():
 
     refer(t, f"{DAY}T11:00", "R3")
 
-    assert [task.referral for task in t.tasks("REF-1") if task.state == "requested"] == ["R1", "R3"]
+    assert [task.referral for task in t.tasks("REF-1") if task.state == "requested"] == ["R1", "R2"]
+    assert [referral.linked for referral in unpack(t._packed or b"").referrals] == ["", "", "R2"]
 
 
 def test_answer_to_a_task_that_is_still_a_draft_is_refused():

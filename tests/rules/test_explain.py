@@ -152,7 +152,7 @@ def test_special_closings_are_told():
     )
 
     assert "It takes all of these:" in text
-    assert "and it names the referral that it is based on." in text
+    assert "and it names the referral that it is based on, and when it ended." in text
     assert "2 times when somebody tries to reach the person, and the outcome is no-answer, not before 24 hours after the trigger." in text
     assert "Its owner completes the task." in text
     assert "To tick the task off is not enough" not in text

@@ -28,6 +28,12 @@ def previous_status(scene: Scene) -> Value:
 
 
 @fact
+def status_moved(scene: Scene) -> Value:
+    """Whether the event moved the referral to another Task.status; a business status may move alone."""
+    return "referral-status" in scene.changed
+
+
+@fact
 def business_status(scene: Scene) -> Value:
     """BSeR businessStatus of the referral (2.0 created ... 7.0 fulfilment completed)."""
     said = event_says(scene, "business_status")
@@ -121,6 +127,21 @@ def appointment_booked(scene: Scene) -> Value:
         if appointment.status in {"booked", "arrived", "checked-in", "fulfilled"} and (
             (handoff is not None and handoff.ref and appointment.referral == handoff.ref) or since <= appointment.start <= until
         ):
+            return True
+    return False
+
+
+@fact
+def stands_booked(scene: Scene) -> Value:
+    """Whether an appointment for the same referral (else the same purpose), other than the event's own, stands booked."""
+    own = scene.appointment
+    for other in scene.person.appointments:
+        if other is own or other.status not in {"booked", "arrived", "checked-in"} or other.start < scene.at:
+            continue
+        if scene.referral is not None:
+            if other.referral == scene.referral.id:
+                return True
+        elif own is not None and not other.referral and own.purpose and own.purpose == other.purpose:
             return True
     return False
 

@@ -41,6 +41,7 @@ class Scene:
         "stay",
         "suspect",
         "told",
+        "was",
         "world",
     )
 
@@ -54,6 +55,8 @@ class Scene:
         self.kind = event.type if event is not None else ""
         self.stay: Stay | None = None
         self.referral: Referral | None = None
+        self.was: Referral | None = None
+        """The referral as it stood before the event said something new of it."""
         self.goal: Goal | None = None
         self.appointment: Appointment | None = None
         self.handoff: Handoff | None = None

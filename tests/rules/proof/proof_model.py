@@ -63,7 +63,8 @@ MOVES = {
 }
 """SDOH Clinical Care, the referral Task: from a status to the next. Any status may become entered-in-error."""
 SIDES = {"cancelled": {"requester", "target"}, "entered-in-error": {"requester"}}
-ENDED = frozenset({"rejected", "cancelled", "completed", "failed", "entered-in-error"})
+GIVEN_UP = frozenset({"rejected", "cancelled", "failed", "entered-in-error"})
+ENDED = GIVEN_UP | {"completed"}
 
 Subject = tuple[str, ...]
 Item = tuple[str, Subject, int]
@@ -162,7 +163,12 @@ class PersonModel:
     opened: dict[tuple[str, Subject, str], int] = field(default_factory=dict)
     zones: dict[tuple[Subject, str], str] = field(default_factory=dict)
     done: set[tuple[str, Subject, str]] = field(default_factory=set)
-    linked: set[str] = field(default_factory=set)
+    linked: dict[str, str] = field(default_factory=dict)
+    """A doubled referral, and the one that it doubles."""
+    heirs: dict[str, Fact] = field(default_factory=dict)
+    """A double that took the place of one that was given up, and what gave that up."""
+    answered: set[str] = field(default_factory=set)
+    """Referrals of which a double was answered."""
     referrals: dict[str, str] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
 
@@ -183,25 +189,45 @@ class PersonModel:
         if isinstance(data, facts.ReferralStatusChanged):
             if not self.legal(data):
                 return
+            moves = self.referrals.get(data.referral) != data.status
             self.referrals[data.referral] = data.status
+            if moves and fact.tells:
+                self.moved(fact)
         if isinstance(data, facts.ReferralRequested):
-            if self.doubled(fact):
-                self.linked.add(data.referral)
+            first = self.doubled(fact)
+            if first:
+                self.linked[data.referral] = first
             self.referrals.setdefault(data.referral, "requested")
         self.facts.append(fact)
         self.facts.sort(key=lambda f: (f.t, f.seq))
 
-    def doubled(self, fact: Fact) -> bool:
-        """The same person to the same service, within 30 days, while the earlier referral is still going on."""
-        return any(
-            isinstance(f.data, facts.ReferralRequested)
+    def moved(self, fact: Fact) -> None:
+        """A double that is answered answers for the first; one that goes on when the first is given up takes its place."""
+        name, status = fact.data.referral, fact.data.status
+        if name in self.linked and status not in GIVEN_UP:
+            self.answered.add(self.linked[name])
+        if status in GIVEN_UP:
+            asked = [f for f in self.of(facts.ReferralRequested) if self.linked.get(f.data.referral) == name]
+            heirs = [f.data.referral for f in asked if self.referrals[f.data.referral] not in ENDED]
+            for heir in heirs[1:]:
+                self.linked[heir] = heirs[0]
+            if heirs:
+                del self.linked[heirs[0]]
+                self.heirs[heirs[0]] = fact
+
+    def doubled(self, fact: Fact) -> str | None:
+        """The same person to the same service, within 30 days, while another referral is going on: the first of those."""
+        found = [
+            f.data.referral
+            for f in self.facts
+            if isinstance(f.data, facts.ReferralRequested)
             and f.data.referral != fact.data.referral
             and f.data.service == fact.data.service
             and f.data.referral not in self.linked
             and self.referrals[f.data.referral] not in ENDED
-            and 0 <= fact.t - f.t <= 30 * DAY
-            for f in self.facts
-        )
+            and abs(fact.t - f.t) <= 30 * DAY
+        ]
+        return found[0] if found else None
 
     def of(self, kind: type, *, stay: Subject | None = None) -> list[Fact]:
         return [f for f in self.facts if isinstance(f.data, kind) and (stay is None or f.stay == stay)]
@@ -361,11 +387,12 @@ class PersonModel:
         found = []
         for f in self.of(facts.ReferralRequested):
             name = f.data.referral
-            if name in self.linked or not f.tells:
+            begins = self.heirs.get(name, f)
+            if name in self.linked or not begins.tells:
                 continue
-            due = self._due("REF-1", (name,), f, business_days_after(f.t, 2, ORGANISATIONS[f.data.target.organization]))
-            if self.referrals[name] == "requested":
-                found.append(("REF-1", (name,), f.id, due))
+            due = self._due("REF-1", (name,), begins, business_days_after(begins.t, 2, ORGANISATIONS[f.data.target.organization]))
+            if self.referrals[name] == "requested" and name not in self.answered:
+                found.append(("REF-1", (name,), begins.id, due))
         return found
 
     # ---- notifications that ask for an acknowledgement

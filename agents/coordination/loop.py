@@ -1,0 +1,117 @@
+"""The loop of a referral: what is open about it follows its target, its date and its doubles.
+
+Owns what news of a referral means for handoffs that are open already. Must not know a rule by name, nor who is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from agents.coordination import handoffs
+from agents.coordination.about import resolve
+from agents.coordination.draft import Draft
+from agents.coordination.facts import Scene
+from agents.coordination.handoffs import OPEN, REQUESTED
+from agents.coordination.opening import deadline_of
+from agents.coordination.owners import accountable
+from agents.coordination.referrals import ENDED, GIVEN_UP, REPORT, why_not_closed
+from agents.coordination.ruleset import CompiledRule
+from agents.coordination.state import Handoff
+from agents.coordination.words import person_words
+from streams import events as e
+from streams.events import Event, Millis, Party
+
+_SIDES: Final = ("referral-target", "referral-requester")
+
+
+def follow(draft: Draft, scene: Scene) -> None:
+    """Let what is open about the scene's referral follow it: whoever it goes to now is accountable, by when it is needed now.
+
+    So it is when a target or a date changes, and when the request itself arrives after its answer. What is overdue stays so.
+    """
+    referral, was = scene.referral, scene.was
+    if referral is None or was is None:
+        return
+    moves = {}
+    for side in _SIDES:
+        now = accountable(side, scene)
+        scene.referral = was
+        before = accountable(side, scene)
+        scene.referral = referral
+        if before != now:
+            moves[side] = now
+    for handoff in scene.person.handoffs:
+        if handoff.closed_at or handoff.ref != referral.id:
+            continue
+        rule = handoffs.rule_of(handoff, scene.person, scene.world)
+        if rule is None:
+            continue
+        owner = moves.get(handoff.owner.partition("/")[0], handoff.owner)
+        why = []
+        if owner != handoff.owner:
+            why.append(f"Reassigned from {person_words(handoff.owner)} to {person_words(owner)}")
+            handoff.owner, handoff.status = owner, REQUESTED
+        if handoff.gap < OPEN and (rule.until is not None or not was.requested):
+            why += _date(draft, scene, handoff, rule)
+        if not why:
+            continue
+        encounter, words = handoffs.encounter_for(handoff, scene.person), f"{'; '.join(why)} ({draft.words})."
+        draft.task(handoff, rule.rule, encounter, words)
+        if handoff.gap:
+            draft.gap(handoff, rule.rule, encounter, words)
+
+
+def _date(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> list[str]:
+    """Set the due of *handoff* anew from what is known of its referral now; say so where that changes it."""
+    due, unit, place = deadline_of(rule, scene, handoff.owner, Millis(handoff.opened_at))
+    if due == handoff.due:
+        return []
+    handoff.due, handoff.unit, handoff.rung = due, unit, 0
+    if place.id != handoffs.calendar_of(handoff, scene.person, scene.world).id:
+        handoff.calendar = place.id
+    handoffs.pass_over_warnings(handoff, rule, draft.at)
+    handoffs.set_next_rung(handoff, rule, draft.at, place)
+    return [f"Due {handoffs.due_said(handoff, place.zone)} now"]
+
+
+def stand_in(draft: Draft, scene: Scene) -> list[Scene]:
+    """Return what the scene's event says of a double of the referral that it gives up: it takes that one's place.
+
+    The double opened no handoff while the first was watched. It counts as requested now, and as answered where it was.
+    """
+    first, person, event = scene.referral, scene.person, scene.event
+    if scene.kind != "ReferralStatusChanged" or first is None or event is None or first.status not in GIVEN_UP or scene.repeated:
+        return []
+    doubles = sorted((r for r in person.referrals if r.linked == first.id and r.status not in ENDED), key=lambda r: (r.requested, r.id))
+    if not doubles:
+        return []
+    heir = doubles[0]
+    for double in doubles:
+        double.linked = heir.id if double is not heir else ""
+    draft.words = f"{draft.words}; referral {heir.id}, which doubled it, takes its place"
+    asked = e.ReferralRequested(heir.id, Party("referral-requester"), Party("referral-target"), heir.service, heir.priority)
+    facts: list[Any] = [asked]
+    if heir.status not in {"draft", "requested"}:
+        facts.append(e.ReferralStatusChanged(heir.id, heir.status, heir.setter, heir.business_status or None))
+    scenes = []
+    for fact in facts:
+        again = Scene(
+            person, scene.world, scene.at, scene.organisation, Event(event.id, event.source, scene.at, draft.at, person.key, fact)
+        )
+        resolve(again, facts[-1] if len(facts) > 1 else e.ReferralChanged(heir.id))
+        again.changed = ("referral-status",)
+        scenes.append(again)
+    return scenes
+
+
+def judge_report(draft: Draft, scene: Scene) -> None:
+    """Say why a report that names a referral does not close its loop."""
+    fact = scene.fact
+    if not isinstance(fact, e.CareActivityRecorded) or fact.code != REPORT:
+        return
+    for referral in scene.person.referrals:
+        if referral.id not in fact.based_on or not referral.requested:
+            continue
+        wrong = why_not_closed(fact, referral.id, Millis(referral.requested))
+        if wrong is not None:
+            draft.suppressed("loop-not-closed", f"{draft.words}: {wrong}.", scene.kind, mark=referral.id)
