@@ -43,17 +43,20 @@ def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
 @rules_app.command("show")
 def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
     """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
-    from agents.coordination.explain import explain  # noqa: PLC0415
+    from agents.coordination.explain import explain, explain_change  # noqa: PLC0415
     from agents.feeds.explain import explain as explain_feeds  # noqa: PLC0415
 
     feeds = _feed_rule()
     if rule.upper() == feeds.id:
         typer.echo(explain_feeds(feeds))
         return
-    rules = _catalogue(folder).rules
-    if rule.upper() not in rules:
+    catalogue = _catalogue(folder)
+    rules, named = catalogue.rules, rule.upper()
+    if named not in rules:
         raise UserError(f"there is no rule {rule}: there are {', '.join([*rules, feeds.id])}")
-    typer.echo(explain(rules[rule.upper()]))
+    typer.echo(explain(rules[named]))
+    for overlay, changed_rule in catalogue.changes_of(named):
+        typer.echo(explain_change(rules[named], changed_rule, overlay))
 
 
 @rules_app.command("check")

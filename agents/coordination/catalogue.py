@@ -34,10 +34,11 @@ def load_world(rules: Path = RULES, directory: Path = DIRECTORY, settings: CareS
 
     A folder without rules, `routing.yaml` or `valuesets/` uses the product's own: overlays alone may stand in it.
     """
-    return World(load_catalogue(rules), load_directory(directory, profile), _valuesets(rules), settings)
+    valuesets = _valuesets(rules)
+    return World(load_catalogue(rules, valuesets), load_directory(directory, profile), valuesets, settings)
 
 
-def load_catalogue(folder: Path = RULES) -> Catalogue:
+def load_catalogue(folder: Path = RULES, valuesets: ValueSets | None = None) -> Catalogue:
     """Read every `*.yaml` of *folder* as a rule, `overlays/*.yaml` as overlays, `routing.yaml` as who is told. Raises CatalogueError.
 
     Where there are overlays and no rule, they change the product's own rules.
@@ -50,8 +51,9 @@ def load_catalogue(folder: Path = RULES) -> Catalogue:
         raise CatalogueError(f"{folder}: no rule in this folder (one file a rule, NAME.yaml)")
     routing_at = folder / ROUTING if (folder / ROUTING).exists() else RULES / ROUTING
     routing = _read(routing_at, Routing)
+    groups = (valuesets or _valuesets(folder)).groups
     try:
-        return Catalogue(rule_files.values(), routing.notices, overlay_files.values(), routing.quiet, routing.codes)
+        return Catalogue(rule_files.values(), routing.notices, overlay_files.values(), routing.quiet, routing.codes, groups=groups)
     except RuleError as wrong:
         if wrong.overlay:
             name = next(f"overlays/{name}" for name, overlay in overlay_files.items() if overlay.id == wrong.overlay)

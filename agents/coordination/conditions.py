@@ -10,7 +10,8 @@ from functools import cache
 from typing import cast
 
 from agents.coordination.facts import FACTS, Scene, Value
-from agents.coordination.rule import Condition, Limits, Where
+from agents.coordination.facts.values import VALUES
+from agents.coordination.rule import Condition, Limits, Scalar, Where
 
 Test = Callable[[Scene], bool]
 
@@ -30,6 +31,12 @@ class RuleError(ValueError):
 def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:
     """Make tests of *where*. Raises RuleError for a fact that is not in the vocabulary."""
     return tuple(_test(name, condition, rule, f"{field}.where.{name}") for name, condition in where.items())
+
+
+def values_in(condition: Condition) -> tuple[Scalar, ...]:
+    """Return the values that *condition* names, wanted or not."""
+    named = condition.not_ if isinstance(condition, Limits) else condition
+    return named if isinstance(named, tuple) else () if named is None else (named,)
 
 
 def holds(tests: Iterable[Test], scene: Scene) -> bool:
@@ -57,6 +64,10 @@ def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
         raise RuleError(rule, field, f"no such fact; known are {', '.join(sorted(FACTS))}")
     if condition == ():
         raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
+    allowed = VALUES.get(name, ())
+    for value in values_in(condition) if allowed else ():
+        if value not in allowed:
+            raise RuleError(rule, field, f"it never says {value!r}; it says one of {', '.join(allowed)}")
     return _shared_test(name, condition, type(condition).__name__)
 
 

@@ -13,30 +13,51 @@ from typing import Final
 
 from agents.coordination.calendar import ELAPSED_MS, Clock
 from agents.coordination.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
-from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Rule, Scalar, Step, Tell, Where, moment_of
+from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
 
 WIDTH: Final = 100
 
 
 def explain(rule: Rule) -> str:
     """Return *rule* in plain words: what opens it, whose it is, until when, what happens meanwhile, and what ends it."""
-    parts: list[tuple[str, Iterable[str]]] = [
-        ("When it opens", _opens(rule)),
-        ("Whose it is", _owner(rule)),
-        ("Until when", _until(rule)),
-        ("What happens meanwhile", _ladder(rule)),
-        ("What closes it", _closes(rule)),
-        ("What else ends it", _ends(rule)),
-        ("Where it comes from", _origin(rule)),
-    ]
     lines = [f"{rule.id}: {rule.title}"]
     if rule.about.strip():
         lines += ["", *_wrap(rule.about.strip(), "")]
-    for heading, sentences in parts:
+    for heading, sentences in _parts(rule):
         lines += ["", heading]
         for sentence in sentences:
             lines += _wrap(sentence, "  - ")
     return "\n".join(lines) + "\n"
+
+
+def explain_change(rule: Rule, changed: Rule, overlay: Overlay) -> str:
+    """Return in plain words what *overlay* makes of *rule*: what is said of it then and what is not, part by part."""
+    kinds = {
+        "profile": overlay.profiles,
+        "locality": overlay.localities,
+        "organisation": overlay.organisations,
+        "programme": overlay.programmes,
+    }
+    where = [f"in the {kind} {_list(names, 'or')}" for kind, names in kinds.items() if names]
+    lines = [f"With the overlay {overlay.id}, {_list(where, 'or') if where else 'everywhere'}"]
+    if not changed.enabled:
+        return "\n".join([*lines, *_wrap("The rule is switched off.", "  - ")]) + "\n"
+    for (heading, before), (_, after) in zip(_parts(rule), _parts(changed), strict=True):
+        lines += [line for said in after if said not in before for line in _wrap(f"{heading}: {said}", "  - now: ")]
+        lines += [line for said in before if said not in after for line in _wrap(f"{heading}: {said}", "  - no longer: ")]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(rule: Rule) -> list[tuple[str, list[str]]]:
+    return [
+        ("When it opens", list(_opens(rule))),
+        ("Whose it is", list(_owner(rule))),
+        ("Until when", list(_until(rule))),
+        ("What happens meanwhile", list(_ladder(rule))),
+        ("What closes it", list(_closes(rule))),
+        ("What else ends it", list(_ends(rule))),
+        ("Where it comes from", list(_origin(rule))),
+    ]
 
 
 def clock_in_words(clock: Clock) -> str:

@@ -6,7 +6,7 @@ be loaded (`validity.py`) or what happens when a rule fires (`handoffs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Final
 
@@ -17,7 +17,7 @@ from agents.coordination.conditions import RuleError, Test, holds, holds_as_know
 from agents.coordination.directory import EVERY, Organisation
 from agents.coordination.quiet import Quiet
 from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell
-from agents.coordination.validity import ISSUED, check_codes
+from agents.coordination.validity import ISSUED, check_codes, check_groups
 from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _FIRST: Final = date(1970, 1, 1)
@@ -43,7 +43,8 @@ NO_CHANGE: Final = Quiet()
 class Catalogue:
     """All rules, overlays and the routing table of a deployment, checked and compiled.
 
-    Raises RuleError. Several versions of a rule may stand in the folder: the newest opens handoffs, the others serve those
+    *codes*: of care activities, beside the contract's; *groups*: of the value sets, none where they are not known. Raises
+    RuleError. Several versions of a rule may stand in the folder: the newest opens handoffs, the others serve those
     that were opened with them.
     """
 
@@ -54,15 +55,18 @@ class Catalogue:
         overlays: Iterable[Overlay] = (),
         quiet: Quiet = NO_CHANGE,
         codes: Iterable[str] = (),
+        *,
+        groups: Collection[str] = (),
     ) -> None:
         self.quiet = quiet
+        self._groups = groups
         self._codes = frozenset(codes)
         self.versions: dict[tuple[str, int], CompiledRule] = {}
         newest: dict[str, Rule] = {}
         for rule in rules:
             if (rule.id, rule.version) in self.versions:
                 raise RuleError(rule.id, "version", f"version {rule.version} is there twice")
-            check_codes(rule, self._codes)
+            self._check_words(rule)
             self.versions[rule.id, rule.version] = CompiledRule(rule)
             if rule.id not in newest or newest[rule.id].version < rule.version:
                 newest[rule.id] = rule
@@ -78,6 +82,11 @@ class Catalogue:
         self.remembered = self._remembered()
         self.listens = self._listens()
 
+    def _check_words(self, rule: Rule) -> None:
+        check_codes(rule, self._codes)
+        if self._groups:
+            check_groups(rule, self._groups)
+
     def _check_change(self, overlay: Overlay, id_: str, change: RuleChange) -> None:
         if id_ not in self.rules:
             raise RuleError(id_, "id", f"no such rule in the catalogue; there are {', '.join(self.rules)}", overlay.id)
@@ -85,6 +94,12 @@ class Catalogue:
             self._ready(_changed(self.rules[id_], change))
         except RuleError as wrong:
             raise RuleError(id_, wrong.field, wrong.detail, overlay.id) from wrong
+
+    def changes_of(self, id_: str) -> Iterable[tuple[Overlay, Rule]]:
+        """Yield each overlay that changes a rule, with the rule as it is where that overlay alone applies."""
+        for overlay in self.overlays:
+            if id_ in overlay.rules:
+                yield overlay, _changed(self.rules[id_], overlay.rules[id_])
 
     def view(self, organisation: Organisation, programmes: tuple[str, ...] = ()) -> View:
         """Return the rules that hold for *organisation*; cached, for it is asked with every event."""
@@ -133,7 +148,7 @@ class Catalogue:
         key = msgspec.json.encode(rule)
         compiled = self._compiled.get(key)
         if compiled is None:
-            check_codes(rule, self._codes)
+            self._check_words(rule)
             compiled = self._compiled[key] = CompiledRule(rule)
         return compiled
 

@@ -5,18 +5,22 @@ Owns the checks, which name the rule, the field, and how to mend it. Must not kn
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from agents.coordination.activities import why_unknown
-from agents.coordination.conditions import RuleError
+from agents.coordination.conditions import RuleError, values_in
 from agents.coordination.facts import FACTS
+from agents.coordination.facts.values import GROUPS
 from agents.coordination.rule import Limits, Rule, Trigger
 from streams.codes import CODES
 from streams.topics import FACT_OF
 
 ISSUED: Final = "NotificationIssued"
 """The one outbound event that may open a handoff: somebody was told and is asked to answer."""
+
+_OUTREACH: Final = ("reached", "no-answer", "voicemail", "refused")
+"""What an attempt to reach a person comes to, as the contract says it."""
 
 _EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
 """Facts that only the event itself can say: an event without the field never fulfils such a condition."""
@@ -65,11 +69,26 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
         if attribute not in kind.__struct_fields__:
             raise RuleError(rule.id, f"{field}.where.{name}", f"{event} has no {name}, so this can never hold")
         codes = CODES.get((event, attribute))
-        if codes is None or isinstance(condition, Limits):
-            continue
-        for value in condition if isinstance(condition, tuple) else (condition,):
-            if value not in codes.codes:
-                raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(codes.codes)}")
+        said = _OUTREACH if (event, attribute) == ("OutreachAttempted", "outcome") else codes.codes if codes is not None else ()
+        for value in values_in(condition) if said else ():
+            if value not in said:
+                raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(said)}")
+
+
+def check_groups(rule: Rule, groups: Collection[str]) -> None:
+    """Refuse a condition on a group that no value set has: it could never hold."""
+    rows = [
+        (f"{field}[{i}]", row.where)
+        for field in ("triggers", "closes", "ends", "cases", "steps")
+        for i, row in enumerate(getattr(rule, field))
+    ]
+    for field, where in rows:
+        for name in GROUPS & where.keys():
+            for value in values_in(where[name]):
+                if value not in groups:
+                    raise RuleError(
+                        rule.id, f"{field}.where.{name}", f"no value set has the group {value!r}; there are {', '.join(sorted(groups))}"
+                    )
 
 
 def check_codes(rule: Rule, further: Iterable[str]) -> None:

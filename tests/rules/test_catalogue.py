@@ -53,6 +53,13 @@ def change(folder: Path, **fields: Any) -> None:
         ({"closes": [{"event": "CareActivityRecorded", "where": {"mood": "good"}}]}, ("TCM-1", "closes[0].where.mood", "no such fact")),
         ({"closes": [{"event": "TaskCompleted", "where": {"code": "x"}}]}, ("TCM-1", "closes[0].where.code", "has no code")),
         ({"closes": [{"event": "CareActivityRecorded", "where": {"status": "compleated"}}]}, ("TCM-1", "compleated", "completed")),
+        ({"closes": [{"event": "OutreachAttempted", "where": {"outcome": "raeched"}}]}, ("TCM-1", "outcome", "raeched", "no-answer")),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"setting": "inpatiant"}}]}, ("triggers[0].where.setting", "inpatiant")),
+        ({"cases": [{"where": {"risk_tier": "hihg"}, "clock": {"amount": 1, "unit": "day"}}]}, ("cases[0].where.risk_tier", "hihg")),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"diagnosis_group": ["self-harm", "mental-ilness"]}}]},
+            ("TCM-1.yaml", "triggers[0].where.diagnosis_group", "'mental-ilness'", "mental-illness"),
+        ),
         ({"clock": {"amount": 2, "unit": "fortnight"}}, ("TCM-1.yaml", "TCM-1", "clock.unit", "fortnight")),
         ({"clock": {"amount": 0, "unit": "hour"}}, ("TCM-1", "clock", "no time to act in")),
         ({"steps": [{"at": "soon"}]}, ("TCM-1", "steps[0].at", "'soon' is no moment")),

@@ -12,8 +12,8 @@ import yaml
 
 from agents.coordination import facts, rule
 from agents.coordination.calendar import Clock
-from agents.coordination.explain import clock_in_words, conditions_in_words, explain
-from agents.coordination.rule import Case, Closing, Ending, Limits, Rule, Shortening, Step, Tell, Trigger
+from agents.coordination.explain import clock_in_words, conditions_in_words, explain, explain_change
+from agents.coordination.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
 from agents.coordination.rulebook import render_rulebook
 
 FOLDER = Path(rule.__file__).parent / "catalogue"
@@ -223,3 +223,20 @@ def test_book_of_rules_is_drawn_from_the_catalogue():
 
 def test_rule_of_a_deployment_stands_in_the_book_too():
     assert "## Others\n\n### X-1\n\nCall the person.\n" in render_rulebook([PLAIN])
+
+
+def test_overlay_is_told_by_what_it_changes_and_where():
+    slower = msgspec.structs.replace(PLAIN, clock=Clock(3, "business-day", day_zero=False))
+
+    text = words(explain_change(PLAIN, slower, Overlay(id="slow", localities=("riverside-county",), rules={})))
+
+    assert text == (
+        "With the overlay slow, in the locality riverside-county - now: Until when: 3 business days. "
+        "- no longer: Until when: 2 business days."
+    )
+
+
+def test_overlay_that_switches_a_rule_off_says_so():
+    text = words(explain_change(PLAIN, msgspec.structs.replace(PLAIN, enabled=False), Overlay(id="off", rules={})))
+
+    assert text == "With the overlay off, everywhere - The rule is switched off."
