@@ -116,7 +116,7 @@ def level(scene: Scene) -> Value:
 
 @fact
 def changed(scene: Scene) -> Value:
-    """What the event changed materially: class, attending, pcp, disposition, diagnosis-group, facility, level, death."""
+    """What the event changed materially, as `facts.values` lists it: class, disposition, diagnosis-group, facility, death ..."""
     return scene.changed
 
 

@@ -22,7 +22,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "status_of_stay": STATUS_NAMES,
     "changed": (
         *("class", "attending", "pcp", "disposition", "diagnosis-group", "facility", "level", "death"),
-        *("goal-reviewed", "goal-revised", "lifecycle-status"),
+        *("goal-reviewed", "goal-revised", "lifecycle-status", "target", "referral-status"),
     ),
     "complexity": _LEVELS,
     "risk_tier": _LEVELS,
