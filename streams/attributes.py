@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from streams.events import Event
+from streams.events import Event, Millis
 from streams.instants import format_instant
 
 SPECVERSION = b"1.0"
@@ -37,8 +37,22 @@ def read_attribute(value: bytes) -> str:
 
 @lru_cache(8192)
 def _encoded(text: str) -> bytes:
-    """Encode a type, source or instant: the same few come again and again."""
+    """Encode an instant: the effects of one event share theirs."""
     return text.encode()
+
+
+@lru_cache(1024)
+def _first(kind: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the first headers of all events of a type and source: there are few."""
+    return (("ce_specversion", SPECVERSION), ("ce_type", kind.encode()), ("ce_source", source.encode()))
+
+
+_LAST = (("ce_datacontenttype", AVRO), ("content-type", AVRO))
+
+
+def headers_said(kind: str, source: str, id_: str, time: Millis) -> Headers:
+    """Return the headers that every event has, from its attributes: an effect becomes no event just for these."""
+    return [*_first(kind, source), ("ce_id", id_.encode()), ("ce_time", _encoded(format_instant(time))), *_LAST]
 
 
 def headers_of(event: Event, traceparent: bytes | None = None) -> Headers:
@@ -47,15 +61,7 @@ def headers_of(event: Event, traceparent: bytes | None = None) -> Headers:
     The content type stands there twice: Kafka's binding of CloudEvents names it `content-type`, readers that only look
     at `ce_*` find it too.
     """
-    headers = [
-        ("ce_specversion", SPECVERSION),
-        ("ce_type", _encoded(event.type)),
-        ("ce_source", _encoded(event.source)),
-        ("ce_id", event.id.encode()),
-        ("ce_time", _encoded(format_instant(event.time))),
-        ("ce_datacontenttype", AVRO),
-        ("content-type", AVRO),
-    ]
+    headers = headers_said(event.type, event.source, event.id, event.time)
     if event.backfill:
         headers.append(("ce_backfill", b"true"))
     if traceparent is not None:

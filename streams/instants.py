@@ -82,7 +82,13 @@ def format_instant(instant: Millis) -> str:
     """
     if not EARLIEST <= instant <= LATEST:
         raise ValueError("an instant outside the years 1 to 9999")
-    moment = _EPOCH + timedelta(milliseconds=instant)
-    if instant % 1000:
-        return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + f".{instant % 1000:03d}Z"
-    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + "Z"
+    minute, millis = divmod(instant, 60_000)
+    second, millis = divmod(millis, 1000)
+    return f"{_minute(minute)}{second:02d}.{millis:03d}Z" if millis else f"{_minute(minute)}{second:02d}Z"
+
+
+@lru_cache(8192)
+def _minute(minute: int) -> str:
+    """Write a minute since 1970 as `2026-07-02T19:00:`."""
+    # Instants differ, their minutes seldom do, and strftime costs as much as all the rest of a header.
+    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")

@@ -8,13 +8,13 @@ worker, and `CoordinationRecords` is what a shard sees of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.ids import derive
 from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
-from streams.attributes import headers_of
+from streams.attributes import headers_of, headers_said
 from streams.clock import Clock
 from streams.codec import STANDARD, Codec
 from streams.effects import (
@@ -45,6 +45,9 @@ PLACE_OF: Final[Mapping[type, str]] = {
     EffectSuppressed: AUDIT.name,
 }
 """Where each effect goes. A refused event is a dead letter, a moved state goes over the relay: both are the shard's."""
+
+_BY_HANDOFF: Final = frozenset({TaskState, GapState})
+"""Effects whose key is their handoff's id: a read model keeps the newest of each. The others go under the person."""
 
 Decided = tuple[bytes | None, Sequence[Effect]]
 
@@ -138,24 +141,23 @@ class CoordinationRecords:
         kinds: list[str] = []
         refused: Refused | None = None
         forward: bytes | None = None
+        encode = self._codec.effect_record
         for effect in effects:
             kind = type(effect)
-            kinds.append(kind.__name__)
-            if isinstance(effect, EventRefused):
+            name = kind.__name__
+            kinds.append(name)
+            place = PLACE_OF.get(kind)
+            if place is not None:
+                key: str = effect.handoff if kind in _BY_HANDOFF else effect.person  # type: ignore[union-attr, assignment]
+                records.append((place, key.encode(), encode(effect), headers_said(name, SOURCE, effect.id, effect.at)))
+            elif isinstance(effect, EventRefused):
                 refused = Refused(effect.reason, "decide", effect.source)
             elif isinstance(effect, StateMoved):
                 event = self._rules.moved(effect, effect.at)
                 relayed.append((event.person.encode(), self._codec.frame(event.data), headers_of(event)))
             elif isinstance(effect, EventForwarded):
                 forward = effect.into.key.encode()
-            else:
-                key: str = effect.handoff if isinstance(effect, TaskState | GapState) else effect.person
-                records.append((PLACE_OF[kind], key.encode(), self._codec.effect_record(effect), _headers(effect)))
         return Outcome(kept, records, refused, relayed, kinds, forward, source=source)
-
-
-def _headers(effect: Any) -> Headers:
-    return headers_of(Event(effect.id, SOURCE, effect.at, effect.at, effect.person, effect))
 
 
 def _source(headers: Sequence[tuple[str, bytes | None]]) -> str:

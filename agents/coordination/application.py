@@ -6,6 +6,7 @@ Must not know rules or recipients.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from agents.coordination import consequences, encounter, records
@@ -25,16 +26,18 @@ from streams.events import Event, Millis
 from streams.topics import DAY_MS
 
 _MINUTE_MS: Final = 60_000
-_STAY_FACTS: Final = (
-    e.EncounterPlanned,
-    e.PatientAdmitted,
-    e.PatientTransferred,
-    e.EncounterClassChanged,
-    e.EncounterUpdated,
-    e.AdmissionCancelled,
-    e.TransferCancelled,
-    e.PatientDischarged,
-    e.DischargeCancelled,
+_STAY_FACTS: Final = frozenset(
+    {
+        e.EncounterPlanned,
+        e.PatientAdmitted,
+        e.PatientTransferred,
+        e.EncounterClassChanged,
+        e.EncounterUpdated,
+        e.AdmissionCancelled,
+        e.TransferCancelled,
+        e.PatientDischarged,
+        e.DischargeCancelled,
+    }
 )
 _REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-open-stay": "no stay is open"}
 
@@ -58,7 +61,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     scene.suspect = suspect
     turn: Turn | None = None
     where = ""
-    if isinstance(fact, _STAY_FACTS):
+    if type(fact) in _STAY_FACTS:
         where = fact.encounter.facility
         scene.organisation = world.directory.of_facility(where)
         turn = encounter.turn(person, event, at, now, world)
@@ -112,30 +115,38 @@ def _members(scene: Scene, fact: Any, turn: Turn | None, at: Millis) -> Turn | N
 
 def _fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:
     """Take what the event says into the records; return why it is refused, or nothing."""
-    person = scene.person
-    match fact:
-        case e.ReferralRequested():
-            return records.request(scene, fact, at, now)
-        case e.ReferralChanged():
-            return records.change_referral(scene, fact, at, now)
-        case e.ReferralStatusChanged():
-            return records.move_referral(scene, fact, at, now)
-        case e.AppointmentChanged():
-            return records.change_appointment(scene, fact, at, now)
-        case e.GoalUpdated():
-            return records.update_goal(scene, fact, at)
-        case e.CareTeamChanged():
-            change_team(person, fact, at)
-        case e.ConsentChanged():
-            change_consent(person, fact, at)
-        case e.PersonUpdated():
-            records.update_person(person, fact, at)
-        case e.ConditionRecorded():
-            records.record_condition(person, fact)
-        case e.ObservationRecorded():
-            records.record_observation(person, fact)
-        case e.NotificationQueued() | e.NotificationDelivered() | e.NotificationFailed():
-            name_told(scene, fact.notification)
-        case _:
-            pass
+    take = _FOLDS.get(type(fact))
+    return "" if take is None else take(scene, fact, at, now)
+
+
+def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Scene, Any, Millis, Millis], str]:
+    """Return *change* of the person's own records as a fold that never refuses."""
+
+    def fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
+        change(scene.person, fact, at)
+        return ""
+
+    return fold
+
+
+def _delivery(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
+    name_told(scene, fact.notification)
     return ""
+
+
+_FOLDS: Final[Mapping[type, Callable[[Scene, Any, Millis, Millis], str]]] = {
+    e.ReferralRequested: records.request,
+    e.ReferralChanged: records.change_referral,
+    e.ReferralStatusChanged: records.move_referral,
+    e.AppointmentChanged: records.change_appointment,
+    e.GoalUpdated: lambda scene, fact, at, now: records.update_goal(scene, fact, at),  # noqa: ARG005 -- a fold's arguments
+    e.CareTeamChanged: _update(change_team),
+    e.ConsentChanged: _update(change_consent),
+    e.PersonUpdated: _update(records.update_person),
+    e.ConditionRecorded: _update(lambda person, fact, at: records.record_condition(person, fact)),  # noqa: ARG005
+    e.ObservationRecorded: _update(lambda person, fact, at: records.record_observation(person, fact)),  # noqa: ARG005
+    e.NotificationQueued: _delivery,
+    e.NotificationDelivered: _delivery,
+    e.NotificationFailed: _delivery,
+}
+"""What each fact that is no stay's own changes in the records; a fact that is not here changes none."""

@@ -16,6 +16,7 @@ from agents.coordination.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.ruleset import Catalogue, RuleError
 from agents.coordination.valuesets import ValueSets, load_valuesets
 from agents.coordination.world import DEFAULTS, CareSettings, World
+from streams.yamltext import read_yaml
 
 HERE: Final = Path(__file__).parent
 RULES: Final = HERE / "catalogue"
@@ -87,7 +88,7 @@ def _valuesets(rules: Path) -> ValueSets:
 
 def _read(path: Path, kind: type[T]) -> T:
     try:
-        written: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written: Any = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
         raise CatalogueError(f"{path.name}: no such file") from missing
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:

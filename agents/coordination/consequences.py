@@ -27,15 +27,17 @@ TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update
 BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})
 """Turns whose facts hold: not cancelled, not refused."""
 
-_RESPONSES: Final = (
-    e.TaskAcknowledged,
-    e.TaskClaimed,
-    e.TaskReassigned,
-    e.TaskSnoozed,
-    e.TaskCompleted,
-    e.TaskDeclined,
-    e.TaskEscalated,
-    e.OutreachAttempted,
+_RESPONSES: Final = frozenset(
+    {
+        e.TaskAcknowledged,
+        e.TaskClaimed,
+        e.TaskReassigned,
+        e.TaskSnoozed,
+        e.TaskCompleted,
+        e.TaskDeclined,
+        e.TaskEscalated,
+        e.OutreachAttempted,
+    }
 )
 _TAKEN_BACK: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
 """What each withdrawal takes back: everything of the stay, or what one kind of event told and opened."""
@@ -240,7 +242,7 @@ def _live(draft: Draft, scene: Scene) -> None:
 def after_record(draft: Draft, scene: Scene) -> None:
     """Draw the consequences of an event that is no stay's own."""
     person, fact = scene.person, scene.fact
-    if isinstance(fact, _RESPONSES):
+    if type(fact) in _RESPONSES:
         respond(draft, scene)
         return
     if isinstance(fact, e.PersonUpdated):

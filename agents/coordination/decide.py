@@ -25,6 +25,9 @@ from streams.topics import DAY_MS
 
 __all__ = ["Decision", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline", "spoil"]
 
+_ACROSS: Final = frozenset({PersonStateMoved, PersonMerged})
+"""Facts about two persons."""
+
 _PRUNE_AFTER_MS: Final = 32 * DAY_MS
 """When the first of a person's short-lived records may go (`state.KEPT`)."""
 
@@ -45,7 +48,7 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
     """
     if person is None:
         person = Person(event.person)
-    if person.into or isinstance(event.data, PersonStateMoved | PersonMerged):
+    if person.into or type(event.data) in _ACROSS:
         return _across(person, event, now, world)
     named = identity(event)
     hashed = named[:8]

@@ -99,10 +99,7 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
     if isinstance(found, str):
         return Turn("refused", None, found)
     stay = found
-    here = isinstance(fact, e.EncounterClassChanged | e.PatientTransferred) or (
-        isinstance(fact, e.PatientAdmitted) and not fact.registration
-    )
-    if here and stay.assumed and stay.status == FINISHED and at > stay.last:
+    if stay.assumed and stay.status == FINISHED and at > stay.last and _shows_presence(fact):
         # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
         stay.status, stay.discharged, stay.assumed = IN_PROGRESS, 0, False
     act = _act(stay, fact, at)
@@ -129,9 +126,18 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
     return result._replace(class_before=class_before)
 
 
+def _shows_presence(fact: Any) -> bool:
+    """Say whether *fact* shows that the person is there: moved, or admitted and not merely registered."""
+    return isinstance(fact, e.EncounterClassChanged | e.PatientTransferred) or (
+        isinstance(fact, e.PatientAdmitted) and not fact.registration
+    )
+
+
 def _act(stay: Stay, fact: Any, at: Millis) -> str:
     """Name the row of the table: the event's own act, refined by what the stay already knows."""
     match fact:
+        case e.EncounterUpdated():
+            return "update" if fact.leave is None else ("leave" if fact.leave else "return")
         case e.PatientAdmitted():
             cancelled_at = _newest_cancel(stay, _ADMISSION)
             if stay.status == CANCELLED and not fact.registration and at > cancelled_at:
@@ -141,8 +147,6 @@ def _act(stay: Stay, fact: Any, at: Millis) -> str:
             return "admit-again" if stay.admitted else "admit"
         case e.PatientDischarged():
             return "discharge-overtaken" if _overtake(stay, _DISCHARGE, at) else "discharge"
-        case e.EncounterUpdated():
-            return "update" if fact.leave is None else ("leave" if fact.leave else "return")
         case e.PatientTransferred():
             return "transfer-overtaken" if _overtake(stay, _TRANSFER, at) else "transfer"
         case e.EncounterClassChanged():

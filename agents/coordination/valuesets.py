@@ -18,6 +18,8 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from streams.yamltext import read_yaml
+
 CATALOGUE_VALUESETS: Final = Path(__file__).parent / "catalogue" / "valuesets"
 
 _SYSTEMS: Final = frozenset(
@@ -115,7 +117,7 @@ def load_valuesets(folder: Path = CATALOGUE_VALUESETS) -> ValueSets:
 
 def _read(path: Path) -> list[tuple[Group, str]]:
     try:
-        written: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written: Any = read_yaml(path.read_text(encoding="utf-8"))
         file = msgspec.convert(written, _File)
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as wrong:
         raise ValueError(f"{path.name}: {wrong}") from wrong

@@ -27,6 +27,7 @@ from streams.refusal import Refusal
 from streams.replay import Decided, Deciding
 from streams.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.writer import Headers
+from streams.yamltext import read_yaml
 
 SOURCE: Final = "urn:carerelay:feeds"
 PLACE_OF: Final[Mapping[type, str]] = {
@@ -45,7 +46,7 @@ def load_rule(path: Path | None = None) -> FeedRule:
     """Read the rule; None: the one that comes with it. Raises FeedRuleError."""
     place = path or files("agents.feeds").joinpath("catalogue", "FEED-1.yaml")
     try:
-        return msgspec.convert(yaml.safe_load(place.read_text(encoding="utf-8")), FeedRule)
+        return msgspec.convert(read_yaml(place.read_text(encoding="utf-8")), FeedRule)
     except (OSError, ValueError, yaml.YAMLError) as wrong:
         raise FeedRuleError(f"{path or 'FEED-1.yaml'}: {wrong}") from wrong
 

@@ -11,7 +11,8 @@ from functools import cache
 from importlib.resources import files
 
 import msgspec
-import yaml
+
+from streams.yamltext import read_yaml
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +149,6 @@ class Model:
 def load_model() -> Model:
     """Read the tables that come with the package. Raises msgspec.ValidationError where one is not in its shape."""
     here = files("streams.simulate")
-    tables = msgspec.convert(yaml.safe_load(here.joinpath("model.yaml").read_text(encoding="utf-8")), _Tables)
-    histories = msgspec.convert(yaml.safe_load(here.joinpath("histories.yaml").read_text(encoding="utf-8")), Histories)
+    tables = msgspec.convert(read_yaml(here.joinpath("model.yaml").read_text(encoding="utf-8")), _Tables)
+    histories = msgspec.convert(read_yaml(here.joinpath("histories.yaml").read_text(encoding="utf-8")), Histories)
     return Model(tables, histories)
