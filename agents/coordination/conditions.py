@@ -13,7 +13,16 @@ from agents.coordination.facts import FACTS, Scene, Value
 from agents.coordination.facts.values import VALUES
 from agents.coordination.rule import Condition, Limits, Scalar, Where
 
-Test = Callable[[Scene], bool]
+
+class Test:
+    """One condition: what is read of a scene, and whether the value fits. Equal conditions are one object."""
+
+    __slots__ = ("fact", "fits", "read")
+
+    def __init__(self, fact: str, fits: Callable[[Value], bool]) -> None:
+        self.fact = fact
+        self.read = FACTS[fact]
+        self.fits = fits
 
 
 class RuleError(ValueError):
@@ -43,7 +52,7 @@ def holds(tests: Iterable[Test], scene: Scene) -> bool:
     """Say whether all *tests* hold."""
     # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
     for test in tests:  # noqa: SIM110
-        if not test(scene):
+        if not test.fits(test.read(scene)):
             return False
     return True
 
@@ -53,7 +62,7 @@ def holds_as_known(tests: Iterable[Test], scene: Scene, known: dict[Test, bool])
     for test in tests:
         verdict = known.get(test)
         if verdict is None:
-            verdict = known[test] = test(scene)
+            verdict = known[test] = test.fits(test.read(scene))
         if not verdict:
             return False
     return True
@@ -75,13 +84,13 @@ def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
 def _shared_test(name: str, condition: Condition, kind: str) -> Test:
     """Return the one test of a condition, so that rules that ask the same share its answer. *kind* keeps 1 and true apart."""
     del kind
-    read = FACTS[name]
-    if isinstance(condition, Limits):
-        return _limits(read, condition)
+    return Test(name, _limits(condition) if isinstance(condition, Limits) else _equals(condition))
+
+
+def _equals(condition: Scalar | tuple[Scalar, ...]) -> Callable[[Value], bool]:
     wanted = frozenset(condition) if isinstance(condition, tuple) else frozenset((condition,))
 
-    def equals(scene: Scene) -> bool:
-        value = read(scene)
+    def equals(value: Value) -> bool:
         if value.__class__ is tuple or value.__class__ is frozenset:
             return not wanted.isdisjoint(cast("tuple[str, ...]", value))
         return value is not None and value in wanted
@@ -89,11 +98,10 @@ def _shared_test(name: str, condition: Condition, kind: str) -> Test:
     return equals
 
 
-def _limits(read: Callable[[Scene], Value], limits: Limits) -> Test:
+def _limits(limits: Limits) -> Callable[[Value], bool]:
     unwanted = limits.not_ if isinstance(limits.not_, tuple) else () if limits.not_ is None else (limits.not_,)
 
-    def within(scene: Scene) -> bool:
-        value = read(scene)
+    def within(value: Value) -> bool:
         if limits.known is not None and (value is not None) != limits.known:
             return False
         if value is None:

@@ -33,10 +33,8 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
     opened: list[Handoff] = []
     day = local_date(scene.at, scene.organisation.zone)
     known: dict[ruleset.Test, bool] = {}
-    for rule in view.by_trigger.get(event, ()):
-        if not ruleset.in_force(rule.rule, day):
-            continue
-        for trigger, tests in rule.triggers[event]:
+    for rule, triggers in view.openings(event, day).left(scene):
+        for trigger, tests in triggers:
             if rule.rule.subject == "goal" and scene.goal is None:
                 started = False
                 for goal in [g for g in scene.person.goals if g.status in REVIEWED_STATUSES and g.since <= scene.at]:

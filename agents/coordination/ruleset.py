@@ -6,7 +6,7 @@ be loaded (`validity.py`) or what happens when a rule fires (`handoffs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -15,26 +15,77 @@ import msgspec
 from agents.coordination.compiled import CompiledNotice, CompiledRule, Rung
 from agents.coordination.conditions import RuleError, Test, holds, holds_as_known
 from agents.coordination.directory import EVERY, Organisation
+from agents.coordination.facts import PLAIN, Scene, Value
 from agents.coordination.quiet import Quiet
-from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell
+from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
 from agents.coordination.validity import ISSUED, check_codes, check_groups
 from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _FIRST: Final = date(1970, 1, 1)
+_KEPT_MAX: Final = 4096
+"""Days, and values of plain facts, that answers are kept for. Publishers may say any code."""
+
+
+Row = tuple[CompiledRule, tuple[tuple[Trigger, tuple[Test, ...]], ...]]
+"""A rule, and its triggers with the tests that are left to be asked."""
+
+
+class Openings:
+    """What one kind of event may open on one day, narrowed by what is read of a scene at once.
+
+    Nearly all triggers fail by the same few plain facts (setting, disposition, status ...). Which are left for given values of
+    these is worked out once; so an event costs by the rules that it may fulfil, not by those that there are.
+    """
+
+    __slots__ = ("_left", "_plain", "_rows")
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        tests = {test.fact: test for _, triggers in rows for _, tests in triggers for test in tests if test.fact in PLAIN}
+        self._plain = tuple((name, tests[name].read) for name in sorted(tests))
+        self._left: dict[tuple[Value, ...], tuple[Row, ...]] = {}
+
+    def left(self, scene: Scene) -> tuple[Row, ...]:
+        """Return what *scene* may open."""
+        values = tuple([read(scene) for _, read in self._plain])
+        found = self._left.get(values)
+        if found is None:
+            if len(self._left) >= _KEPT_MAX:
+                self._left.clear()
+            found = self._left[values] = self._narrowed(dict(zip((name for name, _ in self._plain), values, strict=True)))
+        return found
+
+    def _narrowed(self, values: Mapping[str, Value]) -> tuple[Row, ...]:
+        found = []
+        for rule, triggers in self._rows:
+            left = tuple(
+                (trigger, tuple(test for test in tests if test.fact not in values))
+                for trigger, tests in triggers
+                if all(test.fits(values[test.fact]) for test in tests if test.fact in values)
+            )
+            if left:
+                found.append((rule, left))
+        return tuple(found)
 
 
 class View:
     """The rules that hold for one organisation (and the programmes of one person)."""
 
-    __slots__ = ("by_id", "by_trigger")
+    __slots__ = ("_openings", "by_id")
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
         self.by_id: dict[str, CompiledRule] = {rule.id: rule for rule in rules}
-        found: dict[str, list[CompiledRule]] = {}
-        for rule in self.by_id.values():
-            for event in rule.triggers:
-                found.setdefault(event, []).append(rule)
-        self.by_trigger = {event: tuple(rules_) for event, rules_ in found.items()}
+        self._openings: dict[tuple[str, date], Openings] = {}
+
+    def openings(self, event: str, day: date) -> Openings:
+        """Return what *event* may open on *day*."""
+        found = self._openings.get((event, day))
+        if found is None:
+            if len(self._openings) >= _KEPT_MAX:
+                self._openings.clear()
+            rows = [(rule, rule.triggers[event]) for rule in self.by_id.values() if event in rule.triggers and in_force(rule.rule, day)]
+            found = self._openings[event, day] = Openings(rows)
+        return found
 
 
 NO_CHANGE: Final = Quiet()

@@ -5,12 +5,13 @@ Owns the vocabulary as a whole: whoever imports it has every fact. Must not know
 
 from agents.coordination.facts import goal, referral, told
 from agents.coordination.facts.clinical import groups_of, known_groups, lace_of
-from agents.coordination.facts.scene import FACTS, Scene, Value, described
+from agents.coordination.facts.scene import FACTS, PLAIN, Scene, Value, described
 from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
 
 __all__ = [
     "DISPOSITION_GROUP",
     "FACTS",
+    "PLAIN",
     "SETTING",
     "Scene",
     "Value",

@@ -76,6 +76,32 @@ FACTS: Final[dict[str, Read]] = {}
 """Every fact by its name, as a catalogue file writes it."""
 
 
+PLAIN: Final = frozenset(
+    {
+        "class",
+        "setting",
+        "setting_of_stay",
+        "registration",
+        "disposition_group",
+        "status_of_stay",
+        "changed",
+        "material_change",
+        "status",
+        "outcome",
+        "reviewed",
+        "revised",
+        "has_referral",
+        "linked",
+        "referral_status",
+        "business_status",
+        "code",
+        "asks_acknowledgement",
+        "recipient_known",
+    }
+)
+"""Facts that are read at once, have few values, and hang on no goal or handoff that is looked at in turn."""
+
+
 def fact(read: Read) -> Read:
     """Put *read* into the vocabulary under its own name without the leading `of_` and with its docstring as description."""
     FACTS[read.__name__.removeprefix("of_")] = read
