@@ -158,6 +158,16 @@ class _Lengths(dict[int, bytes]):
         return self.head + _varint(n * 2)
 
 
+class _Longs(dict[int, bytes]):
+    """A whole number as a zigzag varint; the usual ones (steps, versions, ranks) are ready."""
+
+    def __init__(self) -> None:
+        super().__init__((n, _write_long(n)) for n in range(128))
+
+    def __missing__(self, n: int) -> bytes:
+        return _write_long(n)
+
+
 class _Symbols(dict[str, bytes]):
     """The index of a code, as a varint."""
 
@@ -178,7 +188,7 @@ _CALLED: Mapping[str, object] = {
     "LeftOverError": LeftOverError,
     "L": _Lengths(),
     "J": _Lengths(b"\x02"),
-    "write_long": _write_long,
+    "N": _Longs(),
     "write_instant": _write_instant,
     "write_double": _write_double,
     "concat": b"".join,
@@ -308,7 +318,7 @@ class _Source:
         if kind == "double":
             return [f"write_double({x})"]
         if kind == "long":
-            return [f"write_instant({x})" if "logicalType" in schema else f"write_long({x})"]
+            return [f"write_instant({x})" if "logicalType" in schema else f"N[{x}]"]
         if kind == "optional":
             return [self.write_optional(schema["of"], x, depth)]
         v, item = self.fresh(), self.fresh()

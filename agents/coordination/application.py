@@ -17,7 +17,7 @@ from agents.coordination.facts import Scene
 from agents.coordination.ids import derive, identity
 from agents.coordination.memory import keep_waiting, remember, take_waiting
 from agents.coordination.state import Person
-from agents.coordination.team import change_consent, change_team, mention, parties_of
+from agents.coordination.team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.words import happened
 from agents.coordination.world import World
 from streams import events as e
@@ -104,8 +104,10 @@ def _members(scene: Scene, fact: Any, turn: Turn | None, at: Millis) -> Turn | N
     if not members or isinstance(fact, e.CareTeamChanged) or (turn is not None and turn.kind not in consequences.BELIEVED):
         return turn
     person, directory = scene.person, scene.world.directory
-    before = parties_of(person, "pcp", at, directory, scene.organisation) if person.seats else []
-    mention(person, members, at)
+    seats = person.seats
+    if not mention(person, members, at):
+        return turn
+    before = seated(seats, "pcp", at, directory, scene.organisation)
     if before and before != parties_of(person, "pcp", at, directory, scene.organisation):
         scene.changed = (*scene.changed, "pcp")
         if turn is not None and turn.kind == "patch" and scene.kind == "EncounterUpdated":

@@ -30,7 +30,7 @@ class Rung:
 class CompiledRule:
     """A rule with its conditions compiled and its closing events by type."""
 
-    __slots__ = ("cases", "closes", "ends", "id", "rule", "rungs", "shortens", "triggers", "until", "version")
+    __slots__ = ("asks_risk", "cases", "closes", "ends", "id", "rule", "rungs", "shortens", "triggers", "until", "version")
 
     def __init__(self, rule: Rule) -> None:
         check(rule)
@@ -42,6 +42,8 @@ class CompiledRule:
         self.ends = _by_event((t.event, t, compile_where(t.where, rule.id, f"ends[{i}]")) for i, t in enumerate(rule.ends))
         self.shortens = _by_event((s.event, s, compile_where(s.where, rule.id, f"shortens[{i}]")) for i, s in enumerate(rule.shortens))
         self.cases = tuple((compile_where(c.where, rule.id, f"cases[{i}]"), c.clock) for i, c in enumerate(rule.cases))
+        self.asks_risk = any(name in trigger.where for trigger in rule.triggers for name in ("risk_tier", "lace"))
+        """Whether the person's risk decides about it; its words then say the score."""
         self.until = FACTS[rule.until] if rule.until else None
         self.rungs = tuple(
             Rung(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))

@@ -107,7 +107,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         handoff,
         rule,
         encounter_of(scene.stay),
-        _opening_words(draft, rule, scene, compiled.clock(scene) if unit else None, handoff, calendar),
+        _opening_words(draft, compiled, scene, compiled.clock(scene) if unit else None, handoff, calendar),
     )
     return [handoff]
 
@@ -179,8 +179,9 @@ def same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | Non
 
 
 def _opening_words(  # noqa: PLR0917
-    draft: Draft, rule: Rule, scene: Scene, clock: Clock | None, handoff: Handoff, calendar: Organisation
+    draft: Draft, compiled: CompiledRule, scene: Scene, clock: Clock | None, handoff: Handoff, calendar: Organisation
 ) -> str:
+    rule = compiled.rule
     span = f"within {clock_words(clock)}, " if clock is not None else ""
     doubt = ""
     if scene.kind == "PatientDischarged" and scene.stay is not None:
@@ -188,7 +189,7 @@ def _opening_words(  # noqa: PLR0917
             doubt = " The disposition is not known and counts as community."
         if not scene.stay.class_:
             doubt += " The class of the stay is not known."
-    if any(name in trigger.where for trigger in rule.triggers for name in ("risk_tier", "lace")):
+    if compiled.asks_risk:
         score = lace_of(scene)
         doubt += f" LACE: {score.words}." if score is not None else ""
     elif rule.subject == "goal":

@@ -36,17 +36,37 @@ def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
         _seat(person, member, at, asserted=True)
 
 
-def mention(person: Person, members: Iterable[Member], at: Millis) -> None:
-    """Take provisional members from a message; of a role the newest message's are kept."""
-    roles: dict[str, list[Member]] = {}
+def mention(person: Person, members: Iterable[Member], at: Millis) -> bool:
+    """Take provisional members from a message; of a role the newest message's are kept. Return whether anybody new has a seat."""
+    if at < person.team_at:
+        return False
+    named: dict[str, list[Member]] = {}
     for member in members:
-        roles.setdefault(member.role, []).append(member)
-    for role, named in roles.items():
-        if at < person.team_at or any(not s.asserted and s.role == role and s.from_ > at for s in person.seats):
+        named.setdefault(member.role, []).append(member)
+    news = False
+    for role, those in named.items():
+        seated = [seat for seat in person.seats if seat.role == role and not seat.asserted]
+        if any(seat.from_ > at for seat in seated):
             continue
-        person.seats = [s for s in person.seats if s.asserted or s.role != role]
-        for member in named:
+        if len(those) == 1 == len(seated) and _is_seat(seated[0], those[0]):
+            seated[0].from_ = at  # Most messages say only once more what is known.
+            continue
+        news = True
+        person.seats = [seat for seat in person.seats if seat.asserted or seat.role != role]
+        for member in those:
             _seat(person, member, at, asserted=False)
+    return news
+
+
+def _is_seat(seat: Seat, member: Member) -> bool:
+    party = member.party
+    return (
+        seat.address == (party_of(party) or "")
+        and seat.organisation == (party.organization or "")
+        and seat.to == (member.to or 0)
+        and seat.programme == (member.programme or "")
+        and bool(member.role)
+    )
 
 
 def _seat(person: Person, member: Member, at: Millis, *, asserted: bool) -> None:
@@ -67,11 +87,11 @@ def _seat(person: Person, member: Member, at: Millis, *, asserted: bool) -> None
     person.seats.append(Seat(role, address, begins, member.to or 0, at if asserted else 0, member.programme or "", organisation))
 
 
-def seats_of(person: Person, role: str, at: Millis) -> list[Seat]:
-    """Return the seats that count for *role* at *at*: asserted ones if there are any, else provisional; newest first."""
+def seats_of(seats: Iterable[Seat], role: str, at: Millis) -> list[Seat]:
+    """Return which of *seats* count for *role* at *at*: asserted ones if there are any, else provisional; newest first."""
     found: list[Seat] = []
     mentioned: list[Seat] = []
-    for seat in person.seats:
+    for seat in seats:
         if seat.role != role or (seat.to and seat.to <= at):
             continue
         if not seat.asserted:
@@ -87,8 +107,13 @@ def seats_of(person: Person, role: str, at: Millis) -> list[Seat]:
 
 def parties_of(person: Person, role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
     """Return the parties that hold *role* for the person, cover applied; a seat with a role alone means that role's pool."""
+    return seated(person.seats, role, at, directory, organisation)
+
+
+def seated(seats: Iterable[Seat], role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
+    """Return the parties that hold *role* by *seats*, as `parties_of`."""
     parties: list[str] = []
-    for seat in seats_of(person, role, at):
+    for seat in seats_of(seats, role, at):
         party: str | None = seat.address
         if not party:
             home = directory.organisations.get(seat.organisation, organisation)
