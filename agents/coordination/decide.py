@@ -7,8 +7,7 @@ packed states and unpack anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from agents.coordination import merge
 from agents.coordination.application import apply, draft_of
@@ -32,8 +31,7 @@ _PRUNE_AFTER_MS: Final = 32 * DAY_MS
 """When the first of a person's short-lived records may go (`state.KEPT`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The state to keep (None: nothing is left to keep) and the effects to publish, in their order."""
 
     person: Person | None

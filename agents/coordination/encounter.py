@@ -123,7 +123,7 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
     if kind == "ignored":
         return Turn(kind, stay, reason)
     result = _apply(stay, act, fact, at, kind, reason, before, world)
-    return result._replace(class_before=class_before)
+    return Turn(result.kind, result.stay, result.reason, result.changed, class_before)
 
 
 def _shows_presence(fact: Any) -> bool:
