@@ -111,7 +111,7 @@ async def open_shards(
         try:
             for consumer in (committed, everything):
                 await consumer.start()
-            # Only one of them reads; the other is asked for ends.
+            # Only one of them reads the state; the other is asked for ends, and for claims that are not committed.
             committed.assign(list(by_partition))
             begins = await committed.beginning_offsets(list(by_partition))
             for tp, reading in by_partition.items():
@@ -141,6 +141,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
         await _read_to(committed, todo, stable, beat)
         stones: dict[tuple[str, int], list[Out]] = {}
         waiting = False
+        patience_over = time.monotonic() - began > PATIENCE_S
         for tp, reading in list(todo.items()):
             step = next_step(
                 writer.name,
@@ -149,7 +150,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
                 buried=buried[reading.number],
                 passed=reading.read_to >= reading.claimed,
                 stable=stable[tp] >= ends[tp],
-                patience_over=time.monotonic() - began > PATIENCE_S,
+                patience_over=patience_over,
             )
             if step.act is Act.LOST:
                 raise ShardLost(f"shard {reading.number}: another worker claimed it after this one, or fenced this one")
@@ -166,10 +167,25 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
                 stones[state_topic, reading.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
             else:
                 waiting = True
+                if patience_over and stable[tp] < ends[tp]:
+                    for name in await _uncommitted_claims(everything, tp, stable[tp], ends[tp]) - fenced - {writer.name}:
+                        await fence(kafka, name)
+                        fenced.add(name)
         if stones:
             await writer.write(stones)
         elif waiting:
             await asyncio.sleep(0.01)
+
+
+async def _uncommitted_claims(everything: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> set[str]:
+    """Return the names in claims that are not committed. One that died while it claimed has no other by which it is known."""
+    everything.assign([tp])
+    everything.seek(tp, start)
+    names: set[str] = set()
+    while await everything.position(tp) < end:
+        for records in (await everything.getmany(tp, timeout_ms=100)).values():
+            names.update(r.key[len(CLAIM) :].decode() for r in records if r.key.startswith(CLAIM) and r.value is not None)
+    return names
 
 
 async def _read_to(

@@ -16,6 +16,10 @@ from aiokafka import AIOKafkaProducer
 BATCH_BYTES_MAX = 900_000
 """Below the broker's `message.max.bytes` default of 1 MiB with room for what a batch adds."""
 
+TRANSACTION_TIMEOUT_MS = 60_000
+"""As long as the broker may be away: a shorter one ends every worker whose transaction was open when the broker stood still.
+Nobody waits for it: who takes a dead worker's shards fences it."""
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -30,7 +34,7 @@ class Out(NamedTuple):
 class Writer:
     """Write records of many partitions in one transaction."""
 
-    def __init__(self, kafka: Mapping[str, Any], *, transaction_timeout_ms: int = 10_000) -> None:
+    def __init__(self, kafka: Mapping[str, Any], *, transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS) -> None:
         self.name = f"w-{uuid.uuid4().hex[:20]}"
         """The transactional id: unique to the process and never used again, so whoever fences it can only hit us."""
         self._kafka = dict(kafka)

@@ -129,11 +129,26 @@ async def test_an_open_transaction_that_hides_the_own_claim_is_fenced_and_not_wa
     await producer.begin_transaction()
     await (await producer.send(stage.topics.state, b"open", key=b"p-open", partition=0))
 
-    async with asyncio.timeout(6):  # The coordinator itself would end it after ten seconds.
+    async with asyncio.timeout(6):  # The coordinator itself would end it after a minute.
         [reading] = await opened(stage, second, 0)
 
     assert reading.fenced == {first.name}
     assert reading.persons == {}
+
+
+async def test_a_claimant_that_died_before_its_claim_was_committed_is_fenced_and_not_waited_for(stage, writers):
+    first, second, _ = writers
+    await first.start()
+    producer = first._producer
+    await producer.begin_transaction()
+    await (await producer.send(stage.topics.state, b"1", key=CLAIM + first.name.encode(), partition=0))
+
+    async with asyncio.timeout(6):  # The coordinator itself would end it after a minute.
+        [reading] = await opened(stage, second, 0)
+
+    assert reading.claims == {second.name: reading.claims[second.name]}
+    with pytest.raises(KafkaError):
+        await producer.commit_transaction()
 
 
 async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage, writers):
