@@ -147,10 +147,11 @@ def _joined(head: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 def _format(head: bytes, path: Path) -> str | None:
     """Tell the format by what stands at the beginning, else by the suffix; an empty file is of any."""
+    suffixes = {suffix.lower() for suffix in path.suffixes}
     utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     bare = (head.replace(b"\x00", b"") if utf16 else head).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x00\x0b\xff\xfe")
     if not bare:
-        return "lines"
+        return "hl7" if suffixes & _HL7_SUFFIXES else "lines"
     if bare[:3] in (b"MSH", b"FHS", b"BHS") and not bare[3:4].isalnum():
         return "hl7"
     if bare.startswith(b"{"):
@@ -159,7 +160,6 @@ def _format(head: bytes, path: Path) -> str | None:
         return "hl7"
     if bare.startswith(b"#") and any(line.lstrip().startswith(b"{") for line in bare.split(b"\n")):
         return "lines"
-    suffixes = {suffix.lower() for suffix in path.suffixes}
     if suffixes & _HL7_SUFFIXES:
         return "hl7"
     return "lines" if suffixes & _LINES_SUFFIXES else None

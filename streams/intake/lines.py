@@ -17,7 +17,7 @@ from streams.events import Event, Millis, PersonKey, PersonRef
 from streams.instants import parse_instant
 from streams.intake.outcome import Reading, Refused
 from streams.intake.settings import IntakeSettings
-from streams.jsonform import EXAMPLE_INSTANT, FormError, fact_from_json, record_from_json
+from streams.jsonform import EXAMPLE_INSTANT, PUBLISHED, FormError, fact_from_json, record_from_json
 from streams.person import person_key
 
 _REQUIRED = ("type", "id", "source", "time", "person", "data")
@@ -42,8 +42,15 @@ def read_line(line: bytes, settings: IntakeSettings) -> Reading | None:
     try:
         event = _event(found, settings)
     except FormError as error:
+        kind = _text(found, "type")
         refused = Refused(
-            "form-wrong", "", error.path, _text(found, "source"), _text(found, "id") or own_id, error.detail, _text(found, "type")
+            "form-wrong",
+            "",
+            error.path,
+            _text(found, "source"),
+            _text(found, "id") or own_id,
+            error.detail,
+            kind if kind in PUBLISHED else "",
         )
         return Reading((refused,), arrival=_arrival(found), digest=digest)
     return Reading((event,), arrival=event.arrival, digest=digest)
@@ -105,8 +112,9 @@ def _instant(found: Mapping[str, object], name: str) -> Millis:
 
 
 def _text(found: Mapping[str, object], name: str) -> str:
+    """Return what a refused line says of itself, where that is fit to be shown."""
     value = found.get(name)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and attribute_fits(value) else ""
 
 
 def _arrival(found: Mapping[str, object]) -> Millis | None:

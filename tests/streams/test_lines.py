@@ -167,3 +167,10 @@ def test_id_or_source_that_readers_of_kafka_would_refuse_is_refused_here(name, v
     assert isinstance(item, Refused)
     assert (item.field, item.reason) == (name, "form-wrong")
     assert "at most 512 bytes" in item.detail
+
+
+@pytest.mark.parametrize("name", ["type", "source", "id"])
+def test_refused_line_does_not_carry_what_stands_where_a_name_should(name):
+    (item,) = read_line(json.dumps(DISCHARGE | {"data": {}, name: "Jane Doe " * 100}).encode(), SETTINGS).items
+    assert isinstance(item, Refused)
+    assert "Jane Doe Jane Doe" not in str(item).replace(item.detail, "")

@@ -143,16 +143,17 @@ class _Splitter:
             yield from self._finish(cut=False)
             yield from self._batch_segment(number, bare)
             return
-        while (inner := line.find(_INNER_START, 1)) >= 0:
+        begin = 0
+        while (inner := line.find(_INNER_START, begin + 1)) >= 0:
             if not self._in_message:
                 self._open(number)
-            self._lines.append(line[:inner].removesuffix(_BOM))
+            self._lines.append(line[begin:inner].removesuffix(_BOM))
             yield from self._finish(cut=self._framed, ended=False)
             self._framed = False
-            line = line[inner:]
+            begin = inner
         if not self._in_message:
             self._open(number)
-        self._lines.append(line)
+        self._lines.append(line[begin:] if begin else line)
 
     def close(self) -> Iterator[RawMessage]:
         """Take the end of the stream."""
@@ -221,20 +222,27 @@ def decode(raw: RawMessage) -> str | Refused:
 def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     r"""Yield lines with their numbers, from 1; `\r`, `\n` and `\r\n` end one, also where a piece ends between the two."""
     number = 1
-    rest = b""
+    begun: list[bytes] = []
+    """The pieces of a line that has not ended: joined once, for a line may be as long as the stream."""
+    held = b""
     for chunk in chunks:
-        data = rest + chunk
+        data = held + chunk
         held = b""
         if data.endswith(b"\r"):
             data, held = data[:-1], b"\r"
-        *whole, rest = _BREAK.split(data)
-        rest += held
-        for line in whole:
+        first, *more = _BREAK.split(data)
+        begun.append(first)
+        if not more:
+            continue
+        yield number, b"".join(begun)
+        number += 1
+        for line in more[:-1]:
             yield number, line
             number += 1
-    for line in _BREAK.split(rest):
-        yield number, line
-        number += 1
+        begun = more[-1:]
+    yield number, b"".join(begun)
+    if held:
+        yield number + 1, b""
 
 
 def content_id(content: bytes) -> str:
