@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from streams.clock import Clock
 from streams.local.jars import KAFKA_VERSION
@@ -96,6 +97,13 @@ def _password_file(value: str) -> str:
     return password
 
 
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError, KeyError):
+        raise ValueError("must be an IANA zone, as America/New_York is one") from None
+
+
 def _clock(value: str) -> Clock:
     try:
         return Clock.parse(value)
@@ -153,7 +161,7 @@ class Settings:
     profile: str = _setting(
         "CARERELAY_PROFILE", "whose rules and calendar hold for facilities that the directory does not name: us, england", _text, ""
     )
-    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone in which times are shown", _text, "UTC")
+    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone in which times are shown", _zone, "UTC")
     default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
     backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
     registry: str = _setting("CARERELAY_REGISTRY", "root of a schema registry's Confluent API; empty: frames carry fingerprints", _url, "")

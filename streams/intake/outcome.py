@@ -43,6 +43,7 @@ IGNORED: Mapping[str, str] = {
     "pending-only": "an announcement of a discharge or transfer, or its cancellation: the real one will come",
     "tracking-only": "the person is on the way within the hospital",
     "account-or-visit-moved": "accounts and visits move between identifiers; the person and the stay go on",
+    "identifier-changed": "an identifier of the person changes; a merge (A40) moves what is known under the former one",
     "status-query": "a question about a referral, not a change",
     "nothing-changed": "the message says nothing that an event can carry",
     "format-unknown": "a file in a folder that holds no messages",

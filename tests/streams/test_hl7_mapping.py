@@ -257,7 +257,7 @@ def test_way_in(kind, origin, via, planned):
         ("01", "home"), ("1", "home"), ("02", "other-hcf"), ("03", "snf"), ("04", "long"), ("06", "home"), ("07", "aadvice"), ("20", "exp"),
         ("40", "exp"), ("41", "exp"), ("42", "exp"), ("50", "hospice"), ("51", "hospice"), ("62", "rehab"), ("63", "long"), ("65", "psy"), ("86", "home"),
         ("home", "home"), ("SNF", "snf"), ("Expired", "exp"), ("AMA", "aadvice"), ("hosp", "hospice"), ("01^Discharged to home^HL70112", "home"),
-        ("ZZ^Hospice", "hospice"), ("99", "unknown"), ("", "unknown"),
+        ("ZZ^Hospice", "hospice"), ("^Home", "home"), ("99", "unknown"), ("", "unknown"),
     ],
 )  # fmt: skip
 def test_discharge_disposition(code, expected):
@@ -536,7 +536,7 @@ def merge(*groups, trigger="A40"):
     return message(header(f"ADT^{trigger}"), evn(), *groups)
 
 
-@pytest.mark.parametrize("trigger", ["A34", "A40"])
+@pytest.mark.parametrize("trigger", ["A18", "A30", "A34", "A36", "A39", "A40"])
 def test_merge_ends_the_person_of_mrg_in_the_person_of_pid(trigger):
     found = event(merge(pid(), segment("MRG", f1="66^^^GENERAL^MR"), trigger=trigger))
 
@@ -669,7 +669,7 @@ EXPECTED = {
     "ADT-A11-01": "AdmissionCancelled PersonUpdated", "ADT-A13-01": "DischargeCancelled PersonUpdated", "ADT-A14-01": "EncounterPlanned PersonUpdated",
     "ADT-A15-01": "pending-only", "ADT-A16-01": "pending-only", "ADT-A25-01": "pending-only", "ADT-A26-01": "pending-only",
     "ADT-A27-01": "AdmissionCancelled PersonUpdated", "ADT-A28-01": "PersonUpdated", "ADT-A29-01": "PersonUpdated", "ADT-A31-01": "PersonUpdated EncounterUpdated",
-    "ADT-A40-01": "PersonMerged", "ADT-A41-01": "account-or-visit-moved", "ADT-A45-01": "account-or-visit-moved", "ADT-A47-01": "account-or-visit-moved",
+    "ADT-A40-01": "PersonMerged", "ADT-A41-01": "account-or-visit-moved", "ADT-A45-01": "account-or-visit-moved", "ADT-A47-01": "identifier-changed",
     "ADT-A60-01": "trigger-not-mapped", "ADT01-23": "PatientAdmitted", "ADT04-251": "PatientAdmitted", "MDM-T02-01": "message-type-not-mapped",
     "MDM-T02-03": "message-type-not-mapped", "OMG-O19-01": "message-type-not-mapped", "ORM-O01-01": "message-type-not-mapped",
     "ORU-R01-01": "message-type-not-mapped", "REF-I12-01": "ReferralRequested", "REF-I14-01": "ReferralStatusChanged",

@@ -6,6 +6,7 @@ import pytest
 from hl7_building import SAMPLES, SECRET, event, evn, facts, header, message, notes, pid, pv1, read, segment
 
 from streams import events as e
+from streams.intake.outcome import Ignored
 from streams.person import person_key
 
 
@@ -35,7 +36,7 @@ def test_request_names_who_asks_whom_for_what_and_how_soon():
         target=e.Party("referred-to", e.Practitioner("P200", "SUE STONE"), "HEART CLINIC"),
         service="CAR",
         priority="urgent",
-        needed_by=millis("2026-07-15T00:00:00-04:00"),
+        needed_by=millis("2026-07-16T00:00:00-04:00"),
         encounter=e.Encounter("GENERAL", "V1"),
     )
     assert found.time == found.arrival == millis("2026-07-02T15:00:04-04:00")
@@ -58,6 +59,11 @@ def test_change_says_what_changed_and_the_answer_of_the_target():
     assert answered == e.ReferralStatusChanged("REF-1", "accepted", "target")
     assert facts(referral("I13", f1="R"))[1].status == "rejected"
     assert len(facts(referral("I13"))) == 1
+
+
+def test_change_that_changes_nothing_is_ignored_with_the_reason():
+    (item,) = read(message(header("REF^I13"), pid(), segment("RF1", f6="REF-1"))).items
+    assert (type(item), item.reason) == (Ignored, "nothing-changed")
 
 
 def test_cancellation_is_the_requesters():

@@ -53,6 +53,7 @@ def test_each_variable_reaches_its_field(tmp_path: Path):
         ("CARERELAY_KEY_SECRET", "hunter2"),
         ("CARERELAY_KEY_SECRET_FILE", "/nowhere/at-all"),
         ("CARERELAY_LOG_FORMAT", "xml"),
+        ("CARERELAY_ZONE", "Mars/Olympus"),
     ],
 )
 def test_wrong_value_is_named_by_its_variable_and_not_repeated(variable, value):

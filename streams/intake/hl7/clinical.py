@@ -104,7 +104,7 @@ def class_of(letter: Letter) -> str | None:
 def disposition_of(letter: Letter) -> str | None:
     """Return the discharge disposition that PV1-36 names; None where it is empty, `unknown` where it is in no table."""
     visit = letter.message.first("PV1")
-    code = visit.get(36) if visit is not None else ""
+    code = (visit.get(36) or visit.get(36, 2)) if visit is not None else ""
     if not code:
         return None
     bare = code.upper()

@@ -33,7 +33,8 @@ def referral_facts(letter: Letter, person: Segment) -> list[msgspec.Struct] | Re
         status = None
     elif letter.trigger == "I13":
         changed = e.ReferralChanged(referral, _party(letter, "RT"), _service(letter, order), _priority(letter, order), _needed_by(letter))
-        facts.append(changed)
+        if changed != e.ReferralChanged(referral):
+            facts.append(changed)
     else:
         target = _party(letter, "RT") or e.Party("referred-to")
         requester = _party(letter, "RP") or e.Party("referring")
@@ -54,7 +55,7 @@ def referral_facts(letter: Letter, person: Segment) -> list[msgspec.Struct] | Re
         )
     if status is not None:
         facts.append(e.ReferralStatusChanged(referral, *status))
-    return _with_death(letter, person, facts)
+    return _with_death(letter, person, facts) or Ignored("nothing-changed", "", "", "")
 
 
 def response_facts(letter: Letter, person: Segment) -> list[msgspec.Struct] | Refused | Ignored:
@@ -148,8 +149,12 @@ def _priority(letter: Letter, order: Segment) -> str | None:
 
 
 def _needed_by(letter: Letter) -> Millis | None:
-    """Return TQ1-8, the needed-by date (as 360X uses it). RF1-8 is when the authorisation expires, another thing."""
-    return letter.instant(letter.message.first("TQ1"), 8)
+    """Return TQ1-8, the needed-by date (as 360X uses it). RF1-8 is when the authorisation expires, another thing.
+
+    A day lasts until its end, like the days of the rules.
+    """
+    moment = letter.moment(letter.message.first("TQ1"), 8)
+    return None if moment is None else moment.at if moment.is_exact else moment.until
 
 
 def _party(letter: Letter, role: str) -> e.Party | None:

@@ -19,7 +19,8 @@ CANCEL_ADMISSION: Mapping[str, str] = {
     "A38": "pre-admission-cancelled",
 }
 LEAVE: Mapping[str, bool] = {"A21": True, "A22": False}
-MERGE = frozenset({"A34", "A40"})
+MERGE = frozenset({"A18", "A30", "A34", "A36", "A39", "A40"})
+"""Merges of persons: A40, and what stood for it before 2.3.1 or for an identifier in MRG-4 (chapter 3.3.18 to 3.3.40)."""
 PERSON = frozenset({"A28", "A29", "A31"})
 
 IGNORED_ADT: Mapping[str, str] = {
@@ -31,19 +32,15 @@ IGNORED_ADT: Mapping[str, str] = {
     "A16": "pending-only",
     "A25": "pending-only",
     "A26": "pending-only",
-    "A18": "account-or-visit-moved",
-    "A30": "account-or-visit-moved",
     "A35": "account-or-visit-moved",
-    "A36": "account-or-visit-moved",
-    "A39": "account-or-visit-moved",
     "A41": "account-or-visit-moved",
     "A42": "account-or-visit-moved",
     "A43": "account-or-visit-moved",
     "A44": "account-or-visit-moved",
     "A45": "account-or-visit-moved",
-    "A46": "account-or-visit-moved",
-    "A47": "account-or-visit-moved",
-    "A48": "account-or-visit-moved",
+    "A46": "identifier-changed",
+    "A47": "identifier-changed",
+    "A48": "identifier-changed",
     "A49": "account-or-visit-moved",
     "A50": "account-or-visit-moved",
     "A51": "account-or-visit-moved",
