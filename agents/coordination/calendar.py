@@ -104,6 +104,11 @@ def local_date(at: Millis, zone: str) -> date:
     return date.fromordinal(_local_ordinal(zone, at // _QUARTER_MS))
 
 
+def first_instant(day: date, zone: str) -> Millis:
+    """Return 00:00 local time of *day*, or the first instant of it where clocks skip that."""
+    return _midnight(zone, day.toordinal())
+
+
 def is_business_day(day: date, region: HolidayRegion) -> bool:
     """Say whether *day* is Monday to Friday and no public holiday of *region*."""
     return _is_business(day.toordinal(), region)

@@ -201,7 +201,7 @@ def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) 
         if handoff.opened_at < due < handoff.due:
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
             pass_over_warnings(handoff, rule, draft.at)
-            set_next_rung(handoff, rule, draft.at, place)
+            set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
             encounter = encounter_for(handoff, scene.person)
             draft.task(handoff, rule.rule, encounter, why)

@@ -9,12 +9,12 @@ An address is `role/kind:id`; what follows the slash is the party. Kinds: practi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import msgspec
 
-from agents.coordination.calendar import HolidayRegion, check_place, local_date
+from agents.coordination.calendar import HolidayRegion, check_place, first_instant
 from streams.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
@@ -48,12 +48,21 @@ class RoleHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cover(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """*by* stands in for *of* from the first to the last day named, both included, in the organisation's local time."""
+    """*by* stands in for *of* from the first to the last day named, both included, in the organisation's local time.
+
+    What *of* was accountable for goes to *by* when the first day begins, and stays there until somebody hands it on.
+    """
 
     of: str
     by: str
     from_: date
     to: date
+
+
+class _Absence(msgspec.Struct, frozen=True):
+    begins: Millis
+    ends: Millis
+    by: str
 
 
 class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -113,6 +122,7 @@ class Directory:
         self._line = dict(file.escalation)
         self._by_facility: dict[str, Organisation] = {}
         self._by_party: dict[str, Organisation] = {}
+        self._covers: dict[str, tuple[_Absence, ...]] = {}
         for id_, organisation in self.organisations.items():
             self._take(id_, organisation)
         for id_, organisation in self.organisations.items():
@@ -151,6 +161,9 @@ class Directory:
                     raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is no party; write for example practitioner:8801")
             if cover.to < cover.from_:
                 raise ValueError(f"{at}.cover[{number}]: ends before it begins; swap from and to")
+            begins = first_instant(cover.from_, organisation.zone)
+            ends = first_instant(cover.to + timedelta(days=1), organisation.zone)
+            self._covers[cover.of] = (*self._covers.get(cover.of, ()), _Absence(begins, ends, cover.by))
 
     def of_facility(self, facility: str) -> Organisation:
         """Return the organisation that runs *facility*, the default one for a facility that nobody named."""
@@ -168,16 +181,25 @@ class Directory:
         holder = organisation.roles.get(role)
         return holder.party if holder else None
 
-    def covered(self, party: str, at: Millis, organisation: Organisation) -> str:
-        """Return who stands in for *party* at *at*: itself, unless its organisation says somebody covers."""
-        home = self._by_party.get(party) or organisation
-        if not home.cover:
-            return party
-        day = local_date(at, home.zone)
-        for cover in home.cover:
-            if cover.of == party and cover.from_ <= day <= cover.to:
-                return cover.by
+    def covered(self, party: str, at: Millis) -> str:
+        """Return who stands in for *party* at *at*: itself, unless somebody covers; who covers may be covered in turn."""
+        seen = {party}
+        while party in self._covers:
+            by = next((absence.by for absence in self._covers[party] if absence.begins <= at < absence.ends), party)
+            if by in seen:
+                break  # Itself, or two who cover each other.
+            seen.add(by)
+            party = by
         return party
+
+    def cover_begins(self, party: str, after: int) -> Millis | None:
+        """Return when the next absence of *party* begins after *after*, or None."""
+        absences = self._covers.get(party)
+        return min((absence.begins for absence in absences if absence.begins > after), default=None) if absences else None
+
+    def absent_since(self, party: str, at: Millis) -> Millis | None:
+        """Return when the absence of *party* began that lasts at *at*, or None where it is there."""
+        return next((a.begins for a in self._covers.get(party, ()) if a.begins <= at < a.ends), None)
 
     def next_role(self, role: str, organisation: Organisation) -> str | None:
         """Return the next role in the line of escalation, or None at its end."""

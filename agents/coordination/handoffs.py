@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from agents.coordination.calendar import Clock, Unit, after_due, due_at, fraction_at
-from agents.coordination.directory import Organisation
+from agents.coordination.directory import Directory, Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.ids import derive, raw, text
@@ -108,12 +108,20 @@ def _rung_at(rung: Rung, handoff: Handoff, place: Organisation) -> Millis:
     return due_at(clock, opened, place.zone, place.holidays)
 
 
-def set_next_rung(handoff: Handoff, rule: CompiledRule | None, not_before: int, place: Organisation) -> None:
-    """Set when the next rung is reached, by the calendar of *place*, but never before *not_before*."""
+def set_next_rung(handoff: Handoff, rule: CompiledRule | None, not_before: int, place: Organisation, directory: Directory) -> None:
+    """Set when the next rung is reached, by the calendar of *place*, but never before *not_before*; or its owner's absence begins."""
+    at = rung_at(handoff, rule, place)
+    absence = directory.cover_begins(handoff.owner.partition("/")[2], not_before)
+    if at is not None:
+        at = Millis(max(at, not_before))
+    handoff.next_at = at or 0 if absence is None else absence if at is None else min(at, absence)
+
+
+def rung_at(handoff: Handoff, rule: CompiledRule | None, place: Organisation) -> Millis | None:
+    """Return when the next rung is reached by the calendar of *place*, or None after the last."""
     if rule is None or handoff.rung >= len(rule.rungs):
-        handoff.next_at = 0
-        return
-    handoff.next_at = max(_rung_at(rule.rungs[handoff.rung], handoff, place), not_before)
+        return None
+    return _rung_at(rule.rungs[handoff.rung], handoff, place)
 
 
 def pass_over_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
@@ -195,12 +203,12 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
         handoff.gap = 0  # What is due is not soon due: its own rung shows it open, at this instant.
     if rule is not None:
         pass_over_warnings(handoff, rule, draft.at)
-    set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world))
+    set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
     definition, encounter = rule.rule if rule else None, encounter_for(handoff, person)
     draft.task(handoff, definition, encounter, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter, why)
-    if handoff.gap == OPEN and rule is not None and not handoff.next_at:
+    if handoff.gap == OPEN and rule is not None and handoff.rung >= len(rule.rungs):
         _tell_owner_again(draft, handoff, rule, world, why)
 
 

@@ -22,6 +22,7 @@ from agents.coordination.handoffs import (
     encounter_for,
     home_of,
     rule_of,
+    rung_at,
     set_next_rung,
     stay_of,
 )
@@ -47,10 +48,12 @@ def climb(draft: Draft, handoff: Handoff, world: World) -> None:
         draft.task(
             handoff, rule.rule if rule else None, encounter_for(handoff, person), f"Put off until {moment(at, place.zone)}; that is now."
         )
-        set_next_rung(handoff, rule, at, place)
+        set_next_rung(handoff, rule, at, place, world.directory)
         return
-    if rule is None or handoff.rung >= len(rule.rungs):
-        handoff.next_at = 0
+    _relieve(draft, handoff, rule, world)
+    reached = rung_at(handoff, rule, place)
+    if rule is None or reached is None or reached > at:
+        set_next_rung(handoff, rule, at, place, world.directory)
         return
     stay = stay_of(handoff, person)
     scene = Scene(person, world, at, home_of(handoff, person, world))
@@ -63,7 +66,23 @@ def climb(draft: Draft, handoff: Handoff, world: World) -> None:
     if ruleset.holds(rung.tests, scene):
         _reach(draft, handoff, rule, rung, scene, place)
     if not handoff.closed_at:
-        set_next_rung(handoff, rule, at, place)
+        set_next_rung(handoff, rule, at, place, world.directory)
+
+
+def _relieve(draft: Draft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
+    """Give the handoff of somebody whose absence has begun since it became theirs to whoever covers."""
+    role, _, party = handoff.owner.partition("/")
+    since = world.directory.absent_since(party, draft.at)
+    if since is None or since <= (handoff.owned_at or handoff.opened_at):
+        return
+    was, handoff.owner, handoff.owned_at = handoff.owner, f"{role}/{world.directory.covered(party, draft.at)}", draft.at
+    if handoff.status != DRAFT:
+        handoff.status = REQUESTED
+    definition, encounter = rule.rule if rule else None, encounter_for(handoff, draft.person)
+    why = f"{person_words(was)} is absent; {person_words(handoff.owner)} covers and is accountable now."
+    draft.task(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
+    if handoff.gap:
+        draft.gap(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
 
 
 def _count_anew(  # noqa: PLR0917 -- a handoff, its rule and its place
@@ -79,7 +98,7 @@ def _count_anew(  # noqa: PLR0917 -- a handoff, its rule and its place
     if due <= handoff.due:
         return False
     handoff.opened_at, handoff.due, handoff.rung = last, due, 0
-    set_next_rung(handoff, rule, draft.at, place)
+    set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
     heard, until = moment(last, place.zone), due_said(handoff, place.zone)
     why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
     draft.task(handoff, rule.rule, encounter_of(scene.stay), why)
@@ -114,6 +133,8 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     elif rung.step.owner is not None:
         handoff.owner = rung_owner(rung.step.owner, handoff.owner, scene)
     moved = handoff.owner != was
+    if moved:
+        handoff.owned_at = at
     asked = overdue and handoff.status == DRAFT
     opens = overdue and handoff.gap < OPEN
     handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)

@@ -50,11 +50,15 @@ def follow(draft: Draft, scene: Scene) -> None:
         why = []
         if owner != handoff.owner:
             why.append(f"Reassigned from {person_words(handoff.owner)} to {person_words(owner)}")
-            handoff.owner, handoff.status = owner, REQUESTED
+            handoff.owner, handoff.status, handoff.snoozed = owner, REQUESTED, 0
+            handoff.owned_at = max(handoff.owned_at, scene.at)
         if handoff.gap < OPEN and (rule.until is not None or not was.requested):
             why += _date(draft, scene, handoff, rule)
         if not why:
             continue
+        if not handoff.snoozed:
+            place = handoffs.calendar_of(handoff, scene.person, scene.world)
+            handoffs.set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
         encounter, words = handoffs.encounter_for(handoff, scene.person), f"{'; '.join(why)} ({draft.words})."
         draft.task(handoff, rule.rule, encounter, words)
         if handoff.gap:
@@ -70,7 +74,8 @@ def _date(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> l
     if place.id != handoffs.calendar_of(handoff, scene.person, scene.world).id:
         handoff.calendar = place.id
     handoffs.pass_over_warnings(handoff, rule, draft.at)
-    handoffs.set_next_rung(handoff, rule, draft.at, place)
+    if handoff.snoozed > due:
+        handoff.snoozed, handoff.status = 0, REQUESTED
     return [f"Due {handoffs.due_said(handoff, place.zone)} now"]
 
 

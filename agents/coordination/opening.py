@@ -102,7 +102,8 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         superseded.ended_by = stay
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
-    _first_rung(handoff, compiled, draft.at, calendar)
+    pass_over_warnings(handoff, compiled, draft.at)
+    set_next_rung(handoff, compiled, draft.at, calendar, scene.world.directory)
     draft.task(
         handoff,
         rule,
@@ -210,9 +211,3 @@ def _packed_cause(cause: str) -> bytes | str:
             return cause
         return packed if text(packed) == cause else cause
     return cause
-
-
-def _first_rung(handoff: Handoff, rule: CompiledRule, now: Millis, place: Organisation) -> None:
-    """Set the first rung. What would have come while nobody knew of the handoff is passed over, but for being open at due."""
-    pass_over_warnings(handoff, rule, now)
-    set_next_rung(handoff, rule, now, place)

@@ -27,7 +27,10 @@ def accountable(role: str, scene: Scene) -> str:
             return _transferring(scene)
         case "goal-owner":
             goal = scene.goal
-            return goal.owner if goal is not None and goal.owner else role_owner("care-coordinator", scene)
+            if goal is None or not goal.owner:
+                return role_owner("care-coordinator", scene)
+            owns, _, party = goal.owner.partition("/")
+            return f"{owns}/{scene.world.directory.covered(party, scene.at)}"
         case "setter":
             side = scene.referral.setter if scene.referral is not None else ""
             return _referral_side("referral-requester" if side == "requester" else "referral-target", scene)
@@ -51,7 +54,7 @@ def _held(role: str, scene: Scene) -> str:
         return f"{role}/{parties[0]}"
     holder = directory.holder(role, scene.organisation)
     if holder is not None:
-        return f"{role}/{directory.covered(holder, scene.at, scene.organisation)}"
+        return f"{role}/{directory.covered(holder, scene.at)}"
     return f"{role}/{directory.fallback_pool}"
 
 
@@ -120,7 +123,7 @@ def _transferring(scene: Scene) -> str:
     facility = max(before, key=lambda stay: stay.admitted).facility
     home = directory.of_facility(facility)
     holder = directory.holder("care-coordinator", home)
-    return f"transferring-facility/{directory.covered(holder, scene.at, home) if holder else f'organization:{facility}'}"
+    return f"transferring-facility/{directory.covered(holder, scene.at) if holder else f'organization:{facility}'}"
 
 
 def _line_holder(role: str, home: Organisation, scene: Scene) -> str | None:
@@ -131,7 +134,7 @@ def _line_holder(role: str, home: Organisation, scene: Scene) -> str | None:
     for organisation in (home, scene.organisation):
         holder = directory.holder(role, organisation)
         if holder is not None:
-            return directory.covered(holder, scene.at, organisation)
+            return directory.covered(holder, scene.at)
     return None
 
 
@@ -146,8 +149,8 @@ def _referral_side(role: str, scene: Scene) -> str:
         party, organisation = referral.requester, referral.requester_organisation
     known = directory.organisations.get(organisation)
     if party and not party.startswith("organization:"):
-        return f"{role}/{directory.covered(party, scene.at, known or scene.organisation)}"
+        return f"{role}/{directory.covered(party, scene.at)}"
     holder = directory.holder("referral-target" if role == "referral-target" else "referral-source", known) if known is not None else None
     if holder is not None:
-        return f"{role}/{holder}"
+        return f"{role}/{directory.covered(holder, scene.at)}"
     return f"{role}/{party or directory.fallback_pool}"

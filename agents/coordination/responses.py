@@ -6,11 +6,11 @@ refused with its reason and changes nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from agents.coordination import handoffs
 from agents.coordination.closing import react
-from agents.coordination.directory import party_of
+from agents.coordination.directory import Directory, party_of
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
@@ -23,6 +23,9 @@ from agents.coordination.tell import tell
 from agents.coordination.words import moment, person_words
 from streams import events as e
 from streams.events import Party
+
+_MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalated, e.TaskSnoozed)
+"""Responses that say whose a task is, or when: of these the newest counts, in whatever order they arrive."""
 
 
 def respond(draft: Draft, scene: Scene) -> None:
@@ -40,6 +43,11 @@ def respond(draft: Draft, scene: Scene) -> None:
     rule = handoffs.rule_of(handoff, scene.person, scene.world)
     if handoff.status == DRAFT:
         draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", scene.kind)
+        return
+    if isinstance(fact, _MOVES) and scene.at < handoff.owned_at:
+        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+        why = f"Since then, on {moment(handoff.owned_at, zone)}, it became {person_words(handoff.owner)}'s."
+        draft.refused("overtaken", why, handoff.rule)
         return
     match fact:
         case e.TaskAcknowledged():
@@ -89,18 +97,25 @@ def _line(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | Non
         draft.gap(handoff, definition, encounter, f"{why} ({draft.words}).")
 
 
-def _acts_for(by: Party, address: str) -> bool:
+def _acts_for(by: Party, address: str, directory: Directory) -> bool:
     """Say whether *by* is the party of *address*, or may speak for it: anybody for a pool, the bare role for its holder."""
     role, _, party = address.partition("/")
     own = party_of(by)
     if party.startswith("pool:"):
         return True
-    return own == party if own is not None else by.role == role
+    if own is None:
+        return by.role == role
+    if party.startswith("organization:"):
+        # Who works for an organisation speaks for it.
+        home = directory.of_party(own)
+        return party in {own, f"organization:{by.organization}", f"organization:{home.id if home else ''}"}
+    return own == party
 
 
 def _acknowledge(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
     if rule is not None and "TaskAcknowledged" in rule.closes:
-        if not (_acts_for(fact.by, handoff.owner) or _acts_for(fact.by, _asked(scene, handoff))):
+        directory = scene.world.directory
+        if not (_acts_for(fact.by, handoff.owner, directory) or _acts_for(fact.by, _asked(scene, handoff), directory)):
             draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
             return
         react(draft, scene, handoff)
@@ -132,22 +147,24 @@ def _claim(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | No
     if handoff.owner == address and handoff.status in {ACCEPTED, IN_PROGRESS}:
         draft.suppressed("already-claimed-by-them", rule=handoff.rule, version=handoff.version)
         return
-    if handoff.owner != address and handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD}:
+    claimed = handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD} and "/pool:" not in handoff.owner
+    if handoff.owner != address and claimed:
         draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
         return
-    was, handoff.owner, handoff.status = handoff.owner, address, ACCEPTED
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, ACCEPTED, scene.at
+    _reschedule(handoff, rule, draft, scene)
     _line(draft, scene, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
 
 
 def _reassign(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
     party = party_of(fact.to)
     role = fact.to.role or handoff.owner.partition("/")[0]
-    address = f"{role}/{party}" if party else role_owner(role, scene)
+    address = f"{role}/{scene.world.directory.covered(party, scene.at)}" if party else role_owner(role, scene)
     if address == handoff.owner:
         draft.suppressed("already-theirs", rule=handoff.rule, version=handoff.version)
         return
-    was, handoff.owner, handoff.status = handoff.owner, address, REQUESTED
-    _wake(handoff, rule, draft, scene)
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, REQUESTED, scene.at
+    _reschedule(handoff, rule, draft, scene)
     _line(draft, scene, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
 
 
@@ -155,17 +172,17 @@ def _decline(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | 
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who declines says why.", handoff.rule)
         return
-    if not _acts_for(fact.by, handoff.owner):
+    directory = scene.world.directory
+    if not _acts_for(fact.by, handoff.owner, directory):
         draft.refused("not-the-owner", f"Only its owner can decline it: {person_words(handoff.owner)}.", handoff.rule)
         return
-    directory = scene.world.directory
     role = handoff.owner.partition("/")[0]
     party = handoff.owner.partition("/")[2]
     home = directory.of_party(party) or scene.organisation
     pool = next((h for o in (home, scene.organisation) if (h := directory.holder(role, o)) and h.startswith("pool:")), None)
     was = handoff.owner
-    handoff.owner, handoff.status = f"{role}/{pool or directory.fallback_pool}", REQUESTED
-    _wake(handoff, rule, draft, scene)
+    handoff.owner, handoff.status, handoff.owned_at = f"{role}/{pool or directory.fallback_pool}", REQUESTED, scene.at
+    _reschedule(handoff, rule, draft, scene)
     why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
     _line(draft, scene, handoff, rule, why, moved=was != handoff.owner)
 
@@ -186,10 +203,10 @@ def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | N
         _line(draft, scene, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
 
 
-def _wake(handoff: Handoff, rule: CompiledRule | None, draft: Draft, scene: Scene) -> None:
-    if handoff.snoozed:
-        handoff.snoozed = 0
-        handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, scene.person, scene.world))
+def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: Draft, scene: Scene) -> None:
+    """Wake a task that was put off, and look ahead to the absences of its new owner."""
+    handoff.snoozed = 0
+    handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, scene.person, scene.world), scene.world.directory)
 
 
 def _complete(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
@@ -216,10 +233,10 @@ def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
     if owner == handoff.owner:
         draft.refused("end-of-the-line", f"Nobody comes after {person_words(owner)}.", handoff.rule)
         return
-    was, handoff.owner, handoff.status = handoff.owner, owner, REQUESTED
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, owner, REQUESTED, scene.at
     handoff.step += 1
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
-    _wake(handoff, rule, draft, scene)
+    _reschedule(handoff, rule, draft, scene)
     why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
     _line(draft, scene, handoff, rule, why, moved=True)
     definition = rule.rule if rule is not None else None

@@ -134,7 +134,8 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     """How many events of each closing were seen, where a rule needs several."""
     snoozed: int = 0
     met_at: int = 0
-    """When the closing event happened, so that an earlier one that arrives later can correct met-late to met."""
+    """When the closing event happened, so that an earlier one that arrives later can correct met-late to met.
+    While it is open: `owned_at`."""
     organisation: str = ""
     """Whose rules apply, where no stay says it."""
     calendar: str = ""
@@ -147,6 +148,15 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     """Index into `handoffs.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
     ended_by: int = 0
     """The stay that superseded it or made it pointless, or `DEATH`; if that is taken back the handoff is open again."""
+
+    @property
+    def owned_at(self) -> int:
+        """Event time of the newest word that changed whose it is, or 0: an older one that arrives later changes nothing."""
+        return 0 if self.closed_at else self.met_at
+
+    @owned_at.setter
+    def owned_at(self, at: int) -> None:
+        self.met_at = at
 
 
 OPENERS: Final = (

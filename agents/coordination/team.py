@@ -123,7 +123,7 @@ def seated(seats: Iterable[Seat], role: str, at: Millis, directory: Directory, o
             home_ = directory.organisations.get(party.partition(":")[2])
             party = (directory.holder(role, home_) if home_ else None) or party
         if party:
-            party = directory.covered(party, at, organisation)
+            party = directory.covered(party, at)
             if party not in parties:
                 parties.append(party)
     return parties

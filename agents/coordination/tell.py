@@ -48,7 +48,7 @@ def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
             parties = parties_of(scene.person, role, scene.at, directory, organisation)
             if not parties and row.required:
                 holder = directory.holder(role, organisation)
-                parties = [directory.covered(holder, scene.at, organisation) if holder else directory.fallback_pool]
+                parties = [directory.covered(holder, scene.at) if holder else directory.fallback_pool]
         for party in parties:
             known = found.get(party)
             if known is None:
