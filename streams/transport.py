@@ -34,6 +34,8 @@ BUSY_FETCH_WAIT_MS = 20
 """While records come: a partition that gets room again is asked for after the fetch on its way, which may wait so long."""
 PREFETCH_MS = 50
 """How long the records of one partition may lie unread before the others are fetched without it."""
+ENDS_TIMEOUT_MS = 5_000
+"""Then the probe counts as unanswered, and is sent again: the worker must not stand still for as long as the broker does."""
 PACE_S = 0.004
 """Between two fetches: records that arrive meanwhile come in one batch, at a third of the CPU at low rates."""
 
@@ -193,7 +195,11 @@ class _Ends:
     async def __call__(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
         if self._consumer is None:
             consumer = aiokafka.AIOKafkaConsumer(
-                **self._kafka, enable_auto_commit=False, isolation_level="read_committed", retry_backoff_ms=10
+                **self._kafka,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                retry_backoff_ms=10,
+                request_timeout_ms=ENDS_TIMEOUT_MS,
             )
             await consumer.start()
             self._consumer = consumer

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams import careful
 from streams.careful import Careful
@@ -36,7 +36,9 @@ QUEUE_RECORDS = 1500
 """A partition that has more than this waiting is not fetched until it has less."""
 RELEASE_LIMIT_S = 5.0
 BROKER_LIMIT_S = 60.0
-"""How long the broker may be away before the process ends; the readiness says so before."""
+"""How long the broker may be away before the process ends."""
+READY_LIMIT_S = 5.0
+"""How long the broker may leave a question or a commit unanswered before the worker is not ready."""
 IDLE_S = 1.0
 POLL_S = 0.005
 """How long to wait before the broker is asked again whether a shard's other topics hold something older."""
@@ -102,8 +104,8 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Say whether every assigned shard is open."""
-        return self._held
+        """Say whether every assigned shard is open, and the broker answers."""
+        return self._held and time.monotonic() - self._answered_at < READY_LIMIT_S
 
     def wants(self, topic: str, partition: int) -> bool:
         """Say whether this partition has room; one that runs ahead of its shard's other topics has none."""
@@ -165,6 +167,7 @@ class Worker:
                 for reading in readings:
                     await self._open(reading, positions[reading.number])
             self._held = True
+            self._answered_at = time.monotonic()
             seeks = {(t, n): shard.reached(t) for n, shard in self.shards.items() for t in self.logic.inbound}
         took = time.monotonic() - began
         self.meter.opened(len(self.shards), took)
@@ -341,10 +344,12 @@ class Worker:
                 self._read_to[number] = end
 
     async def _committed(self) -> None:
-        """Wait for the commit on its way. Raises what it raised."""
-        commit, self._commit = self._commit, None
-        if commit is not None:
-            await commit
+        """Wait for the commit on its way. Raises what it raised, TimeoutError where the broker is away for too long."""
+        if self._commit is not None:
+            async with asyncio.timeout(BROKER_LIMIT_S):
+                await self._commit
+            self._commit = None
+            self._answered_at = time.monotonic()
 
     def _take(self) -> None:
         while self._arrived:
@@ -360,14 +365,16 @@ class Worker:
         story = settings.clock.to_story(wall)
         asking = [s for s in self.shards.values() if s.wants_probe or s.due(story)]
         if not asking or self.probe is None:
-            self._answered_at = time.monotonic()
+            if self._commit is None:
+                self._answered_at = time.monotonic()
             return
         sealed = {s.number: s.seal() for s in asking}
         try:
             ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
         except KafkaError as exc:
             # No answer is no knowledge: nothing is drained. The broker may be away for a while, but not for ever.
-            if not exc.retriable or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
+            away = exc.retriable or isinstance(exc, KafkaTimeoutError)
+            if not away or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
                 raise
             log.warning("probe_unanswered", reason=type(exc).__name__)
             await asyncio.sleep(0.1)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
@@ -188,3 +192,47 @@ async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_app
     worker._make_room()
     assert told == [1]
     assert worker.wants(STAY, 0)
+
+
+# ---- a broker that does not answer
+
+
+async def unanswered(places):
+    raise KafkaTimeoutError
+
+
+async def test_a_probe_that_is_not_answered_in_time_is_sent_again_until_the_limit(worker, monkeypatch):
+    worker.probe = unanswered
+    worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
+    assert worker.shards[0].wants_probe
+
+    await worker._look()
+
+    assert worker.shards[0].wants_probe, "no answer is no knowledge"
+    monkeypatch.setattr("streams.worker.BROKER_LIMIT_S", 0.0)
+    with pytest.raises(KafkaTimeoutError):
+        await worker._look()
+
+
+async def test_a_worker_is_not_ready_while_its_probe_or_its_commit_is_not_answered(worker, monkeypatch):
+    worker._held = True
+    worker._answered_at = time.monotonic() - 6
+    assert not worker.ready
+
+    await worker._look()
+    assert worker.ready, "nothing is asked"
+
+    worker._answered_at = time.monotonic() - 6
+    worker._commit = asyncio.create_task(asyncio.sleep(0.01))
+    await worker._look()
+    assert not worker.ready, "a commit is on its way"
+    await worker._committed()
+    assert worker.ready
+
+
+async def test_a_commit_that_is_not_answered_within_the_limit_ends_the_worker(worker, monkeypatch):
+    monkeypatch.setattr("streams.worker.BROKER_LIMIT_S", 0.02)
+    worker._commit = asyncio.create_task(asyncio.sleep(30))
+
+    with pytest.raises(TimeoutError):
+        await worker._committed()
