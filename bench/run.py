@@ -23,9 +23,8 @@ from aiokafka.errors import KafkaError
 from bench import measure, report
 from bench.kafka import Bench, mechanics_rows
 from bench.program import MADE, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
-from bench.spine import Spine
+from bench.spine import FEW, WHOLE, Spine
 from bench.state import CHURN_EVENTS_S, People, person_year_bytes
-from streams.app import load_care
 from streams.local.jars import KAFKA_VERSION
 from streams.local.kafka import LocalKafka
 from streams.settings import Settings
@@ -40,7 +39,7 @@ class Run:
 
     def __init__(self, bootstrap: str, own: str, *, quick: bool, parts: set[str]) -> None:
         self.bench = Bench(bootstrap)
-        self.spine = Spine(Bench(own), load_care(Settings())[0])
+        self.spine = Spine(Bench(own))
         self.quick = quick
         self.parts = parts
         self.results: dict[str, Any] = {}
@@ -109,8 +108,9 @@ class Run:
         for count, rounds in ((50_000, 1),) if self.quick else ((200_000, 3), (1_000_000, 1)):
             published = await self.spine.publish(count)
             self.results.setdefault("care_mix", []).append(published)
-            for _ in range(rounds):
-                await self.attempt(self.spine.backlog(published, 900), "care", str(count))
+            for number in range(rounds):
+                for name in (FEW, WHOLE) if number % 2 == 0 else (WHOLE, FEW):
+                    await self.attempt(self.spine.backlog(published, name, 900), "care", str(count), name)
         for rate in (500,) if self.quick else (100, 500, 2000):
             await self.attempt(self.spine.steady(rate), "latency", str(rate), f"{OURS}, care")
 

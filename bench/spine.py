@@ -9,37 +9,57 @@ import asyncio
 import pickle
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+from agents.coordination.catalogue import RULES
 from bench.events import SEED, mix, rows, said
 from bench.kafka import PARTITIONS, Bench, Reader
 from bench.measure import Figures, drain, percentiles
 from bench.program import CARE, MADE, ROOT, EndedError, Program
 from bench.state import People
 from streams.admin import create_topics
+from streams.app import load_care
 from streams.claims import POSITION
 from streams.codec import read_frame, read_record
 from streams.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.person import partition_of
+from streams.settings import Settings
 from streams.topics import AUDIT, GAP, INBOUND, NOTIFICATION, RELAY, STATE, TASK, TOPICS
 from streams.writer import Out, Writer
 
 OUTBOUND = [NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name]
 PUBLISHED = (NotificationIssued, NotificationWithdrawn, TaskState, GapState, EffectSuppressed)
+FIVE = ("DIS-1", "NOT-2", "TCM-1", "REF-1", "GOAL-2")
+"""The rules with which the mechanism is complete in kind: what the whole catalogue is measured beside."""
+WHOLE, FEW = "the whole catalogue", "five rules"
 CHURN_TRANSACTION = 100
 IDLE_S = 20
+
+
+def five_rules() -> Path:
+    """Make a folder of the five rules alone."""
+    folder = MADE / "five-rules"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in (*FIVE, "routing"):
+        shutil.copy(RULES / f"{name}.yaml", folder)
+    shutil.copytree(RULES / "valuesets", folder / "valuesets")
+    return folder
 
 
 class Spine:
     """The product on the bench's Kafka."""
 
-    def __init__(self, bench: Bench, rules: Any) -> None:
+    def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.rules = rules
+        self.folders = {WHOLE: RULES, FEW: five_rules()}
+        self.rules = load_care(Settings())[0]
         self._runs = 0
 
     async def fresh(self, *, inputs: bool) -> None:
@@ -51,12 +71,13 @@ class Spine:
             await create_topics(self.bench.kafka, PARTITIONS, 1)
             await asyncio.sleep(1)
 
-    def start(self) -> Program:
+    def start(self, rules: str = WHOLE) -> Program:
         self._runs += 1
         group = f"bench-care-{int(time.time())}-{self._runs}"
         settings = {
             "KAFKA_BOOTSTRAP": self.bench.bootstrap,
             "CARERELAY_GROUP": group,
+            "CARERELAY_RULES": str(self.folders[rules]),
             "CARERELAY_WEB_PORT": "0",
             "CARERELAY_RUN_DIR": str(MADE / "dirs" / group),
             "CARERELAY_LOG_FORMAT": "json",
@@ -70,14 +91,15 @@ class Spine:
         await self.fresh(inputs=True)
         events = mix(count, self.rules)
         await self.bench.publish(rows(events), flush_every=400)
-        effects = await self._effects()
+        effects = {name: await self._effects(name) for name in self.folders}
         return {"n": count, "people": len({e.person for e in events}), "types": said(events), "effects": effects}
 
-    async def _effects(self) -> int:
+    async def _effects(self, name: str = WHOLE) -> int:
         """Return how many effects the same rules make in memory of what lies in the inbound topics.
 
         By the append times there: what is bundled or waits for the morning hangs on them.
         """
+        rules = load_care(Settings(rules=self.folders[name]))[0]
         rank = {topic.name: topic.rank for topic in INBOUND}
         async with Reader(self.bench.kafka, list(rank)) as reader:
             found = [(r.timestamp, rank[r.topic], r.offset, r) async for r in reader.all()]
@@ -86,19 +108,19 @@ class Spine:
         count = 0
         for at, _, _, record in found:
             before, effects = packed.get(record.key), []
-            while before is not None and (deadline := self.rules.deadline(before)) is not None and deadline < at:
-                before, fired = self.rules.expire(record.key.decode(), before, deadline)
+            while before is not None and (deadline := rules.deadline(before)) is not None and deadline < at:
+                before, fired = rules.expire(record.key.decode(), before, deadline)
                 effects += fired
             event = read_record(record.topic, record.key, record.value, record.headers, at)
-            packed[record.key], made = self.rules.decide(event.person, before, event, at)
+            packed[record.key], made = rules.decide(event.person, before, event, at)
             count += sum(isinstance(effect, PUBLISHED) for effect in (*effects, *made))
         return count
 
-    async def backlog(self, published: dict[str, Any], limit_s: float) -> Figures:
-        """Let one worker work off what was published."""
+    async def backlog(self, published: dict[str, Any], rules: str, limit_s: float) -> Figures:
+        """Let one worker with *rules* work off what was published."""
         await self.fresh(inputs=False)
-        expected, count = published["effects"], published["n"]
-        figures = await drain(self.bench, OUTBOUND, self.start, enough=lambda end: end >= expected * 0.99, limit_s=limit_s)
+        expected, count = published["effects"][rules], published["n"]
+        figures = await drain(self.bench, OUTBOUND, lambda: self.start(rules), enough=lambda end: end >= expected * 0.99, limit_s=limit_s)
         ids = Counter(f"{type(e).__name__}{e.id}" for e in map(read_frame, figures.pop("values")))
         return figures | {
             "n": count,
