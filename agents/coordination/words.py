@@ -32,6 +32,8 @@ HAPPENED: Final = {
     "AdmissionCancelled": "the admission was cancelled",
     "TransferCancelled": "the transfer was cancelled",
     "PersonMerged": "two records were merged",
+    "PersonStateMoved": "two records were merged",
+    "RecordRelayed": "a record was passed on",
     "PersonUpdated": "the person's record was updated",
     "PatientDischarged": "discharged",
     "DischargeCancelled": "the discharge was cancelled",

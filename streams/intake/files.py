@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 from streams.events import Event, Millis
 from streams.intake.hl7.framing import as_utf8, content_id, number_lines, split_messages
 from streams.intake.hl7.mapping import read_message
@@ -130,6 +132,8 @@ def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Plac
         elif kind == "hl7":
             for raw in split_messages(_joined(head, chunks)):
                 yield read_message(raw, settings), f"{path}:{raw.line}"
+        elif (spread := _document(head)) is not None:
+            yield Reading((spread,)), f"{path}:1"
         else:
             for number, line in number_lines(as_utf8(_joined(head, chunks))):
                 reading = read_line(line, settings)
@@ -163,6 +167,30 @@ def _format(head: bytes, path: Path) -> str | None:
     if suffixes & _HL7_SUFFIXES:
         return "hl7"
     return "lines" if suffixes & _LINES_SUFFIXES else None
+
+
+def _document(head: bytes) -> Refused | None:
+    """Refuse a JSON document that is spread over the lines of a file once, and not each of its lines."""
+    first, _, more = head.lstrip().partition(b"\n")
+    if not more.strip() or first[:1] not in (b"{", b"[") or _json(first) is not _NONE:
+        return None
+    found = _json(head)
+    if found is _NONE:
+        return None
+    fhir = isinstance(found, dict) and "resourceType" in found
+    detail = "a FHIR resource is none of the events; send HL7 v2" if fhir else "the file is one JSON value over several lines"
+    return Refused("not-json", "", "", "", content_id(head), detail)
+
+
+_NONE = object()
+
+
+def _json(content: bytes) -> object:
+    """Return the JSON value in *content*, or `_NONE`."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _NONE
 
 
 def _unknown(path: Path, head: bytes, *, named: bool) -> Refused | Ignored:

@@ -257,7 +257,9 @@ class LocalKafka:
             assert self._ports is not None  # noqa: S101
             taken = [port for port in self._ports if not _is_free(port)]
             if self._port is not None and self._port in taken:
-                raise LocalKafkaError(f"port {self._port} on {HOST} is in use: stop what uses it, or name another port")
+                raise LocalKafkaError(
+                    f"port {self._port} on {HOST} is in use: stop what uses it, or name another with CARERELAY_KAFKA_PORT"
+                )
             if taken:
                 broker, controller = (port if port not in taken else free_port() for port in self._ports)
                 self._ports = (broker, controller)

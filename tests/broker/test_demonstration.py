@@ -99,6 +99,17 @@ def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kaf
         assert said in run.text, said
     assert "Traceback" not in run.text
     assert_nothing_is_left(bootstrap, workers)
+    logs = "".join(log.read_text() for log in (tmp_path / "run" / "demonstration").glob("*worker.log"))
+    assert "shards_opened" in logs
+    assert who_is_named(run.text + logs) == set()
+
+
+def who_is_named(text: str) -> set[str]:
+    """Return the names and record numbers of the story's persons that stand in *text*."""
+    rows = [row.split(b"|") for file in STORY.glob("*.hl7") for row in re.split(rb"[\r\n]+", file.read_bytes()) if row.startswith(b"PID|")]
+    said = {part.decode() for row in rows for part in (row[3].split(b"^")[0], *row[5].split(b"^")[:2]) if part}
+    assert len(said) > 20
+    return {name for name in said - {"UNKNOWN"} if re.search(rf"\b{re.escape(name)}\b", text)}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])

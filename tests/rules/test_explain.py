@@ -15,6 +15,8 @@ from agents.coordination.calendar import Clock
 from agents.coordination.explain import clock_in_words, conditions_in_words, explain, explain_change
 from agents.coordination.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
 from agents.coordination.rulebook import render_rulebook
+from agents.coordination.words import HAPPENED
+from streams.topics import FACT_OF
 
 FOLDER = Path(rule.__file__).parent / "catalogue"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if re.match(r"[A-Z]", path.stem))
@@ -240,3 +242,7 @@ def test_overlay_that_switches_a_rule_off_says_so():
     text = words(explain_change(PLAIN, msgspec.structs.replace(PLAIN, enabled=False), Overlay(id="off", rules={})))
 
     assert text == "With the overlay off, everywhere - The rule is switched off."
+
+
+def test_every_event_has_words_for_a_coordinator():
+    assert set(FACT_OF) <= set(HAPPENED)

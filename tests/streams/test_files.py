@@ -257,3 +257,22 @@ def test_files_joined_without_a_line_end_between_them_lose_nothing(tmp_path):
 
 def test_message_builder_ends_each_segment():
     assert message("PID|1").endswith(b"\r")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [({"resourceType": "Bundle", "entry": [1, 2]}, "FHIR"), (json.loads(line(1, 0)), "several lines"), ([1, 2], "several lines")],
+)
+def test_json_that_is_spread_over_several_lines_is_refused_once(tmp_path, content, said):
+    (tmp_path / "spread.json").write_text(json.dumps(content, indent=2))
+
+    (arrived,) = read_paths([tmp_path], SETTINGS)
+
+    assert arrived.item.reason == "not-json"
+    assert said in arrived.item.how_to_mend
+
+
+def test_broken_line_among_lines_is_refused_alone(tmp_path):
+    (tmp_path / "events.jsonl").write_text("{\n" + line(1, 0).decode() + "\n")
+
+    assert [type(arrived.item) for arrived in read_paths([tmp_path], SETTINGS)] == [Refused, Event]
