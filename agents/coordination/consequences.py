@@ -273,10 +273,34 @@ def after_record(draft: Draft, scene: Scene) -> None:
     else:
         routing.announce(draft, scene)
     _open(draft, scene)
+    _open_of_late_goal(draft, scene)
     for again in loop.stand_in(draft, scene):
         react(draft, again)
         routing.announce(draft, again)
         _open(draft, again)
+
+
+def _open_of_late_goal(draft: Draft, scene: Scene) -> None:
+    """Let the admissions and discharges since a goal's beginning open what they would have opened, had it been known then."""
+    goal, person, world = scene.goal, scene.person, scene.world
+    if scene.kind != "GoalUpdated" or goal is None or goal.since != scene.at:
+        return
+    past: list[tuple[int, Stay, Any]] = []
+    for stay in person.stays:
+        ref = e.Encounter(stay.facility, stay.visit)
+        if stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}:
+            past.append((stay.admitted, stay, e.PatientAdmitted(ref, stay.class_)))
+        if stay.discharged and stay.status == Status.FINISHED and not stay.assumed:
+            past.append((stay.discharged, stay, e.PatientDischarged(ref, stay.disposition)))
+    for at, stay, fact in sorted(past, key=lambda row: row[0]):
+        if at < goal.since or draft.at - at > world.settings.history_days * DAY_MS or scene.event is None:
+            continue
+        event = Event(scene.event.id, scene.event.source, Millis(at), draft.at, person.key, fact)
+        again = Scene(person, world, Millis(at), world.directory.of_facility(stay.facility), event)
+        again.stay = stay
+        opened = open_all(draft, again, of_goal=goal)
+        if opened:
+            _catch_up(draft, again, opened)
 
 
 def _end_with_subject(draft: Draft, scene: Scene) -> None:

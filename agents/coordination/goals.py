@@ -8,7 +8,7 @@ attainment scaling by Kiresuk and Sherman (1968) in Turner-Stokes' corrected for
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -56,8 +56,8 @@ REVIEWED_STATUSES: Final = frozenset({"accepted", "active"})
 """Lifecycle statuses in which reviews fall due; a goal on hold rests."""
 
 STALLED_STATUSES: Final = frozenset({"worsening", "no-progress"})
-STALLED_REVIEWS: Final = 2
-"""So many reviews in a row that find a goal stalled ask for a change of plan (CareRelay default)."""
+ACHIEVED_MAX: Final = 8
+"""How many achievement statuses of a goal are remembered: a row of setbacks is told from them, in whatever order they arrive."""
 
 REVIEW_EVERY: Final[Mapping[str, Clock]] = {
     "hospice": Clock(15, "day"),
@@ -134,19 +134,17 @@ def check_scale(attainment: int | None, weight: float | None) -> Illegal | None:
     return None
 
 
-def stalled_reviews(before: int, achievement_status: str | None) -> int:
-    """Return how many reviews in a row found the goal stalled, after one more that says *achievement_status*.
+def stalled_since(achieved: Sequence[tuple[int, str]]) -> tuple[int, ...]:
+    """Return when each of the newest reviews in a row found the goal stalled; *achieved*: time and status, oldest first.
 
-    None is an update that says nothing of achievement: it neither counts nor breaks the row.
+    An update that says nothing of achievement is no part of it: it neither counts nor breaks the row.
     """
-    if achievement_status is None:
-        return before
-    return before + 1 if achievement_status in STALLED_STATUSES else 0
-
-
-def asks_for_change(stalled: int) -> bool:
-    """Say whether so many stalled reviews in a row ask for a change of plan (GOAL-3)."""
-    return stalled >= STALLED_REVIEWS
+    row: list[int] = []
+    for at, status in reversed(achieved):
+        if status not in STALLED_STATUSES:
+            break
+        row.append(at)
+    return tuple(reversed(row))
 
 
 def review_clock(setting: str | None, *, first: bool) -> Clock:

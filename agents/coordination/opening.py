@@ -10,21 +10,21 @@ from agents.coordination.calendar import Clock, due_at, local_date
 from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene, lace_of
-from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score
+from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
 from agents.coordination.handoffs import UNITS, appointed, close, due_said, first_status, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
 from agents.coordination.referrals import ENDED
 from agents.coordination.rule import Condition, Rule
 from agents.coordination.ruleset import CompiledRule
-from agents.coordination.state import OPENERS, Handoff, Referral
+from agents.coordination.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.team import programmes_of
 from agents.coordination.words import clock_words, person_words
 from streams.events import Millis
 
 
-def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
-    """Open every handoff that the scene's event (or notice) triggers; return those that were opened."""
+def open_all(draft: Draft, scene: Scene, of_goal: Goal | None = None) -> list[Handoff]:
+    """Open every handoff that the scene's event (or notice) triggers; return those that were opened. *of_goal*: its own alone."""
     if scene.person.deceased:
         return []
     world = scene.world
@@ -34,15 +34,17 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
     day = local_date(scene.at, scene.organisation.zone)
     known: dict[ruleset.Test, bool] = {}
     for rule, triggers in view.openings(event, day).left(scene):
+        if of_goal is not None and rule.rule.subject != "goal":
+            continue
         for trigger, tests in triggers:
-            if rule.rule.subject == "goal" and scene.goal is None:
-                started = False
-                for goal in [g for g in scene.person.goals if g.status in REVIEWED_STATUSES and g.since <= scene.at]:
+            if rule.rule.subject == "goal" and scene.kind != "GoalUpdated":
+                started, own = False, scene.goal
+                for goal in _goals(scene) if of_goal is None else [of_goal]:
                     scene.goal = goal
                     if ruleset.holds(tests, scene):
                         started = True
                         opened += _open(draft, scene, rule, trigger.counts_from, event)
-                scene.goal = None
+                scene.goal = own
                 if started:
                     break
             elif ruleset.holds_as_known(tests, scene, known):
@@ -52,6 +54,16 @@ def open_all(draft: Draft, scene: Scene) -> list[Handoff]:
                 scene.referral = referral
                 break
     return opened
+
+
+def _goals(scene: Scene) -> list[Goal]:
+    """Return the goals that the person is working on then: those that a review names, else all."""
+    based = getattr(scene.fact, "based_on", ())
+    return [
+        goal
+        for goal in scene.person.goals
+        if goal.status in REVIEWED_STATUSES and goal.since <= scene.at and (not based or goal.id in based)
+    ]
 
 
 def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, event: str) -> list[Handoff]:
@@ -96,7 +108,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     handoff.status = first_status(rule, due, draft.at)
     handoff.opened_by = OPENERS.index(event) if event in OPENERS else 0
     handoff.unit = unit
-    if counts_from != "event":
+    if counts_from in {"admission", "discharge"}:
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
         superseded.ended_by = stay
@@ -149,6 +161,9 @@ def _start(scene: Scene, rule: Rule, counts_from: str) -> Millis:
         return Millis(stay.discharged)
     if stay is not None and counts_from == "admission" and stay.admitted:
         return Millis(stay.admitted)
+    if counts_from == "second-setback" and scene.goal is not None:
+        row = stalled_since(scene.goal.achieved)
+        return Millis(max(scene.at, row[1])) if len(row) > 1 else scene.at
     return scene.at
 
 

@@ -13,7 +13,7 @@ import msgspec
 from agents.coordination import referrals
 from agents.coordination.directory import party_of
 from agents.coordination.facts import Scene
-from agents.coordination.goals import REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_reviews
+from agents.coordination.goals import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.goals import Illegal as IllegalGoal
 from agents.coordination.state import Appointment, Goal, Person, Referral
 from streams import events as e
@@ -179,6 +179,7 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
     elif at < goal.at:
         scene.goal = goal
         scene.changed = ("goal-reviewed",) if _reviews(goal, fact) else ()
+        _achieve(goal, fact, at)
         return OK
     elif goal.status:
         refusal = _illegal_goal_move(goal, fact)
@@ -193,9 +194,7 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
         changed.append("lifecycle-status")
     if _differs(fact.description, goal.words) or _differs(fact.priority or "", goal.priority):
         changed.append("goal-revised")
-    if fact.achievement_status is not None:
-        goal.setbacks = stalled_reviews(goal.setbacks, fact.achievement_status)
-        goal.achievement = fact.achievement_status
+    _achieve(goal, fact, at)
     if fact.lifecycle_status in REVIEWED_STATUSES and goal.status not in REVIEWED_STATUSES:
         goal.since = at
     goal.status, goal.at = fact.lifecycle_status, at
@@ -212,6 +211,16 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
             goal.owner = f"{fact.owner.role}/{party}"
     scene.changed = tuple(changed)
     return OK
+
+
+def _achieve(goal: Goal, fact: e.GoalUpdated, at: Millis) -> None:
+    """Take what the update says of achievement into its place among the others."""
+    if fact.achievement_status is None:
+        return
+    if at >= goal.at:
+        goal.achievement = fact.achievement_status
+    goal.achieved = tuple(sorted((*goal.achieved, (int(at), fact.achievement_status)), key=lambda a: a[0])[-ACHIEVED_MAX:])
+    goal.setbacks = len(stalled_since(goal.achieved))
 
 
 def _differs(said: str, known: str) -> bool:

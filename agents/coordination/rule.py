@@ -58,8 +58,9 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     event: str
     where: Where = {}
-    counts_from: Literal["event", "admission", "discharge"] = "event"
-    """What starts the clock: the event itself, or the stay's admission or discharge (a diagnosis that is added later)."""
+    counts_from: Literal["event", "admission", "discharge", "second-setback"] = "event"
+    """What starts the clock: the event itself, the stay's admission or discharge (a diagnosis that is added later), or the second
+    setback of a goal in a row, where one before it is heard of later."""
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

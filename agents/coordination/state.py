@@ -273,6 +273,8 @@ class Goal(msgspec.Struct, array_like=True, gc=False):
     priority: str = ""
     since: int = 0
     """Event time since which the person is working on it, or 0."""
+    achieved: tuple[tuple[int, str], ...] = ()
+    """The newest achievement statuses with their event times, in the order in which they were found."""
 
 
 class Appointment(msgspec.Struct, array_like=True, gc=False):
