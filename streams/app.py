@@ -14,6 +14,7 @@ import structlog
 
 from agents.coordination.agent import Coordination, CoordinationRecords
 from agents.coordination.catalogue import DIRECTORY, RULES, load_directory, load_world
+from agents.coordination.risk import LengthCounting
 from agents.coordination.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from streams.codec import STANDARD
@@ -43,7 +44,8 @@ def load_care(settings: Settings) -> tuple[Coordination, IntakeSettings]:
 
     Raises ValueError or OSError with file, field and how to mend.
     """
-    care = CareSettings(history_days=settings.backfill_days)
+    counting: LengthCounting = "inclusive" if settings.length_of_stay == "inclusive" else "nights"
+    care = CareSettings(history_days=settings.backfill_days, length_of_stay=counting)
     world = load_world(settings.rules or RULES, settings.directory or DIRECTORY, care, settings.profile)
     directory = world.directory
     doors = IntakeSettings(

@@ -164,6 +164,12 @@ class Settings:
     default_zone: str = _setting("CARERELAY_ZONE", "IANA zone in which times are shown", _zone, "UTC")
     default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
     backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
+    length_of_stay: str = _setting(
+        "CARERELAY_LENGTH_OF_STAY",
+        "days of a stay for risk scores: nights, or inclusive of the days of admission and discharge",
+        _one_of("nights", "inclusive"),
+        "nights",
+    )
     registry: str = _setting("CARERELAY_REGISTRY", "root of a schema registry's Confluent API; empty: frames carry fingerprints", _url, "")
     web_host: str = _setting("CARERELAY_WEB_HOST", "address of /metrics, /healthz and /readyz", _text, "127.0.0.1")
     web_port: int = _setting("CARERELAY_WEB_PORT", "its port; 0: any free one", _number(0, 65535), 6066)

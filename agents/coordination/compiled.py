@@ -6,7 +6,7 @@ Owns the form that decisions work with. Must not know overlays (`ruleset.py`) or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from agents.coordination.calendar import Clock
 from agents.coordination.conditions import RuleError, Test, compile_where, holds
@@ -14,6 +14,8 @@ from agents.coordination.facts import FACTS, Scene
 from agents.coordination.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.validity import check
 from streams.topics import FACT_OF
+
+_RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital_international", "flags"})
 
 
 class Rung:
@@ -42,8 +44,8 @@ class CompiledRule:
         self.ends = _by_event((t.event, t, compile_where(t.where, rule.id, f"ends[{i}]")) for i, t in enumerate(rule.ends))
         self.shortens = _by_event((s.event, s, compile_where(s.where, rule.id, f"shortens[{i}]")) for i, s in enumerate(rule.shortens))
         self.cases = tuple((compile_where(c.where, rule.id, f"cases[{i}]"), c.clock) for i, c in enumerate(rule.cases))
-        self.asks_risk = any(name in trigger.where for trigger in rule.triggers for name in ("risk_tier", "lace"))
-        """Whether the person's risk decides about it; its words then say the score."""
+        self.asks_risk = any(_RISKS & trigger.where.keys() for trigger in rule.triggers)
+        """Whether the person's risk decides about it; its words then say the scores."""
         self.until = FACTS[rule.until] if rule.until else None
         self.rungs = tuple(
             Rung(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))

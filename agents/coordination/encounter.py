@@ -237,7 +237,10 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
 
 
 def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
-    """Take class, attending, disposition and diagnoses where they are not older than what is known; name what changed."""
+    """Take class, attending, disposition and diagnoses where they are not older than what is known; name what changed materially.
+
+    Who attends changes with every shift: that is taken in, and no news to the person's team.
+    """
     seconds = at // 1000
     changed: list[str] = []
     class_ = getattr(fact, "class_", None)
@@ -251,8 +254,6 @@ def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tupl
         stay.via_emergency = True
     attending = getattr(fact, "attending", None)
     if attending is not None and attending.id and seconds >= stay.attending_at:
-        if stay.attending and stay.attending != attending.id:
-            changed.append("attending")
         stay.attending, stay.attending_at = attending.id, seconds
     disposition = getattr(fact, "disposition", None)
     if disposition and seconds >= stay.disposition_at:

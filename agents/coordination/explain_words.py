@@ -66,6 +66,8 @@ FACT: Final = {
     "flags": "a flag of use",
     "has_referral": "it is part of a referral",
     "high_risk_conditions": "the number of listed conditions",
+    "hospital_derivation": "the HOSPITAL score as first published (2013), as far as it is certain,",
+    "hospital_international": "the HOSPITAL score in its international form (2016), as far as it is certain,",
     "lace": "the LACE score, as far as it is certain,",
     "length_of_stay_days": "the length of the stay in days",
     "lifecycle_status": "the goal's lifecycle status",

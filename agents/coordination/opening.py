@@ -9,7 +9,7 @@ from agents.coordination import ruleset
 from agents.coordination.calendar import Clock, due_at, local_date
 from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene, lace_of
+from agents.coordination.facts import Scene, risk_words
 from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
 from agents.coordination.handoffs import UNITS, appointed, close, due_said, first_status, pass_over_warnings, set_next_rung
 from agents.coordination.ids import derive, raw, text
@@ -205,9 +205,8 @@ def _opening_words(  # noqa: PLR0917
             doubt = " The disposition is not known and counts as community."
         if not scene.stay.class_:
             doubt += " The class of the stay is not known."
-    if compiled.asks_risk:
-        score = lace_of(scene)
-        doubt += f" LACE: {score.words}." if score is not None else ""
+    if compiled.asks_risk and scene.stay is not None:
+        doubt += f" {risk_words(scene)}."
     elif rule.subject == "goal":
         scaled = [g for g in scene.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]
         attained = gas_t_score(WeightedGoal(g.attainment or 0, g.weight or 1) for g in scaled)

@@ -21,6 +21,7 @@ LengthCounting = Literal["nights", "inclusive"]
 """How the days of a stay are counted: by nights (same day is 0), or admission and discharge day both (same day is 1)."""
 
 HospitalVariant = Literal["derivation-2013", "international-2016"]
+HOSPITAL_VARIANTS: Final[tuple[HospitalVariant, ...]] = ("derivation-2013", "international-2016")
 StayKind = Literal["emergency", "observation", "inpatient", "snf"]
 Tier = Literal["high", "moderate", "low"]
 

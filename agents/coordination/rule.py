@@ -116,6 +116,8 @@ class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asks_acknowledgement: bool = False
     required: bool = False
     """Somebody must hear it: where nobody is known for the role, the organisation's pool or the fallback pool does."""
+    delivery: Delivery | None = None
+    """How this role hears a notice, where that is not as the row says. What a step tells is never delayed."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

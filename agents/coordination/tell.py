@@ -21,14 +21,14 @@ _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-ow
 _NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
 
 
-def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
-    """Return (recipient, asks for acknowledgement) for each party once, in the order of the roles.
+def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool, Delivery | None]]:
+    """Return (recipient, asks for acknowledgement, own way of delivery) for each party once, in the order of the roles.
 
     A role that must be told and that nobody is known for falls to the organisation's holder of it, then to the fallback
     pool: never nowhere.
     """
     directory, organisation = scene.world.directory, scene.organisation
-    found: dict[str, tuple[str, bool]] = {}
+    found: dict[str, tuple[str, bool, Delivery | None]] = {}
     for row in tells:
         if row.role == "owner" and scene.handoff is not None:
             role, _, party = scene.handoff.owner.partition("/")
@@ -52,9 +52,9 @@ def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool]]:
         for party in parties:
             known = found.get(party)
             if known is None:
-                found[party] = (f"{role}/{party}", row.asks_acknowledgement)
+                found[party] = (f"{role}/{party}", row.asks_acknowledgement, row.delivery)
             elif row.asks_acknowledgement and not known[1]:
-                found[party] = (known[0], True)
+                found[party] = (known[0], True, known[2])
     return list(found.values())
 
 
@@ -85,7 +85,7 @@ def tell(
     issued: list[NotificationIssued] = []
     had = frozenset(already)
     encounter = encounter_of(scene.stay)
-    for recipient, asks in recipients(tells, scene):
+    for recipient, asks, own in recipients(tells, scene):
         if recipient.partition("/")[2] in had:
             continue
         if scene.person.consents or sensitivity != "normal":
@@ -96,7 +96,8 @@ def tell(
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
                 continue
         waits: Millis | None = None
-        if delivery is not None:
+        by = None if delivery is None else own or delivery
+        if by is not None:
             told_at = told_of_shortly_before(quiet, scene.person, scene.stay.number if scene.stay else 0, recipient, scene.at)
             if told_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
@@ -104,7 +105,7 @@ def tell(
                 draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
                 continue
             home = directory.of_party(recipient.partition("/")[2]) or scene.organisation
-            waits = deliver_after(quiet, delivery, urgency, draft.at, home.zone)
+            waits = deliver_after(quiet, by, urgency, draft.at, home.zone)
         id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
         issued.append(
             draft.issued(
@@ -120,7 +121,7 @@ def tell(
                 handoff=handoff,
                 asks_acknowledgement=asks,
                 goals=goals,
-                channel=delivery if waits is not None and delivery == DIGEST else AT_ONCE,
+                channel=DIGEST if waits is not None and by == DIGEST else AT_ONCE,
                 deliver_after=waits,
             )
         )

@@ -11,6 +11,7 @@ import msgspec
 
 from agents.coordination.directory import Directory
 from agents.coordination.ids import raw
+from agents.coordination.risk import LengthCounting
 from agents.coordination.ruleset import Catalogue
 from agents.coordination.state import Handoff, Person
 from agents.coordination.valuesets import ValueSets
@@ -25,6 +26,8 @@ class CareSettings(msgspec.Struct, frozen=True, kw_only=True):
     """An event older than this changes state only: it opens no clock and tells nobody."""
     state_bytes_max: int = 262_144
     """A person's packed state; an event that would make it larger is refused with `state-cap`."""
+    length_of_stay: LengthCounting = "nights"
+    """How the days of a stay are counted for scores: by nights, or the days of admission and discharge both (`inclusive`)."""
     duplicate_referral_days: int = 30
     """A second referral to the same service within this time is linked to the first, not doubled."""
 

@@ -218,7 +218,7 @@ def test_emergency_visit_that_becomes_an_admission_is_told_however_it_is_said(sp
     ("change", "told"),
     [
         ({"class": "OBSENC"}, True),
-        ({"attending": {"id": "772"}}, True),
+        ({"attending": {"id": "772"}}, False),
         ({"attending": {"id": "771"}}, False),
         ({"members": [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8802"}}]}, True),
         ({"members": [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]}, False),

@@ -84,10 +84,10 @@ def test_gap_that_falls_due_at_night_is_told_at_night(story):
 
 
 def test_routine_news_of_a_stay_told_of_just_before_is_bundled_and_the_bundling_is_counted(story):
-    story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, attending={"id": "A1"}, **{"class": "IMP"})
+    story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
 
-    early = story.at("2026-07-01T09:20", "EncounterUpdated", encounter=STAY, attending={"id": "A2"})
-    late = story.at("2026-07-01T09:30", "EncounterUpdated", encounter=STAY, attending={"id": "A3"})
+    early = story.at("2026-07-01T09:20", "EncounterUpdated", encounter=STAY, **{"class": "OBSENC"})
+    late = story.at("2026-07-01T09:30", "EncounterUpdated", encounter=STAY, **{"class": "IMP"})
 
     assert [e.reason for e in early if isinstance(e, out.EffectSuppressed)] == ["bundled"] * len(early)
     assert early

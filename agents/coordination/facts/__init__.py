@@ -4,7 +4,7 @@ Owns the vocabulary as a whole: whoever imports it has every fact. Must not know
 """
 
 from agents.coordination.facts import goal, referral, told
-from agents.coordination.facts.clinical import groups_of, known_groups, lace_of
+from agents.coordination.facts.clinical import groups_of, known_groups, lace_of, risk_words
 from agents.coordination.facts.scene import FACTS, PLAIN, Scene, Value, described
 from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
 
@@ -21,5 +21,6 @@ __all__ = [
     "known_groups",
     "lace_of",
     "referral",
+    "risk_words",
     "told",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from agents.coordination import risk
 from agents.coordination.calendar import local_date
 from agents.coordination.facts.scene import Scene, Value, fact
 from agents.coordination.facts.stay import SETTING, complexity, length_of_stay_days
-from agents.coordination.risk import LaceInputs, Score
+from agents.coordination.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
 from agents.coordination.state import Status, Stay
 from agents.coordination.valuesets import lace_comorbidities
 from streams.events import Millis
@@ -88,6 +89,73 @@ def lace_of(scene: Scene) -> Score | None:
             emergency_visits=risk.AtLeast(visits),
         )
     )
+
+
+_HAEMOGLOBIN: Final = frozenset({"718-7", "20509-6", "59260-0"})
+_SODIUM: Final = frozenset({"2951-2", "2947-0"})
+"""LOINC: haemoglobin in blood by mass and by substance; sodium in serum or plasma, and in blood."""
+
+
+def hospital_of(scene: Scene, variant: HospitalVariant) -> Score | None:
+    """Compute HOSPITAL in the *variant* named for the scene's stay, a range where inputs are missing; None without a stay.
+
+    No message says the oncology service or that an admission was elective, so these are known only where they are met.
+    """
+    stay = scene.stay
+    if stay is None:
+        return None
+    length = length_of_stay_days(scene)
+    begins = stay.admitted or scene.at
+    admissions = sum(
+        1
+        for other in scene.person.stays
+        if other is not stay
+        and SETTING.get(other.class_) == "inpatient"
+        and begins - 365 * DAY_MS <= (other.admitted or other.discharged) < begins
+        and other.status != Status.CANCELLED
+    )
+    return risk.hospital(
+        HospitalInputs(
+            haemoglobin=_measured(scene, stay, _HAEMOGLOBIN, risk.haemoglobin_g_dl),
+            sodium=_measured(scene, stay, _SODIUM, risk.sodium_mmol_l),
+            procedure=True if stay.procedures else None,
+            urgent=True if stay.via_emergency else None,
+            admissions_prior_year=risk.AtLeast(admissions),
+            length_days=int(length) if isinstance(length, int) else None,
+        ),
+        variant,
+    )
+
+
+def _measured(scene: Scene, stay: Stay, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
+    """Return the newest value of *codes* that was measured during the stay, in the score's unit."""
+    until = stay.discharged or scene.at
+    found = [o for o in scene.person.observations if o[0] in codes and stay.admitted and stay.admitted <= o[3] <= until]
+    return convert(*max(found, key=lambda o: o[3])[1:3]) if found else None
+
+
+def risk_words(scene: Scene) -> str:
+    """Return what is known of the risk, in words: both scores, HOSPITAL in both variants, and the flags that are up."""
+    scores = [lace_of(scene), *(hospital_of(scene, variant) for variant in risk.HOSPITAL_VARIANTS)]
+    said = [f"{score.name}: {score.words}" for score in scores if score is not None]
+    up = flags(scene)
+    if isinstance(up, tuple) and up:
+        said.append(f"flags: {', '.join(up)}")
+    return "; ".join(said)
+
+
+@fact
+def hospital_derivation(scene: Scene) -> Value:
+    """HOSPITAL as first published (2013), as far as it is certain."""
+    score = hospital_of(scene, "derivation-2013")
+    return score.low if score else None
+
+
+@fact
+def hospital_international(scene: Scene) -> Value:
+    """HOSPITAL in its international validation (2016), as far as it is certain."""
+    score = hospital_of(scene, "international-2016")
+    return score.low if score else None
 
 
 @fact

@@ -159,11 +159,11 @@ def planned(scene: Scene) -> Value:
 
 @fact
 def length_of_stay_days(scene: Scene) -> Value:
-    """Nights between admission and discharge, in the facility's local time."""
+    """Days between admission and discharge in the facility's local time: nights, or both days counted, as a setting says."""
     stay = scene.stay
     if stay is None or not stay.admitted or not stay.discharged:
         return None
-    return risk.stay_days(Millis(stay.admitted), Millis(stay.discharged), scene.organisation.zone)
+    return risk.stay_days(Millis(stay.admitted), Millis(stay.discharged), scene.organisation.zone, scene.world.settings.length_of_stay)
 
 
 @fact

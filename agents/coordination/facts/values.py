@@ -21,7 +21,7 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "disposition_group": (*dict.fromkeys(DISPOSITION_GROUP.values()), "unknown"),
     "status_of_stay": STATUS_NAMES,
     "changed": (
-        *("class", "attending", "pcp", "disposition", "diagnosis-group", "facility", "level", "death"),
+        *("class", "pcp", "disposition", "diagnosis-group", "facility", "level", "death"),
         *("goal-reviewed", "goal-revised", "lifecycle-status", "target", "referral-status"),
     ),
     "complexity": _LEVELS,
