@@ -168,7 +168,7 @@ def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
         watched = sum(feed.watched[n] for n in places)
         if watched >= rule.hour_known_after:
             heard = sum(feed.heard[n] for n in places)
-            return watched * HOUR_MINUTES / heard if heard >= rule.hour_known_after_minutes else 0.0
+            return watched * HOUR_MINUTES / heard if heard >= min(rule.hour_known_after_minutes, watched) else 0.0
     if feed.active < rule.source_known_after_minutes:
         return 0.0
     mean = (feed.last - feed.since) / (feed.active - 1)

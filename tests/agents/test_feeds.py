@@ -151,6 +151,15 @@ def test_a_batch_every_hour_counts_as_one_message_however_large_it_is() -> None:
     assert watched.opened == []
 
 
+@pytest.mark.parametrize("weeks", [1, 2, 3, 4, 8])
+def test_a_source_of_one_message_an_hour_is_missed_after_three_of_them_however_long_it_is_known(weeks: int) -> None:
+    last = MONDAY + weeks * WEEK + 2 * DAY + 9 * HOUR
+    watched = Watched().every(60, MONDAY, last + 1)
+    watched.until(last + 3 * HOUR)
+    assert watched.opened == []
+    assert watched.until(last + 4 * HOUR).opened == [last + MINUTE + 3 * HOUR]
+
+
 def test_a_source_that_comes_by_chance_raises_few_alarms_once_it_is_known() -> None:
     draw = Random(3)
     at, times = float(MONDAY), []
