@@ -14,6 +14,7 @@ from agents.coordination.closing import react
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import DISPOSITION_GROUP, SETTING, Scene
+from agents.coordination.ladder import hear
 from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
 from agents.coordination.responses import respond
@@ -55,6 +56,11 @@ def quietly(draft: Draft, scene: Scene, turn: Turn | None) -> None:
 
 def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
     """Draw the consequences of what an encounter event came to."""
+    _follow(draft, scene, turn)
+    hear(draft, scene)
+
+
+def _follow(draft: Draft, scene: Scene, turn: Turn) -> None:
     stay, kind = turn.stay, turn.kind
     if turn.reason == "older-than-the-discharge" and stay is not None and _begin_anew(draft, scene, stay):
         return
@@ -105,17 +111,23 @@ def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
     again.stay = stay
     ended = False
     for handoff in person.handoffs:
-        if handoff.closed_at or handoff.stay != stay.number or OPENERS[handoff.opened_by] != "PatientDischarged":
+        if handoff.stay != stay.number or OPENERS[handoff.opened_by] != "PatientDischarged" or (handoff.closed_at and not handoff.ended_by):
             continue
         rule = handoffs.rule_of(handoff, person, world)
         if rule is None or "PatientDischarged" not in rule.triggers:
             continue
         goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.ref), None)
-        if not any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"]):
+        asked = any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
+        again.goal = goals
+        if asked and handoff.closed_at and handoff.ended_by == stay.number and handoff.closure == "not-applicable":
+            _let_live(draft, scene, handoff, f"{draft.words}: it is asked for after all.")
+        elif not asked and handoff.closed_at:
+            handoff.ended_by = 0  # Whatever is taken back, it does not come back.
+        elif not asked:
             why = f"{draft.words}: a stay of this kind does not ask for it."
             handoffs.close(draft, handoff, rule, "not-applicable", happened=scene.at, why=why)
+            handoff.closure = "cancelled"  # It stands in the way of none, should a later word say that it is asked for after all.
             ended = True
-        again.goal = goals
     if ended:
         _revive(draft, scene, stay, stay.discharged)  # What they had superseded is not.
     _open(draft, again)
@@ -191,9 +203,14 @@ def _revive(draft: Draft, scene: Scene, stay: Stay, ended_at: int | None = None)
             not other.closed_at and same_subject(other, rule.rule, handoff.stay, handoff.ref) for other in person.handoffs
         ):
             continue
-        closed_at = handoff.closed_at
-        handoffs.reopen(draft, handoff, world, f"{draft.words}: what had ended this handoff is taken back.")
-        _catch_up(draft, scene, [handoff], heard_until=closed_at)
+        _let_live(draft, scene, handoff, f"{draft.words}: what had ended this handoff is taken back.")
+
+
+def _let_live(draft: Draft, scene: Scene, handoff: Handoff, why: str) -> None:
+    """Open *handoff* again, and let count what it did not hear while it was ended."""
+    closed_at, ended = handoff.closed_at, handoff.met_at
+    handoffs.reopen(draft, handoff, scene.world, why)
+    _catch_up(draft, scene, [handoff], heard_until=closed_at, missed_from=ended)
 
 
 # ---- death
@@ -231,9 +248,7 @@ def _live(draft: Draft, scene: Scene) -> None:
     """Open again what a death had ended that was not one: nobody may be forgotten because of a wrong tick in a record."""
     for handoff in scene.person.handoffs:
         if handoff.ended_by == DEATH and handoff.closure == "not-applicable":
-            closed_at = handoff.closed_at
-            handoffs.reopen(draft, handoff, scene.world, f"{draft.words}: the person has not died.")
-            _catch_up(draft, scene, [handoff], heard_until=closed_at)
+            _let_live(draft, scene, handoff, f"{draft.words}: the person has not died.")
 
 
 # ---- everything else
@@ -329,12 +344,13 @@ def _open(draft: Draft, scene: Scene) -> None:
         _catch_up(draft, scene, opened)
 
 
-def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: int = -1) -> None:
+def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: int = -1, missed_from: int = 0) -> None:
+    """Let count what arrived after *heard_until*, or had happened since *missed_from*, when *opened* were ended and heard nothing."""
     # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in told_again(scene):
-        if event.time < earliest or event.arrival <= heard_until:
+        if event.time < earliest or (event.arrival <= heard_until and event.time < missed_from):
             continue
         again = Scene(scene.person, scene.world, event.time, scene.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):

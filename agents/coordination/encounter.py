@@ -180,9 +180,10 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
     match act:
         case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":
             if kind == "withdraw-discharge":
-                # A new discharge says its own time, disposition and diagnoses.
-                stay.discharged = stay.disposition_at = 0
-                stay.disposition = ""
+                # A new discharge says its own time, disposition and diagnoses. What was said after the cancel is about that one.
+                stay.discharged = 0
+                if stay.disposition_at <= at // 1000:
+                    stay.disposition, stay.disposition_at = "", 0
             elif kind == "withdraw-transfer" and stay.came_from is not None:
                 stay.place, stay.unit, stay.level = stay.came_from
                 stay.came_from = None

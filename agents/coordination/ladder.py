@@ -58,7 +58,7 @@ def climb(draft: Draft, handoff: Handoff, world: World) -> None:
     stay = stay_of(handoff, person)
     scene = Scene(person, world, at, home_of(handoff, person, world))
     scene.handoff, scene.stay = handoff, stay
-    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, scene, place, Millis(stay.last)):
+    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, scene, Millis(stay.last)):
         return
     rung = rule.rungs[handoff.rung]
     handoff.rung += 1
@@ -85,15 +85,23 @@ def _relieve(draft: Draft, handoff: Handoff, rule: CompiledRule | None, world: W
         draft.gap(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
 
 
-def _count_anew(  # noqa: PLR0917 -- a handoff, its rule and its place
-    draft: Draft, handoff: Handoff, rule: CompiledRule, scene: Scene, place: Organisation, last: Millis
-) -> bool:
-    """Count the clock of a handoff that waits for silence from the *last* word of its stay; say whether that moves its due.
+def hear(draft: Draft, scene: Scene) -> None:
+    """Count the clocks that wait for silence of the scene's stay from its last word, in whatever order the words came."""
+    stay, world = scene.stay, scene.world
+    if stay is None:
+        return
+    for handoff in scene.person.handoffs:
+        if handoff.rule in world.catalogue.silences and handoff.stay == stay.number and not handoff.closed_at:
+            rule = rule_of(handoff, scene.person, world)
+            if rule is not None:
+                _count_anew(draft, handoff, rule, scene, Millis(stay.last))
 
-    It is looked at when a rung is reached, not with each word: the last word counts, in whatever order they came.
-    """
+
+def _count_anew(draft: Draft, handoff: Handoff, rule: CompiledRule, scene: Scene, last: Millis) -> bool:
+    """Count the clock of *handoff* from *last*; say whether that moves its due. A day-based one moves once a day at most."""
     if last <= handoff.opened_at or handoff.gap == OPEN:
         return False
+    place = calendar_of(handoff, scene.person, scene.world)
     due = due_at(rule.clock(scene), last, place.zone, place.holidays)
     if due <= handoff.due:
         return False

@@ -52,6 +52,10 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
     return tuple((field.name, field.encode_name, field.required) for field in msgspec.structs.fields(kind))
 
 
+def _visit(fact: e.EncounterClassChanged) -> tuple[str, str]:
+    return fact.encounter.facility, fact.encounter.visit
+
+
 WAITING_MAX: Final = 8
 """How many refused moves of one referral wait for the one that makes them legal; the oldest goes first."""
 
@@ -83,6 +87,8 @@ def told_again(scene: Scene) -> list[Event]:
         for r in person.recent
         if own is None or (r.id, r.source) != (own.id, own.source)
     ]
+    gone = {(stay.facility, stay.visit) for stay in person.stays if stay.status == Status.CANCELLED}
+    past = [event for event in past if not (isinstance(event.data, e.EncounterClassChanged) and _visit(event.data) in gone)]
     id_, source = (own.id, own.source) if own is not None else ("", "")
     for stay in person.stays:
         known = stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}

@@ -11,7 +11,17 @@ from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene, risk_words
 from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
-from agents.coordination.handoffs import UNITS, appointed, close, due_said, first_status, pass_over_warnings, set_next_rung
+from agents.coordination.handoffs import (
+    OPEN,
+    UNITS,
+    appointed,
+    calendar_of,
+    close,
+    due_said,
+    first_status,
+    pass_over_warnings,
+    set_next_rung,
+)
 from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
 from agents.coordination.referrals import ENDED
@@ -24,7 +34,10 @@ from streams.events import Millis
 
 
 def open_all(draft: Draft, scene: Scene, of_goal: Goal | None = None) -> list[Handoff]:
-    """Open every handoff that the scene's event (or notice) triggers; return those that were opened. *of_goal*: its own alone."""
+    """Open every handoff that the scene's event (or notice) triggers; return those that were opened, or begin earlier now.
+
+    *of_goal*: that goal's own alone.
+    """
     if scene.person.deceased:
         return []
     world = scene.world
@@ -79,7 +92,15 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
     for known in person.handoffs:
         if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
             continue
+        if rule.again == "extend":
+            # It counts from the last word, however late its trigger arrives; what closed it came after the trigger or before.
+            if not known.closed_at or known.met_at >= scene.at:
+                return []
+            continue
         if known.opened_at >= at:
+            if known.opened_at > at and rule.again == "keep" and rule.subject == "encounter" and not known.closed_at and known.gap < OPEN:
+                _begin_earlier(draft, known, compiled, scene, at)
+                return [known]  # What had happened between the two counts now.
             return []
         if not known.closed_at:
             if rule.again != "restart":
@@ -123,6 +144,22 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         _opening_words(draft, compiled, scene, compiled.clock(scene) if unit else None, handoff, calendar),
     )
     return [handoff]
+
+
+def _begin_earlier(draft: Draft, handoff: Handoff, compiled: CompiledRule, scene: Scene, at: Millis) -> None:
+    """Count *handoff* from an earlier trigger that arrived later: the first one counts, whichever was heard of first."""
+    place = calendar_of(handoff, scene.person, scene.world)
+    due = due_at(compiled.clock(scene), at, place.zone, place.holidays)
+    handoff.opened_at = at
+    if due >= handoff.due:
+        return
+    handoff.due, handoff.rung = due, 0
+    pass_over_warnings(handoff, compiled, draft.at)
+    set_next_rung(handoff, compiled, draft.at, place, scene.world.directory)
+    why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, place.zone)}."
+    draft.task(handoff, compiled.rule, encounter_of(scene.stay), why)
+    if handoff.gap:
+        draft.gap(handoff, compiled.rule, encounter_of(scene.stay), why)
 
 
 def _waiting_for(scene: Scene, services: Condition | None) -> Referral | None:

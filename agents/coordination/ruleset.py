@@ -132,6 +132,8 @@ class Catalogue:
                 self._check_change(overlay, id_, change)
         self.remembered = self._remembered()
         self.listens = self._listens()
+        self.silences = frozenset(rule.id for rule in (*self.versions.values(), *self._compiled.values()) if rule.rule.again == "extend")
+        """The rules that wait for silence of a stay."""
 
     def _check_words(self, rule: Rule) -> None:
         check_codes(rule, self._codes)
@@ -215,11 +217,11 @@ class Catalogue:
         types: set[str] = set()
         for rule in (*self.versions.values(), *self._compiled.values()):
             types.update(rule.closes, rule.ends, rule.shortens)
-        # What happens to a stay is kept in the state as the stay, and an update of it is most of what comes; a response names
-        # a handoff, so it can't come before it.
+        # What happens to a stay is kept in the state as the stay, and an update of it is most of what comes; but when its class
+        # changed the stay does not know. A response names a handoff, so it can't come before it.
         needs_task = {t for t in types if t in FACT_OF and {"task", "notification"} & set(FACT_OF[t].__struct_fields__)}
         # Goals and care teams stand in the state too.
-        kept = {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types, *GOAL.types, *TEAM.types)}
+        kept = {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types, *GOAL.types, *TEAM.types)} - {"EncounterClassChanged"}
         return frozenset(types - needs_task - kept)
 
 

@@ -51,7 +51,7 @@ def referred(service: str, target: str) -> Story:
     return known().tell("ReferralRequested", AT, referral="R1", service=service, priority="routine", **sides)
 
 
-def nursing_home(class_: str = "IMP") -> Story:
+def nursing_home(class_: str = "NONAC") -> Story:
     story = known("OAKS").admitted("2027-01-05T10:00", "H1", facility=HERE).discharged("2027-01-14T11:00", "H1", "snf", HERE)
     return story.admitted(AT, "N1", class_)
 

@@ -796,8 +796,8 @@ def test_word_of_the_stay_begins_the_five_days_anew():
     admit(t, "2026-07-01T10:00", class_="EMER")
     t.at("2026-07-04T10:00", "EncounterUpdated", encounter=STAY, attending="9901")
 
-    t.until("2026-07-09T23:59")
     assert due(t, "ENC-1") == millis("2026-07-10T00:00", NEW_YORK)
+    t.until("2026-07-09T23:59")
     assert t.gaps("ENC-1") == []
     assert [(line.state, line.due) for line in t.tasks("ENC-1")] == [
         ("draft", millis("2026-07-07T00:00", NEW_YORK)),

@@ -8,7 +8,6 @@ from agents.coordination import risk
 from agents.coordination.facts.scene import Scene, Value, event_says, fact
 from agents.coordination.state import Status
 from streams.events import Millis
-from streams.topics import DAY_MS
 
 SETTING: Final = {
     "EMER": "emergency",
@@ -75,25 +74,14 @@ def via_emergency(scene: Scene) -> Value:
 
 @fact
 def disposition(scene: Scene) -> Value:
-    """FHIR discharge disposition (home, snf, exp ...)."""
-    return event_says(scene, "disposition") or (scene.stay.disposition if scene.stay else "") or "unknown"
+    """FHIR discharge disposition (home, snf, exp ...) by the newest word of it, however late an older one arrives."""
+    return (scene.stay.disposition if scene.stay else "") or event_says(scene, "disposition") or "unknown"
 
 
 @fact
 def disposition_group(scene: Scene) -> Value:
     """Where life goes on: community, hospital, facility, hospice, died, unknown."""
     return DISPOSITION_GROUP.get(str(disposition(scene)), "unknown")
-
-
-@fact
-def sent_from_as(scene: Scene) -> Value:
-    """Disposition of the stay elsewhere that ended within two days before this one began; not known where there was none."""
-    here = scene.stay
-    if here is None:
-        return None
-    since = scene.at - 2 * DAY_MS
-    left = [s for s in scene.person.stays if s.facility != here.facility and s.disposition and since <= s.discharged <= scene.at]
-    return max(left, key=lambda s: s.discharged).disposition if left else None
 
 
 @fact

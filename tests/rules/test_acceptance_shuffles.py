@@ -1,0 +1,87 @@
+"""Seen from outside: whatever the order in which a stay and what came after it are heard of, the same handoffs are open at the end.
+
+Each story is one person's, with a seed; all of it arrives in one hour after all of it has happened, once as it happened and
+then shuffled.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from replayed import NEW_YORK, Story, local
+
+HEARD_FROM = datetime.fromisoformat("2026-07-07T20:00:00-04:00")
+KNOWN_WHEN_DECIDED = {"NOT-1", "NOT-2", "NOT-3", "NICE-1", "TCM-2", "TCM-3"}
+"""News goes out when it is heard; who is at risk, and how much, is told by what is known then."""
+
+
+def diagnoses(*codes: str) -> list[dict[str, Any]]:
+    return [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": code, "rank": rank} for rank, code in enumerate(codes, 1)]
+
+
+def story(chance: random.Random) -> Story:
+    """A stay that ends on Monday 6 July, and up to seven things of those that may befall it or its person."""
+    told = Story(NEW_YORK, "SUNNYDALE", "90210").team("2026-06-01T09:00", "D77")
+    class_, began = chance.choice([("IMP", "2026-07-01T10:00"), ("EMER", "2026-07-05T11:00"), ("OBSENC", "2026-07-04T11:00")])
+    told.admitted(began, class_=class_).discharged("2026-07-06T15:00")
+    here = told.stay()
+
+    def updated(when: str, **said: Any) -> Callable[[], Story]:
+        return lambda: told.tell("EncounterUpdated", when, encounter=here, **said)
+
+    def cared(code: str) -> Callable[[], Story]:
+        return lambda: told.cared(chance.choice(("2026-07-06T09:00", "2026-07-06T16:00", "2026-07-07T15:00")), code)
+
+    def left_anew() -> Story:
+        told.tell("DischargeCancelled", "2026-07-06T18:00", encounter=here)
+        return told.discharged("2026-07-07T09:00") if chance.random() < 0.6 else told
+
+    befalls: list[Callable[[], Story]] = [
+        left_anew,
+        updated("2026-07-06T17:00", diagnoses=diagnoses("F32.1", "I50.9", "J44.1")),
+        updated("2026-07-06T12:00", diagnoses=diagnoses("I50.9", "J44.1")),
+        updated("2026-07-06T08:00", leave=True),
+        updated("2026-07-06T11:00", leave=False),
+        updated("2026-07-06T13:00", class_="OBSENC"),
+        updated("2026-07-07T10:00", disposition=chance.choice(("snf", "home", "hospice"))),
+        lambda: told.tell("EncounterClassChanged", "2026-07-06T10:00", encounter=here, class_="IMP"),
+        lambda: told.tell("PatientTransferred", "2026-07-05T15:00", encounter=here, to={"facility": "SUNNYDALE", "level": "icu"}),
+        lambda: told.tell("TransferCancelled", "2026-07-05T16:00", encounter=here),
+        lambda: told.tell("AdmissionCancelled", "2026-07-07T08:00", encounter=here),
+        lambda: told.admitted("2026-07-07T12:00", "Z1", "IMP", "OTHER"),
+        lambda: told.tell("AdmissionCancelled", "2026-07-07T14:00", encounter=told.stay("Z1", "OTHER")),
+        lambda: told.admitted("2026-07-07T11:00", "Z2", "EMER", "OTHER"),
+        lambda: told.tell("EncounterClassChanged", "2026-07-07T13:00", encounter=told.stay("Z2", "OTHER"), class_="IMP"),
+        lambda: told.admitted("2026-07-06T16:00", "W1", "SNF", "OAKS"),
+        lambda: told.cared("2026-07-07T10:00", "baseline-care-plan", encounter=told.stay("W1", "OAKS")),
+        lambda: told.tell("PersonUpdated", "2026-07-07T16:00", deceased=True),
+        lambda: told.tell("AppointmentChanged", "2026-07-07T18:00", appointment="A9", status="fulfilled", start=local("2026-07-07T17:30")),
+        *map(cared, ("interactive-contact", "face-to-face-visit", "mental-health-follow-up", "discharge-summary-received")),
+        *map(cared, ("medication-reconciliation", "admission-notice-filed")),
+    ]
+    for befall in chance.sample(befalls, chance.randint(2, 7)):
+        befall()
+    return told
+
+
+def standing(told: Story, events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    lines = [json.dumps(event | {"recorded": (HEARD_FROM + timedelta(minutes=n)).isoformat()}) for n, event in enumerate(events)]
+    left = told.replay("2026-07-07T23:00", lines).standing().values()
+    return sorted((line["rule"], line["due"]) for line in left if line["rule"] not in KNOWN_WHEN_DECIDED)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_same_handoffs_are_open_whatever_is_heard_first(seed):
+    chance = random.Random(seed)
+    told = story(chance)
+    events = sorted(map(json.loads, told.lines), key=lambda event: event["time"])
+    as_it_happened = standing(told, events)
+
+    for _ in range(3):
+        chance.shuffle(events)
+        assert standing(told, events) == as_it_happened, [(event["type"], event["time"], event["data"]) for event in events]
