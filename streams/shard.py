@@ -1,8 +1,8 @@
 """A shard: partition *i* of every inbound topic together. One owner, one state, one order, one clock.
 
-Owns what has arrived, the order in which it is applied, the persons' packed state, positions and deadlines. Pure: no
-Kafka call, no wall clock; `streams/worker.py` feeds it and writes what it returns. It must not know a rule of care:
-what records mean is the `Logic`'s.
+Owns the persons' packed state, their deadlines, and applying; what has arrived and in which order it may be applied is the
+`Arrivals`' below it. Pure: no Kafka call, no wall clock; `streams/worker.py` feeds it and writes what it returns. It must
+not know a rule of care: what records mean is the `Logic`'s.
 
 Memory is changed while deciding, ahead of the commit. That is safe because nothing outlives a failed commit: the
 process ends, and the next owner reads what was committed.
@@ -10,11 +10,10 @@ process ends, and the next owner reads what was committed.
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+from streams.arrivals import Arrivals
 from streams.claims import POSITION
 from streams.clock import Clock
 from streams.deadlines import Deadlines
@@ -22,21 +21,6 @@ from streams.events import Millis
 from streams.logic import Logic, Outcome, Refused
 from streams.person import partition_of
 from streams.writer import Out
-
-
-class Batch(NamedTuple):
-    """What one fetch brought of one partition: all that is visible in [start, stop). Holes inside are the log's own."""
-
-    topic: str
-    partition: int
-    start: int
-    stop: int
-    records: Sequence[Any]
-    epoch: int
-
-
-class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the process
-    """A batch begins after the position: records were lost between fetch and shard."""
 
 
 class DeadlineStays(Exception):  # noqa: N818 -- it names the finding
@@ -62,29 +46,19 @@ class Tally:
         group[key] = group.get(key, 0) + count
 
 
-class Shard:
-    """State and order of one shard."""
+class Shard(Arrivals):
+    """The state of one shard, and what becomes of it record by record."""
 
     def __init__(self, number: int, partitions: int, logic: Logic, clock: Clock, persons: dict[bytes, bytes]) -> None:
+        super().__init__(logic.inbound)
         self.number = number
         self.partitions = partitions
         self.logic = logic
         self.clock = clock
         self.persons = persons
-        self.positions: dict[str, int] = {}
-        self.moved: set[str] = set()
-        """Topics whose position changed since the last commit."""
         self.tally = Tally()
         self.open_handoffs = 0
         self._deadlines = Deadlines(persons, logic)
-        self._rank = {topic: rank for rank, topic in enumerate(logic.inbound)}
-        self._queues: dict[str, deque[tuple[int, Any]]] = {topic: deque() for topic in logic.inbound}
-        self._tails: dict[str, int] = {}
-        self._reached: dict[str, int] = {}
-        self._ends: dict[str, int] = {}
-        self._newest: dict[str, int] = dict.fromkeys(logic.inbound, -1)
-        self._cleared: dict[str, int] = dict.fromkeys(logic.inbound, -1)
-        self.newest_ms: dict[str, int] = {}
         self.now: Millis = Millis(0)
         """Story time of the newest record applied or deadline fired: it never goes back."""
 
@@ -95,87 +69,11 @@ class Shard:
 
         `newest_ms` is the newest append time below each position: by it a topic that was made again is known.
         """
-        self.positions = dict(positions)
-        self.newest_ms = dict(newest_ms)
-        self._reached = dict(positions)
-        self._tails = {}
-        for queue in self._queues.values():
-            queue.clear()
-        self._newest = dict.fromkeys(self.logic.inbound, -1)
-        self._cleared = dict.fromkeys(self.logic.inbound, -1)
+        self.begin(positions, newest_ms)
         self._deadlines.rebuild()
         self.open_handoffs = sum(map(self.logic.open_handoffs, self.persons.values()))
         # Else a record that comes late would be decided at an earlier time after a restart than without one.
         self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
-
-    # ---- arrival
-
-    def arrived(self, batch: Batch) -> int:
-        """Queue *batch*; return how many records of it are new. Raises Hole."""
-        topic = batch.topic
-        reached = self._reached[topic]
-        if batch.stop <= reached:
-            return 0
-        if batch.start > reached:
-            raise Hole(f"{topic}/{batch.partition}: a batch begins at {batch.start}, the position is {reached}")
-        queue = self._queues[topic]
-        rank = self._rank[topic]
-        key = self._newest[topic]
-        count = 0
-        for record in batch.records:
-            if record.offset < reached:
-                continue
-            # A broker's clock may step back; within a partition the log's order rules.
-            key = max(key, record.timestamp << 4 | rank)
-            queue.append((key, record))
-            count += 1
-        self._newest[topic] = key
-        self._reached[topic] = batch.stop
-        if queue:
-            self._tails[topic] = batch.stop
-        else:
-            self._advance(topic, batch.stop)
-        return count
-
-    def reached(self, topic: str) -> int:
-        """Return the offset up to which *topic* was fetched."""
-        return self._reached[topic]
-
-    def lag(self, topic: str) -> int:
-        """Return how many offsets of *topic* are known to lie beyond the position."""
-        return max(self._ends.get(topic, 0), self._reached[topic]) - self.positions[topic]
-
-    def queued(self, topic: str) -> int:
-        return len(self._queues[topic])
-
-    @property
-    def waiting(self) -> int:
-        """Return how many records have arrived and are not applied."""
-        return sum(map(len, self._queues.values()))
-
-    def seal(self) -> int:
-        """Return the order key of the newest record received: a probe that is sent now is after it."""
-        return max(self._newest.values())
-
-    def probed(self, ends: Mapping[str, int], sealed: int, sent_ms: int) -> None:
-        """Take the answer to a probe: the ends of the topics, `sealed` when it was sent, and the broker time then.
-
-        A topic whose end is not above what was reached holds nothing more that was appended before the probe.
-        """
-        # Strictly before the newest time received: a record of that same millisecond may still come in another topic.
-        until = max((sealed >> 4 << 4), sent_ms << 4) - 1
-        self._ends.update(ends)
-        for topic, end in ends.items():
-            if end <= self._reached[topic]:
-                self._cleared[topic] = max(self._cleared[topic], until)
-
-    @property
-    def limit(self) -> int:
-        """Return the order key up to which records may be applied.
-
-        Of every topic all records up to its own newest are here, or up to where a probe found nothing more.
-        """
-        return min(max(self._newest[t], self._cleared[t]) for t in self.logic.inbound)
 
     # ---- applying
 
@@ -211,12 +109,6 @@ class Shard:
         return self._deadlines.next
 
     @property
-    def wants_probe(self) -> bool:
-        """Say whether records have arrived of which none may be applied before more is known of the other topics."""
-        oldest = min((q[0][0] for q in self._queues.values() if q), default=-1)
-        return oldest > self.limit
-
-    @property
     def changed(self) -> bool:
         """Say whether `changes` has anything to write."""
         return bool(self.moved or self._deadlines.changed)
@@ -241,11 +133,6 @@ class Shard:
             self._advance(topic, offset + 1 if queue else self._tails.get(topic, offset + 1))
         return out
 
-    def head(self) -> tuple[str, int] | None:
-        """Return (topic, offset) of the record that is applied next, if one may be."""
-        best = self._first()
-        return None if best is None else (best[1], self._queues[best[1]][0][1].offset)
-
     def head_deadline(self) -> tuple[bytes, Millis] | None:
         """Return (person, story time) of the deadline that comes before that record, or before the limit where there is none."""
         key = self._deadlines.peek(self._until())
@@ -267,44 +154,12 @@ class Shard:
             self._give_up(key, packed, at, Refused("killed-worker", "expire"), out)
         return out
 
-    def _first(self) -> tuple[int, str] | None:
-        """Return (order key, topic) of the record that is applied next, if one may be."""
-        best = min(((q[0][0], t) for t, q in self._queues.items() if q), default=None)
-        return None if best is None or best[0] > self.limit else best
-
     def _until(self) -> Millis:
         """Return the story time before which deadlines fire ahead of the next record."""
         best = self._first()
         return self.clock.to_story((self.limit if best is None else best[0]) >> 4)
 
     # ---- private
-
-    def _blocked(self, limit: int) -> bool:
-        return any(q and q[0][0] <= limit for q in self._queues.values())
-
-    def _take(self, limit: int, records_max: int) -> Iterable[tuple[str, int, Any]]:
-        """Yield records in order (time, rank, offset); each is gone from its queue when it is yielded."""
-        queues = self._queues
-        heads = [(q[0][0], topic) for topic, q in queues.items() if q and q[0][0] <= limit]
-        heapq.heapify(heads)
-        left = records_max
-        while heads and left > 0:
-            _, topic = heapq.heappop(heads)
-            # The records of one topic up to the head of the next are a run: no heap for each.
-            until = min(limit, heads[0][0]) if heads else limit
-            queue = queues[topic]
-            while left > 0:
-                key, record = queue.popleft()
-                left -= 1
-                yield topic, key, record
-                if not queue or queue[0][0] > until:
-                    break
-            if queue and queue[0][0] <= limit:
-                heapq.heappush(heads, (queue[0][0], topic))
-
-    def _advance(self, topic: str, offset: int) -> None:
-        self.positions[topic] = offset
-        self.moved.add(topic)
 
     def _one(self, topic: str, record: Any, now: Millis, out: dict[tuple[str, int], list[Out]]) -> None:
         read: tuple[bytes, Any] | Refused

@@ -19,6 +19,7 @@ import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams import careful
+from streams.arrivals import Batch
 from streams.careful import Careful
 from streams.claims import ATTEMPT, CLAIM
 from streams.clock import Clock
@@ -27,7 +28,7 @@ from streams.ending import end_process
 from streams.logic import Logic
 from streams.meter import Meter, Unmetered
 from streams.restore import Reading, check_positions, open_shards
-from streams.shard import Batch, Shard
+from streams.shard import Shard
 from streams.writer import Out, Writer
 
 log = structlog.get_logger()
@@ -40,6 +41,8 @@ BROKER_LIMIT_S = 60.0
 READY_LIMIT_S = 5.0
 """How long the broker may leave a question or a commit unanswered before the worker is not ready."""
 IDLE_S = 1.0
+SETTLED_S = 0.004
+"""A millisecond that the broker has stamped on a record that is here is over for the broker after this, whatever clock is right."""
 POLL_S = 0.005
 """How long to wait before the broker is asked again whether a shard's other topics hold something older."""
 
@@ -57,8 +60,9 @@ class WorkerSettings:
     state_topic: str
     partitions: int
     clock: Clock = field(default_factory=Clock)
-    clock_skew_ms: int = 10
-    """How far this machine's clock may be ahead of the broker's. A deadline fires this much later."""
+    clock_skew_ms: int = 100
+    """How far this machine's clock may be ahead of the broker's, and how long an append may take to become visible. A deadline
+    fires this much later; records do not wait for it."""
     restore_limit_s: float = 80.0
     records_per_commit: int = 4000
     """Records applied in one transaction, at most: more cost memory, fewer cost transactions."""
@@ -97,6 +101,8 @@ class Worker:
         """Shards whose claims were written and not taken back, also those that never came to be open."""
         self._commit: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
+        self._sealed: dict[int, tuple[int, float]] = {}
+        """The newest seal of each shard, and when it was first seen."""
         self._full: set[tuple[str, int]] = set()
         self._turn = 0
 
@@ -368,7 +374,7 @@ class Worker:
             if self._commit is None:
                 self._answered_at = time.monotonic()
             return
-        sealed = {s.number: s.seal() for s in asking}
+        sealed = {s.number: self._seal(s) for s in asking}
         try:
             ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
         except KafkaError as exc:
@@ -383,6 +389,12 @@ class Worker:
         self._take()
         for s in asking:
             s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
+
+    def _seal(self, shard: Shard) -> int:
+        key, now = shard.seal(), time.monotonic()
+        if self._sealed.get(shard.number, (None, now))[0] != key:
+            self._sealed[shard.number] = (key, now)
+        return shard.seal(settled=now - self._sealed[shard.number][1] > SETTLED_S)
 
     async def _one_carefully(self, number: int, shard: Shard) -> None:
         """Take one step of a shard that must be careful.

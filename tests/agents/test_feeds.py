@@ -21,6 +21,7 @@ from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.explain import explain
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
+from streams.arrivals import Batch
 from streams.attributes import headers_of
 from streams.cli import app
 from streams.clock import Clock
@@ -30,7 +31,7 @@ from streams.events import Encounter, EncounterUpdated, Event, Millis, Notificat
 from streams.heard import Heard, event_of, feed_key, record_of
 from streams.logic import Refused
 from streams.person import partition_of
-from streams.shard import Batch, Shard
+from streams.shard import Shard
 from streams.topics import ADMISSION, FEED
 
 SOURCE = "urn:hospital:general"

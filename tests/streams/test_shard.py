@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from ward import ANN, BOB, CAT, DEAD, LINES, PARTITIONS, RELAY, STAY, STRANGER, TEAM, Bench, Record, Ward, errors_of, patient_of, unpack
 
+from streams.arrivals import Batch, Hole
 from streams.claims import POSITION
 from streams.clock import Clock
 from streams.deadlines import NEVER
 from streams.logic import Outcome
 from streams.person import partition_of
-from streams.shard import Batch, Hole, Shard
+from streams.shard import Shard
 
 
 def positions(outs) -> dict[str, bytes | None]:

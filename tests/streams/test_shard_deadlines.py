@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
 
+from streams.arrivals import Batch
 from streams.clock import Clock
 from streams.deadlines import BUCKET_MS, NEVER
-from streams.shard import Batch, Shard
+from streams.shard import Shard
 from streams.worker import Worker, WorkerSettings
 
 PATIENTS = [patient_of(0, nth) for nth in range(4)]
@@ -236,3 +237,20 @@ async def test_a_commit_that_is_not_answered_within_the_limit_ends_the_worker(wo
 
     with pytest.raises(TimeoutError):
         await worker._committed()
+
+
+async def test_the_newest_record_does_not_wait_for_this_machines_clock(worker):
+    async def ends(places):
+        return {place: 1 if place[0] == STAY else 0 for place in places}
+
+    worker.probe = ends
+    ahead = int(time.time() * 1000) + 3_600_000
+    worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, ahead, PATIENTS[0], b"x")], 2))
+
+    await worker._look()
+    assert worker.shards[0].wants_probe, "one of the same millisecond may still come in another topic"
+    await asyncio.sleep(0.005)
+    await worker._look()
+
+    assert not worker.shards[0].wants_probe
+    assert worker.shards[0].apply(10)

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.arrivals import Batch
 from streams.clock import Clock
 from streams.events import Millis
 from streams.logic import Outcome, Refused
 from streams.person import partition_of
-from streams.shard import Batch, Shard
+from streams.shard import Shard
 from streams.writer import Headers, Out
 
 PARTITIONS = 4
