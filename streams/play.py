@@ -41,6 +41,8 @@ def faster_by(speed: float) -> Pace:
 
     def pace(arrival: Millis) -> float:
         nonlocal first
+        if arrival <= 0:  # a message without a time, before any that has one
+            return 0.0
         if first is None:
             first = arrival
         return began + (arrival - first) / 1000 / speed

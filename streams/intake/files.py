@@ -111,10 +111,12 @@ def _in_arrival_order(feed: Iterator[Placed]) -> Iterator[tuple[int, Reading, st
             latest = reading.arrival
         yield latest, reading, where, latest
     for one, place in held:
-        yield _BEFORE_ALL, one, place, None
+        yield _AFTER_ALL, one, place, None
 
 
 _BEFORE_ALL = -(1 << 62)
+_AFTER_ALL = 1 << 62
+"""The place of a file in which nothing has an arrival: whatever waits for a clock then has one by the others."""
 
 
 def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Placed]:

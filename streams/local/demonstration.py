@@ -67,7 +67,7 @@ class Course:
 
     @property
     def first(self) -> Millis:
-        return self.arrivals[0].arrival
+        return min((arrived.arrival for arrived in self.arrivals if arrived.arrival > 0), default=self.arrivals[0].arrival)
 
     @property
     def last(self) -> Millis:

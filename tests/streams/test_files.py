@@ -276,3 +276,12 @@ def test_broken_line_among_lines_is_refused_alone(tmp_path):
     (tmp_path / "events.jsonl").write_text("{\n" + line(1, 0).decode() + "\n")
 
     assert [type(arrived.item) for arrived in read_paths([tmp_path], SETTINGS)] == [Refused, Event]
+
+
+def test_file_in_which_nothing_has_a_time_comes_last_and_at_the_time_of_the_last(tmp_path):
+    write(tmp_path, LICENSE=b"do as you like\n", a_jsonl=b"\n".join([line(1, 0), line(2, 10)]), b_jsonl=b"not json\n")
+
+    found = read(tmp_path)
+
+    assert [type(a.item) for a in found] == [Event, Event, Ignored, Refused]
+    assert [a.arrival - START for a in found] == [0, 600_000, 600_000, 600_000]

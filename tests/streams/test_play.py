@@ -1,0 +1,24 @@
+"""The pace at which messages are published."""
+
+import time
+
+from streams.events import Millis
+from streams.intake.outcome import Arrived, Ignored
+from streams.local.demonstration import Course
+from streams.play import faster_by
+
+DAY_MS = 86_400_000
+JULY = Millis(1_782_000_000_000)
+
+
+def test_message_without_a_time_does_not_begin_the_story_in_1970():
+    pace = faster_by(DAY_MS / 1000)
+
+    assert pace(Millis(0)) == 0.0
+    assert abs(pace(JULY) - time.time()) < 1
+    assert 0.5 < pace(Millis(JULY + DAY_MS)) - time.time() <= 1
+
+
+def test_course_begins_with_the_first_message_that_has_a_time():
+    arrivals = [Arrived(Ignored("format-unknown", "", "x", ""), Millis(at), "x:1") for at in (0, JULY, JULY + 1)]
+    assert (Course(arrivals, 1.0, "UTC").first, Course(arrivals, 1.0, "UTC").last) == (JULY, JULY + 1)
