@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from streams.topics import DAY_MS, TOPICS, Topic
 
 TIMESTAMP_TYPE = "message.timestamp.type"
 TIMEOUT_MS = 30_000
+_TOPIC = "the topic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Mismatch:
     wanted: str
     how_to_mend: str
     fatal: bool = True
+
+    @property
+    def is_missing(self) -> bool:
+        """Say whether it is the topic itself that is not there."""
+        return self.about == _TOPIC
 
     def __str__(self) -> str:
         return f"{self.topic}: {self.about} is {self.found}, must be {self.wanted}. {self.how_to_mend}"
@@ -98,10 +104,21 @@ async def check_topics(kafka: dict[str, Any], partitions: int, topics: Sequence[
     mismatches: list[Mismatch] = []
     for topic in topics:
         if topic.name not in there:
-            mismatches.append(Mismatch(topic.name, "the topic", "not there", "there", "Run: carerelay topics create"))
+            mismatches.append(Mismatch(topic.name, _TOPIC, "not there", "there", "Run: carerelay topics create"))
         else:
             mismatches.extend(_compare(topic, counts[topic.name], configs[topic.name], partitions))
     return mismatches
+
+
+async def require_topics(kafka: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise UnknownTopicOrPartitionError where a topic is not there: consumers would ask for it until their time is over."""
+    admin = AIOKafkaAdminClient(**dict(kafka), request_timeout_ms=TIMEOUT_MS)
+    await admin.start()
+    try:
+        if not set(names) <= set(await admin.list_topics()):
+            raise UnknownTopicOrPartitionError
+    finally:
+        await admin.close()
 
 
 async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:

@@ -239,10 +239,16 @@ def worker(
     with files_right():
         group, state_topic, logic = application.logic_of(settings, agent)
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
+    if missing := [mismatch.topic for mismatch in found if mismatch.is_missing]:
+        raise UserError(f"{missing[0]} is not there{_and_more(missing)}: carerelay topics create", Exit.WRONG)
     if fatal := [str(mismatch) for mismatch in found if mismatch.fatal]:
         raise UserError("\n".join(["a worker must not start on these topics:", *fatal]), Exit.WRONG)
     logs.configure(settings.log_format, settings.log_level)
     application.run_worker(settings, group, state_topic, logic)
+
+
+def _and_more(names: list[str]) -> str:
+    return f", nor are {len(names) - 1} other topics" if len(names) > 1 else ""
 
 
 @topics_app.command("create")

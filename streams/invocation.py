@@ -98,13 +98,15 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
 @contextmanager
 def kafka_answering(settings: Settings) -> Iterator[None]:
     """Turn what goes wrong on the way to Kafka into a line and an exit code."""
-    from aiokafka.errors import KafkaConnectionError, KafkaError  # noqa: PLC0415
+    from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError  # noqa: PLC0415
 
     where = settings.bootstrap or "the local one"
     try:
         yield
     except KafkaConnectionError:
         raise UserError(f"no Kafka answers at {where}{_how(settings)}", Exit.UNAVAILABLE) from None
+    except UnknownTopicOrPartitionError:
+        raise UserError(f"Kafka at {where} does not have all topics: carerelay topics create makes them", Exit.WRONG) from None
     except KafkaError as error:
         raise UserError(f"Kafka at {where}: {type(error).__name__}", Exit.UNAVAILABLE) from None
 

@@ -5,11 +5,15 @@ Owns the two verbs and their words. What a position means is `streams/positions.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.invocation import Exit, UserError, needed, on_kafka, settings_of, write_out
+
+if TYPE_CHECKING:
+    from streams.positions import Accepted, Position
 
 positions_app = typer.Typer(help="Where the shards stand in their topics, and the way on after a loss.", no_args_is_help=True)
 
@@ -20,12 +24,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 @positions_app.command("show")
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
+    from streams.admin import require_topics  # noqa: PLC0415
     from streams.positions import show_positions  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
     from streams.topics import INBOUND, STATE  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
-    rows = on_kafka(settings, lambda kafka: show_positions(kafka, STATE.name, [t.name for t in INBOUND], settings.partitions))
+    names = [t.name for t in INBOUND]
+
+    async def look(kafka: Mapping[str, Any]) -> list[Position]:
+        await require_topics(kafka, [STATE.name, *names])
+        return await show_positions(kafka, STATE.name, names, settings.partitions)
+
+    rows: list[Position] = on_kafka(settings, look)
     if as_json:
         write_out(write_line({**row._asdict(), "lag": row.lag, "outside": row.outside}) for row in rows)
     else:
@@ -43,6 +54,7 @@ def positions_accept_loss(
     bootstrap: Bootstrap = "",
 ) -> None:
     """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
+    from streams.admin import require_topics  # noqa: PLC0415
     from streams.positions import accept_loss  # noqa: PLC0415
     from streams.restore import ShardLost  # noqa: PLC0415
     from streams.topics import INBOUND, STATE  # noqa: PLC0415
@@ -53,8 +65,13 @@ def positions_accept_loss(
         raise UserError(f"{topic} is no inbound topic: there are {', '.join(names)}")
     if partition >= settings.partitions:
         raise UserError(f"there is no partition {partition}: there are {settings.partitions} (CARERELAY_PARTITIONS)")
+
+    async def accept(kafka: Mapping[str, Any]) -> Accepted | None:
+        await require_topics(kafka, [STATE.name, *names])
+        return await accept_loss(kafka, STATE.name, topic, partition)
+
     try:
-        accepted = on_kafka(settings, lambda kafka: accept_loss(kafka, STATE.name, topic, partition))
+        accepted = on_kafka(settings, accept)
     except ShardLost:
         raise UserError(f"a worker claimed shard {partition} meanwhile: stop the workers, and run this again", Exit.WRONG) from None
     except TimeoutError:

@@ -80,14 +80,26 @@ async def test_nothing_is_created_by_being_used(kafka, admin):
     assert ADMISSION.name not in await admin.list_topics()
 
 
-async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, admin):
+async def said_by(kafka: str, *arguments: str) -> str:
+    """Run a command that must end with exit code 1, and return what it says."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
     given = clean | {"KAFKA_BOOTSTRAP": kafka, "CARERELAY_PARTITIONS": "4", "CARERELAY_WEB_PORT": "0"}
+    command = await asyncio.create_subprocess_exec(sys.executable, "-m", "streams", *arguments, stderr=asyncio.subprocess.PIPE, env=given)
+    _, said = await asyncio.wait_for(command.communicate(), 60)
+    assert command.returncode == 1, said
+    assert b"Traceback" not in said
+    return said.decode()
+
+
+async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, admin):
     await create_topics({"bootstrap_servers": kafka}, 3, 1)
 
-    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "streams", "worker", stderr=asyncio.subprocess.PIPE, env=given)
-    _, said = await asyncio.wait_for(worker.communicate(), 60)
+    assert f"{ADMISSION.name}: the number of partitions is 3, must be 4" in await said_by(kafka, "worker")
 
-    assert worker.returncode == 1
-    assert f"{ADMISSION.name}: the number of partitions is 3, must be 4" in said.decode()
-    assert "Traceback" not in said.decode()
+
+@pytest.mark.parametrize("arguments", [("worker",), ("worker", "--agent", "feeds"), ("show",), ("positions", "show")])
+async def test_commands_on_a_kafka_without_topics_say_how_they_are_made(kafka, admin, arguments):
+    said = await said_by(kafka, *arguments)
+
+    assert "carerelay topics create" in said
+    assert said.count("\n") == 1

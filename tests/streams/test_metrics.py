@@ -94,3 +94,11 @@ def test_the_document_is_the_table():
     document = Path(__file__).parents[2] / "docs" / "metrics.md"
 
     assert document.read_text(encoding="utf-8") == Metrics().document()
+
+
+def test_every_series_is_one_of_the_documented_metrics():
+    metrics = Metrics()
+    metrics.count(events={"care.admission.v1": 1}, effects={"TaskState": 1}, refused={("not-avro", "s"): 1})
+    names = {line.split("{")[0].split(" ")[0] for line in metrics.text().decode().splitlines() if not line.startswith("#")}
+    bare = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name in names}
+    assert {name for name in bare if f"`{name}`" not in metrics.document()} == set()
