@@ -1,4 +1,4 @@
-"""The command line: `carerelay run|play|replay|simulate|backtest|show|worker|topics|positions|rules|settings|version`.
+"""The command line: `carerelay run|play|replay|report|simulate|backtest|show|worker|topics|positions|rules|settings|version`.
 
 Owns names, options, exit codes and the one place where an error becomes a line for a person. Knows how to start
 things and nothing of how they work; what is heavy is imported inside the command that needs it.
@@ -38,6 +38,7 @@ from streams.invocation import (
     zone_that_exists,
 )
 from streams.positions_command import positions_app
+from streams.report_command import report_command
 from streams.rules_command import rules_app
 from streams.simulate.command import simulate_command
 
@@ -137,6 +138,7 @@ def replay(  # noqa: PLR0917 -- options of a command
 
 app.command("simulate")(simulate_command)
 app.command("backtest")(backtest_command)
+app.command("report")(report_command)
 
 
 # ---- on Kafka

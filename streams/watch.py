@@ -5,7 +5,7 @@ Owns the reader of the outbound topics and the way from a record to a line. Writ
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -27,12 +27,13 @@ class NoTopics(Exception):  # noqa: N818 -- it names the finding
 
 
 class Watch:
-    """Read the outbound topics of *kafka* (what aiokafka's clients take) from the beginning, or from now on."""
+    """Read the outbound *topics* of *kafka* (what aiokafka's clients take) from the beginning, or from now on."""
 
-    def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool) -> None:
+    def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool, topics: Sequence[str] = WATCHED) -> None:
         self._from_beginning = from_beginning
+        self._topics = topics
         self._consumer = AIOKafkaConsumer(
-            *WATCHED,
+            *topics,
             **dict(kafka),
             isolation_level="read_committed",
             enable_auto_commit=False,
@@ -46,7 +47,7 @@ class Watch:
         try:
             await self._consumer.start()
             self._partitions = sorted(self._consumer.assignment())
-            missing = sorted(set(WATCHED) - {place.topic for place in self._partitions})
+            missing = sorted(set(self._topics) - {place.topic for place in self._partitions})
             if missing:
                 raise NoTopics(  # noqa: TRY301 -- stopping is the same for all
                     f"{missing[0]} is not there: carerelay topics create"
@@ -72,6 +73,16 @@ class Watch:
             lines.sort(key=lambda told: (told[1]["at"], told[1]["person"] or "", WATCHED.index(told[0].topic), told[0].offset))
             for _, line in lines:
                 yield line
+
+    async def lines_so_far(self) -> AsyncIterator[Line]:
+        """Yield a line for each record that is committed by now, in the order of its partition."""
+        while True:
+            fetched = await self._fetch(_WAIT_MS)
+            for line in map(line_of_record, fetched):
+                if line is not None:
+                    yield line
+            if not fetched and await self.is_drained():
+                return
 
     async def _fetch(self, wait_ms: int) -> list[ConsumerRecord]:
         fetched = await self._consumer.getmany(timeout_ms=wait_ms)

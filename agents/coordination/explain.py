@@ -144,7 +144,7 @@ def _ladder(rule: Rule) -> Iterable[str]:
     for step in rule.steps or COMMON_LADDER:
         yield _step(step, rule)
     yield "Each is told once that it is open, however many steps name them."
-    yield "After the last step it stays open with its owner, and stands in the weekly report, until it is closed."
+    yield "After the last step it stays open with its owner, and stands in the weekly report (carerelay report), until it is closed."
     yield "When it closes, whoever was told that it stalls is told once that it is over."
 
 

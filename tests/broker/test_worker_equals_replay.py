@@ -34,10 +34,12 @@ from streams.local.child import Child
 from streams.local.demonstration import STORY
 from streams.play import publish
 from streams.replay import replay
+from streams.report import Week
 from streams.settings import Settings
 from streams.simulate.stream import Simulation, faults_of, simulate
 from streams.told import Line
-from streams.watch import WATCHED, line_of_record
+from streams.topics import GAP
+from streams.watch import WATCHED, Watch, line_of_record
 
 pytestmark = pytest.mark.kafka
 
@@ -119,6 +121,17 @@ def comparable(lines: list[Line], merged: set[str], until: Millis) -> dict[tuple
     return {key: sorted(set(of_one)) if key[1] == "handoffs" else of_one for key, of_one in found.items()}
 
 
+async def overdue_on_the_topic(kafka: dict[str, Any], until: Millis) -> list[Line]:
+    """What the weekly report reads from the topic of gaps alone."""
+    watch = Watch(kafka, from_beginning=True, topics=(GAP.name,))
+    await watch.start()
+    try:
+        lines = [line async for line in watch.lines_so_far()]
+    finally:
+        await watch.stop()
+    return Week([line for line in lines if parse_instant(line["at"]) <= until], until).overdue()
+
+
 async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(own_kafka: LocalKafka, tmp_path: Path) -> None:
     kafka: dict[str, Any] = {"bootstrap_servers": own_kafka.bootstrap}
     await create_topics(kafka, PARTITIONS, 1)
@@ -146,6 +159,10 @@ async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(own_kafk
     finally:
         worker.stop()
 
+    by_then = Week([line for line in told if parse_instant(line["at"]) <= until], until).overdue()
+    reported = [gap for gap in await overdue_on_the_topic(kafka, until) if gap["person"] not in merged]
+    assert reported == [gap for gap in by_then if gap["person"] not in merged]
+    assert reported
     found = comparable(told, merged, until)
     ids = Counter(line["id"] for line in told if line["effect"] != "refused")
     assert [id_ for id_, count in ids.items() if count > 1] == []

@@ -1,0 +1,83 @@
+"""The weekly report for operations: which handoffs are overdue and whose they are, and how those of the week ended.
+
+Owns the fold of gap lines into the report, and its two forms. Reads nothing but lines as `streams/told.py` writes them, and
+says no title that reveals a condition. It sends nothing: who is overdue was told when it became so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from streams.events import Millis
+from streams.instants import format_instant, parse_instant
+from streams.told import Line
+from streams.topics import DAY_MS
+
+_WEEK_MS = 7 * DAY_MS
+
+
+class Week:
+    """What the gaps have come to at *end*, and in the seven days before it.
+
+    Lines of one instant come in their order; else the newest of a gap counts, for a merged person's stand on two partitions.
+    """
+
+    def __init__(self, lines: Iterable[Line], end: Millis | None = None) -> None:
+        last = 0
+        self._gaps: dict[str, Line] = {}
+        newest: dict[str, int] = {}
+        for line in lines:
+            at = parse_instant(line["at"])
+            last = max(last, at)
+            if line["effect"] == "gap" and at >= newest.get(line["handoff"], at):
+                self._gaps[line["handoff"]], newest[line["handoff"]] = line, at
+        self.end = Millis(last) if end is None else end
+
+    def overdue(self) -> list[Line]:
+        """Return the gaps that are open, by owner, the oldest first."""
+        found = [line for line in self._gaps.values() if line["state"] == "open"]
+        return sorted(found, key=lambda line: (line["owner"], line["due"], line["handoff"]))
+
+    def closed(self) -> list[tuple[str, str, int]]:
+        """Return (rule, closure, count) of the gaps that were closed in the week."""
+        since = self.end - _WEEK_MS
+        counts = Counter(
+            (line["rule"], line["closure"])
+            for line in self._gaps.values()
+            if line["state"] == "closed" and since < parse_instant(line["at"]) <= self.end
+        )
+        return [(rule, closure, count) for (rule, closure), count in sorted(counts.items())]
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the report as lines of JSON values, described in `docs/replay.md`."""
+        for gap in self.overdue():
+            yield {
+                "report": "overdue",
+                "at": format_instant(self.end),
+                "weeks_overdue": (self.end - parse_instant(gap["due"])) // _WEEK_MS,
+                **{name: gap[name] for name in ("rule", "handoff", "neutral_title", "owner", "due", "step", "person")},
+            }
+        for rule, closure, count in self.closed():
+            yield {"report": "closed", "at": format_instant(self.end), "rule": rule, "closure": closure, "count": count}
+
+    def text(self, zone: str) -> Iterator[str]:
+        """Yield the report as lines for a person, with times in *zone*."""
+        overdue = self.overdue()
+        yield f"Overdue on {_moment(format_instant(self.end), zone)} ({zone}): {len(overdue)}"
+        for owner, of_owner in groupby(overdue, key=lambda line: line["owner"]):
+            rows = list(of_owner)
+            yield f"\n{owner}: {len(rows)}"
+            for line in rows:
+                weeks = (self.end - parse_instant(line["due"])) // _WEEK_MS
+                since = f", {weeks} {'week' if weeks == 1 else 'weeks'} ago" if weeks else ""
+                yield f"  {line['rule']:7} was due {_moment(line['due'], zone)}{since}, step {line['step']}: {line['neutral_title']}"
+        closed = ", ".join(f"{rule} {closure} {count}" for rule, closure, count in self.closed())
+        yield f"\nClosed in the seven days before: {closed or 'none'}"
+
+
+def _moment(instant: str, zone: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%a %d %b %Y %H:%M}"
