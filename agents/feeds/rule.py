@@ -24,8 +24,8 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     hour_known_after: int
     """How often an hour of the week was watched from end to end before it counts as known."""
     hour_known_after_minutes: int
-    """In how many minutes it must have been heard in that hour, over all those weeks, or in as many as there were weeks: who comes once
-    in each such hour is known by that. An hour with fewer has no usual gap."""
+    """In how many minutes it must have been heard in that hour, over all those weeks; or once each time, where it comes in that
+    hour on most days. An hour with fewer has no usual gap."""
     source_known_after_minutes: int
     """In how many minutes a source was heard before its gap over all hours counts as known."""
     any_hour_gap_minutes_max: int

@@ -157,6 +157,12 @@ def _end_hour(feed: Feed, hour: int, count: int) -> None:
     feed.heard[place] += count
 
 
+def _on_most_days(feed: Feed, every_day: range, rule: FeedRule) -> bool:
+    """Say whether the source comes in that hour on most days: then once each time in an hour of the week is no chance."""
+    heard = sum(feed.heard[n] for n in every_day)
+    return heard >= rule.hour_known_after_minutes and 2 * heard >= sum(feed.watched[n] for n in every_day)
+
+
 def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
     """Return how many minutes lie on average between two in which the source is heard in *hour*; 0.0: none can be said.
 
@@ -164,11 +170,13 @@ def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
     mean over all hours of a source that speaks often. An hour in which the source was heard by chance at most has none.
     """
     place = hour % WEEK_HOURS
-    for places in ((place,), range(place % DAY_HOURS, WEEK_HOURS, DAY_HOURS)):
+    every_day = range(place % DAY_HOURS, WEEK_HOURS, DAY_HOURS)
+    for places in ((place,), every_day):
         watched = sum(feed.watched[n] for n in places)
         if watched >= rule.hour_known_after:
             heard = sum(feed.heard[n] for n in places)
-            return watched * HOUR_MINUTES / heard if heard >= min(rule.hour_known_after_minutes, watched) else 0.0
+            known = heard >= rule.hour_known_after_minutes or (heard >= watched and _on_most_days(feed, every_day, rule))
+            return watched * HOUR_MINUTES / heard if known else 0.0
     if feed.active < rule.source_known_after_minutes:
         return 0.0
     mean = (feed.last - feed.since) / (feed.active - 1)
