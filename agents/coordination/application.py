@@ -14,7 +14,7 @@ from agents.coordination.about import name_told, resolve
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
-from agents.coordination.ids import derive, identity
+from agents.coordination.ids import derive, identity, raw
 from agents.coordination.memory import keep_waiting, remember, take_waiting
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of, seated
@@ -94,7 +94,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         waited = take_waiting(person, scene.referral)
         if waited is not None:
             # Its effects are its own; the seed tells them from those of its refusal.
-            return (*draft.effects, *apply(person, waited, now, derive(identity(waited).hex(), "waited"), world))
+            return (*draft.effects, *apply(person, waited, now, raw(derive(identity(waited).hex(), "waited")).hex(), world))
     return tuple(draft.effects)
 
 

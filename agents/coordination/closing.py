@@ -24,7 +24,7 @@ from agents.coordination.handoffs import (
     set_next_rung,
 )
 from agents.coordination.ids import text
-from agents.coordination.referrals import GIVEN_UP
+from agents.coordination.referrals import ENDED, GIVEN_UP
 from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import Handoff
@@ -55,7 +55,9 @@ def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
 def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
     if handoff.closed_at or scene.kind not in rule.ends:
         return
-    if scene.at < handoff.opened_at and rule.rule.subject != "notification":  # News may go out after what it is overtaken by.
+    # News may go out after what it is overtaken by, and after what has ended a referral nothing follows, whenever that is heard of.
+    ended = scene.kind == "ReferralStatusChanged" and scene.referral is not None and scene.referral.status in ENDED
+    if scene.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
         return
     if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, doubles=False):
         return
@@ -128,6 +130,8 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
         begins = start_of_local_day(Millis(begins), place.zone)
     if rule.rule.again == "extend":
         begins = Millis(0)  # Each event moves the beginning; one that ends the stay may be older than the last of them.
+    if closing.standing:
+        begins = Millis(0)
     if happened < begins or (closing.based_on and happened == handoff.opened_at):
         return False
     if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), place.zone):

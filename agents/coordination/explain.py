@@ -204,6 +204,8 @@ def _closing(closing: Closing) -> str:
         words = f"{closing.count} times {words}"
     if closing.based_on:
         words += ", and it names the referral that it is based on, and when it ended"
+    if closing.standing:
+        words += ", also where that was before the trigger"
     if closing.from_day_zero:
         words += ", on the trigger's own date even before it"
     if closing.not_before is not None:

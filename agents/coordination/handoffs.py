@@ -83,10 +83,13 @@ def asked_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | N
 
 
 def appointed(scene: Scene) -> str:
-    """Return what an appointment is about: its referral, so that another appointment for it counts too, else itself."""
+    """Return what an appointment is about: its referral, so that another appointment for it counts too, else itself.
+
+    The request of a referral that it names may still be on its way.
+    """
     if scene.referral is not None:
         return scene.referral.id
-    return scene.appointment.id if scene.appointment is not None else ""
+    return (scene.appointment.referral or scene.appointment.id) if scene.appointment is not None else ""
 
 
 # ---- the next rung

@@ -32,6 +32,9 @@ def follow(draft: Draft, scene: Scene) -> None:
     referral, was = scene.referral, scene.was
     if referral is None or was is None:
         return
+    about = [h for h in scene.person.handoffs if h.ref == referral.id and not h.closed_at]
+    if not about:
+        return
     moves = {}
     for side in _SIDES:
         now = accountable(side, scene)
@@ -40,9 +43,7 @@ def follow(draft: Draft, scene: Scene) -> None:
         scene.referral = referral
         if before != now:
             moves[side] = now
-    for handoff in scene.person.handoffs:
-        if handoff.closed_at or handoff.ref != referral.id:
-            continue
+    for handoff in about:
         rule = handoffs.rule_of(handoff, scene.person, scene.world)
         if rule is None:
             continue

@@ -45,19 +45,14 @@ def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) ->
     referral = known or Referral(fact.referral)
     if known is None:
         person.referrals.append(referral)
-    else:
-        scene.was = msgspec.structs.replace(known)
+    scene.was = msgspec.structs.replace(known) if known is not None else Referral(fact.referral)
     referral.requested = at
     if not referral.status or referral.status_at < at:
         referral.status, referral.status_at = "requested", at
         referral.business_status = referral.business_status or "2.0"
     referral.requester = _address(fact.requester)
-    referral.target = referral.target or _address(fact.target)
     referral.requester_organisation = fact.requester.organization or ""
-    referral.target_organisation = referral.target_organisation or fact.target.organization or ""
-    referral.service = referral.service or fact.service
-    if referral.changed_at < at or not referral.changed_at:
-        referral.priority, referral.needed_by, referral.goal = fact.priority, fact.needed_by or 0, fact.goal or ""
+    _say(referral, fact, at)
     referral.touched = now
     referral.linked = (
         referrals.duplicate_of(
@@ -82,19 +77,32 @@ def change_referral(scene: Scene, fact: e.ReferralChanged, at: Millis, now: Mill
         scene.person.referrals.append(referral)
     scene.referral = referral
     referral.touched = now
-    if at < referral.changed_at:
-        return OK
     scene.was = msgspec.structs.replace(referral)
-    referral.changed_at = at
-    if fact.target is not None:
-        referral.target, referral.target_organisation = _address(fact.target), fact.target.organization or ""
-    referral.service = fact.service or referral.service
-    referral.priority = fact.priority or referral.priority
-    referral.needed_by = fact.needed_by or referral.needed_by
-    referral.goal = fact.goal or referral.goal
+    _say(referral, fact, at)
     if scene.was.requested and (referral.target, referral.target_organisation) != (scene.was.target, scene.was.target_organisation):
         scene.changed = ("target",)
     return OK
+
+
+def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
+    """Take what *fact* says of what may change, field by field: an older word overwrites no newer one, and is lost to none."""
+    said = list(referral.said_at) or [0] * 5
+    for n, value in enumerate((fact.target, fact.service, fact.priority, fact.needed_by, fact.goal)):
+        if not value or at < said[n]:
+            continue
+        said[n] = at
+        match n:
+            case 0 if fact.target is not None:
+                referral.target, referral.target_organisation = _address(fact.target), fact.target.organization or ""
+            case 1:
+                referral.service = fact.service or ""
+            case 2:
+                referral.priority = fact.priority or ""
+            case 3:
+                referral.needed_by = fact.needed_by or 0
+            case _:
+                referral.goal = fact.goal or ""
+    referral.said_at = tuple(said)
 
 
 def move_referral(scene: Scene, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:

@@ -81,6 +81,8 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     from_day_zero: bool = False
     """Anything on the trigger's own date counts, even before it: for measures that count in days (HEDIS: on the date of
     discharge)."""
+    standing: bool = False
+    """It may have happened before the trigger, where it is heard of after it: the conditions say that it still stands."""
     of_person: bool = False
     """It need not be about the handoff's own subject; the conditions say which of the person's events it is (another referral
     for the same service). An event that names what it is based on still has to name the subject."""

@@ -251,7 +251,8 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     setter: str = ""
     linked: str = ""
     """The earlier referral that this one doubles."""
-    changed_at: int = 0
+    said_at: tuple[int, ...] = ()
+    """Event times at which what may change was last said: target, service, priority, needed_by, goal."""
     waiting: tuple[Recent, ...] = ()
     """Refused moves that came before the one that makes them legal."""
 

@@ -48,6 +48,16 @@ def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arr
     assert {line["rule"] for line in told.standing().values()}.isdisjoint({"REF-1", "REF-2"})
 
 
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_move_that_waited_is_told_as_any_other(status: str):
+    story = moved(moved(referred(), status, "2026-07-06T10:00"), "accepted", "2026-07-06T09:30", "2026-07-06T11:00")
+    told = story.replay("2026-07-06T12:00")
+    assert [line["reason"] for line in told.of(None, "refused")] == ([] if status == "cancelled" else ["illegal-move"])
+    news = told.of("NTF-REFERRAL-ANSWER", "notification") + told.of("NTF-REFERRAL-END", "notification")
+    assert news
+    assert all(len(line["id"]) == 36 for line in news)
+
+
 def test_move_that_never_becomes_legal_stays_refused_and_changes_nothing():
     story = moved(moved(referred(), "completed", "2026-07-06T10:00"), "rejected", "2026-07-06T09:00", "2026-07-06T11:00")
     told = story.replay("2026-07-06T12:00")

@@ -197,3 +197,103 @@ def test_double_that_was_accepted_is_watched_on_from_there():
     told = moved(told, "2026-07-08T12:00", "cancelled", by="requester").replay("2026-07-08T13:00")
     open_ones = {(line["rule"], line["referral"]) for line in told.standing().values()}
     assert open_ones == {("REF-2", "R2"), ("REF-4", "R2")}
+
+
+# ---- out of order
+
+
+def in_both_orders(events: list[tuple[str, str, str, dict[str, Any]]], until: str = "2026-07-07T18:00") -> list[list[tuple[Any, ...]]]:
+    """What stands open of (kind, happened, arrived, data) as they happened, and as they arrived."""
+    found = []
+    for late in (False, True):
+        told = story()
+        for kind, happened, arrived, data in sorted(events, key=lambda event: event[2 if late else 1]):
+            told.tell(kind, happened, recorded=arrived if late else None, id_=happened, **data)
+        lines = told.replay(until).standing().values()
+        found.append(sorted((line["rule"], line["referral"], line["owner"], line["due"]) for line in lines))
+    return found
+
+
+ASKED = {"referral": "R1", "requester": SURGERY, "target": CLINIC, "service": "cardiology", "priority": "routine"}
+YES = {"referral": "R1", "status": "accepted", "by": "target"}
+
+
+def visit(name: str, status: str, start: str = "2026-07-16T10:00") -> dict[str, Any]:
+    return {"appointment": name, "status": status, "start": local(start), "referral": "R1"}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T11:00", ASKED),
+                ("AppointmentChanged", "2026-07-06T09:30", "2026-07-06T09:30", visit("A1", "booked")),
+                ("AppointmentChanged", "2026-07-06T10:00", "2026-07-06T10:00", visit("A1", "cancelled")),
+            ],
+            id="an appointment that is called off before its referral is heard of",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T12:00", ASKED),
+                ("AppointmentChanged", "2026-07-06T10:00", "2026-07-06T10:00", visit("A1", "cancelled")),
+                ("AppointmentChanged", "2026-07-06T11:00", "2026-07-06T11:00", visit("A2", "booked")),
+            ],
+            id="one that is booked again before its referral is heard of",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("AppointmentChanged", "2026-07-06T09:30", "2026-07-06T11:00", visit("A2", "booked")),
+                ("AppointmentChanged", "2026-07-06T10:00", "2026-07-06T10:00", visit("A1", "cancelled")),
+            ],
+            id="a booking that is heard of after the one that it replaces was called off",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("AppointmentChanged", "2026-07-06T09:30", "2026-07-06T11:00", visit("A1", "booked")),
+                ("ReferralStatusChanged", "2026-07-06T10:00", "2026-07-06T10:00", YES),
+            ],
+            id="a booking that is heard of after the yes",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("ReferralStatusChanged", "2026-07-06T09:30", "2026-07-06T09:30", YES),
+                ("ReferralStatusChanged", "2026-07-06T10:00", "2026-07-06T12:00", {**YES, "status": "completed"}),
+                ("AppointmentChanged", "2026-07-06T11:00", "2026-07-06T11:00", visit("A1", "noshow")),
+            ],
+            id="an end that is heard of after a missed appointment",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("ReferralChanged", "2026-07-06T10:00", "2026-07-06T12:00", {"referral": "R1", "target": OTHER_CLINIC}),
+                ("ReferralChanged", "2026-07-06T11:00", "2026-07-06T11:00", {"referral": "R1", "needed_by": local("2026-08-03T12:00")}),
+            ],
+            id="an older change of something else",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("ReferralStatusChanged", "2026-07-06T09:30", "2026-07-06T09:30", YES),
+                ("ReferralStatusChanged", "2026-07-06T10:00", "2026-07-06T12:00", {**YES, "status": "on-hold"}),
+                ("ReferralStatusChanged", "2026-07-06T11:00", "2026-07-06T11:00", {**YES, "status": "cancelled"}),
+            ],
+            id="a hold that is heard of after the end",
+        ),
+        pytest.param(
+            [
+                ("ReferralRequested", "2026-07-06T09:00", "2026-07-06T09:00", ASKED),
+                ("AppointmentChanged", "2026-07-06T09:30", "2026-07-06T09:30", visit("A1", "cancelled")),
+                ("AppointmentChanged", "2026-07-06T10:00", "2026-07-06T12:00", visit("A2", "booked")),
+                ("AppointmentChanged", "2026-07-06T11:00", "2026-07-06T11:00", visit("A2", "noshow")),
+            ],
+            id="a booking that is heard of after it was missed",
+        ),
+    ],
+)
+def test_what_stands_open_is_the_same_in_whatever_order_it_is_heard_of(events: list[tuple[str, str, str, dict[str, Any]]]):
+    in_order, as_it_came = in_both_orders(events)
+    assert [row[:3] for row in in_order] == [row[:3] for row in as_it_came]

@@ -132,14 +132,29 @@ def appointment_booked(scene: Scene) -> Value:
 
 
 @fact
+def appointment_status(scene: Scene) -> Value:
+    """The appointment's status by the newest word, however late an older one arrives."""
+    return (scene.appointment.status or None) if scene.appointment else None
+
+
+@fact
+def still_stands(scene: Scene) -> Value:
+    """Whether the event's own appointment is booked by the newest word, for a time to come."""
+    own = scene.appointment
+    since = scene.handoff.opened_at if scene.handoff is not None else scene.at
+    return own is not None and own.status in {"booked", "arrived", "checked-in"} and own.start >= since
+
+
+@fact
 def stands_booked(scene: Scene) -> Value:
     """Whether an appointment for the same referral (else the same purpose), other than the event's own, stands booked."""
     own = scene.appointment
+    named = scene.referral.id if scene.referral is not None else own.referral if own is not None else ""
     for other in scene.person.appointments:
         if other is own or other.status not in {"booked", "arrived", "checked-in"} or other.start < scene.at:
             continue
-        if scene.referral is not None:
-            if other.referral == scene.referral.id:
+        if named:
+            if other.referral == named:
                 return True
         elif own is not None and not other.referral and own.purpose and own.purpose == other.purpose:
             return True
