@@ -78,7 +78,7 @@ class Board:
         for lines in groups.values():
             head, why = self._told(lines)
             first = lines[0]
-            text = Text(f"{self.moment(first['at'])}  ", style="dim")
+            text = _tag(f"{self.moment(first['at'])}  ", "dim")
             text.append(f"{_person(first):>{_KEY_SHOWN}}  ", style="cyan")
             self._print(text.append_text(head), 0, hanging=_INDENT)
             if why:
@@ -126,7 +126,7 @@ class Board:
         self._print(Text(f"\n{title}: {len(lines)}", style="bold"), 0)
         ordered = sorted(lines.values(), key=lambda line: (line["due"], line["handoff"]))
         for line in ordered[:_ROWS_MAX]:
-            text = Text(f"{self.moment(line['due'])}  ", style="dim").append(f"{_person(line):>{_KEY_SHOWN}}  ", style="cyan")
+            text = _tag(f"{self.moment(line['due'])}  ", "dim").append(f"{_person(line):>{_KEY_SHOWN}}  ", style="cyan")
             text.append(f"{line['rule']:7}").append(_plain(line["owner"]), style="bold")
             text.append(f"  {_plain(line['title'])}").append(f", step {line['step']}" if line["step"] else "", style="red")
             self._print(text, 0, hanging=_INDENT)
@@ -158,18 +158,18 @@ class Board:
         last = gap or task or lines[0]
         closure = (task or last)["closure"] or last["closure"]
         if closure:
-            text = Text("DONE  " if closure == "met" else "END   ", style="bold green" if closure in ("met", "met-late") else "bold")
+            text = _tag("DONE  " if closure == "met" else "END   ", "bold green" if closure in ("met", "met-late") else "bold")
             text.append(f"{last['rule']} {_plain(last['title'])}: {closure}")
         elif gap is not None and gap["state"] == "open":
-            text = Text("STALL ", style="bold red").append(f"{last['rule']} {_plain(last['title'])}: ")
+            text = _tag("STALL ", "bold red").append(f"{last['rule']} {_plain(last['title'])}: ")
             text.append(_plain(last["owner"]), style="bold").append(
                 f" is accountable, was due {self.moment(last['due'])}, step {last['step']}"
             )
         elif gap is not None and not opened:
-            text = Text("soon  ", style="yellow").append(f"{last['rule']} {_plain(last['title'])}: ", style="dim")
+            text = _tag("soon  ", "yellow").append(f"{last['rule']} {_plain(last['title'])}: ", style="dim")
             text.append(_plain(last["owner"])).append(f" until {self.moment(last['due'])}", style="dim")
         else:
-            text = Text("TASK  ", style="bold blue").append(f"{last['rule']} {_plain(last['title'])}: ")
+            text = _tag("TASK  ", "bold blue").append(f"{last['rule']} {_plain(last['title'])}: ")
             text.append(_plain(last["owner"]), style="bold").append(f" until {self.moment(last['due'])}")
             if not opened:
                 text.append(f", {last['state']}", style="cyan")
@@ -207,7 +207,7 @@ def _group(line: Line, among: list[Line]) -> tuple[str, ...]:
 
 def _notices(lines: list[Line]) -> Text:
     urgent = any(line["urgency"] not in ("routine", "") for line in lines)
-    head = Text("TELL  ", style="bold red" if urgent else "bold green").append(f"{_plain(lines[0]['title'])}: ")
+    head = _tag("TELL  ", "bold red" if urgent else "bold green").append(f"{_plain(lines[0]['title'])}: ")
     for place, line in enumerate(lines):
         head.append(", " if place else "").append(_plain(line["recipient"]), style="bold")
         if line["asks_acknowledgement"]:
@@ -216,28 +216,28 @@ def _notices(lines: list[Line]) -> Text:
 
 
 def _withdrawals(lines: list[Line]) -> Text:
-    return Text("TAKE BACK ", style="bold magenta").append(", ".join(_plain(line["recipient"]) for line in lines), style="bold")
+    return _tag("TAKE BACK ", "bold magenta").append(", ".join(_plain(line["recipient"]) for line in lines), style="bold")
 
 
 def _suppressed(lines: list[Line]) -> Text:
     line = lines[0]
     reason = _plain(line["reason"])
     if line.get("where"):  # said by a door of a message that was taken: nobody was to be told
-        return Text("noted ", style="yellow").append(reason).append(f"  {_plain(line['where'])}", style="dim")
+        return _tag("noted ", "yellow").append(reason).append(f"  {_plain(line['where'])}", style="dim")
     who = _plain(line["recipient"] or "")
-    return Text("not told ", style="bold yellow").append(f"{who}: {reason}" if who else reason)
+    return _tag("not told ", "bold yellow").append(f"{who}: {reason}" if who else reason)
 
 
 def _refused(lines: list[Line]) -> Text:
     line = lines[0]
     at = f" at {line['field'] or line['segment']}" if line.get("field") or line.get("segment") else ""
-    head = Text("REFUSED ", style="bold red").append(f"{_plain(line['reason'])}{at}")
+    head = _tag("REFUSED ", "bold red").append(f"{_plain(line['reason'])}{at}")
     return head.append(f"  {_plain(line['where'])}" if line.get("where") else "", style="dim")
 
 
 def _ignored(lines: list[Line]) -> Text:
     line = lines[0]
-    head = Text("ignored ", style="dim").append(f"{line['trigger']} {_plain(line['reason'])}".strip())
+    head = _tag("ignored ", "dim").append(f"{line['trigger']} {_plain(line['reason'])}".strip())
     return head.append(f"  {_plain(line['where'])}" if line.get("where") else "", style="dim")
 
 
@@ -248,6 +248,11 @@ _TELL: dict[str, Callable[[list[Line]], Text]] = {
     "refused": _refused,
     "ignored": _ignored,
 }
+
+
+def _tag(text: str, style: str) -> Text:
+    """Begin a line with a part in *style*: the style of a Text itself would be that of all that is appended."""
+    return Text().append(text, style=style)
 
 
 def _person(line: Line) -> str:

@@ -97,7 +97,7 @@ async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, 
     assert f"{ADMISSION.name}: the number of partitions is 3, must be 4" in await said_by(kafka, "worker")
 
 
-@pytest.mark.parametrize("arguments", [("worker",), ("worker", "--agent", "feeds"), ("show",), ("positions", "show")])
+@pytest.mark.parametrize("arguments", [("worker",), ("show",), ("positions", "show")])
 async def test_commands_on_a_kafka_without_topics_say_how_they_are_made(kafka, admin, arguments):
     said = await said_by(kafka, *arguments)
 

@@ -116,3 +116,13 @@ def test_everything_that_a_door_says_of_a_message_is_counted_by_kind_and_reason(
 def test_every_line_has_the_fields_that_every_line_has(tmp_path):
     for arrived in arrivals(tmp_path, adt("A03", person=pid(f3="0")), adt("A09")):
         assert list(line_of_arrival(arrived))[:7] == ["at", "effect", "id", "cause", "rule", "rule_version", "person"]
+
+
+def test_colour_is_for_the_word_at_the_head_alone():
+    out = io.StringIO()
+    board = Board(Console(file=out, force_terminal=True, color_system="standard", width=200), "UTC")
+    board.show(LINE | {"state": "requested"})
+    board.flush()
+    first = out.getvalue().splitlines()[0]
+    assert "\x1b[1;34mTASK  \x1b[0mNOT-1" in first
+    assert "\x1b[2mMon 06 Jul" in first
