@@ -39,6 +39,7 @@ _STAY_FACTS: Final = frozenset(
         e.DischargeCancelled,
     }
 )
+_HOW_TO_MEND: Final = "Send it: PV1-19, else PV1-50 or PID-18, in HL7; data.encounter.visit in a line."
 _REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-open-stay": "no stay is open"}
 
 
@@ -70,7 +71,8 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         resolve(scene, fact)
     draft = draft_of(person, event, now, seed, scene.organisation.zone, at, suspect=suspect, where=where)
     if turn is not None and turn.kind == "refused":
-        draft.refused(turn.reason, f"{draft.words}: no visit number is given, and {_REFUSALS[turn.reason]} at {where}.")
+        why = f"{draft.words}: no visit number is given, and {_REFUSALS[turn.reason]} at {where}. {_HOW_TO_MEND}"
+        draft.refused(turn.reason, why)
         return tuple(draft.effects)
     refusal = _fold(scene, fact, at, now) if turn is None else ""
     if refusal:

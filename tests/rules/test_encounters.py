@@ -266,6 +266,7 @@ def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
     data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
     effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
     assert reasons(effects) == ["no-open-stay"]
+    assert "PV1-19" in effects[0].why  # where to mend it, as every refusal says
 
 
 def test_admission_without_a_visit_number_opens_a_stay_and_the_discharge_with_one_closes_it(story):
