@@ -359,7 +359,17 @@ def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: in
         else:
             resolve_again(again, event.data)
         draft.words = happened(event, event.time, scene.organisation.zone)
-        for handoff in opened:
+        for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:
                 react(draft, again, handoff)
+                opened += _renew(draft, again, handoff)
     draft.words = words
+
+
+def _renew(draft: Draft, again: Scene, handoff: Handoff) -> list[Handoff]:
+    """Let what closed the review of a goal begin the next interval, as it would have, had the goal been known then."""
+    rule = handoffs.rule_of(handoff, again.person, again.world)
+    goal = next((g for g in again.person.goals if g.id == handoff.ref), None)
+    if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:
+        return []
+    return open_all(draft, again, of_goal=goal)

@@ -100,3 +100,11 @@ def test_goal_that_began_after_the_stay_is_not_looked_at_again_because_of_it():
 def test_goal_that_arrives_late_and_was_reviewed_since_waits_for_nothing():
     told = story().admitted("2026-07-03T10:00").cared("2026-07-05T10:00", "goal-review")
     assert reviews(goal(told, "2026-07-01T09:00", recorded="2026-07-06T16:00")) == []
+
+
+def test_review_that_was_heard_of_before_its_goal_begins_the_next_interval():
+    told = story().cared("2026-07-06T10:00", "goal-review", based_on=["G1"])
+    told = goal(told, "2026-07-06T09:00", recorded="2026-07-06T11:00").replay()
+    assert [line["due"][:10] for line in told.standing().values() if line["rule"] == "GOAL-1"] == ["2026-10-05"]
+    ids = [line["id"] for line in told.lines]
+    assert len(ids) == len(set(ids))
