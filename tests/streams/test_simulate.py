@@ -264,11 +264,11 @@ def test_every_rate_is_documented_with_its_source() -> None:
 
 
 def test_ten_thousand_people_in_a_month_take_seconds() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     stream = made(10_000, faults="all")
     list(lines_of(stream))
-    # Measured: 2 s on one core; the limit leaves room for a machine that is busy with other things.
-    assert time.monotonic() - began < 20
+    # Measured: 2 s on one core; the limit leaves room for a slower one.
+    assert time.process_time() - began < 20
     assert len(stream) > 30_000
 
 
