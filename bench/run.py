@@ -166,7 +166,7 @@ def main() -> None:
     given = options.parse_args()
     MADE.mkdir(parents=True, exist_ok=True)
     about = conditions(quick=given.quick)
-    kafka = LocalKafka(MADE / "kafka", jars=Settings().jars, heap_mb=768)
+    kafka = LocalKafka(MADE / "kafka", jars=Settings().jars, heap_mb=768, lasting=True)
     kafka.erase()
     with kafka:
         run = Run(
