@@ -34,7 +34,7 @@ def drain(fetcher: Any, wanted: Collection[TopicPartition], most: int) -> list[F
         result = fetcher._records[tp]  # noqa: SLF001
         if not hasattr(result, "getall"):
             del fetcher._records[tp]  # noqa: SLF001
-            fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001
+            look_again(fetcher)
             result.check_raise()
         if result.has_more() and result.check_assignment(tp):
             state = result._assignment.state_value(tp)  # noqa: SLF001
@@ -45,5 +45,14 @@ def drain(fetcher: Any, wanted: Collection[TopicPartition], most: int) -> list[F
                 found.append((tp, start, state.position, records))
         if not result.has_more():
             del fetcher._records[tp]  # noqa: SLF001
-            fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001
+            look_again(fetcher)
     return found
+
+
+def look_again(fetcher: Any) -> None:
+    """Let *fetcher* see anew what is to be fetched.
+
+    Where a fetch ends in the very turn of its loop in which the assignment changes, it still counts as on its way when the next
+    ones are chosen: none is sent, and nothing that comes later wakes it, neither a seek nor who waits for records.
+    """
+    fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001

@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
-from streams.fetched import drain
+from streams.fetched import drain, look_again
 from streams.writer import Out, Writer, fence
 
 PATIENCE_S = 1.0
@@ -201,6 +201,7 @@ async def _read_to(
             if waiter.done():
                 waiter.result()
             waiter.cancel()
+            look_again(fetcher)
         for tp, _, stop, records in found:
             reading = todo[tp]
             take = reading.take

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import aiokafka
@@ -25,7 +25,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.arrivals import Batch
 from streams.ending import end_process
-from streams.fetched import Fetched, drain
+from streams.fetched import Fetched, drain, look_again
 from streams.worker import Worker
 
 RECORDS_PER_BATCH = 1000
@@ -116,23 +116,27 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
         )
 
-    async def fetch(self, wanted: set[TP], timeout_s: float) -> list[Fetched]:
+    async def fetch(self, wanted: set[TP], timeout_s: float, is_current: Callable[[], bool]) -> list[Fetched]:
         """Return what is there of *wanted*, [(partition, from, to, records)], waiting up to *timeout_s*.
 
+        Nothing once the assignment for which it was asked is over (`is_current`): what is there then belongs to the next one,
+        which may have begun while this waited, and would be dropped with this one's epoch.
         A fetch that only moved the position (aborted records, markers) is an entry without records.
         """
         consumer = self._ensure_consumer()
         # aiokafka counts how long nobody has fetched, leaves the group after `max_poll_interval_ms` and does not come back.
         with consumer._subscription.fetch_context():  # noqa: SLF001
-            return await self._fetched(consumer, wanted, timeout_s)
+            return await self._fetched(consumer, wanted, timeout_s, is_current)
 
-    async def _fetched(self, consumer: aiokafka.AIOKafkaConsumer, wanted: set[TP], timeout_s: float) -> list[Fetched]:
+    async def _fetched(
+        self, consumer: aiokafka.AIOKafkaConsumer, wanted: set[TP], timeout_s: float, is_current: Callable[[], bool]
+    ) -> list[Fetched]:
         fetcher = consumer._fetcher  # noqa: SLF001
         until = time.monotonic() + timeout_s
         while True:
             if consumer._closed or fetcher._closed:  # noqa: SLF001
                 raise ConsumerStoppedError
-            if not self.consumer.flow_active:
+            if not self.consumer.flow_active or not is_current():
                 return []
             found = drain(fetcher, wanted, RECORDS_PER_BATCH)
             left = until - time.monotonic()
@@ -140,6 +144,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS  # noqa: SLF001
             elif left <= 0:
                 fetcher._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
+                look_again(fetcher)
             if found or left <= 0:
                 return found
             waiter = self._waiter = fetcher._create_fetch_waiter()  # noqa: SLF001
@@ -172,6 +177,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
             consumer.seek(TopicPartition(*tp), offset)
+        look_again(consumer._fetcher)  # noqa: SLF001
 
     async def publish_offsets(self, offsets: Mapping[TP, int]) -> None:
         """Commit group offsets, for lag tools only: nothing reads them back."""
@@ -234,7 +240,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if not wanted:
             await asyncio.sleep(PACE_S)
             return
-        found = await self._thread.run(self._thread.fetch(wanted, 0.5))
+        found = await self._thread.run(self._thread.fetch(wanted, 0.5, lambda: worker.epoch == epoch))
         for place, start, stop, records in found:
             tp = TP(*place)
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
