@@ -22,6 +22,7 @@ from streams.events import Millis
 OK: Final = ""
 """The answer of a fold that was applied; else it is the reason of the refusal."""
 
+_FALLEN_THROUGH: Final = frozenset({"noshow", "cancelled", "entered-in-error"})
 _OBSERVATIONS_MAX: Final = 32
 _CONDITIONS_MAX: Final = 128
 
@@ -151,6 +152,8 @@ def change_appointment(scene: Scene, fact: e.AppointmentChanged, at: Millis, now
         appointment = Appointment(fact.appointment)
         person.appointments.append(appointment)
     scene.repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
+    # A no-show that is called off, or a cancelled one that is deleted, has fallen through once.
+    scene.repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
     if at >= appointment.at:
         appointment.status, appointment.at = fact.status, at
         appointment.start = fact.start or appointment.start

@@ -297,3 +297,12 @@ def visit(name: str, status: str, start: str = "2026-07-16T10:00") -> dict[str, 
 def test_what_stands_open_is_the_same_in_whatever_order_it_is_heard_of(events: list[tuple[str, str, str, dict[str, Any]]]):
     in_order, as_it_came = in_both_orders(events)
     assert [row[:3] for row in in_order] == [row[:3] for row in as_it_came]
+
+
+@pytest.mark.parametrize(("first", "then"), [("cancelled", "entered-in-error"), ("noshow", "cancelled")])
+def test_appointment_that_has_fallen_through_falls_through_once(first: str, then: str):
+    told = booked(booked(referred(story()), "2026-07-07T10:00"), "2026-07-08T10:00", first)
+    told = booked(told, "2026-07-08T10:30", then).replay("2026-07-08T12:00")
+    assert len({line["cause"] for line in told.of("NTF-APPOINTMENT", "notification")}) == 1
+    assert [line["reason"] for line in told.of(None, "suppressed")] == ["no-material-change"]
+    assert len(told.of("REF-3", "task")) == 1
