@@ -105,11 +105,12 @@ class Run:
                 await self.attempt(measure.steady(self.bench, TEXTBOOK, rate), "latency", str(rate), TEXTBOOK)
 
     async def care(self) -> None:
-        for count, rounds in ((50_000, 1),) if self.quick else ((200_000, 3), (1_000_000, 1)):
-            published = await self.spine.publish(count)
+        plan = [(50_000, 1, (FEW, WHOLE))] if self.quick else [(200_000, 3, (FEW, WHOLE)), (1_000_000, 1, (WHOLE,))]
+        for count, rounds, rules in plan:
+            published = await self.spine.publish(count, rules)
             self.results.setdefault("care_mix", []).append(published)
             for number in range(rounds):
-                for name in (FEW, WHOLE) if number % 2 == 0 else (WHOLE, FEW):
+                for name in rules if number % 2 == 0 else reversed(rules):
                     await self.attempt(self.spine.backlog(published, name, 900), "care", str(count), name)
         for rate in (500,) if self.quick else (100, 500, 2000):
             await self.attempt(self.spine.steady(rate), "latency", str(rate), f"{OURS}, care")

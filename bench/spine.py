@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,12 @@ class Spine:
 
     # ---- the care mix
 
-    async def publish(self, count: int) -> dict[str, Any]:
-        """Publish a mix of *count* events; return what is in it."""
+    async def publish(self, count: int, rules: Sequence[str] = (FEW, WHOLE)) -> dict[str, Any]:
+        """Publish a mix of *count* events; return what is in it, and how many effects each of *rules* makes of it."""
         await self.fresh(inputs=True)
         events = mix(count, self.rules)
         await self.bench.publish(rows(events), flush_every=400)
-        effects = {name: await self._effects(name) for name in self.folders}
+        effects = {name: await self._effects(name) for name in rules}
         return {"n": count, "people": len({e.person for e in events}), "types": said(events), "effects": effects}
 
     async def _effects(self, name: str = WHOLE) -> int:
