@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +86,12 @@ class Spine:
 
     # ---- the care mix
 
-    async def publish(self, count: int, rules: Sequence[str] = (FEW, WHOLE)) -> dict[str, Any]:
-        """Publish a mix of *count* events; return what is in it, and how many effects each of *rules* makes of it."""
+    async def publish(self, count: int) -> dict[str, Any]:
+        """Publish a mix of *count* events; return what is in it, and how many effects each set of rules makes of it."""
         await self.fresh(inputs=True)
         events = mix(count, self.rules)
         await self.bench.publish(rows(events), flush_every=400)
-        effects = {name: await self._effects(name) for name in rules}
+        effects = {name: await self._effects(name) for name in self.folders}
         return {"n": count, "people": len({e.person for e in events}), "types": said(events), "effects": effects}
 
     async def _effects(self, name: str = WHOLE) -> int:

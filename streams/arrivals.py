@@ -73,7 +73,9 @@ class Arrivals:
             if record.offset < reached:
                 continue
             # A broker's clock may step back; within a partition the log's order rules.
-            key = max(key, record.timestamp << 4 | rank)
+            at = record.timestamp << 4 | rank
+            if at > key:  # noqa: PLR1730 -- a call of max() costs more, once a record
+                key = at
             queue.append((key, record))
             count += 1
         self._newest[topic] = key

@@ -22,6 +22,9 @@ from streams.logic import Logic, Outcome, Refused
 from streams.person import partition_of
 from streams.writer import Out
 
+_new = tuple.__new__
+"""Makes an `Out` at half of what its own constructor costs: there are two or more for each record."""
+
 
 class DeadlineStays(Exception):  # noqa: N818 -- it names the finding
     """A deadline fired and the state is what it was."""
@@ -84,17 +87,19 @@ class Shard(Arrivals):
         """
         out: dict[tuple[str, int], list[Out]] = {}
         limit = self.limit
+        last: dict[str, tuple[int, Any]] = {}
+        at, now = -1, self.now
         for topic, key, record in self._take(limit, records_max):
-            at = key >> 4
-            now = self.clock.to_story(at)
-            if now > self.now:  # noqa: PLR1730 -- a call of max() costs more, once a record
-                self.now = now
+            if key >> 4 != at:  # Records of one batch have one append time.
+                at = key >> 4
+                now = self.clock.to_story(at)
+                self.now = max(self.now, now)
             self._one(topic, record, now, out)
-            self.newest_ms[topic] = at
+            last[topic] = key, record
+        for topic, (key, record) in last.items():
+            self.newest_ms[topic] = key >> 4
             offset = record.offset + 1
-            if not self._queues[topic]:
-                offset = self._tails.get(topic, offset)
-            self._advance(topic, offset)
+            self._advance(topic, offset if self._queues[topic] else self._tails.get(topic, offset))
         if not self._blocked(limit):
             self._fire(self.clock.to_story(limit >> 4), out, records_max if deadlines_max is None else deadlines_max)
         return out
@@ -116,7 +121,8 @@ class Shard(Arrivals):
     def changes(self) -> list[Out]:
         """Return the state records of what changed since the last call: persons, then positions."""
         changed = self._deadlines.changed
-        outs = [Out(key, self.persons.get(key)) for key in changed]
+        persons = self.persons.get
+        outs = [_new(Out, (key, persons(key), ())) for key in changed]
         outs.extend(Out(POSITION + t.encode(), b"%d %d" % (self.positions[t], self.newest_ms.get(t, 0))) for t in sorted(self.moved))
         self.moved.clear()
         self._deadlines.changed = {}
@@ -192,15 +198,16 @@ class Shard(Arrivals):
             self.tally.failed.append(type(exc).__name__)
             self._keep(key, packed, self.logic.spoil(key, packed, now))
             return
+        tally = self.tally
         if outcome.refused is None:
-            self.tally.add(self.tally.accepted, outcome.source)
+            tally.accepted[outcome.source] = tally.accepted.get(outcome.source, 0) + 1
         else:
             self._refuse(topic, record, outcome.refused, out)
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)
         if outcome.forward is not None:
             self._send_on(topic, outcome.forward, record, out)
-        self.tally.add(self.tally.events, topic)
+        tally.events[topic] = tally.events.get(topic, 0) + 1
 
     def _expire(self, key: bytes, packed: bytes, at: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
         """Fire the person's deadline at *at*; return the state after it. One that can't be changed comes back as it was."""
@@ -258,9 +265,12 @@ class Shard(Arrivals):
             outs = out.get(place)
             if outs is None:
                 outs = out[place] = []
-            outs.append(Out(key, value, headers))
+            outs.append(_new(Out, (key, value, headers)))
+        effects = self.tally.effects
         for kind in outcome.kinds:
-            self.tally.add(self.tally.effects, kind)
+            effects[kind] = effects.get(kind, 0) + 1
+        if not (outcome.keyed or outcome.relayed):
+            return
         for topic, key, value, headers in outcome.keyed:
             out.setdefault((topic, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
         for key, value, headers in outcome.relayed:
