@@ -308,7 +308,7 @@ async def test_a_restore_over_its_limit_ends_the_process(stage):
     await stage.lines_until(1)
     first.kill()
 
-    slow = stage.successor(restore_limit_s=0.05)
+    slow = stage.successor(restore_limit_s=0.001)
 
     await stage.until(lambda: not slow.alive, "its end")
     assert slow.code == 4
