@@ -22,24 +22,13 @@ from agents.coordination.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.words import happened
 from streams import events as e
 from streams.events import Event, Millis
-from streams.topics import DAY_MS
+from streams.topics import DAY_MS, RESPONSE
 
 TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
 BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})
 """Turns whose facts hold: not cancelled, not refused."""
 
-_RESPONSES: Final = frozenset(
-    {
-        e.TaskAcknowledged,
-        e.TaskClaimed,
-        e.TaskReassigned,
-        e.TaskSnoozed,
-        e.TaskCompleted,
-        e.TaskDeclined,
-        e.TaskEscalated,
-        e.OutreachAttempted,
-    }
-)
+_RESPONSES: Final = frozenset(RESPONSE.types)
 _TAKEN_BACK: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
 """What each withdrawal takes back: everything of the stay, or what one kind of event told and opened."""
 _GONE: Final = frozenset({"cancelled", "entered-in-error"})

@@ -21,7 +21,6 @@ from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell, Tr
 from agents.coordination.validity import ISSUED, check_codes, check_groups
 from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
-_FIRST: Final = date(1970, 1, 1)
 _KEPT_MAX: Final = 4096
 """Days, and values of plain facts, that answers are kept for. Publishers may say any code."""
 
@@ -246,11 +245,6 @@ def in_force(rule: Rule, day: date) -> bool:
     return rule.effective_from <= day and (rule.effective_to is None or day < rule.effective_to)
 
 
-def always_in_force(rule: Rule) -> bool:
-    """Say whether *rule* has no effective dates to look at."""
-    return rule.effective_to is None and rule.effective_from == _FIRST
-
-
 __all__ = [
     "ISSUED",
     "Catalogue",
@@ -261,7 +255,6 @@ __all__ = [
     "Tell",
     "Test",
     "View",
-    "always_in_force",
     "holds",
     "holds_as_known",
     "in_force",
