@@ -17,8 +17,8 @@ import msgspec
 
 from bench.kafka import PARTITIONS, Row
 from streams.codec import frame, headers_of
-from streams.effects import NotificationIssued
-from streams.events import (
+from streams.contract.effects import NotificationIssued
+from streams.contract.events import (
     AdmissionCancelled,
     CareActivityRecorded,
     CareTeamChanged,
@@ -40,10 +40,10 @@ from streams.events import (
     ReferralStatusChanged,
     TaskAcknowledged,
 )
-from streams.person import partition_of, person_key
+from streams.contract.person_key import partition_of, person_key
 from streams.simulate.answers import answers_to
 from streams.simulate.model import load_model
-from streams.topics import TOPIC_OF
+from streams.contract.topics import TOPIC_OF
 
 SEED = 20261123
 HOUR, DAY = 3_600_000, 86_400_000

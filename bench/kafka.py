@@ -13,8 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.work import PARTITIONS, Ev, Names, write_event
 from streams.admin import create_topics
-from streams.person import partition_of
-from streams.topics import STATE, Topic
+from streams.contract.person_key import partition_of
+from streams.contract.topics import STATE, Topic
 
 # A topic that has just been made has no leader for a moment; aiokafka tries again, and need not say so.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -27,10 +27,10 @@ from streams.admin import create_topics
 from streams.app import load_care
 from streams.claims import POSITION
 from streams.codec import read_frame, read_record
-from streams.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
-from streams.person import partition_of
+from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
+from streams.contract.person_key import partition_of
 from streams.settings import Settings
-from streams.topics import AUDIT, GAP, INBOUND, NOTIFICATION, RELAY, STATE, TASK, TOPICS
+from streams.contract.topics import AUDIT, GAP, INBOUND, NOTIFICATION, RELAY, STATE, TASK, TOPICS
 from streams.writer import Out, Writer
 
 OUTBOUND = [NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name]

@@ -10,8 +10,8 @@ import msgspec
 
 from bench.events import DAY, HOUR, story
 from bench.kafka import PARTITIONS, Row
-from streams.person import partition_of
-from streams.topics import STATE
+from streams.contract.person_key import partition_of
+from streams.contract.topics import STATE
 
 CHURN_EVENTS_S = 170
 """Of a million open handoffs: a nation's ten-fold peak (736 events/s, 4.4 million open handoffs), in proportion."""

@@ -1,7 +1,7 @@
 """Write the Avro contract: `python -m schemas.build`, and `python -m schemas.build --release` to release it.
 
 Owns how a record becomes an .avsc file: types, names, defaults, descriptions. The files are the contract, this only
-keeps them alike: to add a field, add it (optional, with a default) to `streams/events.py` or `streams/effects.py`,
+keeps them alike: to add a field, add it (optional, with a default) to `streams/contract/events.py` or `streams/contract/effects.py`,
 describe it in a line of `descriptions.yaml`, and run this. Each file stands alone, so shared parts are repeated in it.
 
 The number in a file's name is its revision. A released file is never edited: a record that differs from its latest
@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from streams.codes import CODES, CodeSet
-from streams.topics import TOPICS
+from streams.contract.codes import CODES, CodeSet
+from streams.contract.topics import TOPICS
 
 AVRO = Path(__file__).parent / "avro"
 EVENTS, RELEASED = AVRO / "events", AVRO / "released"

@@ -1,6 +1,6 @@
 """Topics on Kafka: made from the table, compared with the table.
 
-Owns creation and the check. What a topic is stands in `streams/topics.py`; nothing is ever created by being used.
+Owns creation and the check. What a topic is stands in `streams/contract/topics.py`; nothing is ever created by being used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from streams.topics import DAY_MS, TOPICS, Topic
+from streams.contract.topics import DAY_MS, TOPICS, Topic
 
 TIMESTAMP_TYPE = "message.timestamp.type"
 TIMEOUT_MS = 30_000

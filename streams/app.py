@@ -19,6 +19,7 @@ from agents.coordination.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from streams.codec import STANDARD
 from streams.connection import connection_of
+from streams.contract.topics import FEEDS_STATE, STATE
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
 from streams.logic import Logic
@@ -28,7 +29,6 @@ from streams.replay import Deciding
 from streams.senders import Senders
 from streams.settings import Settings
 from streams.shard import Shard
-from streams.topics import FEEDS_STATE, STATE
 from streams.web import Answer, Site
 from streams.worker import Worker, WorkerSettings
 

@@ -43,7 +43,7 @@ from streams.rules_command import rules_app
 from streams.simulate.command import simulate_command
 
 if TYPE_CHECKING:
-    from streams.events import Millis
+    from streams.contract.events import Millis
     from streams.intake.outcome import Arrived
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from streams.events import Millis
+from streams.contract.events import Millis
 
 
 @dataclass(frozen=True, slots=True)

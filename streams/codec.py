@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.attributes import AVRO, SPECVERSION, headers_of, read_attribute
-from streams.contract import RECORD_OF, contract_of, released
-from streams.effects import Effect
-from streams.events import Event, Millis, PersonKey
+from streams.avro.schemas import RECORD_OF, contract_of, released
+from streams.contract.cloudevents import AVRO, SPECVERSION, headers_of, read_attribute
+from streams.contract.effects import Effect
+from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.instants import parse_instant
+from streams.contract.reasons import Refusal
+from streams.contract.topics import TOPIC_OF
 from streams.evolution import UnfitSchemaError, reader_of
-from streams.instants import parse_instant
-from streams.refusal import Refusal
-from streams.topics import TOPIC_OF
 from streams.wire import Decode, Encode, LeftOverError, OutOfRangeError
 
 __all__ = [

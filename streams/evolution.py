@@ -11,7 +11,7 @@ from typing import Any
 
 import fastavro
 
-from streams.contract import Contract, fingerprint_of
+from streams.avro.schemas import Contract, fingerprint_of
 from streams.wire import Decode, LeftOverError, NotCanonicalError
 
 

@@ -10,12 +10,12 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from streams.attributes import headers_of
 from streams.codec import STANDARD, Codec
-from streams.effects import FeedHeard
-from streams.events import Event, Millis, PersonKey
+from streams.contract.cloudevents import headers_of
+from streams.contract.effects import FeedHeard
+from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
 from streams.intake.outcome import Arrived
-from streams.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
 from streams.writer import Headers
 
 MINUTE_MS = 60_000

@@ -19,7 +19,7 @@ import typer
 
 if TYPE_CHECKING:
     from agents.coordination.agent import Coordination
-    from streams.events import Millis
+    from streams.contract.events import Millis
     from streams.intake.outcome import Arrived
     from streams.intake.settings import IntakeSettings
     from streams.settings import Settings
@@ -153,7 +153,7 @@ def arrivals_of(paths: Iterable[Path], doors: IntakeSettings) -> Iterator[Arrive
 
 def instant_of(text: str) -> Millis:
     """Read an instant from the command line. Raises UserError."""
-    from streams.instants import parse_instant  # noqa: PLC0415
+    from streams.contract.instants import parse_instant  # noqa: PLC0415
 
     try:
         return parse_instant(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from streams.events import Millis
+from streams.contract.events import Millis
 from streams.writer import Headers
 
 

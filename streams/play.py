@@ -15,10 +15,10 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from streams.codec import frame, headers_of
-from streams.events import Event, Millis
+from streams.contract.events import Event, Millis
+from streams.contract.person_key import partition_of
+from streams.contract.topics import QUARANTINE, TOPIC_OF
 from streams.intake.outcome import Arrived, Refused
-from streams.person import partition_of
-from streams.topics import QUARANTINE, TOPIC_OF
 
 PENDING_MAX = 5_000
 REQUEST_TIMEOUT_MS = 30_000

@@ -25,9 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
     from streams.admin import require_topics  # noqa: PLC0415
+    from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
     from streams.positions import show_positions  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
-    from streams.topics import INBOUND, STATE  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]
@@ -55,9 +55,9 @@ def positions_accept_loss(
 ) -> None:
     """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
     from streams.admin import require_topics  # noqa: PLC0415
+    from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
     from streams.positions import accept_loss  # noqa: PLC0415
     from streams.restore import ShardLost  # noqa: PLC0415
-    from streams.topics import INBOUND, STATE  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import msgspec
 
-from streams.effects import Effect, EventForwarded, StateMoved
-from streams.events import Event, Millis, PersonKey
-from streams.instants import format_instant
+from streams.contract.effects import Effect, EventForwarded, StateMoved
+from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.instants import format_instant
 from streams.intake.outcome import Arrived
 from streams.told import Line, line_of_arrival, line_of_effect, lines_of_notes
 

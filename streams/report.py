@@ -12,10 +12,10 @@ from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from streams.events import Millis
-from streams.instants import format_instant, parse_instant
+from streams.contract.events import Millis
+from streams.contract.instants import format_instant, parse_instant
+from streams.contract.topics import DAY_MS
 from streams.told import Line
-from streams.topics import DAY_MS
 
 _WEEK_MS = 7 * DAY_MS
 

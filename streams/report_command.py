@@ -61,7 +61,7 @@ def report_command(
 
 
 async def _gaps_so_far(kafka: dict[str, Any]) -> list[Line]:
-    from streams.topics import GAP  # noqa: PLC0415
+    from streams.contract.topics import GAP  # noqa: PLC0415
     from streams.watch import NoTopics, Watch  # noqa: PLC0415
 
     watch = Watch(kafka, from_beginning=True, topics=(GAP.name,))

@@ -16,10 +16,10 @@ from typing import Any
 from streams.arrivals import Arrivals
 from streams.claims import POSITION
 from streams.clock import Clock
+from streams.contract.events import Millis
+from streams.contract.person_key import partition_of
 from streams.deadlines import Deadlines
-from streams.events import Millis
 from streams.logic import Logic, Outcome, Refused
-from streams.person import partition_of
 from streams.writer import Out
 
 _new = tuple.__new__

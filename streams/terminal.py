@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from streams.events import Event, Millis
-from streams.instants import format_instant
+from streams.contract.events import Event, Millis
+from streams.contract.instants import format_instant
 from streams.told import Line
 
 _KEY_SHOWN = 6

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from streams.effects import (
+from streams.contract.effects import (
     Effect,
     EffectSuppressed,
     EventRefused,
@@ -22,8 +22,8 @@ from streams.effects import (
     NotificationWithdrawn,
     TaskState,
 )
-from streams.events import Encounter, Event, Millis
-from streams.instants import format_instant
+from streams.contract.events import Encounter, Event, Millis
+from streams.contract.instants import format_instant
 from streams.intake.outcome import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
 
 Line = dict[str, Any]

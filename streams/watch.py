@@ -11,10 +11,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.codec import read_frame
-from streams.events import Millis
-from streams.instants import format_instant
+from streams.contract.events import Millis
+from streams.contract.instants import format_instant
+from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
 from streams.told import Line, line_of_effect
-from streams.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
 
 WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
 _WAIT_MS = 200

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from streams.instants import EARLIEST, LATEST
+from streams.contract.instants import EARLIEST, LATEST
 
 Decode = Callable[[bytes, int], Any]
 """(bytes, position of the first byte) to the record. Raises the errors below, or IndexError or struct.error when cut short."""

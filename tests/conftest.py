@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.contract.topics import TOPICS
 from streams.local import LocalKafka
-from streams.topics import TOPICS
 
 ROOT = Path(__file__).parents[1]
 _JARS = Path(os.environ.get("CARERELAY_KAFKA_JARS") or ROOT / ".run/kafka/4.3.1")

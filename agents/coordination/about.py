@@ -11,8 +11,8 @@ from agents.coordination.directory import Organisation
 from agents.coordination.facts import Scene
 from agents.coordination.records import referral_named
 from agents.coordination.state import Person, Stay
-from streams import events as e
-from streams.events import Millis
+from streams.contract import events as e
+from streams.contract.events import Millis
 
 
 def resolve(scene: Scene, fact: Any) -> None:

@@ -14,10 +14,10 @@ from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.ids import derive
 from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
-from streams.attributes import headers_of, headers_said
 from streams.clock import Clock
 from streams.codec import STANDARD, Codec
-from streams.effects import (
+from streams.contract.cloudevents import headers_of, headers_said
+from streams.contract.effects import (
     Effect,
     EffectSuppressed,
     EventForwarded,
@@ -28,11 +28,11 @@ from streams.effects import (
     StateMoved,
     TaskState,
 )
-from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.reasons import Refusal
+from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.heard import Heard, event_of, record_of
 from streams.logic import Outcome, Record, Refused
-from streams.refusal import Refusal
-from streams.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.writer import Headers
 
 SOURCE: Final = "urn:carerelay:coordination"

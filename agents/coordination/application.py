@@ -20,10 +20,10 @@ from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.words import happened
 from agents.coordination.world import World
-from streams import events as e
-from streams.effects import Effect
-from streams.events import Event, Millis
-from streams.topics import DAY_MS
+from streams.contract import events as e
+from streams.contract.effects import Effect
+from streams.contract.events import Event, Millis
+from streams.contract.topics import DAY_MS
 
 _MINUTE_MS: Final = 60_000
 _STAY_FACTS: Final = frozenset(

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import holidays
 import msgspec
 
-from streams.events import Millis
+from streams.contract.events import Millis
 
 Unit = Literal["minute", "hour", "open-hour", "day", "business-day", "week", "month"]
 

@@ -29,7 +29,7 @@ from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import Handoff
 from agents.coordination.words import moment
-from streams.events import Millis
+from streams.contract.events import Millis
 
 
 def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:

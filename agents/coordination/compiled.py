@@ -13,7 +13,7 @@ from agents.coordination.conditions import RuleError, Test, compile_where, holds
 from agents.coordination.facts import FACTS, Scene
 from agents.coordination.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.validity import check
-from streams.topics import FACT_OF
+from streams.contract.topics import FACT_OF
 
 _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital_international", "flags"})
 

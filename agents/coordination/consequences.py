@@ -20,9 +20,9 @@ from agents.coordination.opening import open_all, same_subject
 from agents.coordination.responses import respond
 from agents.coordination.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.words import happened
-from streams import events as e
-from streams.events import Event, Millis
-from streams.topics import DAY_MS, RESPONSE
+from streams.contract import events as e
+from streams.contract.events import Event, Millis
+from streams.contract.topics import DAY_MS, RESPONSE
 
 TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
 BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})

@@ -18,9 +18,9 @@ from agents.coordination.ids import derive, identity, text
 from agents.coordination.ladder import climb
 from agents.coordination.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.world import World
-from streams.effects import Effect, EventForwarded, EventRefused
-from streams.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
-from streams.topics import DAY_MS
+from streams.contract.effects import Effect, EventForwarded, EventRefused
+from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
+from streams.contract.topics import DAY_MS
 
 __all__ = ["Decision", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline", "spoil"]
 

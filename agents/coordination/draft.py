@@ -11,7 +11,7 @@ from agents.coordination.ids import derive, text
 from agents.coordination.rule import Rule
 from agents.coordination.state import TASK_STATUS, Handoff, Person, Stay
 from agents.coordination.team import watchers_of
-from streams.effects import (
+from streams.contract.effects import (
     Effect,
     EffectSuppressed,
     EventRefused,
@@ -21,7 +21,7 @@ from streams.effects import (
     NotificationWithdrawn,
     TaskState,
 )
-from streams.events import Encounter, Millis
+from streams.contract.events import Encounter, Millis
 
 ENCOUNTER_RULE: Final = "encounter"
 """The rule named by effects that follow from the encounter machine alone."""

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 from agents.coordination.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.state import Person, Status, Stay
 from agents.coordination.world import World
-from streams import events as e
-from streams.events import Event, Millis
+from streams.contract import events as e
+from streams.contract.events import Event, Millis
 
 UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED, CANCELLED = range(6)
 

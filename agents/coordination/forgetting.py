@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from agents.coordination.state import KEPT, Person, Status
-from streams.events import Millis
-from streams.topics import DAY_MS
+from streams.contract.events import Millis
+from streams.contract.topics import DAY_MS
 
 _SEEN_ENTRY: Final = 12
 _HOUR_MS: Final = 3_600_000

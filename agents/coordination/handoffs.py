@@ -20,8 +20,8 @@ from agents.coordination.team import programmes_of
 from agents.coordination.tell import tell
 from agents.coordination.words import due_words
 from agents.coordination.world import World
-from streams.effects import NotificationIssued
-from streams.events import Encounter, Millis
+from streams.contract.effects import NotificationIssued
+from streams.contract.events import Encounter, Millis
 
 REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED, DRAFT = range(10)
 """Indices into `state.TASK_STATUS`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import Final
 
-from streams.events import Event
+from streams.contract.events import Event
 
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 

@@ -34,7 +34,7 @@ from agents.coordination.state import Handoff, Status
 from agents.coordination.tell import tell
 from agents.coordination.words import moment, person_words
 from agents.coordination.world import World
-from streams.events import Millis
+from streams.contract.events import Millis
 
 
 def climb(draft: Draft, handoff: Handoff, world: World) -> None:

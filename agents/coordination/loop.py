@@ -18,8 +18,8 @@ from agents.coordination.referrals import ENDED, GIVEN_UP, REPORT, why_not_close
 from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import Handoff
 from agents.coordination.words import person_words
-from streams import events as e
-from streams.events import Event, Millis, Party
+from streams.contract import events as e
+from streams.contract.events import Event, Millis, Party
 
 _SIDES: Final = ("referral-target", "referral-requester")
 

@@ -15,9 +15,9 @@ from agents.coordination.facts import Scene
 from agents.coordination.records import is_legal
 from agents.coordination.state import Person, Recent, Referral, Status
 from agents.coordination.world import World
-from streams import events as e
-from streams.events import Event, Millis
-from streams.topics import FACT_OF
+from streams.contract import events as e
+from streams.contract.events import Event, Millis
+from streams.contract.topics import FACT_OF
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decoders: Final = {name: msgspec.msgpack.Decoder(kind) for name, kind in FACT_OF.items()}

@@ -11,8 +11,8 @@ from agents.coordination.forgetting import remember_seen
 from agents.coordination.ids import derive, identity
 from agents.coordination.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.world import World
-from streams.effects import Effect, StateMoved
-from streams.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
+from streams.contract.effects import Effect, StateMoved
+from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 
 
 def give_up(person: Person, fact: PersonMerged, draft: Draft, event: Event) -> tuple[Person, tuple[Effect, ...]]:

@@ -30,7 +30,7 @@ from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.team import programmes_of
 from agents.coordination.words import clock_words, person_words
-from streams.events import Millis
+from streams.contract.events import Millis
 
 
 def open_all(draft: Draft, scene: Scene, of_goal: Goal | None = None) -> list[Handoff]:

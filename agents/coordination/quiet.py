@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from agents.coordination.state import Person
-from streams.events import Millis
+from streams.contract.events import Millis
 
 Delivery = Literal["at-once", "daily-digest"]
 DIGEST: Final = "daily-digest"

@@ -16,8 +16,8 @@ from agents.coordination.facts import Scene
 from agents.coordination.goals import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.goals import Illegal as IllegalGoal
 from agents.coordination.state import Appointment, Goal, Person, Referral
-from streams import events as e
-from streams.events import Millis
+from streams.contract import events as e
+from streams.contract.events import Millis
 
 OK: Final = ""
 """The answer of a fold that was applied; else it is the reason of the refusal."""

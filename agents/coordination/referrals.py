@@ -15,8 +15,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from streams.events import CareActivityRecorded, Millis
-from streams.topics import DAY_MS
+from streams.contract.events import CareActivityRecorded, Millis
+from streams.contract.topics import DAY_MS
 
 ReferralMover = Literal["requester", "target"]
 

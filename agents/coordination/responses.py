@@ -21,8 +21,8 @@ from agents.coordination.ruleset import CompiledRule
 from agents.coordination.state import Handoff, Person
 from agents.coordination.tell import tell
 from agents.coordination.words import moment, person_words
-from streams import events as e
-from streams.events import Party
+from streams.contract import events as e
+from streams.contract.events import Party
 
 _MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalated, e.TaskSnoozed)
 """Responses that say whose a task is, or when: of these the newest counts, in whatever order they arrive."""

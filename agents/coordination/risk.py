@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from agents.coordination.calendar import local_date
-from streams.events import Millis
+from streams.contract.events import Millis
 
 LengthCounting = Literal["nights", "inclusive"]
 """How the days of a stay are counted: by nights (same day is 0), or admission and discharge day both (same day is 1)."""

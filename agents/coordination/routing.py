@@ -17,7 +17,7 @@ from agents.coordination.opening import open_all
 from agents.coordination.ruleset import holds
 from agents.coordination.state import OPENERS, Stay, Told
 from agents.coordination.tell import tell
-from streams.effects import GoalWords
+from streams.contract.effects import GoalWords
 
 _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClassChanged"})
 

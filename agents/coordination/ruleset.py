@@ -19,7 +19,7 @@ from agents.coordination.facts import PLAIN, Scene, Value
 from agents.coordination.quiet import Quiet
 from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
 from agents.coordination.validity import ISSUED, check_codes, check_groups
-from streams.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
+from streams.contract.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _KEPT_MAX: Final = 4096
 """Days, and values of plain facts, that answers are kept for. Publishers may say any code."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from agents.coordination.ids import derive
-from streams.events import Millis, PersonKey
+from streams.contract.events import Millis, PersonKey
 
 STATE_VERSION: Final = 1
 """The first byte of a packed state. A higher one is written by a release that changed the meaning of a field."""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from agents.coordination.directory import Directory, Organisation, party_of
 from agents.coordination.state import Consent, Person, Seat
-from streams.events import CareTeamChanged, ConsentChanged, Member, Millis
+from streams.contract.events import CareTeamChanged, ConsentChanged, Member, Millis
 
 NORMAL: Final = "normal"
 

@@ -14,8 +14,8 @@ from agents.coordination.owners import accountable
 from agents.coordination.quiet import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rule import Tell
 from agents.coordination.team import may_tell, parties_of
-from streams.effects import GoalWords, NotificationIssued
-from streams.events import Millis
+from streams.contract.effects import GoalWords, NotificationIssued
+from streams.contract.events import Millis
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
 _NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})

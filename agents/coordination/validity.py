@@ -13,8 +13,8 @@ from agents.coordination.conditions import RuleError, values_in
 from agents.coordination.facts import FACTS
 from agents.coordination.facts.values import GROUPS
 from agents.coordination.rule import Limits, Rule, Trigger
-from streams.codes import CODES
-from streams.topics import FACT_OF
+from streams.contract.codes import CODES
+from streams.contract.topics import FACT_OF
 
 ISSUED: Final = "NotificationIssued"
 """The one outbound event that may open a handoff: somebody was told and is asked to answer."""

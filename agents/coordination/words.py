@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from agents.coordination.calendar import Clock
-from streams.events import Event, Millis
+from streams.contract.events import Event, Millis
 
 _UNITS: Final = {
     "minute": "minute",

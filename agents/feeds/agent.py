@@ -17,15 +17,15 @@ from agents.coordination.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack
-from streams.attributes import headers_of
 from streams.codec import STANDARD, Codec
-from streams.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
-from streams.events import Event, Millis, PersonKey
+from streams.contract.cloudevents import headers_of
+from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
+from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.reasons import Refusal
+from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.heard import feed_key
 from streams.logic import Outcome, Record, Refused
-from streams.refusal import Refusal
 from streams.replay import Decided, Deciding
-from streams.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.writer import Headers
 from streams.yamltext import read_yaml
 

@@ -30,8 +30,8 @@ from agents.feeds.state import (
     new_feed,
 )
 from agents.feeds.words import allowed, instant, span
-from streams.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
-from streams.events import Millis, PersonKey
+from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
+from streams.contract.events import Millis, PersonKey
 
 DAY_MS: Final = 86_400_000
 Decision = tuple[Feed | None, tuple[Effect, ...]]

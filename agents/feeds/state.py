@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from agents.feeds.rule import FeedRule
-from streams.events import Millis
+from streams.contract.events import Millis
 
 MINUTE_MS: Final = 60_000
 HOUR_MINUTES: Final = 60

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from streams.backtest.compare import Comparison, Found
     from streams.backtest.run import History, Outcome
-    from streams.events import Millis
+    from streams.contract.events import Millis
     from streams.settings import Settings
 
 _SHOWN_PEOPLE = 10
@@ -83,7 +83,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
 
 
 def _instant(option: str, text: str) -> Millis | None:
-    from streams.instants import parse_instant  # noqa: PLC0415
+    from streams.contract.instants import parse_instant  # noqa: PLC0415
 
     if not text:
         return None

@@ -18,11 +18,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.clock import Clock
 from streams.codec import STANDARD
-from streams.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.person_key import partition_of
+from streams.contract.reasons import Refusal
+from streams.contract.topics import INBOUND
 from streams.intake.outcome import Arrived
-from streams.person import partition_of
-from streams.refusal import Refusal
-from streams.topics import INBOUND
 
 QUEUED_MAX = 4000
 """Records of one partition that wait for older ones of others; beyond it the partition is not fetched."""

@@ -18,8 +18,8 @@ from streams.backtest.compare import Tally, tally
 from streams.backtest.history import Boundaries, People, TopicHistory
 from streams.codec import STANDARD
 from streams.connection import connection_of
-from streams.events import Event, Millis
-from streams.instants import EARLIEST, LATEST, format_instant
+from streams.contract.events import Event, Millis
+from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
 from streams.registry import Registry

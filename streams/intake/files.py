@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from streams.events import Event, Millis
+from streams.contract.events import Event, Millis
 from streams.intake.hl7.framing import as_utf8, content_id, number_lines, split_messages
 from streams.intake.hl7.mapping import read_message
 from streams.intake.lines import read_line

@@ -1,7 +1,7 @@
 """Events as JSON lines: one object a line, as people write them by hand and as `play` and `replay` read them.
 
 Owns the envelope of a line (`type id source time recorded person data backfill`) and what is said about a line that is
-not one; the facts under `data` are read by `streams.jsonform`. Blank lines and lines that begin with `#` are skipped:
+not one; the facts under `data` are read by `streams.contract.json_form`. Blank lines and lines that begin with `#` are skipped:
 no JSON value begins so, and a story that people read wants headings.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from streams.attributes import ATTRIBUTE_BYTES_MAX, attribute_fits
-from streams.events import Event, Millis, PersonKey, PersonRef
-from streams.instants import parse_instant
+from streams.contract.cloudevents import ATTRIBUTE_BYTES_MAX, attribute_fits
+from streams.contract.events import Event, Millis, PersonKey, PersonRef
+from streams.contract.instants import parse_instant
+from streams.contract.json_form import EXAMPLE_INSTANT, PUBLISHED, FormError, fact_from_json, record_from_json
+from streams.contract.person_key import person_key
 from streams.intake.outcome import Reading, Refused
 from streams.intake.settings import IntakeSettings
-from streams.jsonform import EXAMPLE_INSTANT, PUBLISHED, FormError, fact_from_json, record_from_json
-from streams.person import person_key
 
 _REQUIRED = ("type", "id", "source", "time", "person", "data")
 _KNOWN = frozenset({*_REQUIRED, "recorded", "backfill"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from streams.events import Event, Millis
+from streams.contract.events import Event, Millis
 
 REFUSED: Mapping[str, str] = {
     "not-hl7": "begin each message with an MSH segment: MSH|^~\\&|…",

@@ -25,7 +25,7 @@ from rich.text import Text
 from streams.admin import check_topics, create_topics
 from streams.clock import Clock
 from streams.connection import connection_of
-from streams.events import Event, Millis, PersonMerged
+from streams.contract.events import Event, Millis, PersonMerged
 from streams.heard import feed_key
 from streams.intake.outcome import Arrived
 from streams.local.child import Child

@@ -5,7 +5,7 @@ Owns what practices, services and coordinators tell. What hospitals tell of a st
 
 from __future__ import annotations
 
-from streams.events import (
+from streams.contract.events import (
     AppointmentChanged,
     CareActivityRecorded,
     Encounter,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.effects import Effect, EventForwarded, NotificationIssued, StateMoved, TaskState
-from streams.events import (
+from streams.contract.effects import Effect, EventForwarded, NotificationIssued, StateMoved, TaskState
+from streams.contract.events import (
     Event,
     Millis,
     NotificationDelivered,
@@ -30,10 +30,10 @@ from streams.events import (
     TaskReassigned,
     TaskSnoozed,
 )
+from streams.contract.topics import TOPIC_OF
 from streams.replay import Deciding
 from streams.simulate.chance import DAY_MS, Chance
 from streams.simulate.model import Model
-from streams.topics import TOPIC_OF
 
 DELIVERY_SOURCE = "urn:carerelay:delivery"
 WORKLIST_SOURCE = "urn:carerelay:worklist"

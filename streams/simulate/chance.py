@@ -15,7 +15,7 @@ from random import Random
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from streams.events import Millis
+from streams.contract.events import Millis
 from streams.simulate.model import Model, Profile
 
 HOUR_MS = 3_600_000

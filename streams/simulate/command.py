@@ -106,7 +106,7 @@ def _write(path: Path, lines: Iterator[bytes]) -> None:
 
 
 def _publish(settings: Settings, made: Sequence[Made]) -> None:
-    from streams.events import Millis  # noqa: PLC0415
+    from streams.contract.events import Millis  # noqa: PLC0415
     from streams.intake.outcome import Arrived  # noqa: PLC0415
     from streams.play import at_once, publish  # noqa: PLC0415
 

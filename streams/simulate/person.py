@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.events import Member, Millis, Party, Practitioner
+from streams.contract.events import Member, Millis, Party, Practitioner
 from streams.simulate.chance import Chance, Days
 from streams.simulate.model import Hospital, Model
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from streams.events import (
+from streams.contract.events import (
     AdmissionCancelled,
     Diagnosis,
     DischargeCancelled,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.events import (
+from streams.contract.events import (
     CareTeamChanged,
     ConditionRecorded,
     ConsentChanged,
@@ -24,9 +24,10 @@ from streams.events import (
     PersonRef,
     PersonUpdated,
 )
-from streams.instants import format_instant
-from streams.jsonform import fact_to_json
-from streams.person import person_key
+from streams.contract.instants import format_instant
+from streams.contract.json_form import fact_to_json
+from streams.contract.person_key import person_key
+from streams.contract.topics import TOPIC_OF
 from streams.replay import Deciding
 from streams.settings import DEMO_SECRET
 from streams.simulate import aftercare
@@ -35,7 +36,6 @@ from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
 from streams.simulate.model import Model, load_model
 from streams.simulate.person import AUTHORITY, MadePerson, Told, Town, identifier, make_person
 from streams.simulate.stays import live_through_stays
-from streams.topics import TOPIC_OF
 
 DEFAULT_START = date(2026, 6, 1)
 """A Monday in no year's holiday week: the default must not hang on the day on which it is asked for."""

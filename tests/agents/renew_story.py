@@ -12,9 +12,9 @@ import sys
 from collections import defaultdict
 
 from streams.app import load_care
+from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.local.demonstration import STORY
-from streams.person import person_key
 from streams.replay import replay
 from streams.settings import Settings
 

@@ -22,17 +22,17 @@ from agents.feeds.explain import explain
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.arrivals import Batch
-from streams.attributes import headers_of
 from streams.cli import app
 from streams.clock import Clock
 from streams.codec import STANDARD
-from streams.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
-from streams.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
+from streams.contract.cloudevents import headers_of
+from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
+from streams.contract.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
+from streams.contract.person_key import partition_of
+from streams.contract.topics import ADMISSION, FEED
 from streams.heard import Heard, event_of, feed_key, record_of
 from streams.logic import Refused
-from streams.person import partition_of
 from streams.shard import Shard
-from streams.topics import ADMISSION, FEED
 
 SOURCE = "urn:hospital:general"
 KEY = feed_key(SOURCE)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.events import Millis
+from streams.contract.events import Millis
 from streams.logic import Outcome, Refused
 from streams.writer import Headers
 

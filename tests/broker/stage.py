@@ -20,8 +20,8 @@ from counting import PARTITIONS, Counted, Line, Topics, decode, lines_of
 from reading import read_all
 
 from streams.claims import CLAIM, POSITION
+from streams.contract.person_key import partition_of
 from streams.local.child import Child
-from streams.person import partition_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -21,14 +21,14 @@ from streams.backtest.run import History, run_both
 from streams.cli import app
 from streams.clock import Clock
 from streams.codec import frame, headers_of
-from streams.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.person_key import partition_of, person_key
+from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
-from streams.person import partition_of, person_key
 from streams.play import publish
 from streams.settings import Settings
 from streams.simulate.stream import Simulation, faults_of, simulate
-from streams.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 
 PARTITIONS = 3
 FAR = 1 << 50

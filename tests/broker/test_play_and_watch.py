@@ -12,12 +12,12 @@ from reading import read_all
 
 from streams.admin import create_topics
 from streams.codec import effect_record, read_record
-from streams.effects import TaskState
-from streams.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
+from streams.contract.effects import TaskState
+from streams.contract.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
+from streams.contract.person_key import partition_of, person_key
+from streams.contract.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
 from streams.intake.outcome import Arrived, Refused
-from streams.person import partition_of, person_key
 from streams.play import VALUE_BYTES_MAX, faster_by, publish
-from streams.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
 from streams.watch import Watch
 
 PARTITIONS = 3

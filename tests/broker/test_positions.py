@@ -12,7 +12,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from counting import PARTITIONS
 from stage import Stage, event, person_of
 
-from streams.person import partition_of
+from streams.contract.person_key import partition_of
 from streams.positions import accept_loss, show_positions
 from streams.restore import PositionLost, Reading, check_positions, read_positions
 

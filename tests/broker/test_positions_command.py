@@ -11,7 +11,7 @@ import pytest
 
 from streams.admin import create_topics
 from streams.claims import POSITION
-from streams.topics import GOAL, INBOUND, STATE
+from streams.contract.topics import GOAL, INBOUND, STATE
 from streams.writer import Out, Writer
 
 ROOT = Path(__file__).parents[2]

@@ -18,15 +18,15 @@ from reading import read_all
 from streams.admin import create_topics
 from streams.clock import Clock
 from streams.codec import read_frame
-from streams.effects import GapState
-from streams.events import Encounter, EncounterUpdated, Event, Millis
+from streams.contract.effects import GapState
+from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
+from streams.contract.person_key import person_key
+from streams.contract.topics import FEED, GAP
 from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
 from streams.local.child import Child
-from streams.person import person_key
 from streams.play import publish
 from streams.settings import DEMO_SECRET
-from streams.topics import FEED, GAP
 
 PARTITIONS = 2
 SPEED = 240

@@ -25,8 +25,9 @@ from streams.admin import create_topics
 from streams.app import load_care
 from streams.backtest.history import TopicHistory, find_boundaries
 from streams.clock import Clock
-from streams.events import Event, Millis, PatientAdmitted, PersonMerged
-from streams.instants import parse_instant
+from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
+from streams.contract.instants import parse_instant
+from streams.contract.topics import GAP
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
@@ -38,7 +39,6 @@ from streams.report import Week
 from streams.settings import Settings
 from streams.simulate.stream import Simulation, faults_of, simulate
 from streams.told import Line
-from streams.topics import GAP
 from streams.watch import WATCHED, Watch, line_of_record
 
 pytestmark = pytest.mark.kafka

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.person import partition_of
+from streams.contract.person_key import partition_of
 
 
 @dataclass

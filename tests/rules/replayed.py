@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from streams.instants import parse_instant
+from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
 from streams.invocation import care_of, settings_of
 from streams.replay import replay

@@ -11,7 +11,7 @@ from timeline import Timeline
 
 from agents.coordination.catalogue import DIRECTORY, load_directory
 from agents.coordination.world import World
-from streams import effects as out
+from streams.contract import effects as out
 
 ANN = {"role": "pcp", "practitioner": {"id": "A1", "name": "Dr. A"}}
 BEN = {"role": "pcp", "practitioner": {"id": "B1", "name": "Dr. B"}}

@@ -7,7 +7,7 @@ from typing import Any
 from timeline import Timeline
 
 from agents.coordination.state import STATUS_NAMES, unpack
-from streams import effects as out
+from streams.contract import effects as out
 
 DAY = "2026-07-06"
 STAY = {"facility": "GENERAL", "visit": "V1"}

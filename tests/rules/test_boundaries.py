@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from timeline import Timeline, millis, world
 
-from streams import effects as out
+from streams.contract import effects as out
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"
 MINUTE = 60_000

@@ -21,7 +21,7 @@ from agents.coordination.calendar import (
     is_business_day,
     local_date,
 )
-from streams.events import Millis
+from streams.contract.events import Millis
 
 NEW_YORK = "America/New_York"
 LONDON = "Europe/London"

@@ -11,8 +11,8 @@ from timeline import PERSON, Timeline, millis
 from agents.coordination.decide import decide
 from agents.coordination.encounter import TABLE
 from agents.coordination.state import STATUS_NAMES, Status, unpack
-from streams import effects as out
-from streams.events import Encounter, Event, Millis, PatientAdmitted
+from streams.contract import effects as out
+from streams.contract.events import Encounter, Event, Millis, PatientAdmitted
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 NO_VISIT = {"facility": "GENERAL"}

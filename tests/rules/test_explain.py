@@ -16,7 +16,7 @@ from agents.coordination.explain import clock_in_words, conditions_in_words, exp
 from agents.coordination.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
 from agents.coordination.rulebook import render_rulebook
 from agents.coordination.words import HAPPENED
-from streams.topics import FACT_OF
+from streams.contract.topics import FACT_OF
 
 FOLDER = Path(rule.__file__).parent / "catalogue"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if re.match(r"[A-Z]", path.stem))

@@ -8,7 +8,7 @@ import pytest
 from timeline import Timeline, millis
 
 from agents.coordination.state import unpack
-from streams import effects as out
+from streams.contract import effects as out
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 DISCHARGED = "2026-07-02T15:00"

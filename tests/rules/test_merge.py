@@ -10,9 +10,9 @@ from timeline import millis
 from agents.coordination.decide import decide
 from agents.coordination.state import Person, pack, unpack
 from agents.coordination.world import World
-from streams import effects as out
-from streams import events as e
-from streams.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.contract import effects as out
+from streams.contract import events as e
+from streams.contract.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
 
 ANNA, ANNE, THIRD = PersonKey("p1.anna"), PersonKey("p1.anne"), PersonKey("p1.third")
 START = millis("2026-07-02T15:00", "America/New_York")

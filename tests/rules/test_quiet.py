@@ -10,8 +10,8 @@ import pytest
 
 from agents.coordination.catalogue import RULES, load_world
 from agents.coordination.quiet import Quiet, deliver_after, is_quiet
-from streams import effects as out
-from streams.instants import format_instant, parse_instant
+from streams.contract import effects as out
+from streams.contract.instants import format_instant, parse_instant
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"
 STAY = {"facility": "GENERAL", "visit": "V1"}

@@ -21,7 +21,7 @@ from agents.coordination.referrals import (
     render_markdown,
     why_not_closed,
 )
-from streams.events import CareActivityRecorded, Millis, Party
+from streams.contract.events import CareActivityRecorded, Millis, Party
 
 DAY = 86_400_000
 

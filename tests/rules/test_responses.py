@@ -11,7 +11,7 @@ from timeline import Timeline, millis
 
 from agents.coordination.ids import text
 from agents.coordination.state import TASK_STATUS, unpack
-from streams import effects as out
+from streams.contract import effects as out
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 PCP = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]

@@ -25,7 +25,7 @@ from agents.coordination.risk import (
     stay_days,
     utilisation_flags,
 )
-from streams.events import Millis
+from streams.contract.events import Millis
 
 
 def at(text: str) -> Millis:

@@ -11,8 +11,8 @@ from agents.coordination.catalogue import DIRECTORY, load_directory
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, may_tell
 from agents.coordination.world import World
-from streams import effects as out
-from streams.events import ConsentChanged, Millis, PersonKey
+from streams.contract import effects as out
+from streams.contract.events import ConsentChanged, Millis, PersonKey
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 ADMITTED = "2026-07-01T09:00"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from timeline import Timeline, millis
 
-from streams import effects as out
+from streams.contract import effects as out
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"
 HOUR, DAY = 3_600_000, 86_400_000

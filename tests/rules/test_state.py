@@ -20,8 +20,8 @@ from agents.coordination.state import (
     unpack,
 )
 from agents.coordination.world import CareSettings, World
-from streams import effects as out
-from streams.events import (
+from streams.contract import effects as out
+from streams.contract.events import (
     Diagnosis,
     Encounter,
     Event,

@@ -16,9 +16,9 @@ from agents.coordination.catalogue import load_world
 from agents.coordination.decide import decide, expire
 from agents.coordination.state import pack, packed_deadline, unpack
 from agents.coordination.world import World
-from streams import effects as out
-from streams.events import Event, Millis, PersonKey
-from streams.jsonform import fact_from_json
+from streams.contract import effects as out
+from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.json_form import fact_from_json
 
 PERSON = PersonKey("p1.person-of-the-test")
 

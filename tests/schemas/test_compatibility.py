@@ -8,7 +8,7 @@ from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibi
 from avro.schema import parse
 
 from schemas.build import EVENTS, RELEASED
-from streams.contract import RECORD_OF
+from streams.avro.schemas import RECORD_OF
 
 CURRENT = {path.name.split(".")[0]: json.loads(path.read_text()) for path in EVENTS.glob("*.avsc")}
 RELEASES = sorted(RELEASED.glob("*.avsc"))

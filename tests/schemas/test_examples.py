@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 import schemas
+from streams.avro.schemas import RECORD_OF
 from streams.codec import STANDARD
-from streams.contract import RECORD_OF
-from streams.jsonform import PUBLISHED, fact_from_json, fact_to_json, record_from_json
-from streams.person import person_key
+from streams.contract.json_form import PUBLISHED, fact_from_json, fact_to_json, record_from_json
+from streams.contract.person_key import person_key
 
 EXAMPLES = sorted((Path(schemas.__file__).parent / "avro" / "examples").glob("*/*.json"))
 

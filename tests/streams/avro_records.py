@@ -6,9 +6,9 @@ import typing
 import msgspec
 from hypothesis import strategies as st
 
-from streams.codes import CODES
-from streams.contract import RECORD_OF
-from streams.instants import EARLIEST, LATEST
+from streams.avro.schemas import RECORD_OF
+from streams.contract.codes import CODES
+from streams.contract.instants import EARLIEST, LATEST
 
 TEXT = (
     st.text(max_size=12)

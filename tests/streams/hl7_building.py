@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streams.events import Event
+from streams.contract.events import Event
 from streams.intake.hl7.framing import split_messages
 from streams.intake.hl7.mapping import read_message
 from streams.intake.outcome import Reading

@@ -19,7 +19,7 @@ from streams.backtest.compare import Tally, compare, tally
 from streams.backtest.history import Boundaries, Merge, People, Span
 from streams.backtest.run import History, run_both, run_one, with_rules
 from streams.cli import app
-from streams.events import (
+from streams.contract.events import (
     Encounter,
     Event,
     Millis,
@@ -30,7 +30,7 @@ from streams.events import (
     ReferralRequested,
     ReferralStatusChanged,
 )
-from streams.instants import parse_instant
+from streams.contract.instants import parse_instant
 from streams.intake.outcome import Arrived
 from streams.settings import Settings
 from streams.simulate.command import write_files

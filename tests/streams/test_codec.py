@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from streams import effects as x
-from streams import events as e
+from streams.avro.schemas import RECORD_OF, contract_of
 from streams.codec import STANDARD, Codec, Refusal, effect_record
-from streams.codes import CODES
-from streams.contract import RECORD_OF, contract_of
+from streams.contract import effects as x
+from streams.contract import events as e
+from streams.contract.codes import CODES
+from streams.contract.json_form import record_from_json
+from streams.contract.reasons import REASONS
 from streams.evolution import UnfitSchemaError, _plain, resolving_reader
-from streams.jsonform import record_from_json
-from streams.refusal import REASONS
 from streams.wire import compile_record
 
 EXAMPLES = sorted((Path(schemas.__file__).parent / "avro" / "examples").glob("*/*.json"))

@@ -9,8 +9,8 @@ from datetime import datetime
 import pytest
 from hl7_building import SAMPLES, SETTINGS, adt, event, evn, message, pid
 
-from streams.events import Event
-from streams.instants import format_instant, parse_instant
+from streams.contract.events import Event
+from streams.contract.instants import format_instant, parse_instant
 from streams.intake import files
 from streams.intake.files import read_paths
 from streams.intake.outcome import Ignored, Refused

@@ -6,8 +6,8 @@ from hl7_building import SAMPLES, SETTINGS, adt, header, message, pid, pv1, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.attributes import attribute_fits
-from streams.events import Event
+from streams.contract.cloudevents import attribute_fits
+from streams.contract.events import Event
 from streams.intake.hl7.framing import decode, split_messages
 from streams.intake.hl7.lexer import parse
 from streams.intake.hl7.mapping import read_message

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hl7_building import SAMPLES, SECRET, SETTINGS, adt, event, evn, fact, facts, header, message, notes, pid, pv1, read, segment
 
-from streams import events as e
-from streams.events import Event
+from streams.contract import events as e
+from streams.contract.events import Event
+from streams.contract.person_key import person_key
 from streams.intake.hl7.framing import split_messages
 from streams.intake.hl7.mapping import read_message
 from streams.intake.outcome import IGNORED, NOTES, REFUSED, Ignored, Refused
 from streams.intake.settings import IdentifierPreference, IntakeSettings
-from streams.person import person_key
 
 STAY = e.Encounter("GENERAL", "V77001")
 

@@ -5,9 +5,9 @@ from datetime import datetime
 import pytest
 from hl7_building import SAMPLES, SECRET, event, evn, facts, header, message, notes, pid, pv1, read, segment
 
-from streams import events as e
+from streams.contract import events as e
+from streams.contract.person_key import person_key
 from streams.intake.outcome import Ignored
-from streams.person import person_key
 
 
 def millis(text):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.instants import EARLIEST, LATEST, format_instant, parse_instant
+from streams.contract.instants import EARLIEST, LATEST, format_instant, parse_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from streams import effects, events
-from streams.jsonform import PUBLISHED, FormError, fact_from_json, fact_to_json, record_from_json
-from streams.person import person_key
+from streams.contract import effects, events
+from streams.contract.json_form import PUBLISHED, FormError, fact_from_json, fact_to_json, record_from_json
+from streams.contract.person_key import person_key
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import events as e
-from streams.events import Event
-from streams.instants import parse_instant
+from streams.contract import events as e
+from streams.contract.events import Event
+from streams.contract.instants import parse_instant
+from streams.contract.person_key import person_key
 from streams.intake.lines import read_line
 from streams.intake.outcome import REFUSED, Refused
 from streams.intake.settings import IntakeSettings
-from streams.person import person_key
 
 SECRET = b"for tests only, 32 bytes or more"
 SETTINGS = IntakeSettings(SECRET)

@@ -2,7 +2,7 @@
 
 import time
 
-from streams.events import Millis
+from streams.contract.events import Millis
 from streams.intake.outcome import Arrived, Ignored
 from streams.local.demonstration import Course
 from streams.play import faster_by

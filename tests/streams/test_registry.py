@@ -6,10 +6,10 @@ import json
 import pytest
 from aiohttp import web
 
-from streams import events as e
+from streams.avro.schemas import RECORD_OF, contract_of
 from streams.codec import Codec
-from streams.contract import RECORD_OF, contract_of
-from streams.refusal import Refusal
+from streams.contract import events as e
+from streams.contract.reasons import Refusal
 from streams.registry import ABSENT_SECONDS, LOOKUPS_MAX, Registry, RegistryError
 
 GOAL = e.GoalUpdated(goal="G1", lifecycle_status="active", description="walk to the market")

@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from streams.effects import EffectSuppressed, EventForwarded, StateMoved
-from streams.events import (
+from streams.contract.effects import EffectSuppressed, EventForwarded, StateMoved
+from streams.contract.events import (
     AdmissionCancelled,
     Encounter,
     Event,
@@ -19,7 +19,7 @@ from streams.events import (
     PersonRef,
     PersonStateMoved,
 )
-from streams.instants import format_instant
+from streams.contract.instants import format_instant
 from streams.intake.outcome import Arrived, Ignored, Refused
 from streams.replay import EndlessDeadline, replay
 from streams.told import write_line

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from streams.instants import parse_instant
+from streams.contract.instants import parse_instant
 from streams.report import Week
 
 END = parse_instant("2026-07-20T00:00:00Z")

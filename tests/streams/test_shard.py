@@ -8,9 +8,9 @@ from ward import ANN, BOB, CAT, DEAD, LINES, PARTITIONS, RELAY, STAY, STRANGER, 
 from streams.arrivals import Batch, Hole
 from streams.claims import POSITION
 from streams.clock import Clock
+from streams.contract.person_key import partition_of
 from streams.deadlines import NEVER
 from streams.logic import Outcome
-from streams.person import partition_of
 from streams.shard import Shard
 
 

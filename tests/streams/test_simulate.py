@@ -15,8 +15,8 @@ import pytest
 
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
-from streams.events import Event, Millis, PatientAdmitted, PersonMerged
-from streams.instants import parse_instant
+from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
+from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
 from streams.intake.settings import IntakeSettings
 from streams.settings import DEMO_SECRET

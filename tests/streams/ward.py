@@ -12,9 +12,9 @@ import msgspec
 
 from streams.arrivals import Batch
 from streams.clock import Clock
-from streams.events import Millis
+from streams.contract.events import Millis
+from streams.contract.person_key import partition_of
 from streams.logic import Outcome, Refused
-from streams.person import partition_of
 from streams.shard import Shard
 from streams.writer import Headers, Out
 

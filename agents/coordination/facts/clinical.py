@@ -12,8 +12,8 @@ from agents.coordination.facts.stay import SETTING, complexity, length_of_stay_d
 from agents.coordination.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
 from agents.coordination.state import Status, Stay
 from agents.coordination.valuesets import lace_comorbidities
-from streams.events import Millis
-from streams.topics import DAY_MS
+from streams.contract.events import Millis
+from streams.contract.topics import DAY_MS
 
 if TYPE_CHECKING:
     from agents.coordination.world import World

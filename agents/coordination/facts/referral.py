@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.coordination.facts.scene import Scene, Value, event_says, fact
 from agents.coordination.referrals import ENDED
 from agents.coordination.state import Referral
-from streams.topics import DAY_MS
+from streams.contract.topics import DAY_MS
 
 
 @fact

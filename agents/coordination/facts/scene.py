@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agents.coordination.directory import Organisation
 from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Stay, Told
-from streams.effects import NotificationIssued
-from streams.events import Event, Millis
+from streams.contract.effects import NotificationIssued
+from streams.contract.events import Event, Millis
 
 if TYPE_CHECKING:
     from agents.coordination.world import World

@@ -7,7 +7,7 @@ from typing import Final
 from agents.coordination import risk
 from agents.coordination.facts.scene import Scene, Value, event_says, fact
 from agents.coordination.state import Status
-from streams.events import Millis
+from streams.contract.events import Millis
 
 SETTING: Final = {
     "EMER": "emergency",

@@ -10,7 +10,7 @@ from typing import Final
 
 from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
 from agents.coordination.state import STATUS_NAMES
-from streams.codes import GOAL_STATUS, TASK_STATUS
+from streams.contract.codes import GOAL_STATUS, TASK_STATUS
 
 _SETTINGS: Final = (*dict.fromkeys(SETTING.values()), "unknown")
 _LEVELS: Final = ("low", "moderate", "high")

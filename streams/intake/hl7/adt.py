@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams import events as e
+from streams.contract import events as e
 from streams.intake.hl7 import clinical, tables
 from streams.intake.hl7.clinical import Letter
 from streams.intake.hl7.identity import merged_person_of, person_of

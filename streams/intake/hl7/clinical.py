@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import msgspec
 
-from streams.events import Diagnosis, Encounter, Event, Member, Millis, Party, PersonKey, Practitioner
+from streams.contract.events import Diagnosis, Encounter, Event, Member, Millis, Party, PersonKey, Practitioner
 from streams.intake.hl7 import tables
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.hl7.times import Moment, parse_time

@@ -14,12 +14,12 @@ from hashlib import sha256
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
-from streams.attributes import attribute_fits
-from streams.events import PersonKey
+from streams.contract.cloudevents import attribute_fits
+from streams.contract.events import PersonKey
+from streams.contract.person_key import person_key
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.outcome import Note, Refused
 from streams.intake.settings import ANY, PLACEHOLDERS, IdentifierPreference, IntakeSettings
-from streams.person import person_key
 
 MESSAGES = UUID("6f0f1f1c-5d0e-5b55-9a3c-6a0b5f3a7d21")
 """The namespace of message ids (RFC 9562, version 5). It never changes: ids must be the same for ever."""

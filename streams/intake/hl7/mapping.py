@@ -15,7 +15,7 @@ from datetime import UTC, tzinfo
 
 import msgspec
 
-from streams.events import Millis, PersonKey
+from streams.contract.events import Millis, PersonKey
 from streams.intake.hl7 import adt, tables
 from streams.intake.hl7.clinical import Letter
 from streams.intake.hl7.framing import RawMessage, decode

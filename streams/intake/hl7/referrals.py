@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from streams import events as e
-from streams.events import Millis
+from streams.contract import events as e
+from streams.contract.events import Millis
 from streams.intake.hl7 import clinical, tables
 from streams.intake.hl7.clinical import Letter
 from streams.intake.hl7.lexer import Segment

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from streams.events import Millis
-from streams.instants import EARLIEST, LATEST
+from streams.contract.events import Millis
+from streams.contract.instants import EARLIEST, LATEST
 
 _DTM = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:[.,](\d+))?\s*(Z|[+-]\d{4})?\Z", re.ASCII)
 # Not HL7, but sent: ISO 8601 with its punctuation.

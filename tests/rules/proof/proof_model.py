@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from streams import events as facts
+from streams.contract import events as facts
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

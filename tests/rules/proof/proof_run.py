@@ -15,8 +15,8 @@ import msgspec
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
 from agents.coordination.state import Handoff, Person, pack, unpack
-from streams import effects as out
-from streams.events import Event, Millis, PersonKey
+from streams.contract import effects as out
+from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.outcome import Arrived
 from streams.replay import replay
 from streams.told import line_of_effect, write_line

@@ -17,9 +17,9 @@ from proof_model import CORE, DAY, FACILITIES, HOUR, MINUTE, Fact, Notice, Perso
 from proof_run import Run
 
 from agents.coordination.state import STATUS_NAMES
-from streams import effects as out
-from streams import events as facts
-from streams.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.contract import effects as out
+from streams.contract import events as facts
+from streams.contract.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
 
 SEQUENCES = int(os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"))
 SEED = int(os.environ.get("CARERELAY_PROOF_SEED", "20260702"))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from streams import effects as x
-from streams import events as e
+from streams.contract import effects as x
+from streams.contract import events as e
 
 DAY_MS = 86_400_000
 

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 
-from streams.events import PersonKey
+from streams.contract.events import PersonKey
 
 KEY_VERSION = "p1."
 """Names the secret and the method. A deployment that changes its secret changes this, and re-keys."""

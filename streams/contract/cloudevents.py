@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from streams.events import Event, Millis
-from streams.instants import format_instant
+from streams.contract.events import Event, Millis
+from streams.contract.instants import format_instant
 
 SPECVERSION = b"1.0"
 AVRO = b"application/avro"

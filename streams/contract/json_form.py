@@ -1,7 +1,7 @@
 """The JSON form of facts and effects: what stands under `data` in a line of `replay` and `play`.
 
 Owns the reading of one JSON value into a frozen record and back, with an error that names the place and says what to
-write instead. The records in `streams.events` and `streams.effects` are its only source of names and types, so a field
+write instead. The records in `streams.contract.events` and `streams.contract.effects` are its only source of names and types, so a field
 added there is read here at once. Knows no file, no topic, no Avro, and quotes no value but an instant.
 
 Written so that people can write it by hand: an instant is ISO 8601 with an offset, a party or practitioner may be
@@ -22,10 +22,10 @@ from functools import cache
 
 import msgspec
 
-from streams.codes import CODES, CodeSet
-from streams.events import GoalUpdated, Member, Millis, Party, PersonKey, PersonRef, Practitioner, ReferralStatusChanged
-from streams.instants import format_instant, parse_instant
-from streams.topics import FACT_OF, RELAY
+from streams.contract.codes import CODES, CodeSet
+from streams.contract.events import GoalUpdated, Member, Millis, Party, PersonKey, PersonRef, Practitioner, ReferralStatusChanged
+from streams.contract.instants import format_instant, parse_instant
+from streams.contract.topics import FACT_OF, RELAY
 
 KeyOf = Callable[[str, str], PersonKey]
 """From the assigning authority and its identifier to the person's key."""

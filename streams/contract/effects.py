@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.events import Encounter, Instant, PersonKey, PersonRef
+from streams.contract.events import Encounter, Instant, PersonKey, PersonRef
 
 
 class GoalWords(msgspec.Struct, frozen=True, gc=False):

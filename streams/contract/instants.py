@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from streams.events import Millis
+from streams.contract.events import Millis
 
 EARLIEST = Millis(-62_135_510_400_000)
 """0001-01-02T00:00Z: a day inside what a calendar can hold, so that no zone's offset leaves it."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from streams.topics import TOPICS
+from streams.contract.topics import TOPICS
 from streams.wire import Decode, Encode, compile_record
 
 NAMESPACE = "care.events"

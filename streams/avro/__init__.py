@@ -1,0 +1,1 @@
+"""Bytes and the registry: Avro records to events and back, strictly."""
