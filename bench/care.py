@@ -3,7 +3,7 @@
 import os
 
 from streams.app import logic_of, run_worker
-from streams.settings import read_settings
+from streams.base.settings import read_settings
 
 if __name__ == "__main__":
     settings = read_settings(os.environ)

@@ -27,7 +27,7 @@ from bench.spine import FEW, WHOLE, Spine
 from bench.state import CHURN_EVENTS_S, People, person_year_bytes
 from streams.local.jars import KAFKA_VERSION
 from streams.local.kafka import LocalKafka
-from streams.settings import Settings
+from streams.base.settings import Settings
 
 HERE = Path(__file__).parent
 PARTS = ("mechanics", "latency", "care", "restore", "idle")

@@ -29,7 +29,7 @@ from streams.claims import POSITION
 from streams.codec import read_frame, read_record
 from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.person_key import partition_of
-from streams.settings import Settings
+from streams.base.settings import Settings
 from streams.contract.topics import AUDIT, GAP, INBOUND, NOTIFICATION, RELAY, STATE, TASK, TOPICS
 from streams.writer import Out, Writer
 

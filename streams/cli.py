@@ -232,8 +232,8 @@ def worker(
     """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
     settings = settings_of(needed(bootstrap))
     from streams import app as application  # noqa: PLC0415
-    from streams import logs  # noqa: PLC0415
     from streams.admin import check_topics  # noqa: PLC0415
+    from streams.base import logs  # noqa: PLC0415
 
     if agent not in application.AGENTS:
         raise UserError(f"--agent is one of {', '.join(application.AGENTS)}")
@@ -292,7 +292,7 @@ def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
 @app.command(name="settings")
 def show_settings(as_json: AsJson = False) -> None:
     """List the environment variables that are settings, with their defaults."""
-    from streams.settings import table  # noqa: PLC0415
+    from streams.base.settings import table  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
 
     settings_of()

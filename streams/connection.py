@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from streams.settings import Settings, SettingsError
+from streams.base.settings import Settings, SettingsError
 
 
 def connection_of(settings: Settings) -> dict[str, Any]:

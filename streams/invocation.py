@@ -19,10 +19,10 @@ import typer
 
 if TYPE_CHECKING:
     from agents.coordination.agent import Coordination
+    from streams.base.settings import Settings
     from streams.contract.events import Millis
     from streams.intake.outcome import Arrived
     from streams.intake.settings import IntakeSettings
-    from streams.settings import Settings
     from streams.terminal import Board
     from streams.told import Line
 
@@ -56,8 +56,8 @@ def say(text: str) -> None:
 
 def settings_of(bootstrap: str | None = "") -> Settings:
     """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
+    from streams.base.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
     from streams.connection import connection_of  # noqa: PLC0415
-    from streams.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
 
     try:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))

@@ -16,7 +16,7 @@ from agents.coordination.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.ruleset import Catalogue, RuleError
 from agents.coordination.valuesets import ValueSets, load_valuesets
 from agents.coordination.world import DEFAULTS, CareSettings, World
-from streams.yamltext import read_yaml
+from streams.base.yaml_files import read_yaml
 
 HERE: Final = Path(__file__).parent
 RULES: Final = HERE / "catalogue"

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from streams.yamltext import read_yaml
+from streams.base.yaml_files import read_yaml
 
 CATALOGUE_VALUESETS: Final = Path(__file__).parent / "catalogue" / "valuesets"
 

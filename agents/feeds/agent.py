@@ -17,6 +17,7 @@ from agents.coordination.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack
+from streams.base.yaml_files import read_yaml
 from streams.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
@@ -27,7 +28,6 @@ from streams.heard import feed_key
 from streams.logic import Outcome, Record, Refused
 from streams.replay import Decided, Deciding
 from streams.writer import Headers
-from streams.yamltext import read_yaml
 
 SOURCE: Final = "urn:carerelay:feeds"
 PLACE_OF: Final[Mapping[type, str]] = {

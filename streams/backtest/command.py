@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from streams.backtest.compare import Comparison, Found
     from streams.backtest.run import History, Outcome
+    from streams.base.settings import Settings
     from streams.contract.events import Millis
-    from streams.settings import Settings
 
 _SHOWN_PEOPLE = 10
 _TITLES = {"gap": "Gaps opened", "alert": "Alerts", "task": "Tasks"}

@@ -16,6 +16,7 @@ import msgspec
 
 from streams.backtest.compare import Tally, tally
 from streams.backtest.history import Boundaries, People, TopicHistory
+from streams.base.settings import Settings
 from streams.codec import STANDARD
 from streams.connection import connection_of
 from streams.contract.events import Event, Millis
@@ -24,7 +25,6 @@ from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
 from streams.registry import Registry
 from streams.replay import replay
-from streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

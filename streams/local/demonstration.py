@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streams.admin import check_topics, create_topics
+from streams.base.settings import Settings, in_clear, security_variables
 from streams.clock import Clock
 from streams.connection import connection_of
 from streams.contract.events import Event, Millis, PersonMerged
@@ -32,7 +33,6 @@ from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
 from streams.play import publish
-from streams.settings import Settings, in_clear, security_variables
 from streams.terminal import Board
 from streams.told import line_of_arrival, lines_of_notes
 from streams.watch import Watch

@@ -17,7 +17,7 @@ import typer
 from streams.invocation import Exit, UserError, care_of, changed, needed, on_kafka, settings_of, write_out
 
 if TYPE_CHECKING:
-    from streams.settings import Settings
+    from streams.base.settings import Settings
     from streams.simulate.stream import Made
 
 PEOPLE_MAX = 1_000_000

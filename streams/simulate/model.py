@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import msgspec
 
-from streams.yamltext import read_yaml
+from streams.base.yaml_files import read_yaml
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.base.settings import DEMO_SECRET
 from streams.contract.events import (
     CareTeamChanged,
     ConditionRecorded,
@@ -29,7 +30,6 @@ from streams.contract.json_form import fact_to_json
 from streams.contract.person_key import person_key
 from streams.contract.topics import TOPIC_OF
 from streams.replay import Deciding
-from streams.settings import DEMO_SECRET
 from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days

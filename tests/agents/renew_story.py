@@ -12,11 +12,11 @@ import sys
 from collections import defaultdict
 
 from streams.app import load_care
+from streams.base.settings import Settings
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.local.demonstration import STORY
 from streams.replay import replay
-from streams.settings import Settings
 
 ABOUT = re.compile(r"# about (\S+) (\d+) of (\S+) (\S+)")
 ROUNDS = 10

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 import pytest
 
 from streams.app import load_care
+from streams.base.settings import Settings
 from streams.contract.instants import parse_instant
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
 from streams.local.demonstration import STORY
 from streams.replay import replay
-from streams.settings import Settings
 from streams.told import Line, write_line
 
 SETTINGS = Settings()

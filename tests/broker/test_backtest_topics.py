@@ -18,6 +18,7 @@ from agents.coordination.catalogue import RULES
 from streams.admin import create_topics
 from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.backtest.run import History, run_both
+from streams.base.settings import Settings
 from streams.cli import app
 from streams.clock import Clock
 from streams.codec import frame, headers_of
@@ -27,7 +28,6 @@ from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
 from streams.play import publish
-from streams.settings import Settings
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 PARTITIONS = 3

@@ -16,6 +16,7 @@ import pytest
 from reading import read_all
 
 from streams.admin import create_topics
+from streams.base.settings import DEMO_SECRET
 from streams.clock import Clock
 from streams.codec import read_frame
 from streams.contract.effects import GapState
@@ -26,7 +27,6 @@ from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.play import publish
-from streams.settings import DEMO_SECRET
 
 PARTITIONS = 2
 SPEED = 240

@@ -18,6 +18,7 @@ from agents.coordination.catalogue import RULES, load_world
 from streams.backtest.compare import Tally, compare, tally
 from streams.backtest.history import Boundaries, Merge, People, Span
 from streams.backtest.run import History, run_both, run_one, with_rules
+from streams.base.settings import Settings
 from streams.cli import app
 from streams.contract.events import (
     Encounter,
@@ -32,7 +33,6 @@ from streams.contract.events import (
 )
 from streams.contract.instants import parse_instant
 from streams.intake.outcome import Arrived
-from streams.settings import Settings
 from streams.simulate.command import write_files
 from streams.simulate.stream import Simulation, faults_of, simulate
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from streams.base.settings import Settings, SettingsError, in_clear, read_settings, security_variables
 from streams.connection import connection_of
 from streams.frame import _credentials
 from streams.local.jars import find_java
-from streams.settings import Settings, SettingsError, in_clear, read_settings, security_variables
 
 KAFKA = "CARERELAY_KAFKA_"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from streams.app import AGENTS
-from streams.metrics import Metrics
-from streams.settings import table
+from streams.base.metrics import Metrics
+from streams.base.settings import table
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from streams import logs
+from streams.base import logs
 
 ROOT = Path(__file__).parents[2]
 CANARY = "DOE^JANE-77001"

@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from streams.metrics import SOURCES_MAX, Metrics
+from streams.base.metrics import SOURCES_MAX, Metrics
 from streams.web import Answer, Site
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.metrics import Metrics
+from streams.base.metrics import Metrics
 from streams.senders import OTHER, RECORDS_KEPT, Senders
 
 HERE, THERE = "urn:hospital:here", "urn:hospital:there"

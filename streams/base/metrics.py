@@ -115,7 +115,7 @@ class Metrics:
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001 -- there is no public way
             rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-        return "# Metrics\n\nMade from `streams/metrics.py`; a test holds the two together.\n\n" + "\n".join(rows) + "\n"
+        return "# Metrics\n\nMade from `streams/base/metrics.py`; a test holds the two together.\n\n" + "\n".join(rows) + "\n"
 
     def _collectors(self) -> list[Counter | Gauge | Histogram]:
         return [value for value in vars(self).values() if isinstance(value, Counter | Gauge | Histogram)]

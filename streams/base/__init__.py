@@ -1,0 +1,1 @@
+"""The surroundings of every process: settings, logs, metrics, YAML files."""
