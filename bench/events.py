@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from bench.kafka import PARTITIONS, Row
-from streams.codec import frame, headers_of
+from streams.avro.codec import frame, headers_of
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import (
     AdmissionCancelled,

@@ -26,7 +26,7 @@ from bench.state import People
 from streams.admin import create_topics
 from streams.app import load_care
 from streams.claims import POSITION
-from streams.codec import read_frame, read_record
+from streams.avro.codec import read_frame, read_record
 from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.person_key import partition_of
 from streams.base.settings import Settings

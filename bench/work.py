@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.wire import compile_record
+from streams.avro.compiler import compile_record
 
 EVENT_SCHEMA = {
     "type": "record",

@@ -17,15 +17,15 @@ from agents.coordination.catalogue import DIRECTORY, RULES, load_directory, load
 from agents.coordination.risk import LengthCounting
 from agents.coordination.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
+from streams.avro.codec import STANDARD
+from streams.avro.registry import Registry
 from streams.base.metrics import Metrics
 from streams.base.settings import Settings
-from streams.codec import STANDARD
 from streams.connection import connection_of
 from streams.contract.topics import FEEDS_STATE, STATE
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
 from streams.logic import Logic
-from streams.registry import Registry
 from streams.replay import Deciding
 from streams.senders import Senders
 from streams.shard import Shard

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from streams.codec import STANDARD, Codec
+from streams.avro.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import FeedHeard
 from streams.contract.events import Event, Millis, PersonKey

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from streams.codec import frame, headers_of
+from streams.avro.codec import frame, headers_of
 from streams.contract.events import Event, Millis
 from streams.contract.person_key import partition_of
 from streams.contract.topics import QUARANTINE, TOPIC_OF

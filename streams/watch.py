@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.codec import read_frame
+from streams.avro.codec import read_frame
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK

@@ -14,8 +14,8 @@ from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.ids import derive
 from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
+from streams.avro.codec import STANDARD, Codec
 from streams.clock import Clock
-from streams.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of, headers_said
 from streams.contract.effects import (
     Effect,

@@ -17,8 +17,8 @@ from agents.coordination.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack
+from streams.avro.codec import STANDARD, Codec
 from streams.base.yaml_files import read_yaml
-from streams.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
 from streams.contract.events import Event, Millis, PersonKey

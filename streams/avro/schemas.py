@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
+from streams.avro.compiler import Decode, Encode, compile_record
 from streams.contract.topics import TOPICS
-from streams.wire import Decode, Encode, compile_record
 
 NAMESPACE = "care.events"
 RECORD_OF: Mapping[str, type[msgspec.Struct]] = {kind.__name__: kind for topic in TOPICS for kind in topic.types}

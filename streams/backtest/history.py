@@ -16,8 +16,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.avro.codec import STANDARD
 from streams.clock import Clock
-from streams.codec import STANDARD
 from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of
 from streams.contract.reasons import Refusal

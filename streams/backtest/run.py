@@ -14,16 +14,16 @@ from pathlib import Path
 
 import msgspec
 
+from streams.avro.codec import STANDARD
+from streams.avro.registry import Registry
 from streams.backtest.compare import Tally, tally
 from streams.backtest.history import Boundaries, People, TopicHistory
 from streams.base.settings import Settings
-from streams.codec import STANDARD
 from streams.connection import connection_of
 from streams.contract.events import Event, Millis
 from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
-from streams.registry import Registry
 from streams.replay import replay
 
 

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from agents.coordination.catalogue import RULES
 from streams.admin import create_topics
+from streams.avro.codec import frame, headers_of
 from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.backtest.run import History, run_both
 from streams.base.settings import Settings
 from streams.cli import app
 from streams.clock import Clock
-from streams.codec import frame, headers_of
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS

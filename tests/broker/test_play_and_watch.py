@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from reading import read_all
 
 from streams.admin import create_topics
-from streams.codec import effect_record, read_record
+from streams.avro.codec import effect_record, read_record
 from streams.contract.effects import TaskState
 from streams.contract.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
 from streams.contract.person_key import partition_of, person_key

@@ -16,9 +16,9 @@ import pytest
 from reading import read_all
 
 from streams.admin import create_topics
+from streams.avro.codec import read_frame
 from streams.base.settings import DEMO_SECRET
 from streams.clock import Clock
-from streams.codec import read_frame
 from streams.contract.effects import GapState
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
 from streams.contract.person_key import person_key

@@ -11,9 +11,9 @@ from fastavro.schema import to_parsing_canonical_form
 
 import schemas
 from schemas.build import EVENTS, RELEASED, contract_files, schema_of
+from streams.avro.compiler import compile_record
 from streams.avro.schemas import RECORD_OF, contract_of, fingerprint_of, released
 from streams.contract.codes import CODES, UNKNOWN
-from streams.wire import compile_record
 
 ROOT = Path(schemas.__file__).parent / "avro"
 FILES = sorted(EVENTS.glob("*.avsc"))

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 import schemas
+from streams.avro.codec import STANDARD
 from streams.avro.schemas import RECORD_OF
-from streams.codec import STANDARD
 from streams.contract.json_form import PUBLISHED, fact_from_json, fact_to_json, record_from_json
 from streams.contract.person_key import person_key
 

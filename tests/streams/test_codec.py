@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
+from streams.avro.codec import STANDARD, Codec, Refusal, effect_record
+from streams.avro.compiler import compile_record
+from streams.avro.resolution import UnfitSchemaError, _plain, resolving_reader
 from streams.avro.schemas import RECORD_OF, contract_of
-from streams.codec import STANDARD, Codec, Refusal, effect_record
 from streams.contract import effects as x
 from streams.contract import events as e
 from streams.contract.codes import CODES
 from streams.contract.json_form import record_from_json
 from streams.contract.reasons import REASONS
-from streams.evolution import UnfitSchemaError, _plain, resolving_reader
-from streams.wire import compile_record
 
 EXAMPLES = sorted((Path(schemas.__file__).parent / "avro" / "examples").glob("*/*.json"))
 STAY = e.Encounter("GENERAL", "V1")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.avro.codec import KEY_BYTES_MAX, SOURCES_KEPT, STANDARD, Codec, Refusal, frame, headers_of, read_record
 from streams.avro.schemas import RECORD_OF
-from streams.codec import KEY_BYTES_MAX, SOURCES_KEPT, STANDARD, Codec, Refusal, frame, headers_of, read_record
 from streams.contract import events as e
 from streams.contract.cloudevents import ATTRIBUTE_BYTES_MAX, attribute_fits
 from streams.contract.topics import FACT_OF, INBOUND, TOPIC_OF

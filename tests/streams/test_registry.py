@@ -6,11 +6,11 @@ import json
 import pytest
 from aiohttp import web
 
+from streams.avro.codec import Codec
+from streams.avro.registry import ABSENT_SECONDS, LOOKUPS_MAX, Registry, RegistryError
 from streams.avro.schemas import RECORD_OF, contract_of
-from streams.codec import Codec
 from streams.contract import events as e
 from streams.contract.reasons import Refusal
-from streams.registry import ABSENT_SECONDS, LOOKUPS_MAX, Registry, RegistryError
 
 GOAL = e.GoalUpdated(goal="G1", lifecycle_status="active", description="walk to the market")
 

@@ -2,7 +2,7 @@
 
 Owns the two frames (Avro single-object encoding: 0xC3 0x01 and the schema's fingerprint; a schema registry's: 0x00 and
 a 4-byte id), of which readers take both, always. What a sender did wrong is a Refusal, a value, never raised. What
-cannot be written is ours and raises ValueError. Does no I/O: what the registry knows is told to it (`streams.registry`).
+cannot be written is ours and raises ValueError. Does no I/O: what the registry knows is told to it (`streams.avro.registry`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.avro.compiler import Decode, Encode, LeftOverError, OutOfRangeError
+from streams.avro.resolution import UnfitSchemaError, reader_of
 from streams.avro.schemas import RECORD_OF, contract_of, released
 from streams.contract.cloudevents import AVRO, SPECVERSION, headers_of, read_attribute
 from streams.contract.effects import Effect
@@ -20,8 +22,6 @@ from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.instants import parse_instant
 from streams.contract.reasons import Refusal
 from streams.contract.topics import TOPIC_OF
-from streams.evolution import UnfitSchemaError, reader_of
-from streams.wire import Decode, Encode, LeftOverError, OutOfRangeError
 
 __all__ = [
     "STANDARD",

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 import aiohttp
 
+from streams.avro.codec import Codec
 from streams.avro.schemas import RECORD_OF, contract_of
-from streams.codec import Codec
 
 LOOKUPS_MAX = 256
 """Ids asked for in one call of `learn`: a sender of random ids can't hold a shard up for longer."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import fastavro
 
+from streams.avro.compiler import Decode, LeftOverError, NotCanonicalError
 from streams.avro.schemas import Contract, fingerprint_of
-from streams.wire import Decode, LeftOverError, NotCanonicalError
 
 
 class UnfitSchemaError(ValueError):
