@@ -14,7 +14,7 @@ import msgspec
 
 from bench.work import PARTITIONS, Nt, names, read_event, write_notice
 from streams.frame import make_app, run_app
-from streams.logic import Outcome, Refused
+from streams.shard.agent import Outcome, Refused
 from streams.worker import Worker, WorkerSettings
 
 

@@ -25,7 +25,7 @@ from bench.program import CARE, MADE, ROOT, EndedError, Program
 from bench.state import People
 from streams.admin import create_topics
 from streams.app import load_care
-from streams.claims import POSITION
+from streams.shard.claims import POSITION
 from streams.avro.codec import read_frame, read_record
 from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.person_key import partition_of

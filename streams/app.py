@@ -25,10 +25,10 @@ from streams.connection import connection_of
 from streams.contract.topics import FEEDS_STATE, STATE
 from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
-from streams.logic import Logic
 from streams.replay import Deciding
 from streams.senders import Senders
-from streams.shard import Shard
+from streams.shard.agent import Logic
+from streams.shard.shard import Shard
 from streams.web import Answer, Site
 from streams.worker import Worker, WorkerSettings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from streams.shard import Shard
+from streams.shard.shard import Shard
 
 
 class Meter(Protocol):

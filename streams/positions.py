@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.claims import CLAIM, POSITION
 from streams.restore import PositionLost, Reading, check_positions, open_shards, read_positions
+from streams.shard.claims import CLAIM, POSITION
 from streams.writer import Out, Writer
 
 

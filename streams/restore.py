@@ -1,6 +1,6 @@
 """Open shards: claim, read, fence, read on, check the positions. The claim protocol carried out on Kafka.
 
-Owns the reading of the state topic. `streams/claims.py` decides each step; nothing here decides who owns a shard.
+Owns the reading of the state topic. `streams/shard/claims.py` decides each step; nothing here decides who owns a shard.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
 from streams.fetched import drain, look_again
+from streams.shard.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
 from streams.writer import Out, Writer, fence
 
 PATIENCE_S = 1.0

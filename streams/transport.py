@@ -23,9 +23,9 @@ from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.arrivals import Batch
 from streams.ending import end_process
 from streams.fetched import Fetched, drain, look_again
+from streams.shard.order import Batch
 from streams.worker import Worker
 
 RECORDS_PER_BATCH = 1000

@@ -18,17 +18,17 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from streams import careful
-from streams.arrivals import Batch
-from streams.careful import Careful
-from streams.claims import ATTEMPT, CLAIM
-from streams.clock import Clock
-from streams.deadlines import NEVER
 from streams.ending import end_process
-from streams.logic import Logic
 from streams.meter import Meter, Unmetered
 from streams.restore import Reading, check_positions, open_shards
-from streams.shard import Shard
+from streams.shard import isolation as careful
+from streams.shard.agent import Logic
+from streams.shard.claims import ATTEMPT, CLAIM
+from streams.shard.clock import Clock
+from streams.shard.deadlines import NEVER
+from streams.shard.isolation import Careful
+from streams.shard.order import Batch
+from streams.shard.shard import Shard
 from streams.writer import Out, Writer
 
 log = structlog.get_logger()

@@ -15,7 +15,6 @@ from agents.coordination.ids import derive
 from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
 from streams.avro.codec import STANDARD, Codec
-from streams.clock import Clock
 from streams.contract.cloudevents import headers_of, headers_said
 from streams.contract.effects import (
     Effect,
@@ -32,7 +31,8 @@ from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, 
 from streams.contract.reasons import Refusal
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.heard import Heard, event_of, record_of
-from streams.logic import Outcome, Record, Refused
+from streams.shard.agent import Outcome, Record, Refused
+from streams.shard.clock import Clock
 from streams.writer import Headers
 
 SOURCE: Final = "urn:carerelay:coordination"

@@ -25,8 +25,8 @@ from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.reasons import Refusal
 from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.heard import feed_key
-from streams.logic import Outcome, Record, Refused
 from streams.replay import Decided, Deciding
+from streams.shard.agent import Outcome, Record, Refused
 from streams.writer import Headers
 
 SOURCE: Final = "urn:carerelay:feeds"

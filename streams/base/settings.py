@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from streams.clock import Clock
 from streams.local.jars import KAFKA_VERSION
+from streams.shard.clock import Clock
 
 DEMO_SECRET = b"carerelay-demonstration-secret"
 """Makes the keys of synthetic persons. Anybody can make them again: never for real ones."""

@@ -1,7 +1,7 @@
 """`carerelay run`: a local Kafka, a worker of each agent, a story of three weeks, and what comes out, as it happens.
 
 Owns the course of the demonstration and that nothing it starts outlives it. The clock is accelerated and said so; one
-function maps it (`streams/clock.py`), for the worker as for the publisher. Knows no rule.
+function maps it (`streams/shard/clock.py`), for the worker as for the publisher. Knows no rule.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from rich.text import Text
 
 from streams.admin import check_topics, create_topics
 from streams.base.settings import Settings, in_clear, security_variables
-from streams.clock import Clock
 from streams.connection import connection_of
 from streams.contract.events import Event, Millis, PersonMerged
 from streams.heard import feed_key
@@ -33,6 +32,7 @@ from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
 from streams.play import publish
+from streams.shard.clock import Clock
 from streams.terminal import Board
 from streams.told import line_of_arrival, lines_of_notes
 from streams.watch import Watch

@@ -21,18 +21,18 @@ from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.explain import explain
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
-from streams.arrivals import Batch
 from streams.avro.codec import STANDARD
 from streams.cli import app
-from streams.clock import Clock
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
 from streams.contract.person_key import partition_of
 from streams.contract.topics import ADMISSION, FEED
 from streams.heard import Heard, event_of, feed_key, record_of
-from streams.logic import Refused
-from streams.shard import Shard
+from streams.shard.agent import Refused
+from streams.shard.clock import Clock
+from streams.shard.order import Batch
+from streams.shard.shard import Shard
 
 SOURCE = "urn:hospital:general"
 KEY = feed_key(SOURCE)
@@ -480,7 +480,7 @@ def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path
 
 @pytest.mark.parametrize("module", ["decide", "state", "rule", "words"])
 def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock(module: str) -> None:
-    wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard", "streams.worker")
+    wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard.shard", "streams.worker")
     script = f"import sys, agents.feeds.{module}; print(' '.join(m for m in {wire!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""

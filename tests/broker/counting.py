@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.contract.events import Millis
-from streams.logic import Outcome, Refused
+from streams.shard.agent import Outcome, Refused
 from streams.writer import Headers
 
 PARTITIONS = 4

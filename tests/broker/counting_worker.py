@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 from counting import PARTITIONS, Counting, Topics
 
-from streams.clock import Clock
 from streams.frame import make_app, run_app
+from streams.shard.clock import Clock
 from streams.worker import Worker, WorkerSettings
 from streams.writer import Writer
 

@@ -19,9 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from counting import PARTITIONS, Counted, Line, Topics, decode, lines_of
 from reading import read_all
 
-from streams.claims import CLAIM, POSITION
 from streams.contract.person_key import partition_of
 from streams.local.child import Child
+from streams.shard.claims import CLAIM, POSITION
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -21,13 +21,13 @@ from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, f
 from streams.backtest.run import History, run_both
 from streams.base.settings import Settings
 from streams.cli import app
-from streams.clock import Clock
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
 from streams.play import publish
+from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 PARTITIONS = 3

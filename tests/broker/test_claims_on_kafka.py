@@ -13,9 +13,9 @@ from counting import PARTITIONS, Counting
 from stage import Stage, event, person_of
 
 from streams import worker as worker_module
-from streams.arrivals import Batch
-from streams.claims import CLAIM
 from streams.restore import Reading, ShardLost, open_shards
+from streams.shard.claims import CLAIM
+from streams.shard.order import Batch
 from streams.worker import Worker, WorkerSettings
 from streams.writer import Out, Writer
 

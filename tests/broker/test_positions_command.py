@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from streams.admin import create_topics
-from streams.claims import POSITION
 from streams.contract.topics import GOAL, INBOUND, STATE
+from streams.shard.claims import POSITION
 from streams.writer import Out, Writer
 
 ROOT = Path(__file__).parents[2]

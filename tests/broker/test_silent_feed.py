@@ -18,7 +18,6 @@ from reading import read_all
 from streams.admin import create_topics
 from streams.avro.codec import read_frame
 from streams.base.settings import DEMO_SECRET
-from streams.clock import Clock
 from streams.contract.effects import GapState
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
 from streams.contract.person_key import person_key
@@ -27,6 +26,7 @@ from streams.intake.outcome import Arrived
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.play import publish
+from streams.shard.clock import Clock
 
 PARTITIONS = 2
 SPEED = 240

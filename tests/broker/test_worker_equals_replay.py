@@ -25,7 +25,6 @@ from streams.admin import create_topics
 from streams.app import load_care
 from streams.backtest.history import TopicHistory, find_boundaries
 from streams.base.settings import Settings
-from streams.clock import Clock
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
 from streams.contract.topics import GAP
@@ -37,6 +36,7 @@ from streams.local.demonstration import STORY
 from streams.play import publish
 from streams.replay import replay
 from streams.report import Week
+from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 from streams.told import Line
 from streams.watch import WATCHED, Watch, line_of_record

@@ -14,9 +14,9 @@ from counting import PARTITIONS
 from counting_worker import CRASHES
 from stage import Stage, event, person_of
 
-from streams.careful import attempt
-from streams.claims import CLAIM, POSITION, TRYING
 from streams.restore import Reading
+from streams.shard.claims import CLAIM, POSITION, TRYING
+from streams.shard.isolation import attempt
 from streams.writer import Out, Writer
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from streams.claims import Act, Step, next_step
+from streams.shard.claims import Act, Step, next_step
 
 # What a record of the log is; its number says whose claim it is or whose it was.
 CLAIM, STONE, STATE = "claim", "stone", "state"

@@ -35,7 +35,7 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 
 
 def test_line_is_json_with_time_level_and_named_fields(out):
-    logs.logger("streams.shard").info("shard_opened", shard=3, persons=10, seconds=0.5)
+    logs.logger("streams.shard.shard").info("shard_opened", shard=3, persons=10, seconds=0.5)
     (line,) = lines(out)
     assert (line["event"], line["level"], line["shard"], line["persons"], line["seconds"]) == ("shard_opened", "info", 3, 10, 0.5)
     assert str(line["timestamp"]).endswith("Z")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streams.base.settings import Settings, SettingsError, read_settings, table, unknown_variables
-from streams.clock import Clock
+from streams.shard.clock import Clock
 
 
 def test_nothing_set_gives_the_documented_defaults():

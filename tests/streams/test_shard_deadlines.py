@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
 
-from streams.arrivals import Batch
-from streams.clock import Clock
-from streams.deadlines import BUCKET_MS, NEVER
-from streams.shard import Shard
+from streams.shard.clock import Clock
+from streams.shard.deadlines import BUCKET_MS, NEVER
+from streams.shard.order import Batch
+from streams.shard.shard import Shard
 from streams.worker import Worker, WorkerSettings
 
 PATIENTS = [patient_of(0, nth) for nth in range(4)]

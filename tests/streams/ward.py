@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.arrivals import Batch
-from streams.clock import Clock
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
-from streams.logic import Outcome, Refused
-from streams.shard import Shard
+from streams.shard.agent import Outcome, Refused
+from streams.shard.clock import Clock
+from streams.shard.order import Batch
+from streams.shard.shard import Shard
 from streams.writer import Headers, Out
 
 PARTITIONS = 4

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 
-from streams.logic import Logic
+from streams.shard.agent import Logic
 
 BUCKET_MS = 60_000
 NEVER = 1 << 62

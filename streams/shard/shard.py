@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from streams.arrivals import Arrivals
-from streams.claims import POSITION
-from streams.clock import Clock
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
-from streams.deadlines import Deadlines
-from streams.logic import Logic, Outcome, Refused
+from streams.shard.agent import Logic, Outcome, Refused
+from streams.shard.claims import POSITION
+from streams.shard.clock import Clock
+from streams.shard.deadlines import Deadlines
+from streams.shard.order import Arrivals
 from streams.writer import Out
 
 _new = tuple.__new__

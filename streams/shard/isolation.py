@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from streams.claims import ATTEMPT, TRYING
 from streams.restore import Reading
-from streams.shard import Shard
+from streams.shard.claims import ATTEMPT, TRYING
+from streams.shard.shard import Shard
 from streams.writer import Out
 
 log = structlog.get_logger()

@@ -1,0 +1,1 @@
+"""The shard: one owner, one order, one clock. No I/O."""
