@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.work import PARTITIONS, Ev, Names, write_event
-from streams.admin import create_topics
+from streams.kafka.admin import create_topics
 from streams.contract.person_key import partition_of
 from streams.contract.topics import STATE, Topic
 

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from bench.work import PARTITIONS, Nt, names, read_event, write_notice
-from streams.frame import make_app, run_app
+from streams.kafka.faust_app import make_app, run_app
 from streams.shard.agent import Outcome, Refused
-from streams.worker import Worker, WorkerSettings
+from streams.kafka.worker import Worker, WorkerSettings
 
 
 class Person(msgspec.Struct, gc=False, array_like=True):

@@ -23,7 +23,7 @@ from bench.kafka import PARTITIONS, Bench, Reader
 from bench.measure import Figures, drain, percentiles
 from bench.program import CARE, MADE, ROOT, EndedError, Program
 from bench.state import People
-from streams.admin import create_topics
+from streams.kafka.admin import create_topics
 from streams.app import load_care
 from streams.shard.claims import POSITION
 from streams.avro.codec import read_frame, read_record
@@ -31,7 +31,7 @@ from streams.contract.effects import EffectSuppressed, GapState, NotificationIss
 from streams.contract.person_key import partition_of
 from streams.base.settings import Settings
 from streams.contract.topics import AUDIT, GAP, INBOUND, NOTIFICATION, RELAY, STATE, TASK, TOPICS
-from streams.writer import Out, Writer
+from streams.kafka.transactions import Out, Writer
 
 OUTBOUND = [NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name]
 PUBLISHED = (NotificationIssued, NotificationWithdrawn, TaskState, GapState, EffectSuppressed)

@@ -21,16 +21,16 @@ from streams.avro.codec import STANDARD
 from streams.avro.registry import Registry
 from streams.base.metrics import Metrics
 from streams.base.settings import Settings
-from streams.connection import connection_of
 from streams.contract.topics import FEEDS_STATE, STATE
-from streams.frame import make_app, run_app
 from streams.intake.settings import IntakeSettings
+from streams.kafka.connection import connection_of
+from streams.kafka.faust_app import make_app, run_app
+from streams.kafka.worker import Worker, WorkerSettings
 from streams.replay import Deciding
 from streams.senders import Senders
 from streams.shard.agent import Logic
 from streams.shard.shard import Shard
 from streams.web import Answer, Site
-from streams.worker import Worker, WorkerSettings
 
 log = structlog.get_logger()
 

@@ -232,8 +232,8 @@ def worker(
     """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
     settings = settings_of(needed(bootstrap))
     from streams import app as application  # noqa: PLC0415
-    from streams.admin import check_topics  # noqa: PLC0415
     from streams.base import logs  # noqa: PLC0415
+    from streams.kafka.admin import check_topics  # noqa: PLC0415
 
     if agent not in application.AGENTS:
         raise UserError(f"--agent is one of {', '.join(application.AGENTS)}")
@@ -256,7 +256,7 @@ def _and_more(names: list[str]) -> str:
 @topics_app.command("create")
 def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """Create the topics that are not there."""
-    from streams.admin import TopicsRefused, create_topics  # noqa: PLC0415
+    from streams.kafka.admin import TopicsRefused, create_topics  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     try:
@@ -276,7 +276,7 @@ def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """Compare Kafka's topics with the table; exit 1 where a worker must not start on them."""
     from dataclasses import asdict  # noqa: PLC0415
 
-    from streams.admin import check_topics  # noqa: PLC0415
+    from streams.kafka.admin import check_topics  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))

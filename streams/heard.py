@@ -16,7 +16,7 @@ from streams.contract.effects import FeedHeard
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
 from streams.intake.outcome import Arrived
-from streams.writer import Headers
+from streams.kafka.transactions import Headers
 
 MINUTE_MS = 60_000
 SOURCE = "urn:carerelay:coordination"

@@ -57,7 +57,7 @@ def say(text: str) -> None:
 def settings_of(bootstrap: str | None = "") -> Settings:
     """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
     from streams.base.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
-    from streams.connection import connection_of  # noqa: PLC0415
+    from streams.kafka.connection import connection_of  # noqa: PLC0415
 
     try:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
@@ -87,7 +87,7 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
     """Run *work* with the arguments of aiokafka's clients; a Kafka that does not answer is a line, not a traceback."""
     import logging  # noqa: PLC0415
 
-    from streams.connection import connection_of  # noqa: PLC0415
+    from streams.kafka.connection import connection_of  # noqa: PLC0415
 
     # aiokafka writes each failed attempt to the log; the line below says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
 """`carerelay positions show|accept-loss`: where the shards stand, and the way on where a position no longer fits.
 
-Owns the two verbs and their words. What a position means is `streams/positions.py`'s.
+Owns the two verbs and their words. What a position means is `streams/kafka/positions.py`'s.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 from streams.invocation import Exit, UserError, needed, on_kafka, settings_of, write_out
 
 if TYPE_CHECKING:
-    from streams.positions import Accepted, Position
+    from streams.kafka.positions import Accepted, Position
 
 positions_app = typer.Typer(help="Where the shards stand in their topics, and the way on after a loss.", no_args_is_help=True)
 
@@ -24,9 +24,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 @positions_app.command("show")
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
-    from streams.admin import require_topics  # noqa: PLC0415
     from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
-    from streams.positions import show_positions  # noqa: PLC0415
+    from streams.kafka.admin import require_topics  # noqa: PLC0415
+    from streams.kafka.positions import show_positions  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
@@ -54,10 +54,10 @@ def positions_accept_loss(
     bootstrap: Bootstrap = "",
 ) -> None:
     """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
-    from streams.admin import require_topics  # noqa: PLC0415
     from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
-    from streams.positions import accept_loss  # noqa: PLC0415
-    from streams.restore import ShardLost  # noqa: PLC0415
+    from streams.kafka.admin import require_topics  # noqa: PLC0415
+    from streams.kafka.opening import ShardLost  # noqa: PLC0415
+    from streams.kafka.positions import accept_loss  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]

@@ -31,9 +31,9 @@ from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, 
 from streams.contract.reasons import Refusal
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.heard import Heard, event_of, record_of
+from streams.kafka.transactions import Headers
 from streams.shard.agent import Outcome, Record, Refused
 from streams.shard.clock import Clock
-from streams.writer import Headers
 
 SOURCE: Final = "urn:carerelay:coordination"
 

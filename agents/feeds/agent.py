@@ -25,9 +25,9 @@ from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.reasons import Refusal
 from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.heard import feed_key
+from streams.kafka.transactions import Headers
 from streams.replay import Decided, Deciding
 from streams.shard.agent import Outcome, Record, Refused
-from streams.writer import Headers
 
 SOURCE: Final = "urn:carerelay:feeds"
 PLACE_OF: Final[Mapping[type, str]] = {

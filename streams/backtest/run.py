@@ -19,11 +19,11 @@ from streams.avro.registry import Registry
 from streams.backtest.compare import Tally, tally
 from streams.backtest.history import Boundaries, People, TopicHistory
 from streams.base.settings import Settings
-from streams.connection import connection_of
 from streams.contract.events import Event, Millis
 from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
+from streams.kafka.connection import connection_of
 from streams.replay import replay
 
 

@@ -22,12 +22,12 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
-from streams.admin import check_topics, create_topics
 from streams.base.settings import Settings, in_clear, security_variables
-from streams.connection import connection_of
 from streams.contract.events import Event, Millis, PersonMerged
 from streams.heard import feed_key
 from streams.intake.outcome import Arrived
+from streams.kafka.admin import check_topics, create_topics
+from streams.kafka.connection import connection_of
 from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port

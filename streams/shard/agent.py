@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from streams.contract.events import Millis
-from streams.writer import Headers
+from streams.kafka.transactions import Headers
 
 
 class Record(Protocol):

@@ -1,7 +1,7 @@
 """Who owns a shard: claims in the log.
 
 Ownership is written into the shard's partition of the state topic, so it needs nothing of the consumer group's
-generations. `next_step` is the whole protocol, pure; `streams/restore.py` carries it out on Kafka, and the exhaustive
+generations. `next_step` is the whole protocol, pure; `streams/kafka/opening.py` carries it out on Kafka, and the exhaustive
 model in the tests explores the same function.
 
 The protocol, for one worker that was assigned a shard:

@@ -1,7 +1,7 @@
 """Going on one step at a time: how what ends the process is found among the records and deadlines of a shard, and set aside.
 
 Owns when a shard must be careful, the markers that say what is tried, and when one of them is given up. Must not know what a
-record means, nor how anything is written: `streams/worker.py` commits what it returns.
+record means, nor how anything is written: `streams/kafka/worker.py` commits what it returns.
 
 A worker may also be killed from outside at any moment, so one end proves nothing: a step is given up only when the process
 ended `TRIES_MAX` times while that step was tried alone.
@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from streams.restore import Reading
+from streams.kafka.opening import Reading
+from streams.kafka.transactions import Out
 from streams.shard.claims import ATTEMPT, TRYING
 from streams.shard.shard import Shard
-from streams.writer import Out
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 """A shard: partition *i* of every inbound topic together. One owner, one state, one order, one clock.
 
 Owns the persons' packed state, their deadlines, and applying; what has arrived and in which order it may be applied is the
-`Arrivals`' below it. Pure: no Kafka call, no wall clock; `streams/worker.py` feeds it and writes what it returns. It must
+`Arrivals`' below it. Pure: no Kafka call, no wall clock; `streams/kafka/worker.py` feeds it and writes what it returns. It must
 not know a rule of care: what records mean is the `Logic`'s.
 
 Memory is changed while deciding, ahead of the commit. That is safe because nothing outlives a failed commit: the
@@ -15,12 +15,12 @@ from typing import Any
 
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
+from streams.kafka.transactions import Out
 from streams.shard.agent import Logic, Outcome, Refused
 from streams.shard.claims import POSITION
 from streams.shard.clock import Clock
 from streams.shard.deadlines import Deadlines
 from streams.shard.order import Arrivals
-from streams.writer import Out
 
 _new = tuple.__new__
 """Makes an `Out` at half of what its own constructor costs: there are two or more for each record."""

@@ -480,7 +480,7 @@ def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path
 
 @pytest.mark.parametrize("module", ["decide", "state", "rule", "words"])
 def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock(module: str) -> None:
-    wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard.shard", "streams.worker")
+    wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard.shard", "streams.kafka.worker")
     script = f"import sys, agents.feeds.{module}; print(' '.join(m for m in {wire!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""

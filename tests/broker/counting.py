@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.contract.events import Millis
+from streams.kafka.transactions import Headers
 from streams.shard.agent import Outcome, Refused
-from streams.writer import Headers
 
 PARTITIONS = 4
 

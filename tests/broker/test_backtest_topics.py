@@ -15,7 +15,6 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from typer.testing import CliRunner
 
 from agents.coordination.catalogue import RULES
-from streams.admin import create_topics
 from streams.avro.codec import frame, headers_of
 from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.backtest.run import History, run_both
@@ -25,6 +24,7 @@ from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, P
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.outcome import Arrived
+from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.play import publish
 from streams.shard.clock import Clock

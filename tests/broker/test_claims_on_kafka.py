@@ -12,12 +12,12 @@ from aiokafka.errors import KafkaError
 from counting import PARTITIONS, Counting
 from stage import Stage, event, person_of
 
-from streams import worker as worker_module
-from streams.restore import Reading, ShardLost, open_shards
+from streams.kafka import worker as worker_module
+from streams.kafka.opening import Reading, ShardLost, open_shards
+from streams.kafka.transactions import Out, Writer
+from streams.kafka.worker import Worker, WorkerSettings
 from streams.shard.claims import CLAIM
 from streams.shard.order import Batch
-from streams.worker import Worker, WorkerSettings
-from streams.writer import Out, Writer
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from counting import PARTITIONS
 from stage import Stage, event, person_of
 
 from streams.contract.person_key import partition_of
-from streams.positions import accept_loss, show_positions
-from streams.restore import PositionLost, Reading, check_positions, read_positions
+from streams.kafka.opening import PositionLost, Reading, check_positions, read_positions
+from streams.kafka.positions import accept_loss, show_positions
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.admin import create_topics
 from streams.contract.topics import GOAL, INBOUND, STATE
+from streams.kafka.admin import create_topics
+from streams.kafka.transactions import Out, Writer
 from streams.shard.claims import POSITION
-from streams.writer import Out, Writer
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3

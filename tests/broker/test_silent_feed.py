@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from reading import read_all
 
-from streams.admin import create_topics
 from streams.avro.codec import read_frame
 from streams.base.settings import DEMO_SECRET
 from streams.contract.effects import GapState
@@ -23,6 +22,7 @@ from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
 from streams.contract.person_key import person_key
 from streams.contract.topics import FEED, GAP
 from streams.intake.outcome import Arrived
+from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.play import publish

@@ -11,8 +11,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
 
-from streams.admin import TopicsRefused, check_topics, config_of, create_topics
 from streams.contract.topics import ADMISSION, AUDIT, STATE, TOPICS
+from streams.kafka.admin import TopicsRefused, check_topics, config_of, create_topics
 
 
 async def until_topics(client: AIOKafkaAdminClient, present: set[str] = frozenset(), absent: set[str] = frozenset()) -> None:

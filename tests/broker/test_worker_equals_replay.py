@@ -21,7 +21,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
-from streams.admin import create_topics
 from streams.app import load_care
 from streams.backtest.history import TopicHistory, find_boundaries
 from streams.base.settings import Settings
@@ -30,6 +29,7 @@ from streams.contract.instants import parse_instant
 from streams.contract.topics import GAP
 from streams.intake.files import read_paths
 from streams.intake.outcome import Arrived
+from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.local.demonstration import STORY

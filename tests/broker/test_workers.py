@@ -14,10 +14,10 @@ from counting import PARTITIONS
 from counting_worker import CRASHES
 from stage import Stage, event, person_of
 
-from streams.restore import Reading
+from streams.kafka.opening import Reading
+from streams.kafka.transactions import Out, Writer
 from streams.shard.claims import CLAIM, POSITION, TRYING
 from streams.shard.isolation import attempt
-from streams.writer import Out, Writer
 
 
 @pytest.fixture

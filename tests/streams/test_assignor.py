@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from streams.transport import Assignor
+from streams.kafka.faust_transport import Assignor
 
 TOPICS = ("care.team.v1", "care.admission.v1", "care.discharge.v1", "care.relay.v1")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from streams.base.settings import Settings, SettingsError, in_clear, read_settings, security_variables
-from streams.connection import connection_of
-from streams.frame import _credentials
+from streams.kafka.connection import connection_of
+from streams.kafka.faust_app import _credentials
 from streams.local.jars import find_java
 
 KAFKA = "CARERELAY_KAFKA_"

@@ -12,7 +12,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.structs import TopicPartition
 
-from streams import transport
+from streams.kafka import faust_transport as transport
 
 PLACE = TopicPartition("t", 0)
 

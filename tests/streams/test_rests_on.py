@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.frame import missing_extensions
-from streams.transport import RESTS_ON, Assignor, BatchConsumer
+from streams.kafka.faust_app import missing_extensions
+from streams.kafka.faust_transport import RESTS_ON, Assignor, BatchConsumer
 
 ROOT = Path(__file__).parents[2]
 PINNED = [
@@ -62,7 +62,7 @@ def test_the_compiled_extensions_are_there():
 
 
 def test_a_start_without_compiled_extensions_is_noticed():
-    code = "import sys; sys.modules['aiokafka.record._crecords'] = None; from streams.frame import missing_extensions; print(missing_extensions())"
+    code = "import sys; sys.modules['aiokafka.record._crecords'] = None; from streams.kafka.faust_app import missing_extensions; print(missing_extensions())"
 
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"AIOKAFKA_NO_EXTENSIONS": "1"}

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
 
+from streams.kafka.worker import Worker, WorkerSettings
 from streams.shard.clock import Clock
 from streams.shard.deadlines import BUCKET_MS, NEVER
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
-from streams.worker import Worker, WorkerSettings
 
 PATIENTS = [patient_of(0, nth) for nth in range(4)]
 NAMES = [f"d{n}" for n in range(5)]
@@ -178,7 +178,7 @@ async def test_a_batch_of_a_shard_that_is_not_ours_is_dropped(worker):
 
 
 async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_applied(worker, monkeypatch):
-    monkeypatch.setattr("streams.worker.QUEUE_RECORDS", 10)
+    monkeypatch.setattr("streams.kafka.worker.QUEUE_RECORDS", 10)
     shard = worker.shards[0]
     shard.arrived(Batch(STAY, 0, 0, 11, [Record(n, 100 + n, PATIENTS[0], b"x") for n in range(11)], 2))
     told = []
@@ -210,7 +210,7 @@ async def test_a_probe_that_is_not_answered_in_time_is_sent_again_until_the_limi
     await worker._look()
 
     assert worker.shards[0].wants_probe, "no answer is no knowledge"
-    monkeypatch.setattr("streams.worker.BROKER_LIMIT_S", 0.0)
+    monkeypatch.setattr("streams.kafka.worker.BROKER_LIMIT_S", 0.0)
     with pytest.raises(KafkaTimeoutError):
         await worker._look()
 
@@ -232,7 +232,7 @@ async def test_a_worker_is_not_ready_while_its_probe_or_its_commit_is_not_answer
 
 
 async def test_a_commit_that_is_not_answered_within_the_limit_ends_the_worker(worker, monkeypatch):
-    monkeypatch.setattr("streams.worker.BROKER_LIMIT_S", 0.02)
+    monkeypatch.setattr("streams.kafka.worker.BROKER_LIMIT_S", 0.02)
     worker._commit = asyncio.create_task(asyncio.sleep(30))
 
     with pytest.raises(TimeoutError):

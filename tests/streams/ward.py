@@ -12,11 +12,11 @@ import msgspec
 
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
+from streams.kafka.transactions import Headers, Out
 from streams.shard.agent import Outcome, Refused
 from streams.shard.clock import Clock
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
-from streams.writer import Headers, Out
 
 PARTITIONS = 4
 TEAM, STAY, RELAY = "team", "stay", "relay"

@@ -18,9 +18,10 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from streams.ending import end_process
-from streams.meter import Meter, Unmetered
-from streams.restore import Reading, check_positions, open_shards
+from streams.kafka.ending import end_process
+from streams.kafka.meter import Meter, Unmetered
+from streams.kafka.opening import Reading, check_positions, open_shards
+from streams.kafka.transactions import Out, Writer
 from streams.shard import isolation as careful
 from streams.shard.agent import Logic
 from streams.shard.claims import ATTEMPT, CLAIM
@@ -29,7 +30,6 @@ from streams.shard.deadlines import NEVER
 from streams.shard.isolation import Careful
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
-from streams.writer import Out, Writer
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.restore import PositionLost, Reading, check_positions, open_shards, read_positions
+from streams.kafka.opening import PositionLost, Reading, check_positions, open_shards, read_positions
+from streams.kafka.transactions import Out, Writer
 from streams.shard.claims import CLAIM, POSITION
-from streams.writer import Out, Writer
 
 
 class Position(NamedTuple):

@@ -23,10 +23,10 @@ from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.ending import end_process
-from streams.fetched import Fetched, drain, look_again
+from streams.kafka.ending import end_process
+from streams.kafka.fetcher import Fetched, drain, look_again
+from streams.kafka.worker import Worker
 from streams.shard.order import Batch
-from streams.worker import Worker
 
 RECORDS_PER_BATCH = 1000
 FETCH_WAIT_MS = 500

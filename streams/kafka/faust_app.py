@@ -21,8 +21,8 @@ import uvloop
 from aiokafka.record import default_records
 from faust.auth import SASLCredentials, SSLCredentials
 
-from streams.transport import Assignor, BatchTransport, Whole
-from streams.worker import Worker
+from streams.kafka.faust_transport import Assignor, BatchTransport, Whole
+from streams.kafka.worker import Worker
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app = faust.App(
         name,
         broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
-        # Its own producer, which sends nothing here, connects all the same; the consumer is made by `streams.transport`.
+        # Its own producer, which sends nothing here, connects all the same; the consumer is made by `streams.kafka.faust_transport`.
         broker_credentials=_credentials(kafka),
         store="memory://",
         datadir=datadir,
@@ -81,7 +81,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     async def leave(*_args: Any, **_kwargs: Any) -> None:
         await worker.release()
 
-    for noisy in ("aiokafka", "faust", "mode", "streams.transport"):
+    for noisy in ("aiokafka", "faust", "mode", "streams.kafka.faust_transport"):
         # Faust lets debug records be built even where nobody reads them: 14 % of the CPU at low load.
         logger = logging.getLogger(noisy)
         logger.setLevel(max(logger.level, logging.WARNING))

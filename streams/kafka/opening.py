@@ -12,9 +12,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.fetched import drain, look_again
+from streams.kafka.fetcher import drain, look_again
+from streams.kafka.transactions import Out, Writer, fence
 from streams.shard.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
-from streams.writer import Out, Writer, fence
 
 PATIENCE_S = 1.0
 """A claim that is not visible after this hides behind somebody's open transaction."""

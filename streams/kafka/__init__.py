@@ -1,0 +1,1 @@
+"""Kafka and Faust: the worker, its transactions, topics and positions."""
