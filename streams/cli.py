@@ -44,7 +44,7 @@ from streams.simulate.command import simulate_command
 
 if TYPE_CHECKING:
     from streams.contract.events import Millis
-    from streams.intake.outcome import Arrived
+    from streams.intake.reading import Arrived
 
 
 _EPILOG = (
@@ -153,7 +153,7 @@ def play(
     as_json: AsJson = False,
 ) -> None:
     """Publish messages from files. With CARERELAY_CLOCK set they keep to that clock, unless --speed says otherwise."""
-    from streams.play import at_once, faster_by, publish  # noqa: PLC0415
+    from streams.intake.publisher import at_once, faster_by, publish  # noqa: PLC0415
     from streams.told import DOOR_KINDS, line_of_arrival, reasons_of, write_line  # noqa: PLC0415
 
     settings = changed(settings_of(needed(bootstrap)), directory=directory)

@@ -15,7 +15,7 @@ from streams.contract.cloudevents import headers_of
 from streams.contract.effects import FeedHeard
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.kafka.transactions import Headers
 
 MINUTE_MS = 60_000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agents.coordination.agent import Coordination
     from streams.base.settings import Settings
     from streams.contract.events import Millis
-    from streams.intake.outcome import Arrived
+    from streams.intake.reading import Arrived
     from streams.intake.settings import IntakeSettings
     from streams.terminal import Board
     from streams.told import Line

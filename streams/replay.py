@@ -18,7 +18,7 @@ import msgspec
 from streams.contract.effects import Effect, EventForwarded, StateMoved
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.instants import format_instant
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.told import Line, line_of_arrival, line_of_effect, lines_of_notes
 
 SAME_INSTANT_MAX = 10_000

@@ -24,7 +24,7 @@ from streams.contract.effects import (
 )
 from streams.contract.events import Encounter, Event, Millis
 from streams.contract.instants import format_instant
-from streams.intake.outcome import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
+from streams.intake.reading import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
 
 Line = dict[str, Any]
 """A line before it is written: JSON values only."""

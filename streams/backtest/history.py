@@ -21,7 +21,7 @@ from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, 
 from streams.contract.person_key import partition_of
 from streams.contract.reasons import Refusal
 from streams.contract.topics import INBOUND
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.shard.clock import Clock
 
 QUEUED_MAX = 4000

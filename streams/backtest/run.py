@@ -22,7 +22,7 @@ from streams.base.settings import Settings
 from streams.contract.events import Event, Millis
 from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.kafka.connection import connection_of
 from streams.replay import replay
 

@@ -21,8 +21,8 @@ import msgspec
 from streams.contract.events import Event, Millis
 from streams.intake.hl7.framing import as_utf8, content_id, number_lines, split_messages
 from streams.intake.hl7.mapping import read_message
-from streams.intake.lines import read_line
-from streams.intake.outcome import Arrived, Ignored, Note, Reading, Refused
+from streams.intake.json_lines import read_line
+from streams.intake.reading import Arrived, Ignored, Note, Reading, Refused
 from streams.intake.settings import IntakeSettings
 
 _CHUNK = 1 << 18

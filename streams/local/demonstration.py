@@ -25,13 +25,13 @@ from rich.text import Text
 from streams.base.settings import Settings, in_clear, security_variables
 from streams.contract.events import Event, Millis, PersonMerged
 from streams.heard import feed_key
-from streams.intake.outcome import Arrived
+from streams.intake.publisher import publish
+from streams.intake.reading import Arrived
 from streams.kafka.admin import check_topics, create_topics
 from streams.kafka.connection import connection_of
 from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
-from streams.play import publish
 from streams.shard.clock import Clock
 from streams.terminal import Board
 from streams.told import line_of_arrival, lines_of_notes

@@ -107,8 +107,8 @@ def _write(path: Path, lines: Iterator[bytes]) -> None:
 
 def _publish(settings: Settings, made: Sequence[Made]) -> None:
     from streams.contract.events import Millis  # noqa: PLC0415
-    from streams.intake.outcome import Arrived  # noqa: PLC0415
-    from streams.play import at_once, publish  # noqa: PLC0415
+    from streams.intake.publisher import at_once, publish  # noqa: PLC0415
+    from streams.intake.reading import Arrived  # noqa: PLC0415
 
     clock = settings.clock
 

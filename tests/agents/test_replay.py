@@ -17,7 +17,7 @@ from streams.base.settings import Settings
 from streams.contract.instants import parse_instant
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.local.demonstration import STORY
 from streams.replay import replay
 from streams.told import Line, write_line

@@ -23,10 +23,10 @@ from streams.cli import app
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
-from streams.intake.outcome import Arrived
+from streams.intake.publisher import publish
+from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
-from streams.play import publish
 from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 

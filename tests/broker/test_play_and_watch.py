@@ -15,9 +15,9 @@ from streams.contract.effects import TaskState
 from streams.contract.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
-from streams.intake.outcome import Arrived, Refused
+from streams.intake.publisher import VALUE_BYTES_MAX, faster_by, publish
+from streams.intake.reading import Arrived, Refused
 from streams.kafka.admin import create_topics
-from streams.play import VALUE_BYTES_MAX, faster_by, publish
 from streams.watch import Watch
 
 PARTITIONS = 3

@@ -21,11 +21,11 @@ from streams.contract.effects import GapState
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
 from streams.contract.person_key import person_key
 from streams.contract.topics import FEED, GAP
-from streams.intake.outcome import Arrived
+from streams.intake.publisher import publish
+from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
-from streams.play import publish
 from streams.shard.clock import Clock
 
 PARTITIONS = 2

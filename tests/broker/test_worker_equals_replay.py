@@ -28,12 +28,12 @@ from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
 from streams.contract.topics import GAP
 from streams.intake.files import read_paths
-from streams.intake.outcome import Arrived
+from streams.intake.publisher import publish
+from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.local.demonstration import STORY
-from streams.play import publish
 from streams.replay import replay
 from streams.report import Week
 from streams.shard.clock import Clock

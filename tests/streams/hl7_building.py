@@ -7,7 +7,7 @@ from pathlib import Path
 from streams.contract.events import Event
 from streams.intake.hl7.framing import split_messages
 from streams.intake.hl7.mapping import read_message
-from streams.intake.outcome import Reading
+from streams.intake.reading import Reading
 from streams.intake.settings import IntakeSettings
 
 SAMPLES = Path(__file__).parent / "hl7_samples"

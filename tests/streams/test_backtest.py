@@ -32,7 +32,7 @@ from streams.contract.events import (
     ReferralStatusChanged,
 )
 from streams.contract.instants import parse_instant
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.simulate.command import write_files
 from streams.simulate.stream import Simulation, faults_of, simulate
 

@@ -13,7 +13,7 @@ from streams.contract.events import Event
 from streams.contract.instants import format_instant, parse_instant
 from streams.intake import files
 from streams.intake.files import read_paths
-from streams.intake.outcome import Ignored, Refused
+from streams.intake.reading import Ignored, Refused
 
 START = parse_instant("2026-07-01T00:00:00Z")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from streams.intake.hl7 import tables
-from streams.intake.outcome import IGNORED, NOTES, REFUSED
+from streams.intake.reading import IGNORED, NOTES, REFUSED
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "hl7.md").read_text("utf-8")
 

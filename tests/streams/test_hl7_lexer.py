@@ -11,7 +11,7 @@ from streams.contract.events import Event
 from streams.intake.hl7.framing import decode, split_messages
 from streams.intake.hl7.lexer import parse
 from streams.intake.hl7.mapping import read_message
-from streams.intake.outcome import Refused
+from streams.intake.reading import Refused
 
 ALL_SAMPLES = sorted(SAMPLES.glob("*.hl7"))
 

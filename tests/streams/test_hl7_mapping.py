@@ -12,7 +12,7 @@ from streams.contract.events import Event
 from streams.contract.person_key import person_key
 from streams.intake.hl7.framing import split_messages
 from streams.intake.hl7.mapping import read_message
-from streams.intake.outcome import IGNORED, NOTES, REFUSED, Ignored, Refused
+from streams.intake.reading import IGNORED, NOTES, REFUSED, Ignored, Refused
 from streams.intake.settings import IdentifierPreference, IntakeSettings
 
 STAY = e.Encounter("GENERAL", "V77001")

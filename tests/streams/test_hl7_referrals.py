@@ -7,7 +7,7 @@ from hl7_building import SAMPLES, SECRET, event, evn, facts, header, message, no
 
 from streams.contract import events as e
 from streams.contract.person_key import person_key
-from streams.intake.outcome import Ignored
+from streams.intake.reading import Ignored
 
 
 def millis(text):

@@ -10,8 +10,8 @@ from streams.contract import events as e
 from streams.contract.events import Event
 from streams.contract.instants import parse_instant
 from streams.contract.person_key import person_key
-from streams.intake.lines import read_line
-from streams.intake.outcome import REFUSED, Refused
+from streams.intake.json_lines import read_line
+from streams.intake.reading import REFUSED, Refused
 from streams.intake.settings import IntakeSettings
 
 SECRET = b"for tests only, 32 bytes or more"

@@ -3,9 +3,9 @@
 import time
 
 from streams.contract.events import Millis
-from streams.intake.outcome import Arrived, Ignored
+from streams.intake.publisher import faster_by
+from streams.intake.reading import Arrived, Ignored
 from streams.local.demonstration import Course
-from streams.play import faster_by
 
 DAY_MS = 86_400_000
 JULY = Millis(1_782_000_000_000)

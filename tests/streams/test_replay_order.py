@@ -20,7 +20,7 @@ from streams.contract.events import (
     PersonStateMoved,
 )
 from streams.contract.instants import format_instant
-from streams.intake.outcome import Arrived, Ignored, Refused
+from streams.intake.reading import Arrived, Ignored, Refused
 from streams.replay import EndlessDeadline, replay
 from streams.told import write_line
 

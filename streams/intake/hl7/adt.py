@@ -13,7 +13,7 @@ from streams.intake.hl7 import clinical, tables
 from streams.intake.hl7.clinical import Letter
 from streams.intake.hl7.identity import merged_person_of, person_of
 from streams.intake.hl7.lexer import Segment
-from streams.intake.outcome import Ignored, Item, Refused
+from streams.intake.reading import Ignored, Item, Refused
 
 Facts = list[msgspec.Struct] | Refused | Ignored
 """What a trigger says about one person: facts in order, or why there are none."""

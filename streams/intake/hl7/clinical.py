@@ -14,7 +14,7 @@ from streams.contract.events import Diagnosis, Encounter, Event, Member, Millis,
 from streams.intake.hl7 import tables
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.hl7.times import Moment, parse_time
-from streams.intake.outcome import Note
+from streams.intake.reading import Note
 from streams.intake.settings import IntakeSettings
 
 _AFTER_THE_STAY = frozenset({"DG1", "PR1", "GT1", "IN1", "OBX", "AL1"})

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from streams.intake.outcome import Refused
+from streams.intake.reading import Refused
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
 # MLLP: 0x0B, a message, 0x1C, 0x0D. Anywhere else the two are text: 0x0B is the line break of word processors.

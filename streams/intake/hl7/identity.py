@@ -18,7 +18,7 @@ from streams.contract.cloudevents import attribute_fits
 from streams.contract.events import PersonKey
 from streams.contract.person_key import person_key
 from streams.intake.hl7.lexer import Message, Segment
-from streams.intake.outcome import Note, Refused
+from streams.intake.reading import Note, Refused
 from streams.intake.settings import ANY, PLACEHOLDERS, IdentifierPreference, IntakeSettings
 
 MESSAGES = UUID("6f0f1f1c-5d0e-5b55-9a3c-6a0b5f3a7d21")

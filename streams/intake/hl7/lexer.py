@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from streams.intake.outcome import Note
+from streams.intake.reading import Note
 
 NULL = '""'
 """HL7's explicit "delete this value" (chapter 2.6); `Segment.get` reads it as empty, `Segment.is_null` finds it."""

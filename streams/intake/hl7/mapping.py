@@ -23,7 +23,7 @@ from streams.intake.hl7.identity import Identifier, facility_of, further_id, mes
 from streams.intake.hl7.lexer import Message, Segment, parse
 from streams.intake.hl7.referrals import appointment_facts, referral_facts, response_facts
 from streams.intake.hl7.times import first_time, offset_of, zone_named
-from streams.intake.outcome import Ignored, Item, Note, Reading, Refused
+from streams.intake.reading import Ignored, Item, Note, Reading, Refused
 from streams.intake.settings import IntakeSettings
 
 _TYPE = re.compile(r"[A-Z]{3}(\^[A-Z][A-Z0-9][0-9])?\Z")

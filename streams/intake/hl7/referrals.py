@@ -13,7 +13,7 @@ from streams.contract.events import Millis
 from streams.intake.hl7 import clinical, tables
 from streams.intake.hl7.clinical import Letter
 from streams.intake.hl7.lexer import Segment
-from streams.intake.outcome import Ignored, Refused
+from streams.intake.reading import Ignored, Refused
 
 _UNSPECIFIED = "unspecified"
 

@@ -17,7 +17,7 @@ from agents.coordination.catalogue import load_world
 from agents.coordination.state import Handoff, Person, pack, unpack
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
-from streams.intake.outcome import Arrived
+from streams.intake.reading import Arrived
 from streams.replay import replay
 from streams.told import line_of_effect, write_line
 

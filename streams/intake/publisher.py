@@ -18,7 +18,7 @@ from streams.avro.codec import frame, headers_of
 from streams.contract.events import Event, Millis
 from streams.contract.person_key import partition_of
 from streams.contract.topics import QUARANTINE, TOPIC_OF
-from streams.intake.outcome import Arrived, Refused
+from streams.intake.reading import Arrived, Refused
 
 PENDING_MAX = 5_000
 REQUEST_TIMEOUT_MS = 30_000

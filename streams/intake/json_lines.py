@@ -17,7 +17,7 @@ from streams.contract.events import Event, Millis, PersonKey, PersonRef
 from streams.contract.instants import parse_instant
 from streams.contract.json_form import EXAMPLE_INSTANT, PUBLISHED, FormError, fact_from_json, record_from_json
 from streams.contract.person_key import person_key
-from streams.intake.outcome import Reading, Refused
+from streams.intake.reading import Reading, Refused
 from streams.intake.settings import IntakeSettings
 
 _REQUIRED = ("type", "id", "source", "time", "person", "data")
