@@ -26,7 +26,7 @@ from streams.intake.settings import IntakeSettings
 from streams.kafka.connection import connection_of
 from streams.kafka.faust_app import make_app, run_app
 from streams.kafka.worker import Worker, WorkerSettings
-from streams.replay import Deciding
+from streams.replay.replay import Deciding
 from streams.senders import Senders
 from streams.shard.agent import Logic
 from streams.shard.shard import Shard

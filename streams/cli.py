@@ -125,7 +125,7 @@ def replay(  # noqa: PLR0917 -- options of a command
     """Decide from files what the worker would decide: in memory, without Kafka, the same bytes each time."""
     from streams.app import with_feeds  # noqa: PLC0415
     from streams.heard import with_heard  # noqa: PLC0415
-    from streams.replay import replay as replayed  # noqa: PLC0415
+    from streams.replay.replay import replay as replayed  # noqa: PLC0415
 
     settings = changed(settings_of(), rules=rules, directory=directory, profile=profile)
     end = instant_of(until) if until else None

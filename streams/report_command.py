@@ -44,7 +44,7 @@ def report_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show operations what is overdue, by owner, and how what was overdue ended in the seven days before."""
-    from streams.replay import replay  # noqa: PLC0415
+    from streams.replay.replay import replay  # noqa: PLC0415
     from streams.report import Week  # noqa: PLC0415
     from streams.told import write_line  # noqa: PLC0415
 

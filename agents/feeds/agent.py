@@ -26,7 +26,7 @@ from streams.contract.reasons import Refusal
 from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.heard import feed_key
 from streams.kafka.transactions import Headers
-from streams.replay import Decided, Deciding
+from streams.replay.replay import Decided, Deciding
 from streams.shard.agent import Outcome, Record, Refused
 
 SOURCE: Final = "urn:carerelay:feeds"

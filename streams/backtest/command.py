@@ -17,10 +17,10 @@ from streams.invocation import Exit, UserError, care_of, changed, needed, on_kaf
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.backtest.compare import Comparison, Found
-    from streams.backtest.run import History, Outcome
     from streams.base.settings import Settings
     from streams.contract.events import Millis
+    from streams.replay.backtest import History, Outcome
+    from streams.replay.compare import Comparison, Found
 
 _SHOWN_PEOPLE = 10
 _TITLES = {"gap": "Gaps opened", "alert": "Alerts", "task": "Tasks"}
@@ -68,7 +68,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     history = _history(settings, paths or [], *window)
     before, after = _both(old, new, history)
 
-    from streams.backtest.compare import compare  # noqa: PLC0415
+    from streams.replay.compare import compare  # noqa: PLC0415
 
     found = compare(before.tally, after.tally, examples)
     names = (str(against or settings.rules or "the rules in force"), str(rules))
@@ -94,8 +94,8 @@ def _instant(option: str, text: str) -> Millis | None:
 
 
 def _history(settings: Settings, paths: list[Path], since: Millis | None, until: Millis | None) -> History:
-    from streams.backtest.history import NoTopics, find_boundaries  # noqa: PLC0415
-    from streams.backtest.run import History  # noqa: PLC0415
+    from streams.replay.backtest import History  # noqa: PLC0415
+    from streams.replay.history import NoTopics, find_boundaries  # noqa: PLC0415
 
     if paths:
         paths_there(paths)
@@ -114,7 +114,7 @@ def _history(settings: Settings, paths: list[Path], since: Millis | None, until:
 def _both(old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
     from aiokafka.errors import KafkaError, OffsetOutOfRangeError  # noqa: PLC0415
 
-    from streams.backtest.run import run_both  # noqa: PLC0415
+    from streams.replay.backtest import run_both  # noqa: PLC0415
 
     try:
         return run_both(old, new, history)

@@ -31,7 +31,7 @@ from streams.contract.events import (
     TaskSnoozed,
 )
 from streams.contract.topics import TOPIC_OF
-from streams.replay import Deciding
+from streams.replay.replay import Deciding
 from streams.simulate.chance import DAY_MS, Chance
 from streams.simulate.model import Model
 

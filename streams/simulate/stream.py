@@ -29,7 +29,7 @@ from streams.contract.instants import format_instant
 from streams.contract.json_form import fact_to_json
 from streams.contract.person_key import person_key
 from streams.contract.topics import TOPIC_OF
-from streams.replay import Deciding
+from streams.replay.replay import Deciding
 from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days

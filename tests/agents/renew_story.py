@@ -16,7 +16,7 @@ from streams.base.settings import Settings
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.local.demonstration import STORY
-from streams.replay import replay
+from streams.replay.replay import replay
 
 ABOUT = re.compile(r"# about (\S+) (\d+) of (\S+) (\S+)")
 ROUNDS = 10

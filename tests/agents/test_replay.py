@@ -19,7 +19,7 @@ from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
 from streams.local.demonstration import STORY
-from streams.replay import replay
+from streams.replay.replay import replay
 from streams.told import Line, write_line
 
 SETTINGS = Settings()

@@ -16,8 +16,6 @@ from typer.testing import CliRunner
 
 from agents.coordination.catalogue import RULES
 from streams.avro.codec import frame, headers_of
-from streams.backtest.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
-from streams.backtest.run import History, run_both
 from streams.base.settings import Settings
 from streams.cli import app
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
@@ -27,6 +25,8 @@ from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
+from streams.replay.backtest import History, run_both
+from streams.replay.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 

@@ -22,7 +22,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
 from streams.app import load_care
-from streams.backtest.history import TopicHistory, find_boundaries
 from streams.base.settings import Settings
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
@@ -34,7 +33,8 @@ from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.local.demonstration import STORY
-from streams.replay import replay
+from streams.replay.history import TopicHistory, find_boundaries
+from streams.replay.replay import replay
 from streams.report import Week
 from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate

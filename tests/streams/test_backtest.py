@@ -15,9 +15,6 @@ from typer.testing import CliRunner
 
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import RULES, load_world
-from streams.backtest.compare import Tally, compare, tally
-from streams.backtest.history import Boundaries, Merge, People, Span
-from streams.backtest.run import History, run_both, run_one, with_rules
 from streams.base.settings import Settings
 from streams.cli import app
 from streams.contract.events import (
@@ -33,6 +30,9 @@ from streams.contract.events import (
 )
 from streams.contract.instants import parse_instant
 from streams.intake.reading import Arrived
+from streams.replay.backtest import History, run_both, run_one, with_rules
+from streams.replay.compare import Tally, compare, tally
+from streams.replay.history import Boundaries, Merge, People, Span
 from streams.simulate.command import write_files
 from streams.simulate.stream import Simulation, faults_of, simulate
 

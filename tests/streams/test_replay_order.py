@@ -21,7 +21,7 @@ from streams.contract.events import (
 )
 from streams.contract.instants import format_instant
 from streams.intake.reading import Arrived, Ignored, Refused
-from streams.replay import EndlessDeadline, replay
+from streams.replay.replay import EndlessDeadline, replay
 from streams.told import write_line
 
 A, B = PersonKey("p1.a"), PersonKey("p1.b")

@@ -18,7 +18,7 @@ from agents.coordination.state import Handoff, Person, pack, unpack
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.reading import Arrived
-from streams.replay import replay
+from streams.replay.replay import replay
 from streams.told import line_of_effect, write_line
 
 OPEN = 2
@@ -179,7 +179,7 @@ class Run:
         return b"\n".join(write_line(line) for line in map(line_of_effect, self.effects) if line is not None)
 
     def replayed(self, times: int = 1) -> bytes:
-        """The same deliveries through `streams.replay`, each handed over *times* times."""
+        """The same deliveries through `streams.replay.replay`, each handed over *times* times."""
         arrivals = [Arrived(event, event.arrival, "") for event in self.log for _ in range(times)]
         return b"\n".join(write_line(line) for line in replay(arrivals, rules(), Millis(self.now)))
 

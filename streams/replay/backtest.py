@@ -16,15 +16,15 @@ import msgspec
 
 from streams.avro.codec import STANDARD
 from streams.avro.registry import Registry
-from streams.backtest.compare import Tally, tally
-from streams.backtest.history import Boundaries, People, TopicHistory
 from streams.base.settings import Settings
 from streams.contract.events import Event, Millis
 from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
 from streams.kafka.connection import connection_of
-from streams.replay import replay
+from streams.replay.compare import Tally, tally
+from streams.replay.history import Boundaries, People, TopicHistory
+from streams.replay.replay import replay
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""History decided again: the replay and the backtest."""
