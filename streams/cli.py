@@ -154,7 +154,7 @@ def play(
 ) -> None:
     """Publish messages from files. With CARERELAY_CLOCK set they keep to that clock, unless --speed says otherwise."""
     from streams.intake.publisher import at_once, faster_by, publish  # noqa: PLC0415
-    from streams.told import DOOR_KINDS, line_of_arrival, reasons_of, write_line  # noqa: PLC0415
+    from streams.output.lines import DOOR_KINDS, line_of_arrival, reasons_of, write_line  # noqa: PLC0415
 
     settings = changed(settings_of(needed(bootstrap)), directory=directory)
     clock = settings.clock
@@ -205,7 +205,7 @@ def show(
             flush()
 
     async def follow(kafka: dict[str, Any]) -> None:
-        from streams.watch import NoTopics, Watch  # noqa: PLC0415
+        from streams.output.follow import NoTopics, Watch  # noqa: PLC0415
 
         watch = Watch(kafka, from_beginning=from_beginning)
         try:
@@ -264,7 +264,7 @@ def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     except TopicsRefused as error:
         raise UserError(str(error), Exit.WRONG) from None
     if as_json:
-        from streams.told import write_line  # noqa: PLC0415
+        from streams.output.lines import write_line  # noqa: PLC0415
 
         write_out([write_line({"created": created})])
     else:
@@ -277,7 +277,7 @@ def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
     from streams.kafka.admin import check_topics  # noqa: PLC0415
-    from streams.told import write_line  # noqa: PLC0415
+    from streams.output.lines import write_line  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
@@ -293,7 +293,7 @@ def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
 def show_settings(as_json: AsJson = False) -> None:
     """List the environment variables that are settings, with their defaults."""
     from streams.base.settings import table  # noqa: PLC0415
-    from streams.told import write_line  # noqa: PLC0415
+    from streams.output.lines import write_line  # noqa: PLC0415
 
     settings_of()
     if as_json:

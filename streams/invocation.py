@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from streams.contract.events import Millis
     from streams.intake.reading import Arrived
     from streams.intake.settings import IntakeSettings
-    from streams.terminal import Board
-    from streams.told import Line
+    from streams.output.lines import Line
+    from streams.output.terminal import Board
 
 
 class Exit(IntEnum):
@@ -174,7 +174,7 @@ def zone_that_exists(name: str) -> str:
 def tell(lines: Iterable[Line], zone: str, *, as_json: bool) -> None:
     """Show *lines* to the end, then what is still open."""
     if as_json:
-        from streams.told import write_line  # noqa: PLC0415
+        from streams.output.lines import write_line  # noqa: PLC0415
 
         write_out(map(write_line, lines))
         return
@@ -189,7 +189,7 @@ def teller(zone: str, *, as_json: bool) -> tuple[Callable[[Line], None], Callabl
     if not as_json:
         board = board_of(zone)
         return board.show, board.flush
-    from streams.told import write_line  # noqa: PLC0415
+    from streams.output.lines import write_line  # noqa: PLC0415
 
     return lambda line: write_out([write_line(line)]), lambda: None
 
@@ -198,7 +198,7 @@ def board_of(zone: str) -> Board:
     """Return the terminal's board, its times in *zone*."""
     from rich.console import Console  # noqa: PLC0415
 
-    from streams.terminal import Board  # noqa: PLC0415
+    from streams.output.terminal import Board  # noqa: PLC0415
 
     return Board(Console(highlight=False), zone)
 

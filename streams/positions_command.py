@@ -27,7 +27,7 @@ def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
     from streams.kafka.admin import require_topics  # noqa: PLC0415
     from streams.kafka.positions import show_positions  # noqa: PLC0415
-    from streams.told import write_line  # noqa: PLC0415
+    from streams.output.lines import write_line  # noqa: PLC0415
 
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]

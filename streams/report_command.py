@@ -1,6 +1,6 @@
 """`carerelay report`: the weekly report for operations, from files or from the topic of gaps.
 
-Owns the options and where the lines come from; what the report says is `streams/report.py`'s.
+Owns the options and where the lines come from; what the report says is `streams/output/report.py`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.invocation import (
 )
 
 if TYPE_CHECKING:
-    from streams.told import Line
+    from streams.output.lines import Line
 
 
 def report_command(
@@ -44,9 +44,9 @@ def report_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show operations what is overdue, by owner, and how what was overdue ended in the seven days before."""
+    from streams.output.lines import write_line  # noqa: PLC0415
+    from streams.output.report import Week  # noqa: PLC0415
     from streams.replay.replay import replay  # noqa: PLC0415
-    from streams.report import Week  # noqa: PLC0415
-    from streams.told import write_line  # noqa: PLC0415
 
     settings = settings_of(bootstrap if paths else needed(bootstrap))
     end = instant_of(until) if until else None
@@ -62,7 +62,7 @@ def report_command(
 
 async def _gaps_so_far(kafka: dict[str, Any]) -> list[Line]:
     from streams.contract.topics import GAP  # noqa: PLC0415
-    from streams.watch import NoTopics, Watch  # noqa: PLC0415
+    from streams.output.follow import NoTopics, Watch  # noqa: PLC0415
 
     watch = Watch(kafka, from_beginning=True, topics=(GAP.name,))
     try:

@@ -32,7 +32,7 @@ def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
     ]
     rows.append({"id": feeds.id, "version": feeds.version, "profiles": [], "title": feeds.title, "source": feeds.source})
     if as_json:
-        from streams.told import write_line  # noqa: PLC0415
+        from streams.output.lines import write_line  # noqa: PLC0415
 
         write_out(map(write_line, rows))
     else:

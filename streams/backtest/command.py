@@ -73,7 +73,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     found = compare(before.tally, after.tally, examples)
     names = (str(against or settings.rules or "the rules in force"), str(rules))
     if as_json:
-        from streams.told import write_line  # noqa: PLC0415
+        from streams.output.lines import write_line  # noqa: PLC0415
 
         write_out(map(write_line, lines(found, before, after, names, since)))
     else:

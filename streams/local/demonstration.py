@@ -32,10 +32,10 @@ from streams.kafka.connection import connection_of
 from streams.local.child import Child
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
+from streams.output.follow import Watch
+from streams.output.lines import line_of_arrival, lines_of_notes
+from streams.output.terminal import Board
 from streams.shard.clock import Clock
-from streams.terminal import Board
-from streams.told import line_of_arrival, lines_of_notes
-from streams.watch import Watch
 
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"

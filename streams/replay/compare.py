@@ -1,7 +1,7 @@
 """What one catalogue would have done beside another: counts by role and rule, and examples.
 
 Owns what counts as a gap opened, an alert, a task, and when two of them are the same one. Pure: reads lines of a replay
-(`streams/told.py`), knows neither files nor topics nor a rule of care.
+(`streams/output/lines.py`), knows neither files nor topics nor a rule of care.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from streams.told import Line
+from streams.output.lines import Line
 
 What = Literal["gap", "alert", "task"]
 WHATS: Final[tuple[What, ...]] = ("gap", "alert", "task")

@@ -19,7 +19,7 @@ from streams.contract.effects import Effect, EventForwarded, StateMoved
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.instants import format_instant
 from streams.intake.reading import Arrived
-from streams.told import Line, line_of_arrival, line_of_effect, lines_of_notes
+from streams.output.lines import Line, line_of_arrival, line_of_effect, lines_of_notes
 
 SAME_INSTANT_MAX = 10_000
 """Deadlines of one person at one instant. More is a rule that never lets go of its deadline: ours to mend."""

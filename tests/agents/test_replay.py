@@ -19,8 +19,8 @@ from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
 from streams.local.demonstration import STORY
+from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
-from streams.told import Line, write_line
 
 SETTINGS = Settings()
 RULES, DOORS = load_care(SETTINGS)

@@ -18,7 +18,7 @@ from streams.contract.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
 from streams.intake.publisher import VALUE_BYTES_MAX, faster_by, publish
 from streams.intake.reading import Arrived, Refused
 from streams.kafka.admin import create_topics
-from streams.watch import Watch
+from streams.output.follow import Watch
 
 PARTITIONS = 3
 STAY = Encounter("GENERAL", "V1")

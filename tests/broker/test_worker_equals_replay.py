@@ -33,13 +33,13 @@ from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
 from streams.local.demonstration import STORY
+from streams.output.follow import WATCHED, Watch, line_of_record
+from streams.output.lines import Line
+from streams.output.report import Week
 from streams.replay.history import TopicHistory, find_boundaries
 from streams.replay.replay import replay
-from streams.report import Week
 from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
-from streams.told import Line
-from streams.watch import WATCHED, Watch, line_of_record
 
 pytestmark = pytest.mark.kafka
 

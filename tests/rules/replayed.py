@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
 from streams.invocation import care_of, settings_of
+from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
-from streams.told import Line, write_line
 
 NEW_YORK = "America/New_York"
 _care = cache(lambda: care_of(settings_of()))

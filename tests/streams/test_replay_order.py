@@ -21,8 +21,8 @@ from streams.contract.events import (
 )
 from streams.contract.instants import format_instant
 from streams.intake.reading import Arrived, Ignored, Refused
+from streams.output.lines import write_line
 from streams.replay.replay import EndlessDeadline, replay
-from streams.told import write_line
 
 A, B = PersonKey("p1.a"), PersonKey("p1.b")
 STAY = Encounter("GENERAL", "V1")

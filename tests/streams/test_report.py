@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.contract.instants import parse_instant
-from streams.report import Week
+from streams.output.report import Week
 
 END = parse_instant("2026-07-20T00:00:00Z")
 

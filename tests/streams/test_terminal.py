@@ -9,8 +9,8 @@ from hl7_building import SETTINGS, adt, pid, pv1, segment
 from rich.console import Console
 
 from streams.intake.files import read_paths
-from streams.terminal import Board
-from streams.told import DOOR_KINDS, line_of_arrival, lines_of_notes, reasons_of
+from streams.output.lines import DOOR_KINDS, line_of_arrival, lines_of_notes, reasons_of
+from streams.output.terminal import Board
 
 LINE = {
     "at": "2026-07-06T14:00:00Z",

@@ -18,8 +18,8 @@ from agents.coordination.state import Handoff, Person, pack, unpack
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.reading import Arrived
+from streams.output.lines import line_of_effect, write_line
 from streams.replay.replay import replay
-from streams.told import line_of_effect, write_line
 
 OPEN = 2
 """`Handoff.gap` of a gap that is shown as open."""

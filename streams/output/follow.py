@@ -14,7 +14,7 @@ from streams.avro.codec import read_frame
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
-from streams.told import Line, line_of_effect
+from streams.output.lines import Line, line_of_effect
 
 WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
 _WAIT_MS = 200

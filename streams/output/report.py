@@ -1,6 +1,6 @@
 """The weekly report for operations: which handoffs are overdue and whose they are, and how those of the week ended.
 
-Owns the fold of gap lines into the report, and its two forms. Reads nothing but lines as `streams/told.py` writes them, and
+Owns the fold of gap lines into the report, and its two forms. Reads nothing but lines as `streams/output/lines.py` writes them, and
 says no title that reveals a condition. It sends nothing: who is overdue was told when it became so.
 """
 
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant, parse_instant
 from streams.contract.topics import DAY_MS
-from streams.told import Line
+from streams.output.lines import Line
 
 _WEEK_MS = 7 * DAY_MS
 

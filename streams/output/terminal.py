@@ -1,6 +1,6 @@
 """What came out, as a person reads it: who is told what and why, who owns what until when, what stalls.
 
-Owns words and colours of the terminal for the lines of `streams/told.py`. Reads nothing but those lines; shows no
+Owns words and colours of the terminal for the lines of `streams/output/lines.py`. Reads nothing but those lines; shows no
 identifier of a person, only the end of the key, so that one person's lines can be told from another's.
 """
 
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from streams.contract.events import Event, Millis
 from streams.contract.instants import format_instant
-from streams.told import Line
+from streams.output.lines import Line
 
 _KEY_SHOWN = 6
 _INDENT = 28

@@ -1,0 +1,1 @@
+"""What readers in a terminal see: lines, the board, the weekly report."""
