@@ -26,11 +26,11 @@ from streams.intake.settings import IntakeSettings
 from streams.kafka.connection import connection_of
 from streams.kafka.faust_app import make_app, run_app
 from streams.kafka.worker import Worker, WorkerSettings
+from streams.ops.probes import Answer, Site
+from streams.ops.senders import Senders
 from streams.replay.replay import Deciding
-from streams.senders import Senders
 from streams.shard.agent import Logic
 from streams.shard.shard import Shard
-from streams.web import Answer, Site
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from streams.base.metrics import SOURCES_MAX, Metrics
-from streams.web import Answer, Site
+from streams.ops.probes import Answer, Site
 
 
 def test_counts_of_a_commit_are_shown_by_topic_kind_reason_and_source():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.base.metrics import Metrics
-from streams.senders import OTHER, RECORDS_KEPT, Senders
+from streams.ops.senders import OTHER, RECORDS_KEPT, Senders
 
 HERE, THERE = "urn:hospital:here", "urn:hospital:there"
 
