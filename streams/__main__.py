@@ -1,5 +1,5 @@
 """`python -m streams`: the command line, for a process that starts another one of itself."""
 
-from streams.cli import main
+from streams.cli.main import main
 
 main()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.invocation import Exit, UserError, changed, settings_of, write_out
+from streams.cli.shared import Exit, UserError, changed, settings_of, write_out
 
 if TYPE_CHECKING:
     from agents.coordination.ruleset import Catalogue

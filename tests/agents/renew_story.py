@@ -13,9 +13,9 @@ from collections import defaultdict
 
 from streams.app import load_care
 from streams.base.settings import Settings
+from streams.cli.demonstration import STORY
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
-from streams.local.demonstration import STORY
 from streams.replay.replay import replay
 
 ABOUT = re.compile(r"# about (\S+) (\d+) of (\S+) (\S+)")

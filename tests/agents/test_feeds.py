@@ -22,7 +22,7 @@ from agents.feeds.explain import explain
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
-from streams.cli import app
+from streams.cli.main import app
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey

@@ -14,11 +14,11 @@ import pytest
 
 from streams.app import load_care
 from streams.base.settings import Settings
+from streams.cli.demonstration import STORY
 from streams.contract.instants import parse_instant
 from streams.contract.person_key import person_key
 from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
-from streams.local.demonstration import STORY
 from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from agents.coordination.catalogue import RULES
 from streams.avro.codec import frame, headers_of
 from streams.base.settings import Settings
-from streams.cli import app
+from streams.cli.main import app
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS

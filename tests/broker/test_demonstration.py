@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.local.demonstration import STORY, WORKERS
+from streams.cli.demonstration import STORY, WORKERS
 from streams.local.kafka import answers
 
 pytestmark = pytest.mark.kafka

@@ -23,6 +23,7 @@ from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
 from streams.app import load_care
 from streams.base.settings import Settings
+from streams.cli.demonstration import STORY
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
 from streams.contract.topics import GAP
@@ -32,7 +33,6 @@ from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
-from streams.local.demonstration import STORY
 from streams.output.follow import WATCHED, Watch, line_of_record
 from streams.output.lines import Line
 from streams.output.report import Week

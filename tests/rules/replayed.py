@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from streams.cli.shared import care_of, settings_of
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
-from streams.invocation import care_of, settings_of
 from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import RULES, load_world
 from streams.base.settings import Settings
-from streams.cli import app
+from streams.cli.main import app
+from streams.cli.simulate import write_files
 from streams.contract.events import (
     Encounter,
     Event,
@@ -33,7 +34,6 @@ from streams.intake.reading import Arrived
 from streams.replay.backtest import History, run_both, run_one, with_rules
 from streams.replay.compare import Tally, compare, tally
 from streams.replay.history import Boundaries, Merge, People, Span
-from streams.simulate.command import write_files
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 SINCE, UNTIL = "2026-06-01T00:00:00Z", "2026-06-30T23:59:59Z"

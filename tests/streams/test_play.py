@@ -2,10 +2,10 @@
 
 import time
 
+from streams.cli.demonstration import Course
 from streams.contract.events import Millis
 from streams.intake.publisher import faster_by
 from streams.intake.reading import Arrived, Ignored
-from streams.local.demonstration import Course
 
 DAY_MS = 86_400_000
 JULY = Millis(1_782_000_000_000)

@@ -16,12 +16,12 @@ import pytest
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
 from streams.base.settings import DEMO_SECRET
+from streams.cli.simulate import write_files
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
 from streams.intake.settings import IntakeSettings
 from streams.simulate.chance import DAY_MS, Chance, Days
-from streams.simulate.command import write_files
 from streams.simulate.model import load_model
 from streams.simulate.stream import FAULTS, FaultError, Made, Simulation, faults_of, lines_of, simulate
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.invocation import Exit, UserError, care_of, changed, needed, on_kafka, paths_there, settings_of, write_out
+from streams.cli.shared import Exit, UserError, care_of, changed, needed, on_kafka, paths_there, settings_of, write_out
 
 if TYPE_CHECKING:
     from rich.console import Console

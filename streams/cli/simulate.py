@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.invocation import Exit, UserError, care_of, changed, needed, on_kafka, settings_of, write_out
+from streams.cli.shared import Exit, UserError, care_of, changed, needed, on_kafka, settings_of, write_out
 
 if TYPE_CHECKING:
     from streams.base.settings import Settings

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from streams.backtest.command import backtest_command
-from streams.invocation import (
+from streams.cli.backtest import backtest_command
+from streams.cli.positions import positions_app
+from streams.cli.report import report_command
+from streams.cli.shared import (
     Exit,
     UserError,
     arrivals_of,
@@ -37,10 +39,8 @@ from streams.invocation import (
     write_out,
     zone_that_exists,
 )
-from streams.positions_command import positions_app
-from streams.report_command import report_command
+from streams.cli.simulate import simulate_command
 from streams.rules_command import rules_app
-from streams.simulate.command import simulate_command
 
 if TYPE_CHECKING:
     from streams.contract.events import Millis
@@ -88,7 +88,7 @@ def run(
     """Start a local Kafka and workers, play a story of three weeks, and show what comes out."""
     from rich.console import Console  # noqa: PLC0415
 
-    from streams.local import demonstration  # noqa: PLC0415
+    from streams.cli import demonstration  # noqa: PLC0415
 
     settings = settings_of(bootstrap)
     if settings.bootstrap and settings.has_demo_secret:

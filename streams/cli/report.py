@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.invocation import (
+from streams.cli.shared import (
     Exit,
     UserError,
     arrivals_of,
