@@ -14,8 +14,8 @@ from agents.coordination.about import name_told, resolve
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
-from agents.coordination.ids import derive, identity, raw
 from agents.coordination.memory import keep_waiting, remember, take_waiting
+from agents.coordination.reference.ids import derive, identity, raw
 from agents.coordination.state import Person
 from agents.coordination.team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.words import happened

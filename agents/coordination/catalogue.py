@@ -11,10 +11,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 import yaml
 
-from agents.coordination.directory import Directory, DirectoryFile
+from agents.coordination.reference.directory import Directory, DirectoryFile
+from agents.coordination.reference.valuesets import ValueSets, load_valuesets
 from agents.coordination.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.ruleset import Catalogue, RuleError
-from agents.coordination.valuesets import ValueSets, load_valuesets
 from agents.coordination.world import DEFAULTS, CareSettings, World
 from streams.base.yaml_files import read_yaml
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from agents.coordination import ruleset
-from agents.coordination.calendar import due_at, end_of_local_day, start_of_local_day
-from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
@@ -23,7 +21,9 @@ from agents.coordination.handoffs import (
     rule_of,
     set_next_rung,
 )
-from agents.coordination.ids import text
+from agents.coordination.reference.calendar import due_at, end_of_local_day, start_of_local_day
+from agents.coordination.reference.directory import Organisation
+from agents.coordination.reference.ids import text
 from agents.coordination.referrals import ENDED, GIVEN_UP
 from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from agents.coordination.calendar import Clock
 from agents.coordination.conditions import RuleError, Test, compile_where, holds
 from agents.coordination.facts import FACTS, Scene
+from agents.coordination.reference.calendar import Clock
 from agents.coordination.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.validity import check
 from streams.contract.topics import FACT_OF

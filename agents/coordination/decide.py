@@ -14,8 +14,8 @@ from agents.coordination.application import apply, draft_of
 from agents.coordination.draft import ENCOUNTER_RULE, Draft
 from agents.coordination.forgetting import prune, remember_seen, times_seen
 from agents.coordination.handoffs import cause_text
-from agents.coordination.ids import derive, identity, text
 from agents.coordination.ladder import climb
+from agents.coordination.reference.ids import derive, identity, text
 from agents.coordination.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.world import World
 from streams.contract.effects import Effect, EventForwarded, EventRefused

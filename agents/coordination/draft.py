@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.ids import derive, text
+from agents.coordination.reference.ids import derive, text
 from agents.coordination.rule import Rule
 from agents.coordination.state import TASK_STATUS, Handoff, Person, Stay
 from agents.coordination.team import watchers_of

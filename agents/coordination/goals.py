@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from agents.coordination.calendar import Clock
+from agents.coordination.reference.calendar import Clock
 
 GoalMover = Literal["person", "team"]
 """Who moves a goal: the person (or who speaks for them), or the care team."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agents.coordination.calendar import Clock, Unit, after_due, due_at, fraction_at
-from agents.coordination.directory import Directory, Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
-from agents.coordination.ids import derive, raw, text
+from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
+from agents.coordination.reference.directory import Directory, Organisation
+from agents.coordination.reference.ids import derive, raw, text
 from agents.coordination.rule import Rule, Tell
 from agents.coordination.ruleset import CompiledRule, Rung
 from agents.coordination.state import Handoff, Person, Stay

@@ -7,8 +7,6 @@ know a rule by name.
 from __future__ import annotations
 
 from agents.coordination import ruleset
-from agents.coordination.calendar import due_at
-from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
@@ -26,8 +24,10 @@ from agents.coordination.handoffs import (
     set_next_rung,
     stay_of,
 )
-from agents.coordination.ids import raw, text
 from agents.coordination.owners import next_owner, rung_owner
+from agents.coordination.reference.calendar import due_at
+from agents.coordination.reference.directory import Organisation
+from agents.coordination.reference.ids import raw, text
 from agents.coordination.rule import Rule
 from agents.coordination.ruleset import CompiledRule, Rung
 from agents.coordination.state import Handoff, Status

@@ -6,8 +6,6 @@ Owns the step from a trigger to an open handoff with exactly one owner, a due an
 from __future__ import annotations
 
 from agents.coordination import ruleset
-from agents.coordination.calendar import Clock, due_at, local_date
-from agents.coordination.directory import Organisation
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene, risk_words
 from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
@@ -22,8 +20,10 @@ from agents.coordination.handoffs import (
     pass_over_warnings,
     set_next_rung,
 )
-from agents.coordination.ids import derive, raw, text
 from agents.coordination.owners import accountable, home_of
+from agents.coordination.reference.calendar import Clock, due_at, local_date
+from agents.coordination.reference.directory import Organisation
+from agents.coordination.reference.ids import derive, raw, text
 from agents.coordination.referrals import ENDED
 from agents.coordination.rule import Condition, Rule
 from agents.coordination.ruleset import CompiledRule

@@ -6,8 +6,8 @@ one is known it is the fallback pool, which people watch.
 
 from __future__ import annotations
 
-from agents.coordination.directory import Organisation
 from agents.coordination.facts import Scene
+from agents.coordination.reference.directory import Organisation
 from agents.coordination.team import parties_of
 
 _LINE_MAX = 16

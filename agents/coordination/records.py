@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from agents.coordination import referrals
-from agents.coordination.directory import party_of
 from agents.coordination.facts import Scene
 from agents.coordination.goals import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.goals import Illegal as IllegalGoal
+from agents.coordination.reference.directory import party_of
 from agents.coordination.state import Appointment, Goal, Person, Referral
 from streams.contract import events as e
 from streams.contract.events import Millis

@@ -12,8 +12,8 @@ from agents.coordination import handoffs
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
 from agents.coordination.goals import OPEN_STATUSES
-from agents.coordination.ids import raw, text
 from agents.coordination.opening import open_all
+from agents.coordination.reference.ids import raw, text
 from agents.coordination.ruleset import holds
 from agents.coordination.state import OPENERS, Stay, Told
 from agents.coordination.tell import tell

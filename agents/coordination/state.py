@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.coordination.ids import derive
+from agents.coordination.reference.ids import derive
 from streams.contract.events import Millis, PersonKey
 
 STATE_VERSION: Final = 1

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from agents.coordination.calendar import Clock
+from agents.coordination.reference.calendar import Clock
 from streams.contract.events import Event, Millis
 
 _UNITS: Final = {

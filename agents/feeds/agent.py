@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from agents.coordination.directory import Directory
+from agents.coordination.reference.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack

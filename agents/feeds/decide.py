@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agents.coordination.ids import derive
+from agents.coordination.reference.ids import derive
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import (
     FORGET_WEEKS,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.calendar import (
+from agents.coordination.reference.calendar import (
     Clock,
     HolidayRegion,
     after_due,

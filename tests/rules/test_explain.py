@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from agents.coordination import facts, rule
-from agents.coordination.calendar import Clock
 from agents.coordination.explain import clock_in_words, conditions_in_words, explain, explain_change
+from agents.coordination.reference.calendar import Clock
 from agents.coordination.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
 from agents.coordination.rulebook import render_rulebook
 from agents.coordination.words import HAPPENED

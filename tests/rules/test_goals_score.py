@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.calendar import Clock
 from agents.coordination.catalogue import load_catalogue
 from agents.coordination.goals import (
     ACHIEVEMENT_PARENT,
@@ -24,6 +23,7 @@ from agents.coordination.goals import (
     review_clock,
     stalled_since,
 )
+from agents.coordination.reference.calendar import Clock
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from timeline import Timeline, millis
 
-from agents.coordination.ids import text
+from agents.coordination.reference.ids import text
 from agents.coordination.state import TASK_STATUS, unpack
 from streams.contract import effects as out
 

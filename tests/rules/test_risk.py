@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.risk import (
+from agents.coordination.reference.risk import (
     LACE_WEIGHTS,
     AtLeast,
     Flags,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.risk import LACE_WEIGHTS, LaceInputs, lace
-from agents.coordination.valuesets import lace_comorbidities, load_valuesets
+from agents.coordination.reference.risk import LACE_WEIGHTS, LaceInputs, lace
+from agents.coordination.reference.valuesets import lace_comorbidities, load_valuesets
 
 VALUESETS = load_valuesets()
 

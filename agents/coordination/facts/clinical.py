@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agents.coordination import risk
-from agents.coordination.calendar import local_date
 from agents.coordination.facts.scene import Scene, Value, fact
 from agents.coordination.facts.stay import SETTING, complexity, length_of_stay_days
-from agents.coordination.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
+from agents.coordination.reference import risk
+from agents.coordination.reference.calendar import local_date
+from agents.coordination.reference.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
+from agents.coordination.reference.valuesets import lace_comorbidities
 from agents.coordination.state import Status, Stay
-from agents.coordination.valuesets import lace_comorbidities
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 

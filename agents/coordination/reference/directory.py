@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from agents.coordination.calendar import HolidayRegion, check_place, first_instant
+from agents.coordination.reference.calendar import HolidayRegion, check_place, first_instant
 from streams.contract.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")

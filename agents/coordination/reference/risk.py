@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from agents.coordination.calendar import local_date
+from agents.coordination.reference.calendar import local_date
 from streams.contract.events import Millis
 
 LengthCounting = Literal["nights", "inclusive"]
