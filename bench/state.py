@@ -21,7 +21,7 @@ class People:
     """Persons just discharged, with what is open for them: {key: packed state}."""
 
     def __init__(self, rules: Any, handoffs: int) -> None:
-        from agents.coordination.state import unpack
+        from agents.coordination.person.state import unpack
 
         self.rules = rules
         self.packed: dict[bytes, bytes] = {}

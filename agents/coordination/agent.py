@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from agents.coordination.decide import decide_packed, expire_packed, spoil
+from agents.coordination.person.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.reference.ids import derive
-from agents.coordination.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.world import World
 from streams.avro.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of, headers_said

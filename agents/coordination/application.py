@@ -15,9 +15,9 @@ from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
 from agents.coordination.facts import Scene
 from agents.coordination.memory import keep_waiting, remember, take_waiting
+from agents.coordination.person.care_team import change_consent, change_team, mention, parties_of, seated
+from agents.coordination.person.state import Person
 from agents.coordination.reference.ids import derive, identity, raw
-from agents.coordination.state import Person
-from agents.coordination.team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.words import happened
 from agents.coordination.world import World
 from streams.contract import events as e

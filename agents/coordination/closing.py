@@ -21,13 +21,13 @@ from agents.coordination.handoffs import (
     rule_of,
     set_next_rung,
 )
+from agents.coordination.person.referral_states import ENDED, GIVEN_UP
+from agents.coordination.person.state import Handoff
 from agents.coordination.reference.calendar import due_at, end_of_local_day, start_of_local_day
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import text
-from agents.coordination.referrals import ENDED, GIVEN_UP
 from agents.coordination.rule import Closing, Rule
 from agents.coordination.ruleset import CompiledRule
-from agents.coordination.state import Handoff
 from agents.coordination.words import moment
 from streams.contract.events import Millis
 

@@ -17,8 +17,8 @@ from agents.coordination.facts import DISPOSITION_GROUP, SETTING, Scene
 from agents.coordination.ladder import hear
 from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
+from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.responses import respond
-from agents.coordination.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.words import happened
 from streams.contract import events as e
 from streams.contract.events import Event, Millis

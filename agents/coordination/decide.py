@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from agents.coordination import merge
 from agents.coordination.application import apply, draft_of
 from agents.coordination.draft import ENCOUNTER_RULE, Draft
-from agents.coordination.forgetting import prune, remember_seen, times_seen
 from agents.coordination.handoffs import cause_text
 from agents.coordination.ladder import climb
+from agents.coordination.person.retention import prune, remember_seen, times_seen
+from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.reference.ids import derive, identity, text
-from agents.coordination.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.world import World
 from streams.contract.effects import Effect, EventForwarded, EventRefused
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved

@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene
+from agents.coordination.person.care_team import programmes_of
+from agents.coordination.person.state import Handoff, Person, Stay
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, raw, text
 from agents.coordination.rule import Rule, Tell
 from agents.coordination.ruleset import CompiledRule, Rung
-from agents.coordination.state import Handoff, Person, Stay
-from agents.coordination.team import programmes_of
 from agents.coordination.tell import tell
 from agents.coordination.words import due_words
 from agents.coordination.world import World

@@ -25,12 +25,12 @@ from agents.coordination.handoffs import (
     stay_of,
 )
 from agents.coordination.owners import next_owner, rung_owner
+from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import raw, text
 from agents.coordination.rule import Rule
 from agents.coordination.ruleset import CompiledRule, Rung
-from agents.coordination.state import Handoff, Status
 from agents.coordination.tell import tell
 from agents.coordination.words import moment, person_words
 from agents.coordination.world import World

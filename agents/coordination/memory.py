@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from agents.coordination.facts import Scene
+from agents.coordination.person.state import Person, Recent, Referral, Status
 from agents.coordination.records import is_legal
-from agents.coordination.state import Person, Recent, Referral, Status
 from agents.coordination.world import World
 from streams.contract import events as e
 from streams.contract.events import Event, Millis

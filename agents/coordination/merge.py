@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from agents.coordination import handoffs
 from agents.coordination.draft import Draft
-from agents.coordination.forgetting import remember_seen
+from agents.coordination.person.retention import remember_seen
+from agents.coordination.person.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.reference.ids import derive, identity
-from agents.coordination.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.world import World
 from streams.contract.effects import Effect, StateMoved
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved

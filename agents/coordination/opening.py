@@ -8,7 +8,6 @@ from __future__ import annotations
 from agents.coordination import ruleset
 from agents.coordination.draft import Draft, encounter_of
 from agents.coordination.facts import Scene, risk_words
-from agents.coordination.goals import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
 from agents.coordination.handoffs import (
     OPEN,
     UNITS,
@@ -21,14 +20,15 @@ from agents.coordination.handoffs import (
     set_next_rung,
 )
 from agents.coordination.owners import accountable, home_of
+from agents.coordination.person.care_team import programmes_of
+from agents.coordination.person.goal_states import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
+from agents.coordination.person.referral_states import ENDED
+from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.reference.calendar import Clock, due_at, local_date
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import derive, raw, text
-from agents.coordination.referrals import ENDED
 from agents.coordination.rule import Condition, Rule
 from agents.coordination.ruleset import CompiledRule
-from agents.coordination.state import OPENERS, Goal, Handoff, Referral
-from agents.coordination.team import programmes_of
 from agents.coordination.words import clock_words, person_words
 from streams.contract.events import Millis
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agents.coordination.state import Person
+from agents.coordination.person.state import Person
 from streams.contract.events import Millis
 
 Delivery = Literal["at-once", "daily-digest"]

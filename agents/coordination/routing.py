@@ -11,11 +11,11 @@ import msgspec
 from agents.coordination import handoffs
 from agents.coordination.draft import Draft
 from agents.coordination.facts import Scene
-from agents.coordination.goals import OPEN_STATUSES
 from agents.coordination.opening import open_all
+from agents.coordination.person.goal_states import OPEN_STATUSES
+from agents.coordination.person.state import OPENERS, Stay, Told
 from agents.coordination.reference.ids import raw, text
 from agents.coordination.ruleset import holds
-from agents.coordination.state import OPENERS, Stay, Told
 from agents.coordination.tell import tell
 from streams.contract.effects import GoalWords
 

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
+from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory
 from agents.coordination.reference.ids import raw
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.reference.valuesets import ValueSets
 from agents.coordination.ruleset import Catalogue
-from agents.coordination.state import Handoff, Person
 
 
 class CareSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 from timeline import Timeline
 
-from agents.coordination.state import STATUS_NAMES, unpack
+from agents.coordination.person.state import STATUS_NAMES, unpack
 from streams.contract import effects as out
 
 DAY = "2026-07-06"

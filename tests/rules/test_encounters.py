@@ -10,7 +10,7 @@ from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
 from agents.coordination.encounter import TABLE
-from agents.coordination.state import STATUS_NAMES, Status, unpack
+from agents.coordination.person.state import STATUS_NAMES, Status, unpack
 from streams.contract import effects as out
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.coordination.catalogue import load_catalogue
-from agents.coordination.goals import (
+from agents.coordination.person.goal_states import (
     ACHIEVEMENT_PARENT,
     LIFECYCLE,
     REVIEW_EVERY,

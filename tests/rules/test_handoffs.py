@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from timeline import Timeline, millis
 
-from agents.coordination.state import unpack
+from agents.coordination.person.state import unpack
 from streams.contract import effects as out
 
 STAY = {"facility": "GENERAL", "visit": "V1"}

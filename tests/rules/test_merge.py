@@ -8,7 +8,7 @@ import pytest
 from timeline import millis
 
 from agents.coordination.decide import decide
-from agents.coordination.state import Person, pack, unpack
+from agents.coordination.person.state import Person, pack, unpack
 from agents.coordination.world import World
 from streams.contract import effects as out
 from streams.contract import events as e

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.referrals import (
+from agents.coordination.person.referral_states import (
     BUSINESS_TABLE,
     ENDED,
     TASK_TABLE,

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from timeline import Timeline, millis
 
+from agents.coordination.person.state import TASK_STATUS, unpack
 from agents.coordination.reference.ids import text
-from agents.coordination.state import TASK_STATUS, unpack
 from streams.contract import effects as out
 
 STAY = {"facility": "GENERAL", "visit": "V1"}

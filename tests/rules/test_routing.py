@@ -8,8 +8,8 @@ import pytest
 from timeline import Timeline, millis
 
 from agents.coordination.catalogue import DIRECTORY, load_directory
-from agents.coordination.state import Person
-from agents.coordination.team import change_consent, may_tell
+from agents.coordination.person.care_team import change_consent, may_tell
+from agents.coordination.person.state import Person
 from agents.coordination.world import World
 from streams.contract import effects as out
 from streams.contract.events import ConsentChanged, Millis, PersonKey

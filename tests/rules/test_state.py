@@ -9,7 +9,7 @@ import pytest
 from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide, decide_packed, expire, spoil
-from agents.coordination.state import (
+from agents.coordination.person.state import (
     HEAD_BYTES,
     Person,
     Seat,

@@ -14,7 +14,7 @@ import msgspec
 
 from agents.coordination.catalogue import load_world
 from agents.coordination.decide import decide, expire
-from agents.coordination.state import pack, packed_deadline, unpack
+from agents.coordination.person.state import pack, packed_deadline, unpack
 from agents.coordination.world import World
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey

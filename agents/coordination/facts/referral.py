@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agents.coordination.facts.scene import Scene, Value, event_says, fact
-from agents.coordination.referrals import ENDED
-from agents.coordination.state import Referral
+from agents.coordination.person.referral_states import ENDED
+from agents.coordination.person.state import Referral
 from streams.contract.topics import DAY_MS
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from agents.coordination.person.state import Appointment, Goal, Handoff, Person, Referral, Stay, Told
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.state import Appointment, Goal, Handoff, Person, Referral, Stay, Told
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Event, Millis
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from agents.coordination.facts.scene import Scene, Value, event_says, fact
+from agents.coordination.person.state import Status
 from agents.coordination.reference import risk
-from agents.coordination.state import Status
 from streams.contract.events import Millis
 
 SETTING: Final = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
-from agents.coordination.state import STATUS_NAMES
+from agents.coordination.person.state import STATUS_NAMES
 from streams.contract.codes import GOAL_STATUS, TASK_STATUS
 
 _SETTINGS: Final = (*dict.fromkeys(SETTING.values()), "unknown")

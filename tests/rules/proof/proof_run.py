@@ -14,7 +14,7 @@ import msgspec
 
 from agents.coordination.agent import Coordination
 from agents.coordination.catalogue import load_world
-from agents.coordination.state import Handoff, Person, pack, unpack
+from agents.coordination.person.state import Handoff, Person, pack, unpack
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.reading import Arrived

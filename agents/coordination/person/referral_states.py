@@ -175,7 +175,7 @@ def render_markdown() -> str:
     lines = [
         "# The states of a referral",
         "",
-        "Drawn from `agents/coordination/referrals.py`; a test compares. A move that is not here, or by somebody else, is refused with",
+        "Drawn from `agents/coordination/person/referral_states.py`; a test compares. A move that is not here, or by somebody else, is refused with",
         "the reason and changes nothing.",
         "",
         "## Task.status",

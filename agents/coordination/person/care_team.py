@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from agents.coordination.person.state import Consent, Person, Seat
 from agents.coordination.reference.directory import Directory, Organisation, party_of
-from agents.coordination.state import Consent, Person, Seat
 from streams.contract.events import CareTeamChanged, ConsentChanged, Member, Millis
 
 NORMAL: Final = "normal"

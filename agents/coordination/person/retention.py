@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.state import KEPT, Person, Status
+from agents.coordination.person.state import KEPT, Person, Status
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 

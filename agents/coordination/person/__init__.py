@@ -1,0 +1,1 @@
+"""A person's state, and what is kept of it for how long."""
