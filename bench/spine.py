@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from agents.coordination.catalogue import RULES
+from agents.coordination.rules.loading import RULES
 from bench.events import SEED, mix, rows, said
 from bench.kafka import PARTITIONS, Bench, Reader
 from bench.measure import Figures, drain, percentiles

@@ -13,9 +13,9 @@ import faust
 import structlog
 
 from agents.coordination.agent import Coordination, CoordinationRecords
-from agents.coordination.catalogue import DIRECTORY, RULES, load_directory, load_world
 from agents.coordination.reference.risk import LengthCounting
-from agents.coordination.world import CareSettings
+from agents.coordination.rules.loading import DIRECTORY, RULES, load_directory, load_world
+from agents.coordination.rules.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from streams.avro.codec import STANDARD
 from streams.avro.registry import Registry

@@ -13,7 +13,7 @@ import typer
 from streams.cli.shared import Exit, UserError, changed, settings_of, write_out
 
 if TYPE_CHECKING:
-    from agents.coordination.ruleset import Catalogue
+    from agents.coordination.rules.catalogue import Catalogue
     from agents.feeds.rule import FeedRule
 
 rules_app = typer.Typer(help="The handoff rules in plain words.", no_args_is_help=True)
@@ -43,7 +43,7 @@ def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
 @rules_app.command("show")
 def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
     """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
-    from agents.coordination.explain import explain, explain_change  # noqa: PLC0415
+    from agents.coordination.rules.explain import explain, explain_change  # noqa: PLC0415
     from agents.feeds.explain import explain as explain_feeds  # noqa: PLC0415
 
     feeds = _feed_rule()
@@ -79,7 +79,7 @@ def _feed_rule() -> FeedRule:
 
 
 def _catalogue(folder: Path | None) -> Catalogue:
-    from agents.coordination.catalogue import RULES, load_catalogue  # noqa: PLC0415
+    from agents.coordination.rules.loading import RULES, load_catalogue  # noqa: PLC0415
 
     rules = changed(settings_of(), rules=folder).rules or RULES
     if not rules.is_dir():

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.coordination.facts import Scene
 from agents.coordination.person.state import Person, Stay
 from agents.coordination.records import referral_named
 from agents.coordination.reference.directory import Organisation
+from agents.coordination.rules.facts import Scene
 from streams.contract import events as e
 from streams.contract.events import Millis
 

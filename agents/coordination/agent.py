@@ -13,7 +13,7 @@ from typing import Final
 from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.person.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.reference.ids import derive
-from agents.coordination.world import World
+from agents.coordination.rules.world import World
 from streams.avro.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of, headers_said
 from streams.contract.effects import (

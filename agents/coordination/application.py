@@ -13,13 +13,13 @@ from agents.coordination import consequences, encounter, records
 from agents.coordination.about import name_told, resolve
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
-from agents.coordination.facts import Scene
 from agents.coordination.memory import keep_waiting, remember, take_waiting
 from agents.coordination.person.care_team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.person.state import Person
 from agents.coordination.reference.ids import derive, identity, raw
-from agents.coordination.words import happened
-from agents.coordination.world import World
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.words import happened
+from agents.coordination.rules.world import World
 from streams.contract import events as e
 from streams.contract.effects import Effect
 from streams.contract.events import Event, Millis

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.coordination import ruleset
 from agents.coordination.draft import Draft
-from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
     UNITS,
     appointed,
@@ -26,9 +24,11 @@ from agents.coordination.person.state import Handoff
 from agents.coordination.reference.calendar import due_at, end_of_local_day, start_of_local_day
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import text
-from agents.coordination.rule import Closing, Rule
-from agents.coordination.ruleset import CompiledRule
-from agents.coordination.words import moment
+from agents.coordination.rules import catalogue as ruleset
+from agents.coordination.rules.catalogue import CompiledRule
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.rule import Closing, Rule
+from agents.coordination.rules.words import moment
 from streams.contract.events import Millis
 
 

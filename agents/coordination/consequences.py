@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs, loop, routing, ruleset
+from agents.coordination import handoffs, loop, routing
 from agents.coordination.about import resolve_again
 from agents.coordination.closing import react
 from agents.coordination.draft import Draft
 from agents.coordination.encounter import Turn
-from agents.coordination.facts import DISPOSITION_GROUP, SETTING, Scene
 from agents.coordination.ladder import hear
 from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
 from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.responses import respond
-from agents.coordination.words import happened
+from agents.coordination.rules import catalogue as ruleset
+from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Scene
+from agents.coordination.rules.words import happened
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
 from streams.contract.topics import DAY_MS, RESPONSE

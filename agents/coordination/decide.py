@@ -17,7 +17,7 @@ from agents.coordination.ladder import climb
 from agents.coordination.person.retention import prune, remember_seen, times_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.reference.ids import derive, identity, text
-from agents.coordination.world import World
+from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, EventForwarded, EventRefused
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 from streams.contract.topics import DAY_MS

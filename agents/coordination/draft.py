@@ -10,7 +10,7 @@ from typing import Final
 from agents.coordination.person.care_team import watchers_of
 from agents.coordination.person.state import TASK_STATUS, Handoff, Person, Stay
 from agents.coordination.reference.ids import derive, text
-from agents.coordination.rule import Rule
+from agents.coordination.rules.rule import Rule
 from streams.contract.effects import (
     Effect,
     EffectSuppressed,

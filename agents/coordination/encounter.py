@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from agents.coordination.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.person.state import Person, Status, Stay
-from agents.coordination.world import World
+from agents.coordination.rules.facts import DISPOSITION_GROUP, groups_of
+from agents.coordination.rules.world import World
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
 

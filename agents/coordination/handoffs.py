@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.state import Handoff, Person, Stay
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, raw, text
-from agents.coordination.rule import Rule, Tell
-from agents.coordination.ruleset import CompiledRule, Rung
+from agents.coordination.rules.catalogue import CompiledRule, Rung
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.rule import Rule, Tell
+from agents.coordination.rules.words import due_words
+from agents.coordination.rules.world import World
 from agents.coordination.tell import tell
-from agents.coordination.words import due_words
-from agents.coordination.world import World
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Encounter, Millis
 

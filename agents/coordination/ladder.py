@@ -6,9 +6,7 @@ know a rule by name.
 
 from __future__ import annotations
 
-from agents.coordination import ruleset
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene
 from agents.coordination.handoffs import (
     ACCEPTED,
     DRAFT,
@@ -29,11 +27,13 @@ from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import raw, text
-from agents.coordination.rule import Rule
-from agents.coordination.ruleset import CompiledRule, Rung
+from agents.coordination.rules import catalogue as ruleset
+from agents.coordination.rules.catalogue import CompiledRule, Rung
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.rule import Rule
+from agents.coordination.rules.words import moment, person_words
+from agents.coordination.rules.world import World
 from agents.coordination.tell import tell
-from agents.coordination.words import moment, person_words
-from agents.coordination.world import World
 from streams.contract.events import Millis
 
 

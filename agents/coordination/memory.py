@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.coordination.facts import Scene
 from agents.coordination.person.state import Person, Recent, Referral, Status
 from agents.coordination.records import is_legal
-from agents.coordination.world import World
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.world import World
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
 from streams.contract.topics import FACT_OF

@@ -10,7 +10,7 @@ from agents.coordination.draft import Draft
 from agents.coordination.person.retention import remember_seen
 from agents.coordination.person.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.reference.ids import derive, identity
-from agents.coordination.world import World
+from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, StateMoved
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 

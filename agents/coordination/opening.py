@@ -5,9 +5,7 @@ Owns the step from a trigger to an open handoff with exactly one owner, a due an
 
 from __future__ import annotations
 
-from agents.coordination import ruleset
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene, risk_words
 from agents.coordination.handoffs import (
     OPEN,
     UNITS,
@@ -27,9 +25,11 @@ from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.reference.calendar import Clock, due_at, local_date
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import derive, raw, text
-from agents.coordination.rule import Condition, Rule
-from agents.coordination.ruleset import CompiledRule
-from agents.coordination.words import clock_words, person_words
+from agents.coordination.rules import catalogue as ruleset
+from agents.coordination.rules.catalogue import CompiledRule
+from agents.coordination.rules.facts import Scene, risk_words
+from agents.coordination.rules.rule import Condition, Rule
+from agents.coordination.rules.words import clock_words, person_words
 from streams.contract.events import Millis
 
 

@@ -6,9 +6,9 @@ one is known it is the fallback pool, which people watch.
 
 from __future__ import annotations
 
-from agents.coordination.facts import Scene
 from agents.coordination.person.care_team import parties_of
 from agents.coordination.reference.directory import Organisation
+from agents.coordination.rules.facts import Scene
 
 _LINE_MAX = 16
 """Longer than any line of escalation; the directory refuses circles."""

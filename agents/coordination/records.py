@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from agents.coordination.facts import Scene
 from agents.coordination.person import referral_states as referrals
 from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
 from agents.coordination.person.state import Appointment, Goal, Person, Referral
 from agents.coordination.reference.directory import party_of
+from agents.coordination.rules.facts import Scene
 from streams.contract import events as e
 from streams.contract.events import Millis
 

@@ -11,16 +11,16 @@ from typing import Any, Final
 from agents.coordination import handoffs
 from agents.coordination.closing import react
 from agents.coordination.draft import Draft
-from agents.coordination.facts import Scene
 from agents.coordination.handoffs import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
 from agents.coordination.owners import next_owner, role_owner
 from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import raw, text
-from agents.coordination.rule import Tell
-from agents.coordination.ruleset import CompiledRule
+from agents.coordination.rules.catalogue import CompiledRule
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.rule import Tell
+from agents.coordination.rules.words import moment, person_words
 from agents.coordination.tell import tell
-from agents.coordination.words import moment, person_words
 from streams.contract import events as e
 from streams.contract.events import Party
 

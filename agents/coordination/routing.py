@@ -10,12 +10,12 @@ import msgspec
 
 from agents.coordination import handoffs
 from agents.coordination.draft import Draft
-from agents.coordination.facts import Scene
 from agents.coordination.opening import open_all
 from agents.coordination.person.goal_states import OPEN_STATUSES
 from agents.coordination.person.state import OPENERS, Stay, Told
 from agents.coordination.reference.ids import raw, text
-from agents.coordination.ruleset import holds
+from agents.coordination.rules.catalogue import holds
+from agents.coordination.rules.facts import Scene
 from agents.coordination.tell import tell
 from streams.contract.effects import GoalWords
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.facts import Scene
 from agents.coordination.owners import accountable
 from agents.coordination.person.care_team import may_tell, parties_of
-from agents.coordination.quiet import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.reference.ids import derive
-from agents.coordination.rule import Tell
+from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
+from agents.coordination.rules.rule import Tell
 from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis
 

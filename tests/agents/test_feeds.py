@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.coordination.agent import CoordinationRecords
-from agents.coordination.catalogue import load_directory
+from agents.coordination.rules.loading import load_directory
 from agents.feeds.agent import FeedRecords, FeedRuleError, Feeds, load_rule, watchers_of
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.explain import explain

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from typer.testing import CliRunner
 
-from agents.coordination.catalogue import RULES
+from agents.coordination.rules.loading import RULES
 from streams.avro.codec import frame, headers_of
 from streams.base.settings import Settings
 from streams.cli.main import app

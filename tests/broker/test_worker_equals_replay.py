@@ -20,7 +20,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.coordination.agent import Coordination
-from agents.coordination.catalogue import load_world
+from agents.coordination.rules.loading import load_world
 from streams.app import load_care
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY

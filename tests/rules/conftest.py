@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from timeline import Timeline
 
-from agents.coordination.catalogue import RULES, load_world
-from agents.coordination.world import World
+from agents.coordination.rules.loading import RULES, load_world
+from agents.coordination.rules.world import World
 
 SPINE = ("DIS-1", "TCM-1", "NOT-2", "REF-1", "GOAL-2")
 

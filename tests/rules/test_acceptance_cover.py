@@ -9,8 +9,8 @@ import pytest
 from replayed import Story, Told, utc
 from timeline import Timeline
 
-from agents.coordination.catalogue import DIRECTORY, load_directory
-from agents.coordination.world import World
+from agents.coordination.rules.loading import DIRECTORY, load_directory
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 
 ANN = {"role": "pcp", "practitioner": {"id": "A1", "name": "Dr. A"}}

@@ -11,7 +11,7 @@ import yaml
 from replayed import Story, replayed
 from timeline import Timeline
 
-from agents.coordination.catalogue import RULES, CatalogueError, load_catalogue
+from agents.coordination.rules.loading import RULES, CatalogueError, load_catalogue
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 REFERRAL: dict[str, Any] = {

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from timeline import Timeline, millis
 
-from agents.coordination.catalogue import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
-from agents.coordination.facts import described
+from agents.coordination.rules.facts import described
+from agents.coordination.rules.loading import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 import yaml
 
-from agents.coordination import facts, rule
-from agents.coordination.explain import clock_in_words, conditions_in_words, explain, explain_change
 from agents.coordination.reference.calendar import Clock
-from agents.coordination.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
-from agents.coordination.rulebook import render_rulebook
-from agents.coordination.words import HAPPENED
+from agents.coordination.rules import facts, rule
+from agents.coordination.rules.explain import clock_in_words, conditions_in_words, explain, explain_change
+from agents.coordination.rules.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
+from agents.coordination.rules.rulebook import render_rulebook
+from agents.coordination.rules.words import HAPPENED
 from streams.contract.topics import FACT_OF
 
 FOLDER = Path(rule.__file__).parent / "catalogue"
@@ -219,7 +219,7 @@ def test_book_of_rules_is_drawn_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
     assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), (
-        "draw it anew: python -m agents.coordination.rulebook > docs/rules.md"
+        "draw it anew: python -m agents.coordination.rules.rulebook > docs/rules.md"
     )
 
 

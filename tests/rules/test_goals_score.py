@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.coordination.catalogue import load_catalogue
 from agents.coordination.person.goal_states import (
     ACHIEVEMENT_PARENT,
     LIFECYCLE,
@@ -24,6 +23,7 @@ from agents.coordination.person.goal_states import (
     stalled_since,
 )
 from agents.coordination.reference.calendar import Clock
+from agents.coordination.rules.loading import load_catalogue
 
 
 @pytest.mark.parametrize(

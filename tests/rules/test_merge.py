@@ -9,7 +9,7 @@ from timeline import millis
 
 from agents.coordination.decide import decide
 from agents.coordination.person.state import Person, pack, unpack
-from agents.coordination.world import World
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract import events as e
 from streams.contract.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.coordination.catalogue import RULES, load_world
-from agents.coordination.quiet import Quiet, deliver_after, is_quiet
+from agents.coordination.rules.loading import RULES, load_world
+from agents.coordination.rules.quiet_hours import Quiet, deliver_after, is_quiet
 from streams.contract import effects as out
 from streams.contract.instants import format_instant, parse_instant
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from timeline import Timeline, millis
 
-from agents.coordination.catalogue import DIRECTORY, load_directory
 from agents.coordination.person.care_team import change_consent, may_tell
 from agents.coordination.person.state import Person
-from agents.coordination.world import World
+from agents.coordination.rules.loading import DIRECTORY, load_directory
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract.events import ConsentChanged, Millis, PersonKey
 

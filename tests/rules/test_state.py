@@ -19,7 +19,7 @@ from agents.coordination.person.state import (
     packed_deadline,
     unpack,
 )
-from agents.coordination.world import CareSettings, World
+from agents.coordination.rules.world import CareSettings, World
 from streams.contract import effects as out
 from streams.contract.events import (
     Diagnosis,

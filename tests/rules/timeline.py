@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agents.coordination.catalogue import load_world
 from agents.coordination.decide import decide, expire
 from agents.coordination.person.state import pack, packed_deadline, unpack
-from agents.coordination.world import World
+from agents.coordination.rules.loading import load_world
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.json_form import fact_from_json

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
 from agents.coordination.agent import Coordination
-from agents.coordination.catalogue import RULES, load_world
+from agents.coordination.rules.loading import RULES, load_world
 from streams.base.settings import Settings
 from streams.cli.main import app
 from streams.cli.simulate import write_files

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agents.coordination.agent import Coordination
-from agents.coordination.catalogue import load_world
+from agents.coordination.rules.loading import load_world
 from streams.base.settings import DEMO_SECRET
 from streams.cli.simulate import write_files
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged

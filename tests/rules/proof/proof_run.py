@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from agents.coordination.agent import Coordination
-from agents.coordination.catalogue import load_world
 from agents.coordination.person.state import Handoff, Person, pack, unpack
+from agents.coordination.rules.loading import load_world
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.reading import Arrived

@@ -14,7 +14,7 @@ from agents.coordination.reference.directory import Directory
 from agents.coordination.reference.ids import raw
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.reference.valuesets import ValueSets
-from agents.coordination.ruleset import Catalogue
+from agents.coordination.rules.catalogue import Catalogue
 
 
 class CareSettings(msgspec.Struct, frozen=True, kw_only=True):

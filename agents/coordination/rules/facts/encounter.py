@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.facts.scene import Scene, Value, event_says, fact
 from agents.coordination.person.state import Status
 from agents.coordination.reference import risk
+from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
 from streams.contract.events import Millis
 
 SETTING: Final = {

@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from agents.coordination.compiled import CompiledNotice, CompiledRule, Rung
-from agents.coordination.conditions import RuleError, Test, holds, holds_as_known
-from agents.coordination.facts import PLAIN, Scene, Value
-from agents.coordination.quiet import Quiet
 from agents.coordination.reference.directory import EVERY, Organisation
-from agents.coordination.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
-from agents.coordination.validity import ISSUED, check_codes, check_groups
+from agents.coordination.rules.compiled import CompiledNotice, CompiledRule, Rung
+from agents.coordination.rules.conditions import RuleError, Test, holds, holds_as_known
+from agents.coordination.rules.facts import PLAIN, Scene, Value
+from agents.coordination.rules.quiet_hours import Quiet
+from agents.coordination.rules.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
+from agents.coordination.rules.validation import ISSUED, check_codes, check_groups
 from streams.contract.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _KEPT_MAX: Final = 4096

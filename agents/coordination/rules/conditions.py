@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import cast
 
-from agents.coordination.facts import FACTS, Scene, Value
-from agents.coordination.facts.values import VALUES
-from agents.coordination.rule import Condition, Limits, Scalar, Where
+from agents.coordination.rules.facts import FACTS, Scene, Value
+from agents.coordination.rules.facts.values import VALUES
+from agents.coordination.rules.rule import Condition, Limits, Scalar, Where
 
 
 class Test:

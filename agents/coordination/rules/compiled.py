@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from agents.coordination.conditions import RuleError, Test, compile_where, holds
-from agents.coordination.facts import FACTS, Scene
 from agents.coordination.reference.calendar import Clock
-from agents.coordination.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
-from agents.coordination.validity import check
+from agents.coordination.rules.conditions import RuleError, Test, compile_where, holds
+from agents.coordination.rules.facts import FACTS, Scene
+from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
+from agents.coordination.rules.validation import check
 from streams.contract.topics import FACT_OF
 
 _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital_international", "flags"})

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agents.coordination.explain import clock_in_words, explain
-from agents.coordination.rule import Rule
+from agents.coordination.rules.explain import clock_in_words, explain
+from agents.coordination.rules.rule import Rule
 
 _CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "News": ("NOT", "ENC"),
@@ -28,7 +28,7 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
     lines = [
         "# The rules",
         "",
-        "Drawn from `agents/coordination/catalogue/` by `python -m agents.coordination.rulebook > docs/rules.md`; a test compares.",
+        "Drawn from `agents/coordination/catalogue/` by `python -m agents.coordination.rules.rulebook > docs/rules.md`; a test compares.",
         "`carerelay rules show TCM-1` says the same of one rule. Death, and the cancellation of what opened it, end every handoff.",
         "",
         "| rule | what is to be done | within | accountable | where |",
@@ -71,6 +71,6 @@ def _place(rule: Rule) -> tuple[int, int, str, int, str]:
 
 
 if __name__ == "__main__":
-    from agents.coordination.catalogue import load_catalogue
+    from agents.coordination.rules.loading import load_catalogue
 
     print(render_rulebook(load_catalogue().rules.values()), end="")  # noqa: T201 -- the page is what this prints

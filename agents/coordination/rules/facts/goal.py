@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.coordination.facts.referral import own_referral
-from agents.coordination.facts.scene import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.referral import own_referral
 
 
 @fact

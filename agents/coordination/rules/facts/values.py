@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
 from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 from streams.contract.codes import GOAL_STATUS, TASK_STATUS
 
 _SETTINGS: Final = (*dict.fromkeys(SETTING.values()), "unknown")

@@ -3,10 +3,11 @@
 Owns the vocabulary as a whole: whoever imports it has every fact. Must not know a rule.
 """
 
-from agents.coordination.facts import goal, referral, told
-from agents.coordination.facts.clinical import groups_of, known_groups, lace_of, risk_words
-from agents.coordination.facts.scene import FACTS, PLAIN, Scene, Value, described
-from agents.coordination.facts.stay import DISPOSITION_GROUP, SETTING
+from agents.coordination.rules.facts import goal, referral
+from agents.coordination.rules.facts import notice as told
+from agents.coordination.rules.facts.clinical import groups_of, known_groups, lace_of, risk_words
+from agents.coordination.rules.facts.context import FACTS, PLAIN, Scene, Value, described
+from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 
 __all__ = [
     "DISPOSITION_GROUP",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agents.coordination.facts.scene import Scene, Value, fact
-from agents.coordination.facts.stay import SETTING, complexity, length_of_stay_days
 from agents.coordination.person.state import Status, Stay
 from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
 from agents.coordination.reference.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
 from agents.coordination.reference.valuesets import lace_comorbidities
+from agents.coordination.rules.facts.context import Scene, Value, fact
+from agents.coordination.rules.facts.encounter import SETTING, complexity, length_of_stay_days
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 
 if TYPE_CHECKING:
-    from agents.coordination.world import World
+    from agents.coordination.rules.world import World
 
 
 def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = False) -> frozenset[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agents.coordination.facts.scene import Scene, Value, event_says, fact
 from agents.coordination.person.referral_states import ENDED
 from agents.coordination.person.state import Referral
+from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
 from streams.contract.topics import DAY_MS
 
 

@@ -11,9 +11,9 @@ from datetime import date
 from textwrap import TextWrapper
 from typing import Final
 
-from agents.coordination.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
 from agents.coordination.reference.calendar import ELAPSED_MS, Clock
-from agents.coordination.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
+from agents.coordination.rules.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
+from agents.coordination.rules.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
 
 WIDTH: Final = 100
 

@@ -15,8 +15,8 @@ from typing import Literal
 
 import msgspec
 
-from agents.coordination.quiet import Delivery, Quiet
 from agents.coordination.reference.calendar import Clock
+from agents.coordination.rules.quiet_hours import Delivery, Quiet
 
 Scalar = str | int | float | bool
 

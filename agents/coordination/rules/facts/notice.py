@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.coordination.facts.scene import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
 
 
 @fact

@@ -15,7 +15,7 @@ from streams.contract.effects import NotificationIssued
 from streams.contract.events import Event, Millis
 
 if TYPE_CHECKING:
-    from agents.coordination.world import World
+    from agents.coordination.rules.world import World
 
 Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from agents.coordination.conditions import RuleError, values_in
-from agents.coordination.facts import FACTS
-from agents.coordination.facts.values import GROUPS
 from agents.coordination.reference.activity_codes import why_unknown
-from agents.coordination.rule import Limits, Rule, Trigger
+from agents.coordination.rules.conditions import RuleError, values_in
+from agents.coordination.rules.facts import FACTS
+from agents.coordination.rules.facts.values import GROUPS
+from agents.coordination.rules.rule import Limits, Rule, Trigger
 from streams.contract.codes import CODES
 from streams.contract.topics import FACT_OF
 

@@ -1,0 +1,1 @@
+"""The handoff rules: their form, loading, checking, and explaining."""
