@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from agents.coordination import consequences, encounter, records
-from agents.coordination.about import name_told, resolve
+from agents.coordination import consequences
 from agents.coordination.draft import Draft
-from agents.coordination.encounter import Turn
-from agents.coordination.memory import keep_waiting, remember, take_waiting
 from agents.coordination.person.care_team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.person.state import Person
+from agents.coordination.record import encounter
+from agents.coordination.record import fold as records
+from agents.coordination.record.encounter import Turn
+from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
+from agents.coordination.record.subject import name_told, resolve
 from agents.coordination.reference.ids import derive, identity, raw
 from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.words import happened

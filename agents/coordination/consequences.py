@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agents.coordination import handoffs, loop, routing
-from agents.coordination.about import resolve_again
 from agents.coordination.closing import react
 from agents.coordination.draft import Draft
-from agents.coordination.encounter import Turn
 from agents.coordination.ladder import hear
-from agents.coordination.memory import told_again
 from agents.coordination.opening import open_all, same_subject
 from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
+from agents.coordination.record.encounter import Turn
+from agents.coordination.record.late_arrivals import told_again
+from agents.coordination.record.subject import resolve_again
 from agents.coordination.responses import respond
 from agents.coordination.rules import catalogue as ruleset
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Scene

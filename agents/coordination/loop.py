@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agents.coordination import handoffs
-from agents.coordination.about import resolve
 from agents.coordination.draft import Draft
 from agents.coordination.handoffs import OPEN, REQUESTED
 from agents.coordination.opening import deadline_of
 from agents.coordination.owners import accountable
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, why_not_closed
 from agents.coordination.person.state import Handoff
+from agents.coordination.record.subject import resolve
 from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.words import person_words

@@ -9,8 +9,8 @@ import pytest
 from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
-from agents.coordination.encounter import TABLE
 from agents.coordination.person.state import STATUS_NAMES, Status, unpack
+from agents.coordination.record.encounter import TABLE
 from streams.contract import effects as out
 from streams.contract.events import Encounter, Event, Millis, PatientAdmitted
 

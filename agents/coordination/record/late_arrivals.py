@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from agents.coordination.person.state import Person, Recent, Referral, Status
-from agents.coordination.records import is_legal
+from agents.coordination.record.fold import is_legal
 from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.world import World
 from streams.contract import events as e

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents.coordination.person.state import Person, Stay
-from agents.coordination.records import referral_named
+from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.facts import Scene
 from streams.contract import events as e

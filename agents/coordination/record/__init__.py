@@ -1,0 +1,1 @@
+"""How events become the person's record."""
