@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from agents.coordination import consequences
-from agents.coordination.draft import Draft
+from agents.coordination.handoffs.effects_draft import Draft
 from agents.coordination.person.care_team import change_consent, change_team, mention, parties_of, seated
 from agents.coordination.person.state import Person
 from agents.coordination.record import encounter

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs, loop, routing
-from agents.coordination.closing import react
-from agents.coordination.draft import Draft
-from agents.coordination.ladder import hear
-from agents.coordination.opening import open_all, same_subject
+from agents.coordination.handoffs import handoff as handoffs
+from agents.coordination.handoffs import referral_loop as loop
+from agents.coordination.handoffs import routing
+from agents.coordination.handoffs.closing import react
+from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.ladder import hear
+from agents.coordination.handoffs.opening import open_all, same_subject
+from agents.coordination.handoffs.responses import respond
 from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
 from agents.coordination.record.encounter import Turn
 from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
-from agents.coordination.responses import respond
 from agents.coordination.rules import catalogue as ruleset
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Scene
 from agents.coordination.rules.words import happened

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from agents.coordination import merge
 from agents.coordination.application import apply, draft_of
-from agents.coordination.draft import ENCOUNTER_RULE, Draft
-from agents.coordination.handoffs import cause_text
-from agents.coordination.ladder import climb
+from agents.coordination.handoffs import merge
+from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, Draft
+from agents.coordination.handoffs.handoff import cause_text
+from agents.coordination.handoffs.ladder import climb
 from agents.coordination.person.retention import prune, remember_seen, times_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.reference.ids import derive, identity, text

@@ -5,8 +5,8 @@ Owns the step from a trigger to an open handoff with exactly one owner, a due an
 
 from __future__ import annotations
 
-from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.handoffs import (
+from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.handoff import (
     OPEN,
     UNITS,
     appointed,
@@ -17,7 +17,7 @@ from agents.coordination.handoffs import (
     pass_over_warnings,
     set_next_rung,
 )
-from agents.coordination.owners import accountable, home_of
+from agents.coordination.handoffs.owners import accountable, home_of
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.goal_states import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
 from agents.coordination.person.referral_states import ENDED

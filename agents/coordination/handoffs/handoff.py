@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agents.coordination.draft import Draft, encounter_of
+from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.notify import tell
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.state import Handoff, Person, Stay
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
@@ -19,7 +20,6 @@ from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.rule import Rule, Tell
 from agents.coordination.rules.words import due_words
 from agents.coordination.rules.world import World
-from agents.coordination.tell import tell
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Encounter, Millis
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs
-from agents.coordination.draft import Draft
-from agents.coordination.handoffs import OPEN, REQUESTED
-from agents.coordination.opening import deadline_of
-from agents.coordination.owners import accountable
+from agents.coordination.handoffs import handoff as handoffs
+from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.handoff import OPEN, REQUESTED
+from agents.coordination.handoffs.opening import deadline_of
+from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, why_not_closed
 from agents.coordination.person.state import Handoff
 from agents.coordination.record.subject import resolve

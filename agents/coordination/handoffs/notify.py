@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.owners import accountable
+from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.care_team import may_tell, parties_of
 from agents.coordination.reference.ids import derive
 from agents.coordination.rules.facts import Scene

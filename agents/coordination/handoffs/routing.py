@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from agents.coordination import handoffs
-from agents.coordination.draft import Draft
-from agents.coordination.opening import open_all
+from agents.coordination.handoffs import handoff as handoffs
+from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.opening import open_all
 from agents.coordination.person.goal_states import OPEN_STATUSES
 from agents.coordination.person.state import OPENERS, Stay, Told
 from agents.coordination.reference.ids import raw, text
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import Scene
-from agents.coordination.tell import tell
 from streams.contract.effects import GoalWords
 
 _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClassChanged"})

@@ -5,8 +5,8 @@ Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: t
 
 from __future__ import annotations
 
-from agents.coordination import handoffs
-from agents.coordination.draft import Draft
+from agents.coordination.handoffs import handoff as handoffs
+from agents.coordination.handoffs.effects_draft import Draft
 from agents.coordination.person.retention import remember_seen
 from agents.coordination.person.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.reference.ids import derive, identity

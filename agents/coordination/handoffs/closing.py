@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.coordination.draft import Draft
-from agents.coordination.handoffs import (
+from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.handoff import (
     UNITS,
     appointed,
     calendar_of,

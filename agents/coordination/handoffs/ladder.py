@@ -6,8 +6,8 @@ know a rule by name.
 
 from __future__ import annotations
 
-from agents.coordination.draft import Draft, encounter_of
-from agents.coordination.handoffs import (
+from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.handoff import (
     ACCEPTED,
     DRAFT,
     DUE_SOON,
@@ -22,7 +22,8 @@ from agents.coordination.handoffs import (
     set_next_rung,
     stay_of,
 )
-from agents.coordination.owners import next_owner, rung_owner
+from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.owners import next_owner, rung_owner
 from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
@@ -33,7 +34,6 @@ from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import moment, person_words
 from agents.coordination.rules.world import World
-from agents.coordination.tell import tell
 from streams.contract.events import Millis
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination import handoffs
-from agents.coordination.closing import react
-from agents.coordination.draft import Draft
-from agents.coordination.handoffs import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
-from agents.coordination.owners import next_owner, role_owner
+from agents.coordination.handoffs import handoff as handoffs
+from agents.coordination.handoffs.closing import react
+from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.handoff import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
+from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.owners import next_owner, role_owner
 from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import raw, text
@@ -20,7 +21,6 @@ from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.facts import Scene
 from agents.coordination.rules.rule import Tell
 from agents.coordination.rules.words import moment, person_words
-from agents.coordination.tell import tell
 from streams.contract import events as e
 from streams.contract.events import Party
 

@@ -1,0 +1,1 @@
+"""The life of a handoff: opening, owners, steps, responses, closing, merging."""
