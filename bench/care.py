@@ -2,7 +2,7 @@
 
 import os
 
-from streams.app import logic_of, run_worker
+from agents.app import logic_of, run_worker
 from streams.base.settings import read_settings
 
 if __name__ == "__main__":

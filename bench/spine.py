@@ -24,7 +24,7 @@ from bench.measure import Figures, drain, percentiles
 from bench.program import CARE, MADE, ROOT, EndedError, Program
 from bench.state import People
 from streams.kafka.admin import create_topics
-from streams.app import load_care
+from agents.app import load_care
 from streams.shard.claims import POSITION
 from streams.avro.codec import read_frame, read_record
 from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState

@@ -14,6 +14,7 @@ from agents.coordination.decide import decide_packed, expire_packed, spoil
 from agents.coordination.person.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.reference.ids import derive
 from agents.coordination.rules.world import World
+from agents.feeds.reports import Heard, event_of, record_of
 from streams.avro.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of, headers_said
 from streams.contract.effects import (
@@ -30,7 +31,6 @@ from streams.contract.effects import (
 from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.reasons import Refusal
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
-from streams.heard import Heard, event_of, record_of
 from streams.kafka.transactions import Headers
 from streams.shard.agent import Outcome, Record, Refused
 from streams.shard.clock import Clock

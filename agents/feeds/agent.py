@@ -15,6 +15,7 @@ import yaml
 
 from agents.coordination.reference.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
+from agents.feeds.reports import feed_key
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD, Codec
@@ -24,7 +25,6 @@ from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIs
 from streams.contract.events import Event, Millis, PersonKey
 from streams.contract.reasons import Refusal
 from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
-from streams.heard import feed_key
 from streams.kafka.transactions import Headers
 from streams.replay.replay import Decided, Deciding
 from streams.shard.agent import Outcome, Record, Refused

@@ -22,9 +22,9 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
+from agents.feeds.reports import feed_key
 from streams.base.settings import Settings, in_clear, security_variables
 from streams.contract.events import Event, Millis, PersonMerged
-from streams.heard import feed_key
 from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import check_topics, create_topics

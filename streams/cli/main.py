@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from agents.coordination.commands import rules_app
 from streams.cli.backtest import backtest_command
 from streams.cli.positions import positions_app
 from streams.cli.report import report_command
@@ -40,7 +41,6 @@ from streams.cli.shared import (
     zone_that_exists,
 )
 from streams.cli.simulate import simulate_command
-from streams.rules_command import rules_app
 
 if TYPE_CHECKING:
     from streams.contract.events import Millis
@@ -123,8 +123,8 @@ def replay(  # noqa: PLR0917 -- options of a command
     as_json: AsJson = False,
 ) -> None:
     """Decide from files what the worker would decide: in memory, without Kafka, the same bytes each time."""
-    from streams.app import with_feeds  # noqa: PLC0415
-    from streams.heard import with_heard  # noqa: PLC0415
+    from agents.app import with_feeds  # noqa: PLC0415
+    from agents.feeds.reports import with_heard  # noqa: PLC0415
     from streams.replay.replay import replay as replayed  # noqa: PLC0415
 
     settings = changed(settings_of(), rules=rules, directory=directory, profile=profile)
@@ -231,7 +231,7 @@ def worker(
 ) -> None:
     """Run a worker: it takes its share of the shards, and gives them up on SIGTERM."""
     settings = settings_of(needed(bootstrap))
-    from streams import app as application  # noqa: PLC0415
+    from agents import app as application  # noqa: PLC0415
     from streams.base import logs  # noqa: PLC0415
     from streams.kafka.admin import check_topics  # noqa: PLC0415
 

@@ -120,7 +120,7 @@ def _how(settings: Settings) -> str:
 
 def care_of(settings: Settings) -> tuple[Coordination, IntakeSettings]:
     """Load rules and directory: what decides, and what the doors need. Raises UserError."""
-    from streams.app import load_care  # noqa: PLC0415
+    from agents.app import load_care  # noqa: PLC0415
 
     with files_right():
         return load_care(settings)

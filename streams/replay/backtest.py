@@ -63,7 +63,7 @@ def run_both(old: Settings, new: Settings, history: History) -> tuple[Outcome, O
 def run_one(settings: Settings, history: History) -> Outcome:
     """Replay *history* under the catalogue of *settings*."""
     # The composition root names the agents, and is named nowhere else but in commands: the import of a command.
-    from streams.app import load_care  # noqa: PLC0415
+    from agents.app import load_care  # noqa: PLC0415
 
     rules, doors = load_care(settings)
     people = People(history.boundaries)

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import defaultdict
 
-from streams.app import load_care
+from agents.app import load_care
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.person_key import person_key

@@ -19,6 +19,7 @@ from agents.coordination.rules.loading import load_directory
 from agents.feeds.agent import FeedRecords, FeedRuleError, Feeds, load_rule, watchers_of
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.explain import explain
+from agents.feeds.reports import Heard, event_of, feed_key, record_of
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
@@ -28,7 +29,6 @@ from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIs
 from streams.contract.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
 from streams.contract.person_key import partition_of
 from streams.contract.topics import ADMISSION, FEED
-from streams.heard import Heard, event_of, feed_key, record_of
 from streams.shard.agent import Refused
 from streams.shard.clock import Clock
 from streams.shard.order import Batch

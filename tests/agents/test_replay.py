@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from streams.app import load_care
+from agents.app import load_care
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.instants import parse_instant

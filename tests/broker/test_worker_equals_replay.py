@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from agents.app import load_care
 from agents.coordination.agent import Coordination
 from agents.coordination.rules.loading import load_world
-from streams.app import load_care
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged

@@ -18,7 +18,7 @@ from agents.coordination.rules.rulebook import render_rulebook
 from agents.coordination.rules.words import HAPPENED
 from streams.contract.topics import FACT_OF
 
-FOLDER = Path(rule.__file__).parent / "catalogue"
+FOLDER = Path(rule.__file__).parents[1] / "catalogue"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if re.match(r"[A-Z]", path.stem))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "agents" / "coordination"
-ADAPTERS = {"agent", "catalogue", "__init__"}
+ADAPTERS = {"agent", "commands", "loading", "__init__"}
 PURE = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py") if path.stem not in ADAPTERS)
 
 WIRE = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from streams.app import AGENTS
+from agents.app import AGENTS
 from streams.base.metrics import Metrics
 from streams.base.settings import table
 

@@ -20,7 +20,7 @@ import yaml
 
 from streams.base.yaml_files import read_yaml
 
-CATALOGUE_VALUESETS: Final = Path(__file__).parent / "catalogue" / "valuesets"
+CATALOGUE_VALUESETS: Final = Path(__file__).parents[1] / "catalogue" / "valuesets"
 
 _SYSTEMS: Final = frozenset(
     re.sub(r"[^a-z0-9]", "", name)

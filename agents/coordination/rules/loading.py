@@ -18,9 +18,9 @@ from agents.coordination.rules.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.rules.world import DEFAULTS, CareSettings, World
 from streams.base.yaml_files import read_yaml
 
-HERE: Final = Path(__file__).parent
+HERE: Final = Path(__file__).parents[1]
 RULES: Final = HERE / "catalogue"
-DIRECTORY: Final = HERE / "directory.yaml"
+DIRECTORY: Final = HERE / "reference" / "directory.yaml"
 ROUTING: Final = "routing.yaml"
 
 T = TypeVar("T", bound=msgspec.Struct)
