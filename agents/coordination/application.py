@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from agents.coordination import consequences
-from agents.coordination.handoffs.effects_draft import Draft
-from agents.coordination.person.care_team import change_consent, change_team, mention, parties_of, seated
+from agents.coordination.handoffs.effects_draft import EffectsDraft
+from agents.coordination.person.care_team import change_consent, change_team, holders, mention, parties_of
 from agents.coordination.person.state import Person
 from agents.coordination.record import encounter
 from agents.coordination.record import fold as records
-from agents.coordination.record.encounter import Turn
+from agents.coordination.record.encounter import Transition
 from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
 from agents.coordination.record.subject import name_told, resolve
-from agents.coordination.reference.ids import derive, identity, raw
-from agents.coordination.rules.facts import Scene
+from agents.coordination.reference.ids import derive, identity, uuid_bytes
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.words import happened
 from agents.coordination.rules.world import World
 from streams.contract import events as e
@@ -47,10 +47,10 @@ _REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-ope
 
 def draft_of(  # noqa: PLR0917 -- what every draft is made from
     person: Person, event: Event, now: Millis, seed: str, zone: str, at: int, *, suspect: bool = False, where: str = ""
-) -> Draft:
+) -> EffectsDraft:
     """Begin the draft of a decision on *event*; *seed* is its identity (`ids.identity`) in hexadecimal."""
     words = happened(event, Millis(at), zone, where=where, suspect=suspect)
-    return Draft(person, now, cause=event.id, seed=seed, source=event.source, words=words)
+    return EffectsDraft(person, now, cause=event.id, seed=seed, source=event.source, words=words)
 
 
 def apply(person: Person, event: Event, now: Millis, seed: str, world: World) -> tuple[Effect, ...]:
@@ -60,92 +60,92 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     at = event.arrival if suspect else event.time
     quiet = "backfill" if event.backfill else "too-old" if event.arrival - at > settings.history_days * DAY_MS else ""
     fact: Any = event.data
-    scene = Scene(person, world, at, world.directory.default, event)
-    scene.suspect = suspect
-    turn: Turn | None = None
+    context = Context(person, world, at, world.directory.default, event)
+    context.suspect = suspect
+    transition: Transition | None = None
     where = ""
     if type(fact) in _STAY_FACTS:
         where = fact.encounter.facility
-        scene.organisation = world.directory.of_facility(where)
-        turn = encounter.turn(person, event, at, now, world)
-        scene.stay, scene.changed = turn.stay, turn.changed
+        context.organisation = world.directory.of_facility(where)
+        transition = encounter.transition(person, event, at, now, world)
+        context.stay, context.changed = transition.stay, transition.changed
     else:
-        resolve(scene, fact)
-    draft = draft_of(person, event, now, seed, scene.organisation.zone, at, suspect=suspect, where=where)
-    if turn is not None and turn.kind == "refused":
-        why = f"{draft.words}: no visit number is given, and {_REFUSALS[turn.reason]} at {where}. {_HOW_TO_MEND}"
-        draft.refused(turn.reason, why)
+        resolve(context, fact)
+    draft = draft_of(person, event, now, seed, context.organisation.zone, at, suspect=suspect, where=where)
+    if transition is not None and transition.kind == "refused":
+        why = f"{draft.words}: no visit number is given, and {_REFUSALS[transition.reason]} at {where}. {_HOW_TO_MEND}"
+        draft.refused(transition.reason, why)
         return tuple(draft.effects)
-    refusal = _fold(scene, fact, at, now) if turn is None else ""
+    refusal = _fold(context, fact, at, now) if transition is None else ""
     if refusal:
         refused = records.referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
         waits = refused is not None and records.may_become_legal(refused, fact)
         hope = " It is kept, and made when a move arrives that makes it legal." if waits else ""
-        draft.refused("illegal-move", f"{draft.words}: {refusal}.{hope}", scene.kind)
+        draft.refused("illegal-move", f"{draft.words}: {refusal}.{hope}", context.kind)
         if refused is not None and waits:
             keep_waiting(refused, event, at)
         return tuple(draft.effects)
-    turn = _members(scene, fact, turn, at)
+    transition = _members(context, fact, transition, at)
     remember(person, event, at, world)
     if quiet:
-        consequences.quietly(draft, scene, turn)
+        consequences.quietly(draft, context, transition)
         draft.suppressed(quiet, f"{draft.words}: changes the record only.")
-    elif turn is not None:
-        consequences.after_turn(draft, scene, turn)
+    elif transition is not None:
+        consequences.after_turn(draft, context, transition)
     else:
-        consequences.after_record(draft, scene)
-    if scene.referral is not None and scene.referral.waiting:
-        waited = take_waiting(person, scene.referral)
+        consequences.after_record(draft, context)
+    if context.referral is not None and context.referral.waiting:
+        waited = take_waiting(person, context.referral)
         if waited is not None:
             # Its effects are its own; the seed tells them from those of its refusal.
-            return (*draft.effects, *apply(person, waited, now, raw(derive(identity(waited).hex(), "waited")).hex(), world))
+            return (*draft.effects, *apply(person, waited, now, uuid_bytes(derive(identity(waited).hex(), "waited")).hex(), world))
     return tuple(draft.effects)
 
 
-def _members(scene: Scene, fact: Any, turn: Turn | None, at: Millis) -> Turn | None:
+def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> Transition | None:
     """Take the members that a message mentions; a stay that gets another pcp has changed materially."""
-    members = getattr(fact, "members", ())
-    if not members or isinstance(fact, e.CareTeamChanged) or (turn is not None and turn.kind not in consequences.BELIEVED):
-        return turn
-    person, directory = scene.person, scene.world.directory
-    seats = person.seats
-    if not mention(person, members, at):
-        return turn
-    before = seated(seats, "pcp", at, directory, scene.organisation)
-    if before and before != parties_of(person, "pcp", at, directory, scene.organisation):
-        scene.changed = (*scene.changed, "pcp")
-        if turn is not None and turn.kind == "patch" and scene.kind == "EncounterUpdated":
-            return Turn("update", turn.stay, "", scene.changed)
-    return turn
+    mentioned = getattr(fact, "members", ())
+    if not mentioned or isinstance(fact, e.CareTeamChanged) or (transition is not None and transition.kind not in consequences.BELIEVED):
+        return transition
+    person, directory = context.person, context.world.directory
+    members = person.members
+    if not mention(person, mentioned, at):
+        return transition
+    before = holders(members, "pcp", at, directory, context.organisation)
+    if before and before != parties_of(person, "pcp", at, directory, context.organisation):
+        context.changed = (*context.changed, "pcp")
+        if transition is not None and transition.kind == "patch" and context.kind == "EncounterUpdated":
+            return Transition("update", transition.stay, "", context.changed)
+    return transition
 
 
-def _fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:
+def _fold(context: Context, fact: Any, at: Millis, now: Millis) -> str:
     """Take what the event says into the records; return why it is refused, or nothing."""
     take = _FOLDS.get(type(fact))
-    return "" if take is None else take(scene, fact, at, now)
+    return "" if take is None else take(context, fact, at, now)
 
 
-def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Scene, Any, Millis, Millis], str]:
+def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Context, Any, Millis, Millis], str]:
     """Return *change* of the person's own records as a fold that never refuses."""
 
-    def fold(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
-        change(scene.person, fact, at)
+    def fold(context: Context, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
+        change(context.person, fact, at)
         return ""
 
     return fold
 
 
-def _delivery(scene: Scene, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
-    name_told(scene, fact.notification)
+def _delivery(context: Context, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
+    name_told(context, fact.notification)
     return ""
 
 
-_FOLDS: Final[Mapping[type, Callable[[Scene, Any, Millis, Millis], str]]] = {
+_FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], str]]] = {
     e.ReferralRequested: records.request,
     e.ReferralChanged: records.change_referral,
     e.ReferralStatusChanged: records.move_referral,
     e.AppointmentChanged: records.change_appointment,
-    e.GoalUpdated: lambda scene, fact, at, now: records.update_goal(scene, fact, at),  # noqa: ARG005 -- a fold's arguments
+    e.GoalUpdated: lambda context, fact, at, now: records.update_goal(context, fact, at),  # noqa: ARG005 -- a fold's arguments
     e.CareTeamChanged: _update(change_team),
     e.ConsentChanged: _update(change_consent),
     e.PersonUpdated: _update(records.update_person),

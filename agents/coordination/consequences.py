@@ -12,16 +12,16 @@ from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs import referral_loop as loop
 from agents.coordination.handoffs import routing
 from agents.coordination.handoffs.closing import react
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.ladder import hear
 from agents.coordination.handoffs.opening import open_all, same_subject
 from agents.coordination.handoffs.responses import respond
 from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
-from agents.coordination.record.encounter import Turn
+from agents.coordination.record.encounter import Transition
 from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
 from agents.coordination.rules import catalogue as ruleset
-from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Scene
+from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Context
 from agents.coordination.rules.words import happened
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
@@ -37,69 +37,71 @@ _TAKEN_BACK: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransfer
 _GONE: Final = frozenset({"cancelled", "entered-in-error"})
 
 
-def quietly(draft: Draft, scene: Scene, turn: Turn | None) -> None:
+def quietly(draft: EffectsDraft, context: Context, transition: Transition | None) -> None:
     """Apply what even history changes: who has died has no clocks. Nobody is told, nothing opens."""
-    if _says_death(scene, turn):
-        _die(draft, scene)
+    if _says_death(context, transition):
+        _die(draft, context)
 
 
 # ---- stays
 
 
-def after_turn(draft: Draft, scene: Scene, turn: Turn) -> None:
+def after_turn(draft: EffectsDraft, context: Context, transition: Transition) -> None:
     """Draw the consequences of what an encounter event came to."""
-    _follow(draft, scene, turn)
-    hear(draft, scene)
+    _follow(draft, context, transition)
+    hear(draft, context)
 
 
-def _follow(draft: Draft, scene: Scene, turn: Turn) -> None:
-    stay, kind = turn.stay, turn.kind
-    if turn.reason == "older-than-the-discharge" and stay is not None and _begin_anew(draft, scene, stay):
+def _follow(draft: EffectsDraft, context: Context, transition: Transition) -> None:
+    stay, kind = transition.stay, transition.kind
+    if transition.reason == "older-than-the-discharge" and stay is not None and _begin_anew(draft, context, stay):
         return
     if stay is None or kind in {"ignored", "remembered"}:
-        draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
+        draft.suppressed(transition.reason, f"{draft.words}: {transition.reason.replace('-', ' ')}; nobody is told.")
         return
     if kind in _TAKEN_BACK:
-        _take_back(draft, scene, stay, kind)
+        _take_back(draft, context, stay, kind)
         return
-    was_dead = bool(scene.person.deceased)
-    dies = _says_death(scene, turn)
+    was_dead = bool(context.person.deceased)
+    dies = _says_death(context, transition)
     if dies:
-        scene.changed = (*scene.changed, "death")
+        context.changed = (*context.changed, "death")
         kind = "update" if kind == "patch" else kind
     else:
-        react(draft, scene)
+        react(draft, context)
     if kind not in TELLING:
-        draft.suppressed(turn.reason, f"{draft.words}: {turn.reason.replace('-', ' ')}; nobody is told.")
+        draft.suppressed(transition.reason, f"{draft.words}: {transition.reason.replace('-', ' ')}; nobody is told.")
     elif was_dead and not dies:
         draft.suppressed("deceased", f"{draft.words}: the person has died.")
-    elif not routing.announce(draft, scene):
+    elif not routing.announce(draft, context):
         draft.suppressed("not-told-by-routing", f"{draft.words}: no row of the routing table tells anybody.")
     if dies:
-        _die(draft, scene)
+        _die(draft, context)
     else:
-        _open(draft, scene)
-        other = SETTING.get(stay.class_) != SETTING.get(turn.class_before)
-        registers = getattr(scene.fact, "registration", False) and bool(turn.class_before)  # A visit that goes on under the same number.
-        corrected = scene.kind == "EncounterUpdated" and "disposition" in scene.changed and not stay.assumed
+        _open(draft, context)
+        other = SETTING.get(stay.class_) != SETTING.get(transition.class_before)
+        registers = getattr(context.fact, "registration", False) and bool(
+            transition.class_before
+        )  # A visit that goes on under the same number.
+        corrected = context.kind == "EncounterUpdated" and "disposition" in context.changed and not stay.assumed
         if stay.status == Status.FINISHED and (
-            corrected or (other and not registers and kind != "discharge" and scene.at <= stay.discharged)
+            corrected or (other and not registers and kind != "discharge" and context.at <= stay.discharged)
         ):
-            _judge_discharge_anew(draft, scene, stay)
+            _judge_discharge_anew(draft, context, stay)
 
 
-def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
+def _judge_discharge_anew(draft: EffectsDraft, context: Context, stay: Stay) -> None:
     """Let a discharge open what it would have opened, had the class of its stay been known then, and nothing else.
 
     An admission may arrive after the discharge that does not say what kind of stay it ends: which rules hold must not
     depend on which came first. An update may say only later where the person went.
     """
-    person, world = scene.person, scene.world
-    if scene.event is None or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
+    person, world = context.person, context.world
+    if context.event is None or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
         return
     at = Millis(stay.discharged)
     fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition)
-    again = Scene(person, world, at, scene.organisation, Event(scene.event.id, scene.event.source, at, draft.at, person.key, fact))
+    again = Context(person, world, at, context.organisation, Event(context.event.id, context.event.source, at, draft.at, person.key, fact))
     again.stay = stay
     ended = False
     for handoff in person.handoffs:
@@ -112,35 +114,35 @@ def _judge_discharge_anew(draft: Draft, scene: Scene, stay: Stay) -> None:
         asked = any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
         again.goal = goals
         if asked and handoff.closed_at and handoff.ended_by == stay.number and handoff.closure == "not-applicable":
-            _let_live(draft, scene, handoff, f"{draft.words}: it is asked for after all.")
+            _let_live(draft, context, handoff, f"{draft.words}: it is asked for after all.")
         elif not asked and handoff.closed_at:
             handoff.ended_by = 0  # Whatever is taken back, it does not come back.
         elif not asked:
             why = f"{draft.words}: a stay of this kind does not ask for it."
-            handoffs.close(draft, handoff, rule, "not-applicable", happened=scene.at, why=why)
+            handoffs.close(draft, handoff, rule, "not-applicable", happened=context.at, why=why)
             handoff.closure = "cancelled"  # It stands in the way of none, should a later word say that it is asked for after all.
             ended = True
     if ended:
-        _revive(draft, scene, stay, stay.discharged)  # What they had superseded is not.
+        _revive(draft, context, stay, stay.discharged)  # What they had superseded is not.
     _open(draft, again)
 
 
-def _take_back(draft: Draft, scene: Scene, stay: Stay, kind: str) -> None:
+def _take_back(draft: EffectsDraft, context: Context, stay: Stay, kind: str) -> None:
     """Take back what the cancelled message told and opened, and let live again what it had ended."""
-    person = scene.person
+    person = context.person
     why = f"{draft.words}."
     told_of = _TAKEN_BACK[kind]
-    routing.take_back(draft, scene, stay, told_of, why)
-    _cancel(draft, scene, [h for h in person.handoffs if h.stay == stay.number and (not told_of or OPENERS[h.opened_by] == told_of)], why)
+    routing.take_back(draft, context, stay, told_of, why)
+    _cancel(draft, context, [h for h in person.handoffs if h.stay == stay.number and (not told_of or OPENERS[h.opened_by] == told_of)], why)
     if kind != "withdraw-transfer":
         if person.deceased and person.deceased_stay == stay.number:
             person.deceased = person.deceased_stay = 0
-        _revive(draft, scene, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
-    react(draft, scene)
-    _open(draft, scene)
+        _revive(draft, context, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
+    react(draft, context)
+    _open(draft, context)
 
 
-def _cancel(draft: Draft, scene: Scene, opened: list[Handoff], why: str) -> None:
+def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: str) -> None:
     """End what a message that never was had opened. What had ended of it stands in the way of no new one, nor comes back."""
     for handoff in opened:
         if isinstance(handoff.ref, bytes):
@@ -148,28 +150,28 @@ def _cancel(draft: Draft, scene: Scene, opened: list[Handoff], why: str) -> None
         if handoff.closed_at:
             handoff.closure = "cancelled"
         else:
-            rule = handoffs.rule_of(handoff, scene.person, scene.world)
-            handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=why)
+            rule = handoffs.rule_of(handoff, context.person, context.world)
+            handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
 
 
-def _begin_anew(draft: Draft, scene: Scene, stay: Stay) -> bool:
+def _begin_anew(draft: EffectsDraft, context: Context, stay: Stay) -> bool:
     """Where a cancel comes after the discharge that replaced its target, count from the discharge that stands; say whether it did."""
-    person = scene.person
+    person = context.person
     stale = [
-        h for h in person.handoffs if h.stay == stay.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= scene.at
+        h for h in person.handoffs if h.stay == stay.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= context.at
     ]
-    dead = bool(person.deceased) and person.deceased_stay == stay.number and person.deceased <= scene.at
+    dead = bool(person.deceased) and person.deceased_stay == stay.number and person.deceased <= context.at
     if not dead and all(h.closure == "cancelled" or isinstance(h.ref, bytes) for h in stale):
         return False
     # What was told stays told: that the person was discharged is true.
-    _cancel(draft, scene, stale, f"{draft.words}.")
+    _cancel(draft, context, stale, f"{draft.words}.")
     if dead:
         died, person.deceased, person.deceased_stay = person.deceased, 0, 0
-        _revive(draft, scene, stay, died)
+        _revive(draft, context, stay, died)
     fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition, complexity=stay.complexity or None)
-    id_, source = (scene.event.id, scene.event.source) if scene.event is not None else ("", "")
+    id_, source = (context.event.id, context.event.source) if context.event is not None else ("", "")
     standing = Event(id_, source, Millis(stay.discharged), draft.at, person.key, fact)
-    again = Scene(person, scene.world, Millis(stay.discharged), scene.organisation, standing)
+    again = Context(person, context.world, Millis(stay.discharged), context.organisation, standing)
     again.stay = stay
     if dead:
         react(draft, again)
@@ -177,12 +179,12 @@ def _begin_anew(draft: Draft, scene: Scene, stay: Stay) -> bool:
     return True
 
 
-def _revive(draft: Draft, scene: Scene, stay: Stay, ended_at: int | None = None) -> None:
+def _revive(draft: EffectsDraft, context: Context, stay: Stay, ended_at: int | None = None) -> None:
     """Let live again what the cancelled stay had ended, or its discharge of *ended_at* alone, and count what was heard since.
 
     What the admission before that discharge had superseded stays so.
     """
-    person, world = scene.person, scene.world
+    person, world = context.person, context.world
     if person.deceased:
         return  # Nothing waits any more for who has died, whatever is taken back.
     for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
@@ -195,102 +197,102 @@ def _revive(draft: Draft, scene: Scene, stay: Stay, ended_at: int | None = None)
             not other.closed_at and same_subject(other, rule.rule, handoff.stay, handoff.ref) for other in person.handoffs
         ):
             continue
-        _let_live(draft, scene, handoff, f"{draft.words}: what had ended this handoff is taken back.")
+        _let_live(draft, context, handoff, f"{draft.words}: what had ended this handoff is taken back.")
 
 
-def _let_live(draft: Draft, scene: Scene, handoff: Handoff, why: str) -> None:
+def _let_live(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -> None:
     """Open *handoff* again, and let count what it did not hear while it was ended."""
     closed_at, ended = handoff.closed_at, handoff.met_at
-    handoffs.reopen(draft, handoff, scene.world, why)
-    _catch_up(draft, scene, [handoff], heard_until=closed_at, missed_from=ended)
+    handoffs.reopen(draft, handoff, context.world, why)
+    _catch_up(draft, context, [handoff], heard_until=closed_at, missed_from=ended)
 
 
 # ---- death
 
 
-def _says_death(scene: Scene, turn: Turn | None) -> bool:
+def _says_death(context: Context, transition: Transition | None) -> bool:
     """Take what the event says of the person's death into the state; say whether it is news."""
-    person, fact = scene.person, scene.fact
+    person, fact = context.person, context.fact
     dead = getattr(fact, "deceased", None)
-    if turn is not None and turn.kind not in BELIEVED:
+    if transition is not None and transition.kind not in BELIEVED:
         return False
-    if dead is False and isinstance(fact, e.PersonUpdated) and person.deceased and scene.at >= person.deceased:
+    if dead is False and isinstance(fact, e.PersonUpdated) and person.deceased and context.at >= person.deceased:
         person.deceased = person.deceased_stay = 0
-    if turn is not None and DISPOSITION_GROUP.get(getattr(fact, "disposition", None) or "") == "died":
+    if transition is not None and DISPOSITION_GROUP.get(getattr(fact, "disposition", None) or "") == "died":
         dead = True
     if not dead or person.deceased:
         return False
-    person.deceased = getattr(fact, "deceased_at", None) or scene.at
-    by_discharge = isinstance(fact, e.PatientDischarged) and scene.stay is not None
-    person.deceased_stay = scene.stay.number if by_discharge and scene.stay is not None else 0
+    person.deceased = getattr(fact, "deceased_at", None) or context.at
+    by_discharge = isinstance(fact, e.PatientDischarged) and context.stay is not None
+    person.deceased_stay = context.stay.number if by_discharge and context.stay is not None else 0
     return True
 
 
-def _die(draft: Draft, scene: Scene) -> None:
+def _die(draft: EffectsDraft, context: Context) -> None:
     """End the person's clocks: nobody calls the family about an appointment."""
-    person, world = scene.person, scene.world
+    person, world = context.person, context.world
     why = f"{draft.words}: the person has died."
     for handoff in person.handoffs:
         if not handoff.closed_at:
             handoff.ended_by = person.deceased_stay or DEATH
-            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "not-applicable", happened=scene.at, why=why)
+            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "not-applicable", happened=context.at, why=why)
 
 
-def _live(draft: Draft, scene: Scene) -> None:
+def _live(draft: EffectsDraft, context: Context) -> None:
     """Open again what a death had ended that was not one: nobody may be forgotten because of a wrong tick in a record."""
-    for handoff in scene.person.handoffs:
+    for handoff in context.person.handoffs:
         if handoff.ended_by == DEATH and handoff.closure == "not-applicable":
-            _let_live(draft, scene, handoff, f"{draft.words}: the person has not died.")
+            _let_live(draft, context, handoff, f"{draft.words}: the person has not died.")
 
 
 # ---- everything else
 
 
-def after_record(draft: Draft, scene: Scene) -> None:
+def after_record(draft: EffectsDraft, context: Context) -> None:
     """Draw the consequences of an event that is no stay's own."""
-    person, fact = scene.person, scene.fact
+    person, fact = context.person, context.fact
     if type(fact) in _RESPONSES:
-        respond(draft, scene)
+        respond(draft, context)
         return
     if isinstance(fact, e.PersonUpdated):
         was_dead = bool(person.deceased)
-        if _says_death(scene, None):
-            scene.changed = ("death",)
-            routing.announce(draft, scene)
-            _die(draft, scene)
+        if _says_death(context, None):
+            context.changed = ("death",)
+            routing.announce(draft, context)
+            _die(draft, context)
         elif was_dead and not person.deceased:
-            _live(draft, scene)
+            _live(draft, context)
         return
-    _end_with_subject(draft, scene)
+    _end_with_subject(draft, context)
     if person.deceased:
-        if scene.kind in scene.world.catalogue.notices:
-            draft.suppressed("deceased", f"{draft.words}: the person has died.", scene.kind)
+        if context.kind in context.world.catalogue.notices:
+            draft.suppressed("deceased", f"{draft.words}: the person has died.", context.kind)
         return
-    if isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.status in _GONE:
-        draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", scene.kind)
+    if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _GONE:
+        draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", context.kind)
         return
-    loop.follow(draft, scene)
-    react(draft, scene)
-    loop.judge_report(draft, scene)
-    if scene.repeated:
-        draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", scene.kind)
-    elif isinstance(fact, e.ReferralRequested) and scene.referral is not None and scene.referral.linked:
-        why = f"{draft.words}: the same service was asked for before; linked to referral {scene.referral.linked}, which goes on alone."
-        draft.suppressed("duplicate-referral", why, scene.kind)
+    loop.follow(draft, context)
+    react(draft, context)
+    loop.judge_report(draft, context)
+    if context.repeated:
+        draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", context.kind)
+    elif isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.linked:
+        why = f"{draft.words}: the same service was asked for before; linked to referral {context.referral.linked}, which goes on alone."
+        draft.suppressed("duplicate-referral", why, context.kind)
     else:
-        routing.announce(draft, scene)
-    _open(draft, scene)
-    _open_of_late_goal(draft, scene)
-    for again in loop.stand_in(draft, scene):
+        routing.announce(draft, context)
+    _open(draft, context)
+    _open_of_late_goal(draft, context)
+    for again in loop.stand_in(draft, context):
         react(draft, again)
         routing.announce(draft, again)
         _open(draft, again)
 
 
-def _open_of_late_goal(draft: Draft, scene: Scene) -> None:
+def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
     """Let the admissions and discharges since a goal's beginning open what they would have opened, had it been known then."""
-    goal, person, world = scene.goal, scene.person, scene.world
-    if scene.kind != "GoalUpdated" or goal is None or goal.since != scene.at:
+    goal, person, world = context.goal, context.person, context.world
+    if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
         return
     past: list[tuple[int, Stay, Any]] = []
     for stay in person.stays:
@@ -300,57 +302,57 @@ def _open_of_late_goal(draft: Draft, scene: Scene) -> None:
         if stay.discharged and stay.status == Status.FINISHED and not stay.assumed:
             past.append((stay.discharged, stay, e.PatientDischarged(ref, stay.disposition)))
     for at, stay, fact in sorted(past, key=lambda row: row[0]):
-        if at < goal.since or draft.at - at > world.settings.history_days * DAY_MS or scene.event is None:
+        if at < goal.since or draft.at - at > world.settings.history_days * DAY_MS or context.event is None:
             continue
-        event = Event(scene.event.id, scene.event.source, Millis(at), draft.at, person.key, fact)
-        again = Scene(person, world, Millis(at), world.directory.of_facility(stay.facility), event)
+        event = Event(context.event.id, context.event.source, Millis(at), draft.at, person.key, fact)
+        again = Context(person, world, Millis(at), world.directory.of_facility(stay.facility), event)
         again.stay = stay
         opened = open_all(draft, again, of_goal=goal)
         if opened:
             _catch_up(draft, again, opened)
 
 
-def _end_with_subject(draft: Draft, scene: Scene) -> None:
+def _end_with_subject(draft: EffectsDraft, context: Context) -> None:
     """Cancel the handoffs of a referral or goal that is itself called off."""
-    fact: Any = scene.fact
+    fact: Any = context.fact
     gone = ""
-    if isinstance(fact, e.ReferralStatusChanged) and scene.referral is not None and fact.status in _GONE and not scene.repeated:
-        gone, subject = scene.referral.id, f"the referral is {fact.status}"
-    elif isinstance(fact, e.GoalUpdated) and scene.goal is not None and fact.lifecycle_status == "entered-in-error":
-        gone, subject = scene.goal.id, "the goal was entered in error"
+    if isinstance(fact, e.ReferralStatusChanged) and context.referral is not None and fact.status in _GONE and not context.repeated:
+        gone, subject = context.referral.id, f"the referral is {fact.status}"
+    elif isinstance(fact, e.GoalUpdated) and context.goal is not None and fact.lifecycle_status == "entered-in-error":
+        gone, subject = context.goal.id, "the goal was entered in error"
     if not gone:
         return
-    for handoff in scene.person.handoffs:
+    for handoff in context.person.handoffs:
         if handoff.ref == gone and not handoff.closed_at:
-            rule = handoffs.rule_of(handoff, scene.person, scene.world)
-            handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=f"{draft.words}: {subject}.")
+            rule = handoffs.rule_of(handoff, context.person, context.world)
+            handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}: {subject}.")
 
 
 # ---- opening, and what has already arrived
 
 
-def _open(draft: Draft, scene: Scene) -> None:
+def _open(draft: EffectsDraft, context: Context) -> None:
     """Open what the event triggers; then let count what has already arrived although it happened after the trigger."""
-    opened = open_all(draft, scene)
+    opened = open_all(draft, context)
     if opened:
-        _catch_up(draft, scene, opened)
+        _catch_up(draft, context, opened)
 
 
-def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: int = -1, missed_from: int = 0) -> None:
+def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], heard_until: int = -1, missed_from: int = 0) -> None:
     """Let count what arrived after *heard_until*, or had happened since *missed_from*, when *opened* were ended and heard nothing."""
     # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
-    for event in told_again(scene):
+    for event in told_again(context):
         if event.time < earliest or (event.arrival <= heard_until and event.time < missed_from):
             continue
-        again = Scene(scene.person, scene.world, event.time, scene.organisation, event)
+        again = Context(context.person, context.world, event.time, context.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):
             ref = event.data.encounter
-            again.stay = next(s for s in scene.person.stays if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time))
+            again.stay = next(s for s in context.person.stays if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time))
         else:
             resolve_again(again, event.data)
-        draft.words = happened(event, event.time, scene.organisation.zone)
+        draft.words = happened(event, event.time, context.organisation.zone)
         for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:
                 react(draft, again, handoff)
@@ -358,7 +360,7 @@ def _catch_up(draft: Draft, scene: Scene, opened: list[Handoff], heard_until: in
     draft.words = words
 
 
-def _renew(draft: Draft, again: Scene, handoff: Handoff) -> list[Handoff]:
+def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
     """Let what closed the review of a goal begin the next interval, as it would have, had the goal been known then."""
     rule = handoffs.rule_of(handoff, again.person, again.world)
     goal = next((g for g in again.person.goals if g.id == handoff.ref), None)

@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 from agents.coordination.application import apply, draft_of
 from agents.coordination.handoffs import merge
-from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, Draft
+from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, EffectsDraft
 from agents.coordination.handoffs.handoff import cause_text
 from agents.coordination.handoffs.ladder import climb
 from agents.coordination.person.retention import prune, remember_seen, times_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
-from agents.coordination.reference.ids import derive, identity, text
+from agents.coordination.reference.ids import derive, identity, uuid_text
 from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, EventForwarded, EventRefused
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
@@ -91,8 +91,8 @@ def expire(person: Person, now: Millis, world: World) -> Decision:
     if not due:
         return Decision(prune(person, deadline, world.catalogue.late_window_days), ())
     handoff = min(due, key=lambda h: (h.opened_at, h.id))
-    seed = f"{text(handoff.id)}|{handoff.rung}|{handoff.snoozed}|{deadline}"
-    draft = Draft(person, deadline, cause=cause_text(handoff), seed=seed, source="clock")
+    seed = f"{uuid_text(handoff.id)}|{handoff.rung}|{handoff.snoozed}|{deadline}"
+    draft = EffectsDraft(person, deadline, cause=cause_text(handoff), seed=seed, source="clock")
     climb(draft, handoff, world)
     return Decision(person, tuple(draft.effects))
 

@@ -139,7 +139,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
         ends = await everything.end_offsets(list(todo))
         stable = await committed.end_offsets(list(todo))
         await _read_to(committed, todo, stable, beat)
-        stones: dict[tuple[str, int], list[Out]] = {}
+        tombstones: dict[tuple[str, int], list[Out]] = {}
         waiting = False
         patience_over = time.monotonic() - began > PATIENCE_S
         for tp, reading in list(todo.items()):
@@ -164,15 +164,15 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
             elif step.act is Act.BURY:
                 reading.fenced.update(step.names)
                 buried[reading.number].update(step.names)
-                stones[state_topic, reading.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
+                tombstones[state_topic, reading.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
             else:
                 waiting = True
                 if patience_over and stable[tp] < ends[tp]:
                     for name in await _uncommitted_claims(everything, tp, stable[tp], ends[tp]) - fenced - {writer.name}:
                         await fence(kafka, name)
                         fenced.add(name)
-        if stones:
-            await writer.write(stones)
+        if tombstones:
+            await writer.write(tombstones)
         elif waiting:
             await asyncio.sleep(0.01)
 

@@ -210,10 +210,10 @@ class Worker:
                     claimed = sorted(self._claimed)
                     if not claimed:
                         return
-                    stone = Out(CLAIM + self.writer.name.encode(), None)
+                    tombstone = Out(CLAIM + self.writer.name.encode(), None)
                     # A shard that never came to be open says nothing of how its last owner ended.
                     await self.writer.write(
-                        {(self.settings.state_topic, n): [stone, Out(ATTEMPT, None)] if n in shards else [stone] for n in claimed}
+                        {(self.settings.state_topic, n): [tombstone, Out(ATTEMPT, None)] if n in shards else [tombstone] for n in claimed}
                     )
                     self._claimed.clear()
                     for number, shard in shards.items():

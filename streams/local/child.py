@@ -1,6 +1,6 @@
 """A child process that never outlives its parent.
 
-Owns start and end of a command under the warden. Knows nothing of what the command is.
+Owns start and end of a command under the supervisor. Knows nothing of what the command is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_WARDEN = Path(__file__).with_name("warden.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 class Child:
@@ -26,33 +26,33 @@ class Child:
         self, command: Sequence[str], output: IO[bytes] | int | None = None, env: Mapping[str, str] | None = None, grace_seconds: float = 10
     ) -> None:
         self._grace_seconds = grace_seconds
-        # The warden's stdout brings the pid; the command's own stdout goes where the warden's stderr goes.
-        self._warden = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-I", "-S", str(_WARDEN), str(grace_seconds), *command],
+        # The supervisor's stdout brings the pid; the command's own stdout goes where the supervisor's stderr goes.
+        self._supervisor = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(grace_seconds), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
             env=None if env is None else dict(env),
             start_new_session=True,
         )
-        assert self._warden.stdout is not None  # noqa: S101
-        line = self._warden.stdout.readline()
-        self._warden.stdout.close()
+        assert self._supervisor.stdout is not None  # noqa: S101
+        line = self._supervisor.stdout.readline()
+        self._supervisor.stdout.close()
         if not line:
-            self._warden.wait()
+            self._supervisor.wait()
             raise OSError(f"{command[0]} could not be started")
         self.pid = int(line)
 
     @property
     def exit_code(self) -> int | None:
         """The command's exit code, negative for a signal; None while it runs."""
-        code = self._warden.poll()
-        # The warden exits with the code modulo 256: a signal's -9 arrives as 247.
+        code = self._supervisor.poll()
+        # The supervisor exits with the code modulo 256: a signal's -9 arrives as 247.
         return code - 256 if code is not None and code > 256 - 65 else code
 
     @property
     def alive(self) -> bool:
-        return self._warden.poll() is None
+        return self._supervisor.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the command if it runs."""
@@ -62,16 +62,16 @@ class Child:
     def wait(self, seconds: float) -> bool:
         """Wait until the command has ended; say whether it has."""
         try:
-            self._warden.wait(seconds)
+            self._supervisor.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
         return True
 
     def stop(self) -> None:
         """End the command: SIGTERM, then SIGKILL after the grace. Does nothing where it has ended."""
-        if self._warden.stdin is not None and not self._warden.stdin.closed:
-            self._warden.stdin.close()
-        self._warden.wait(self._grace_seconds + 10)
+        if self._supervisor.stdin is not None and not self._supervisor.stdin.closed:
+            self._supervisor.stdin.close()
+        self._supervisor.wait(self._grace_seconds + 10)
 
     def kill(self) -> None:
         """End the command at once (SIGKILL), as a crash would."""

@@ -67,7 +67,7 @@ class WorkerProcess:
         """End it as a crash would, also where it is paused."""
         with contextlib.suppress(ProcessLookupError):
             self._child.kill()
-        # Also of one that ended by itself: its warden's pipe is closed here.
+        # Also of one that ended by itself: its supervisor's pipe is closed here.
         self._child.stop()
 
     def terminate(self) -> None:

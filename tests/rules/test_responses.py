@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from timeline import Timeline, millis
 
 from agents.coordination.person.state import TASK_STATUS, unpack
-from agents.coordination.reference.ids import text
+from agents.coordination.reference.ids import uuid_text
 from streams.contract import effects as out
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
@@ -188,7 +188,7 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
             role, _, party = h.owner.partition("/")
             assert role
             assert party.partition(":")[0] in {"pool", "practitioner", "organization", "caregiver"}
-            assert said[text(h.id)] == h.owner, "the owner changed without a line that says so"
+            assert said[uuid_text(h.id)] == h.owner, "the owner changed without a line that says so"
 
     read()
     for move, by, rule, minutes in moves:

@@ -12,7 +12,7 @@ from agents.coordination.decide import decide, decide_packed, expire, spoil
 from agents.coordination.person.state import (
     HEAD_BYTES,
     Person,
-    Seat,
+    TeamMember,
     UnreadableStateError,
     next_deadline,
     pack,
@@ -62,7 +62,7 @@ def test_newer_state_version_and_broken_bytes_are_never_guessed():
 
 
 def test_state_of_the_next_release_with_more_fields_is_read():
-    person = Person(PERSON, seats=[Seat("pcp", "practitioner:8801")])
+    person = Person(PERSON, members=[TeamMember("pcp", "practitioner:8801")])
     written = msgspec.msgpack.decode(pack(person)[HEAD_BYTES:])
     written[3][0].append("a field of the next release")
     written.append({"and": "another"})
@@ -125,7 +125,7 @@ def test_closed_handoff_is_kept_for_its_late_window_and_the_stay_for_thirteen_mo
     assert len(unpack(story._packed).handoffs) == 3
     story.until("2026-09-01T00:00")
     person = unpack(story._packed)
-    assert (person.handoffs, person.told, person.seen, person.recent) == ([], [], b"", [])
+    assert (person.handoffs, person.notified, person.seen, person.recent) == ([], [], b"", [])
     assert len(person.stays) == 1
     story.until("2027-07-31T00:00")
     assert story._packed is not None
@@ -140,7 +140,7 @@ def test_consent_goals_and_the_asserted_team_are_never_forgotten_by_time(story):
     story.until("2030-01-01T00:00")
     person = unpack(story._packed)
     assert person.consents
-    assert person.seats
+    assert person.members
 
 
 def test_event_that_would_outgrow_the_cap_is_refused_and_the_state_stays(spine):

@@ -453,8 +453,8 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
     assert [out.value for out in written[LINES, 0]] == [b"a @100", b"x @200", b"b @300"]
     assert (bench.patient().lines, bench.patient().spoilt) == (["a", "b"], True)
     assert not bench.patient(BOB).spoilt
-    [letter] = written[DEAD, 0]
-    assert errors_of(letter) == {
+    [context] = written[DEAD, 0]
+    assert errors_of(context) == {
         "topic": STAY,
         "partition": "0",
         "offset": "1",
@@ -465,7 +465,7 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
         "group": "coordination",
         "attempt": "1",
     }
-    assert b"Jones" not in b"".join(value for _, value in letter.headers)
+    assert b"Jones" not in b"".join(value for _, value in context.headers)
     assert bench.shard.tally.failed == ["ZeroDivisionError"]
     assert positions(bench.shard.changes())[STAY] == b"3 300"
 
@@ -490,9 +490,9 @@ def test_a_deadline_that_raises_is_a_dead_letter_and_fires_no_more():
     written = bench.written()
 
     assert [out.value for out in written[LINES, 0]][3:] == [b"bob! @702", b"call! @901"]
-    [letter] = written[DEAD, 0]
-    assert (letter.key, letter.value) == (ANN, None)
-    said = errors_of(letter)
+    [context] = written[DEAD, 0]
+    assert (context.key, context.value) == (ANN, None)
+    said = errors_of(context)
     assert (said["topic"], said["offset"], said["timestamp"], said["stage"], said["code"]) == (
         "deadline",
         "-1",
@@ -510,8 +510,8 @@ def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
 
     written = bench.written()
 
-    [letter] = written[DEAD, 0]
-    assert errors_of(letter)["exception"] == "DeadlineStays"
+    [context] = written[DEAD, 0]
+    assert errors_of(context)["exception"] == "DeadlineStays"
     assert bench.patient().spoilt
     assert [out.value for out in written[LINES, 0]] == [b"in 500 stuck @100", b"x @900"]
 
@@ -551,10 +551,10 @@ def test_a_refused_record_keeps_value_key_and_headers_and_gains_where_and_why():
 
     written = bench.written()
 
-    [letter] = written[DEAD, 0]
-    assert (letter.key, letter.value) == (BOB, b"not-avro")
-    assert letter.headers[0] == ("h", b"1")
-    said = errors_of(letter)
+    [context] = written[DEAD, 0]
+    assert (context.key, context.value) == (BOB, b"not-avro")
+    assert context.headers[0] == ("h", b"1")
+    said = errors_of(context)
     assert (said["topic"], said["partition"], said["offset"], said["timestamp"], said["stage"], said["code"], said["exception"]) == (
         STAY,
         "0",
@@ -573,9 +573,9 @@ def test_a_record_without_a_key_is_refused_as_it_was():
     bench.came(STAY, (100, "x"), key=None)
     bench.quiet(at=900)
 
-    [letter] = bench.written()[DEAD, 0]
+    [context] = bench.written()[DEAD, 0]
 
-    assert (letter.key, letter.value, errors_of(letter)["code"]) == (None, b"x", "no-key")
+    assert (context.key, context.value, errors_of(context)["code"]) == (None, b"x", "no-key")
 
 
 def test_what_a_decision_refuses_is_a_dead_letter_and_the_state_stays():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     UNITS,
     appointed,
@@ -23,18 +23,18 @@ from agents.coordination.person.referral_states import ENDED, GIVEN_UP
 from agents.coordination.person.state import Handoff
 from agents.coordination.reference.calendar import due_at, end_of_local_day, start_of_local_day
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.reference.ids import text
+from agents.coordination.reference.ids import uuid_text
 from agents.coordination.rules import catalogue as ruleset
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Closing, Rule
 from agents.coordination.rules.words import moment
 from streams.contract.events import Millis
 
 
-def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
+def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
     """Let the scene's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
-    person, world, kind = scene.person, scene.world, scene.kind
+    person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
         if (handoff.closed_at and handoff.closure != "met-late") or kind not in listens.get(handoff.rule, ()):
@@ -42,61 +42,61 @@ def react(draft: Draft, scene: Scene, only: Handoff | None = None) -> None:
         rule = rule_of(handoff, person, world)
         if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):
             continue
-        stay, referral, goal, appointment = scene.stay, scene.referral, scene.goal, scene.appointment
-        scene.handoff = handoff
-        _ends(draft, scene, handoff, rule)
+        stay, referral, goal, appointment = context.stay, context.referral, context.goal, context.appointment
+        context.handoff = handoff
+        _ends(draft, context, handoff, rule)
         if not handoff.closed_at or handoff.closure == "met-late":
-            _closes(draft, scene, handoff, rule)
+            _closes(draft, context, handoff, rule)
         if not handoff.closed_at:
-            _shortens(draft, scene, handoff, rule)
-        scene.stay, scene.referral, scene.goal, scene.appointment, scene.handoff = stay, referral, goal, appointment, None
+            _shortens(draft, context, handoff, rule)
+        context.stay, context.referral, context.goal, context.appointment, context.handoff = stay, referral, goal, appointment, None
 
 
-def _ends(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
-    if handoff.closed_at or scene.kind not in rule.ends:
+def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
+    if handoff.closed_at or context.kind not in rule.ends:
         return
     # News may go out after what it is overtaken by, and after what has ended a referral nothing follows, whenever that is heard of.
-    ended = scene.kind == "ReferralStatusChanged" and scene.referral is not None and scene.referral.status in ENDED
-    if scene.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
+    ended = context.kind == "ReferralStatusChanged" and context.referral is not None and context.referral.status in ENDED
+    if context.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
         return
-    if rule.rule.subject != "encounter" and not _about(scene, handoff, rule.rule, doubles=False):
+    if rule.rule.subject != "encounter" and not _about(context, handoff, rule.rule, doubles=False):
         return
-    for ending, tests in rule.ends[scene.kind]:
-        if ruleset.holds(tests, scene):
-            if scene.stay is not None:
-                handoff.ended_by = scene.stay.number
+    for ending, tests in rule.ends[context.kind]:
+        if ruleset.holds(tests, context):
+            if context.stay is not None:
+                handoff.ended_by = context.stay.number
             why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
-            close(draft, handoff, rule, ending.closure, happened=scene.at, why=why)
+            close(draft, handoff, rule, ending.closure, happened=context.at, why=why)
             return
 
 
-def happened_at(scene: Scene) -> Millis:
+def happened_at(context: Context) -> Millis:
     """Return when what the event reports took place: the end of an activity, an observation's time, the start of a visit."""
-    fact: Any = scene.fact
-    at: int = scene.at
-    match scene.kind:
+    fact: Any = context.fact
+    at: int = context.at
+    match context.kind:
         case "CareActivityRecorded":
             at = fact.end or fact.start
         case "ObservationRecorded":
             at = fact.effective
         case "AppointmentChanged":
             if fact.status == "fulfilled":
-                at = fact.start or (scene.appointment.start if scene.appointment else 0) or scene.at
+                at = fact.start or (context.appointment.start if context.appointment else 0) or context.at
     # Care cannot be over before it is reported; a record from the future counts when it is reported.
-    return Millis(min(at, scene.at)) if at > scene.at + scene.world.settings.suspect_after_minutes * 60_000 else Millis(at)
+    return Millis(min(at, context.at)) if at > context.at + context.world.settings.suspect_after_minutes * 60_000 else Millis(at)
 
 
-def _closes(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
-    rows = rule.closes.get(scene.kind)
+def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
+    rows = rule.closes.get(context.kind)
     if not rows:
         return
-    happened = happened_at(scene)
+    happened = happened_at(context)
     correction = handoff.closure == "met-late"
     if correction and happened > handoff.due:
         return
-    place = calendar_of(handoff, scene.person, scene.world)
+    place = calendar_of(handoff, context.person, context.world)
     for index, closing, tests in rows:
-        if not _counts(scene, handoff, rule, closing, happened, place) or not ruleset.holds(tests, scene):
+        if not _counts(context, handoff, rule, closing, happened, place) or not ruleset.holds(tests, context):
             continue
         if not correction and not _enough(handoff, rule.rule, index, closing):
             return
@@ -115,15 +115,15 @@ def _closes(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) ->
 
 
 def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
-    scene: Scene, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, place: Organisation
+    context: Context, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, place: Organisation
 ) -> bool:
     if closing.of_person:
-        based = getattr(scene.fact, "based_on", ())
+        based = getattr(context.fact, "based_on", ())
         if based and handoff.ref not in based:
             return False
-    elif not _about(scene, handoff, rule.rule, based_on=closing.based_on):
+    elif not _about(context, handoff, rule.rule, based_on=closing.based_on):
         return False
-    elif closing.based_on and scene.fact.end is None:
+    elif closing.based_on and context.fact.end is None:
         return False  # What does not say that it has ended has not (CMS50: the report's period ends after the request).
     begins = handoff.opened_at
     if closing.from_day_zero:
@@ -150,64 +150,64 @@ def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
     return all(full) if rule.closes_when == "all" else full[index]
 
 
-def _about(scene: Scene, handoff: Handoff, rule: Rule, *, based_on: bool = False, doubles: bool = True) -> bool:
+def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = False, doubles: bool = True) -> bool:
     """Say whether the event is about what the handoff is about.
 
     *doubles*: what happens to a doubled referral counts for the first, which alone is watched; not that the double is given up.
     """
-    fact: Any = scene.fact
+    fact: Any = context.fact
     task = getattr(fact, "task", None)
     if task is not None:
         # A response names one handoff; a contact that it reports counts for all of the same stay.
-        named = scene.named
+        named = context.named
         return bool(named is handoff) or (
-            named is not None and scene.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
+            named is not None and context.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
         )
     based: tuple[str, ...] = getattr(fact, "based_on", ())
     if based and rule.subject == "referral":
-        return handoff.ref in based or any(handoff.ref == r.linked for r in scene.person.referrals if r.id in based)
+        return handoff.ref in based or any(handoff.ref == r.linked for r in context.person.referrals if r.id in based)
     if based_on and handoff.ref not in based:
         return False
     match rule.subject:
         case "referral":
-            referral = scene.referral
+            referral = context.referral
             if referral is None:
-                return scene.kind == "CareTeamChanged"
-            counts = doubles and not (scene.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
+                return context.kind == "CareTeamChanged"
+            counts = doubles and not (context.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
             return bool(referral.id == handoff.ref or (counts and referral.linked == handoff.ref))
         case "goal":
-            if scene.kind == "GoalUpdated":
-                return scene.goal is not None and scene.goal.id == handoff.ref
+            if context.kind == "GoalUpdated":
+                return context.goal is not None and context.goal.id == handoff.ref
             # A review that names no goal is one of the whole plan.
             return not based or handoff.ref in based
         case "appointment":
-            return handoff.ref in {appointed(scene), scene.appointment.id if scene.appointment is not None else ""}
+            return handoff.ref in {appointed(context), context.appointment.id if context.appointment is not None else ""}
         case "notification":
             notification = getattr(fact, "notification", None)
-            return notification is None or (isinstance(handoff.ref, bytes) and text(handoff.ref) == notification)
+            return notification is None or (isinstance(handoff.ref, bytes) and uuid_text(handoff.ref) == notification)
         case "encounter":
             notification = getattr(fact, "notification", None)
             if notification is not None:
                 # Old news that arrives is no news of what has happened since.
-                told = scene.told
-                return told is not None and told.stay == handoff.stay and told.at >= handoff.opened_at
-            return scene.stay is None or getattr(fact, "encounter", None) is None or scene.stay.number == handoff.stay
+                notified = context.notified
+                return notified is not None and notified.stay == handoff.stay and notified.at >= handoff.opened_at
+            return context.stay is None or getattr(fact, "encounter", None) is None or context.stay.number == handoff.stay
         case _:
             return True
 
 
-def _shortens(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> None:
-    place = calendar_of(handoff, scene.person, scene.world)
-    for row, tests in rule.shortens.get(scene.kind, ()):
-        if not _about(scene, handoff, rule.rule, doubles=False) or scene.at < handoff.opened_at or not ruleset.holds(tests, scene):
+def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
+    place = calendar_of(handoff, context.person, context.world)
+    for row, tests in rule.shortens.get(context.kind, ()):
+        if not _about(context, handoff, rule.rule, doubles=False) or context.at < handoff.opened_at or not ruleset.holds(tests, context):
             continue
-        due = due_at(row.clock, happened_at(scene), place.zone, place.holidays)
+        due = due_at(row.clock, happened_at(context), place.zone, place.holidays)
         if handoff.opened_at < due < handoff.due:
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
             pass_over_warnings(handoff, rule, draft.at)
-            set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
+            set_next_rung(handoff, rule, draft.at, place, context.world.directory)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
-            encounter = encounter_for(handoff, scene.person)
+            encounter = encounter_for(handoff, context.person)
             draft.task(handoff, rule.rule, encounter, why)
             if handoff.gap:
                 draft.gap(handoff, rule.rule, encounter, why)

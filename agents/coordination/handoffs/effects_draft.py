@@ -9,7 +9,7 @@ from typing import Final
 
 from agents.coordination.person.care_team import watchers_of
 from agents.coordination.person.state import TASK_STATUS, Handoff, Person, Stay
-from agents.coordination.reference.ids import derive, text
+from agents.coordination.reference.ids import derive, uuid_text
 from agents.coordination.rules.rule import Rule
 from streams.contract.effects import (
     Effect,
@@ -29,7 +29,7 @@ ENCOUNTER_RULE: Final = "encounter"
 GAP_STATES: Final = ("", "due-soon", "open")
 
 
-class Draft:
+class EffectsDraft:
     """Collects the effects of one event or one deadline."""
 
     __slots__ = ("at", "cause", "effects", "person", "seed", "source", "words")
@@ -135,7 +135,7 @@ class Draft:
         encounter: Encounter | None,
         why: str,
     ) -> None:
-        id_ = text(handoff.id)
+        id_ = uuid_text(handoff.id)
         referral, goal = _serves(self.person, handoff, rule)
         self.effects.append(
             kind(

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.state import Handoff, Person, Stay
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
-from agents.coordination.reference.ids import derive, raw, text
+from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, Rung
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule, Tell
 from agents.coordination.rules.words import due_words
 from agents.coordination.rules.world import World
@@ -73,23 +73,23 @@ def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | No
 
 def cause_text(handoff: Handoff) -> str:
     """Return the id of the event that opened *handoff*."""
-    return text(handoff.cause) if isinstance(handoff.cause, bytes) else handoff.cause
+    return uuid_text(handoff.cause) if isinstance(handoff.cause, bytes) else handoff.cause
 
 
 def asked_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | None:
     """Return the handoff that waits for *notice* to be acknowledged."""
-    wanted = raw(notice.id)
+    wanted = uuid_bytes(notice.id)
     return next((h for h in handoffs if h.ref == wanted), None)
 
 
-def appointed(scene: Scene) -> str:
+def appointed(context: Context) -> str:
     """Return what an appointment is about: its referral, so that another appointment for it counts too, else itself.
 
     The request of a referral that it names may still be on its way.
     """
-    if scene.referral is not None:
-        return scene.referral.id
-    return (scene.appointment.referral or scene.appointment.id) if scene.appointment is not None else ""
+    if context.referral is not None:
+        return context.referral.id
+    return (context.appointment.referral or context.appointment.id) if context.appointment is not None else ""
 
 
 # ---- the next rung
@@ -148,7 +148,7 @@ def first_status(rule: Rule, due: int, now: int) -> int:
 
 
 def close(
-    draft: Draft,
+    draft: EffectsDraft,
     handoff: Handoff,
     rule: CompiledRule | None,
     closure: str,
@@ -172,13 +172,13 @@ def close(
     draft.task(handoff, definition, encounter, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter, why)
-    if not handoff.told:
+    if not handoff.notified:
         return
     if closure in {"met-late", "superseded"}:
         title, neutral = (definition.title, definition.neutral_title) if definition else (handoff.rule, handoff.rule)
-        for recipient in dict.fromkeys(recipient for _, recipient in handoff.told):
+        for recipient in dict.fromkeys(recipient for _, recipient in handoff.notified):
             draft.issued(
-                id_=derive(draft.seed, handoff.rule, text(handoff.id), "closed", recipient),
+                id_=derive(draft.seed, handoff.rule, uuid_text(handoff.id), "closed", recipient),
                 rule=handoff.rule,
                 version=handoff.version,
                 recipient=recipient,
@@ -187,16 +187,16 @@ def close(
                 why=why,
                 urgency="routine",
                 encounter=encounter,
-                handoff=text(handoff.id),
+                handoff=uuid_text(handoff.id),
             )
     else:
-        for notification, recipient in handoff.told:
-            draft.withdrawn(text(notification), recipient, handoff.rule, handoff.version, why)
+        for notification, recipient in handoff.notified:
+            draft.withdrawn(uuid_text(notification), recipient, handoff.rule, handoff.version, why)
     if closure != "met-late":
-        handoff.told = ()
+        handoff.notified = ()
 
 
-def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
+def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> None:
     """Take back the end of *handoff*: what superseded it or made it pointless has itself been cancelled."""
     person = draft.person
     rule = rule_of(handoff, person, world)
@@ -215,13 +215,13 @@ def reopen(draft: Draft, handoff: Handoff, world: World, why: str) -> None:
         _tell_owner_again(draft, handoff, rule, world, why)
 
 
-def _tell_owner_again(draft: Draft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
+def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
     """Tell whoever is accountable for a gap that is open again, where no rung is left that would."""
-    scene = Scene(draft.person, world, draft.at, home_of(handoff, draft.person, world))
-    scene.handoff, scene.stay = handoff, stay_of(handoff, draft.person)
+    context = Context(draft.person, world, draft.at, home_of(handoff, draft.person, world))
+    context.handoff, context.stay = handoff, stay_of(handoff, draft.person)
     issued = tell(
         draft,
-        scene,
+        context,
         (Tell("owner", required=True),),
         rule=rule.id,
         version=handoff.version,
@@ -231,6 +231,6 @@ def _tell_owner_again(draft: Draft, handoff: Handoff, rule: CompiledRule, world:
         urgency=rule.rule.urgency if rule.rule.urgency != "routine" else "urgent",
         purpose=rule.rule.purpose,
         sensitivity=rule.rule.sensitivity,
-        handoff=text(handoff.id),
+        handoff=uuid_text(handoff.id),
     )
-    handoff.told = (*handoff.told, *((raw(notice.id), notice.recipient) for notice in issued))
+    handoff.notified = (*handoff.notified, *((uuid_bytes(notice.id), notice.recipient) for notice in issued))

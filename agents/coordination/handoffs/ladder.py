@@ -6,7 +6,7 @@ know a rule by name.
 
 from __future__ import annotations
 
-from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
 from agents.coordination.handoffs.handoff import (
     ACCEPTED,
     DRAFT,
@@ -27,17 +27,17 @@ from agents.coordination.handoffs.owners import next_owner, rung_owner
 from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.reference.ids import raw, text
+from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules import catalogue as ruleset
 from agents.coordination.rules.catalogue import CompiledRule, Rung
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import moment, person_words
 from agents.coordination.rules.world import World
 from streams.contract.events import Millis
 
 
-def climb(draft: Draft, handoff: Handoff, world: World) -> None:
+def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     """Reach the handoff's next rung at its own instant, `draft.at`; or wake it where it was put off until then."""
     person, at = draft.person, draft.at
     rule = rule_of(handoff, person, world)
@@ -56,20 +56,20 @@ def climb(draft: Draft, handoff: Handoff, world: World) -> None:
         set_next_rung(handoff, rule, at, place, world.directory)
         return
     stay = stay_of(handoff, person)
-    scene = Scene(person, world, at, home_of(handoff, person, world))
-    scene.handoff, scene.stay = handoff, stay
-    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, scene, Millis(stay.last)):
+    context = Context(person, world, at, home_of(handoff, person, world))
+    context.handoff, context.stay = handoff, stay
+    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, context, Millis(stay.last)):
         return
     rung = rule.rungs[handoff.rung]
     handoff.rung += 1
-    _name_subject(scene, rule.rule)
-    if ruleset.holds(rung.tests, scene):
-        _reach(draft, handoff, rule, rung, scene, place)
+    _name_subject(context, rule.rule)
+    if ruleset.holds(rung.tests, context):
+        _reach(draft, handoff, rule, rung, context, place)
     if not handoff.closed_at:
         set_next_rung(handoff, rule, at, place, world.directory)
 
 
-def _relieve(draft: Draft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
+def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
     """Give the handoff of somebody whose absence has begun since it became theirs to whoever covers."""
     role, _, party = handoff.owner.partition("/")
     since = world.directory.absent_since(party, draft.at)
@@ -85,61 +85,61 @@ def _relieve(draft: Draft, handoff: Handoff, rule: CompiledRule | None, world: W
         draft.gap(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
 
 
-def hear(draft: Draft, scene: Scene) -> None:
+def hear(draft: EffectsDraft, context: Context) -> None:
     """Count the clocks that wait for silence of the scene's stay from its last word, in whatever order the words came."""
-    stay, world = scene.stay, scene.world
+    stay, world = context.stay, context.world
     if stay is None:
         return
-    for handoff in scene.person.handoffs:
+    for handoff in context.person.handoffs:
         if handoff.rule in world.catalogue.silences and handoff.stay == stay.number and not handoff.closed_at:
-            rule = rule_of(handoff, scene.person, world)
+            rule = rule_of(handoff, context.person, world)
             if rule is not None:
-                _count_anew(draft, handoff, rule, scene, Millis(stay.last))
+                _count_anew(draft, handoff, rule, context, Millis(stay.last))
 
 
-def _count_anew(draft: Draft, handoff: Handoff, rule: CompiledRule, scene: Scene, last: Millis) -> bool:
+def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, context: Context, last: Millis) -> bool:
     """Count the clock of *handoff* from *last*; say whether that moves its due. A day-based one moves once a day at most."""
     if last <= handoff.opened_at or handoff.gap == OPEN:
         return False
-    place = calendar_of(handoff, scene.person, scene.world)
-    due = due_at(rule.clock(scene), last, place.zone, place.holidays)
+    place = calendar_of(handoff, context.person, context.world)
+    due = due_at(rule.clock(context), last, place.zone, place.holidays)
     if due <= handoff.due:
         return False
     handoff.opened_at, handoff.due, handoff.rung = last, due, 0
-    set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
+    set_next_rung(handoff, rule, draft.at, place, context.world.directory)
     heard, until = moment(last, place.zone), due_said(handoff, place.zone)
     why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
-    draft.task(handoff, rule.rule, encounter_of(scene.stay), why)
+    draft.task(handoff, rule.rule, encounter_of(context.stay), why)
     if handoff.gap:
-        draft.gap(handoff, rule.rule, encounter_of(scene.stay), why)
+        draft.gap(handoff, rule.rule, encounter_of(context.stay), why)
     return True
 
 
-def _name_subject(scene: Scene, rule: Rule) -> None:
-    handoff = scene.handoff
+def _name_subject(context: Context, rule: Rule) -> None:
+    handoff = context.handoff
     if handoff is None or not isinstance(handoff.ref, str):
         return
     if rule.subject == "referral":
-        scene.referral = next((r for r in scene.person.referrals if r.id == handoff.ref), None)
+        context.referral = next((r for r in context.person.referrals if r.id == handoff.ref), None)
     elif rule.subject == "goal":
-        scene.goal = next((g for g in scene.person.goals if g.id == handoff.ref), None)
+        context.goal = next((g for g in context.person.goals if g.id == handoff.ref), None)
     elif rule.subject == "appointment":
-        scene.appointment = next((a for a in scene.person.appointments if a.id == handoff.ref), None)
-        scene.referral = next((r for r in scene.person.referrals if r.id == handoff.ref), None)
+        context.appointment = next((a for a in context.person.appointments if a.id == handoff.ref), None)
+        context.referral = next((r for r in context.person.referrals if r.id == handoff.ref), None)
 
 
 def _reach(  # noqa: PLR0917 -- one step, everything that it changes
-    draft: Draft, handoff: Handoff, rule: CompiledRule, rung: Rung, scene: Scene, place: Organisation
+    draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, rung: Rung, context: Context, place: Organisation
 ) -> None:
     at = draft.at
-    encounter = encounter_of(scene.stay)
+    encounter = encounter_of(context.stay)
     handoff.step += 1
     overdue = at >= handoff.due
     was = handoff.owner
     if rung.step.owner == "next":
-        handoff.owner = next_owner(handoff.owner, scene)
+        handoff.owner = next_owner(handoff.owner, context)
     elif rung.step.owner is not None:
-        handoff.owner = rung_owner(rung.step.owner, handoff.owner, scene)
+        handoff.owner = rung_owner(rung.step.owner, handoff.owner, context)
     moved = handoff.owner != was
     if moved:
         handoff.owned_at = at
@@ -154,11 +154,11 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft.gap(handoff, rule.rule, encounter, why)
     if rung.step.tells:
         # Who was warned still hears that the gap is open; nobody hears that twice.
-        told = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.told}
-        hid = text(handoff.id)
+        notified = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.notified}
+        hid = uuid_text(handoff.id)
         issued = tell(
             draft,
-            scene,
+            context,
             rung.step.tells,
             rule=rule.id,
             version=handoff.version,
@@ -169,12 +169,12 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
             purpose=rule.rule.purpose,
             sensitivity=rule.rule.sensitivity,
             handoff=hid,
-            already=told,
+            already=notified,
         )
-        handoff.told = (*handoff.told, *((raw(n.id), n.recipient) for n in issued))
-    if rung.step.then == "assume-finished" and scene.stay is not None and scene.stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE}:
-        scene.stay.status, scene.stay.discharged, scene.stay.assumed = Status.FINISHED, at, True
-        scene.stay.touched = max(scene.stay.touched, at)
+        handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
+    if rung.step.then == "assume-finished" and context.stay is not None and context.stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE}:
+        context.stay.status, context.stay.discharged, context.stay.assumed = Status.FINISHED, at, True
+        context.stay.touched = max(context.stay.touched, at)
 
 
 def _rung_words(handoff: Handoff, rule: CompiledRule, place: Organisation, *, overdue: bool, was: str) -> str:

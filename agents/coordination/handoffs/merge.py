@@ -6,7 +6,7 @@ Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: t
 from __future__ import annotations
 
 from agents.coordination.handoffs import handoff as handoffs
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.person.retention import remember_seen
 from agents.coordination.person.state import Handoff, Person, Status, Stay, pack, unpack
 from agents.coordination.reference.ids import derive, identity
@@ -15,7 +15,7 @@ from streams.contract.effects import Effect, StateMoved
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 
 
-def give_up(person: Person, fact: PersonMerged, draft: Draft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
+def give_up(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
     """End *person*: a stub remains, which knows only where to send what still comes."""
     if fact.into.key == person.key:
         draft.refused("merged-into-itself", "A person can't go on as the same key.", "merge")
@@ -26,7 +26,7 @@ def give_up(person: Person, fact: PersonMerged, draft: Draft, event: Event) -> t
     return stub, (moved,)
 
 
-def take_in(person: Person, fact: PersonStateMoved, draft: Draft, now: Millis, world: World) -> tuple[Person, tuple[Effect, ...]]:
+def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Millis, world: World) -> tuple[Person, tuple[Effect, ...]]:
     """Add the moved state to *person*, the one that goes on.
 
     A stub sends it on. One that gets its own state back revives: it was merged in a circle, and somebody must go on.
@@ -86,7 +86,7 @@ def _join(stay: Stay, other: Stay) -> None:
     stay.last, stay.touched = max(stay.last, other.last), max(stay.touched, other.touched)
 
 
-def _handoffs(draft: Draft, person: Person, other: Person, numbers: dict[int, int], world: World) -> list[Handoff]:
+def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[int, int], world: World) -> list[Handoff]:
     """Take in the other's handoffs; of two open ones of one rule about one subject the older goes on."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
@@ -116,12 +116,12 @@ def _handoffs(draft: Draft, person: Person, other: Person, numbers: dict[int, in
 
 
 def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
-    for told in other.told:
-        told.stay = numbers.get(told.stay, 0)
-        person.told.append(told)
-    for seat in other.seats:
-        if not any((s.role, s.address) == (seat.role, seat.address) and s.asserted >= seat.asserted for s in person.seats):
-            person.seats.append(seat)
+    for notified in other.notified:
+        notified.stay = numbers.get(notified.stay, 0)
+        person.notified.append(notified)
+    for member in other.members:
+        if not any((s.role, s.address) == (member.role, member.address) and s.asserted >= member.asserted for s in person.members):
+            person.members.append(member)
     person.team_at = max(person.team_at, other.team_at)
     for consent in other.consents:
         key = (consent.recipient, consent.purpose, consent.sensitivity)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
 from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.care_team import may_tell, parties_of
 from agents.coordination.reference.ids import derive
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rules.rule import Tell
 from streams.contract.effects import GoalWords, NotificationIssued
@@ -21,34 +21,34 @@ _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-ow
 _NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
 
 
-def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool, Delivery | None]]:
+def recipients(tells: Iterable[Tell], context: Context) -> list[tuple[str, bool, Delivery | None]]:
     """Return (recipient, asks for acknowledgement, own way of delivery) for each party once, in the order of the roles.
 
     A role that must be told and that nobody is known for falls to the organisation's holder of it, then to the fallback
     pool: never nowhere.
     """
-    directory, organisation = scene.world.directory, scene.organisation
+    directory, organisation = context.world.directory, context.organisation
     found: dict[str, tuple[str, bool, Delivery | None]] = {}
     for row in tells:
-        if row.role == "owner" and scene.handoff is not None:
-            role, _, party = scene.handoff.owner.partition("/")
+        if row.role == "owner" and context.handoff is not None:
+            role, _, party = context.handoff.owner.partition("/")
             parties = [party]
         elif row.role in _NAMED_BY_SUBJECT:
-            if row.role == "goal-owner" and scene.goal is None:
+            if row.role == "goal-owner" and context.goal is None:
                 continue
-            if row.role != "goal-owner" and scene.referral is None:
+            if row.role != "goal-owner" and context.referral is None:
                 continue
-            role, _, party = accountable(row.role, scene).partition("/")
+            role, _, party = accountable(row.role, context).partition("/")
             parties = [party]
         elif row.role in _NAMED_BY_STAY:
-            role, _, party = accountable(row.role, scene).partition("/")
+            role, _, party = accountable(row.role, context).partition("/")
             parties = [party]
         else:
             role = row.role
-            parties = parties_of(scene.person, role, scene.at, directory, organisation)
+            parties = parties_of(context.person, role, context.at, directory, organisation)
             if not parties and row.required:
                 holder = directory.holder(role, organisation)
-                parties = [directory.covered(holder, scene.at) if holder else directory.fallback_pool]
+                parties = [directory.covered(holder, context.at) if holder else directory.fallback_pool]
         for party in parties:
             known = found.get(party)
             if known is None:
@@ -59,8 +59,8 @@ def recipients(tells: Iterable[Tell], scene: Scene) -> list[tuple[str, bool, Del
 
 
 def tell(
-    draft: Draft,
-    scene: Scene,
+    draft: EffectsDraft,
+    context: Context,
     tells: Iterable[Tell],
     *,
     rule: str,
@@ -81,16 +81,16 @@ def tell(
     *already*: parties (kind:id) that have had this message; they get no second one. *delivery* None: at once, whatever the
     hour, as what is due must be.
     """
-    quiet, directory = scene.world.catalogue.quiet, scene.world.directory
+    quiet, directory = context.world.catalogue.quiet, context.world.directory
     issued: list[NotificationIssued] = []
     had = frozenset(already)
-    encounter = encounter_of(scene.stay)
-    for recipient, asks, own in recipients(tells, scene):
+    encounter = encounter_of(context.stay)
+    for recipient, asks, own in recipients(tells, context):
         if recipient.partition("/")[2] in had:
             continue
-        if scene.person.consents or sensitivity != "normal":
+        if context.person.consents or sensitivity != "normal":
             belongs = directory.of_party(recipient.partition("/")[2])
-            verdict = may_tell(scene.person, recipient, purpose, sensitivity, belongs.id if belongs else "")
+            verdict = may_tell(context.person, recipient, purpose, sensitivity, belongs.id if belongs else "")
             if verdict != "permitted":
                 why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
@@ -98,13 +98,13 @@ def tell(
         waits: Millis | None = None
         by = None if delivery is None else own or delivery
         if by is not None:
-            told_at = told_of_shortly_before(quiet, scene.person, scene.stay.number if scene.stay else 0, recipient, scene.at)
+            told_at = told_of_shortly_before(quiet, context.person, context.stay.number if context.stay else 0, recipient, context.at)
             if told_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
                 why_not = f"Not told again: told of the same stay less than {minutes} minutes before. {why}"
                 draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
                 continue
-            home = directory.of_party(recipient.partition("/")[2]) or scene.organisation
+            home = directory.of_party(recipient.partition("/")[2]) or context.organisation
             waits = deliver_after(quiet, by, urgency, draft.at, home.zone)
         id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
         issued.append(

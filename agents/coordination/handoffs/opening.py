@@ -5,7 +5,7 @@ Owns the step from a trigger to an open handoff with exactly one owner, a due an
 
 from __future__ import annotations
 
-from agents.coordination.handoffs.effects_draft import Draft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
 from agents.coordination.handoffs.handoff import (
     OPEN,
     UNITS,
@@ -24,82 +24,82 @@ from agents.coordination.person.referral_states import ENDED
 from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.reference.calendar import Clock, due_at, local_date
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.reference.ids import derive, raw, text
+from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules import catalogue as ruleset
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Scene, risk_words
+from agents.coordination.rules.facts import Context, risk_words
 from agents.coordination.rules.rule import Condition, Rule
 from agents.coordination.rules.words import clock_words, person_words
 from streams.contract.events import Millis
 
 
-def open_all(draft: Draft, scene: Scene, of_goal: Goal | None = None) -> list[Handoff]:
+def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None) -> list[Handoff]:
     """Open every handoff that the scene's event (or notice) triggers; return those that were opened, or begin earlier now.
 
     *of_goal*: that goal's own alone.
     """
-    if scene.person.deceased:
+    if context.person.deceased:
         return []
-    world = scene.world
-    view = world.catalogue.view(scene.organisation, programmes_of(scene.person, scene.at))
-    event = scene.kind if scene.notice is None else ruleset.ISSUED
+    world = context.world
+    view = world.catalogue.view(context.organisation, programmes_of(context.person, context.at))
+    event = context.kind if context.notice is None else ruleset.ISSUED
     opened: list[Handoff] = []
-    day = local_date(scene.at, scene.organisation.zone)
+    day = local_date(context.at, context.organisation.zone)
     known: dict[ruleset.Test, bool] = {}
-    for rule, triggers in view.openings(event, day).left(scene):
+    for rule, triggers in view.openings(event, day).left(context):
         if of_goal is not None and rule.rule.subject != "goal":
             continue
         for trigger, tests in triggers:
-            if rule.rule.subject == "goal" and scene.kind != "GoalUpdated":
-                started, own = False, scene.goal
-                for goal in _goals(scene) if of_goal is None else [of_goal]:
-                    scene.goal = goal
-                    if ruleset.holds(tests, scene):
+            if rule.rule.subject == "goal" and context.kind != "GoalUpdated":
+                started, own = False, context.goal
+                for goal in _goals(context) if of_goal is None else [of_goal]:
+                    context.goal = goal
+                    if ruleset.holds(tests, context):
                         started = True
-                        opened += _open(draft, scene, rule, trigger.counts_from, event)
-                scene.goal = own
+                        opened += _open(draft, context, rule, trigger.counts_from, event)
+                context.goal = own
                 if started:
                     break
-            elif ruleset.holds_as_known(tests, scene, known):
-                referral = scene.referral
-                scene.referral = referral or _waiting_for(scene, trigger.where.get("open_services"))
-                opened += _open(draft, scene, rule, trigger.counts_from, event)
-                scene.referral = referral
+            elif ruleset.holds_as_known(tests, context, known):
+                referral = context.referral
+                context.referral = referral or _waiting_for(context, trigger.where.get("open_services"))
+                opened += _open(draft, context, rule, trigger.counts_from, event)
+                context.referral = referral
                 break
     return opened
 
 
-def _goals(scene: Scene) -> list[Goal]:
+def _goals(context: Context) -> list[Goal]:
     """Return the goals that the person is working on then: those that a review names, else all."""
-    based = getattr(scene.fact, "based_on", ())
+    based = getattr(context.fact, "based_on", ())
     return [
         goal
-        for goal in scene.person.goals
-        if goal.status in REVIEWED_STATUSES and goal.since <= scene.at and (not based or goal.id in based)
+        for goal in context.person.goals
+        if goal.status in REVIEWED_STATUSES and goal.since <= context.at and (not based or goal.id in based)
     ]
 
 
-def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, event: str) -> list[Handoff]:
+def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_from: str, event: str) -> list[Handoff]:
     rule = compiled.rule
-    subject = _subject(scene, rule)
+    subject = _subject(context, rule)
     if subject is None:
         return []
     stay, ref = subject
-    person = scene.person
+    person = context.person
     # What a notification asks counts from when it went out: nobody can answer late news in the past.
-    at = draft.at if event == ruleset.ISSUED else _start(scene, rule, counts_from)
+    at = draft.at if event == ruleset.ISSUED else _start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
         if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
             continue
         if rule.again == "extend":
             # It counts from the last word, however late its trigger arrives; what closed it came after the trigger or before.
-            if not known.closed_at or known.met_at >= scene.at:
+            if not known.closed_at or known.met_at >= context.at:
                 return []
             continue
         if known.opened_at >= at:
             if known.opened_at > at and rule.again == "keep" and rule.subject == "encounter" and not known.closed_at and known.gap < OPEN:
-                _begin_earlier(draft, known, compiled, scene, at)
+                _begin_earlier(draft, known, compiled, context, at)
                 return [known]  # What had happened between the two counts now.
             return []
         if not known.closed_at:
@@ -108,9 +108,9 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
             superseded = known
         elif known.met_at >= at + (rule.again == "renew") or (rule.subject == "encounter" and rule.again == "keep"):
             return []
-    owner = accountable(rule.accountable, scene)
-    home = scene.organisation
-    due, unit, calendar = deadline_of(compiled, scene, owner, at)
+    owner = accountable(rule.accountable, context)
+    home = context.organisation
+    due, unit, calendar = deadline_of(compiled, context, owner, at)
     handoff = Handoff(
         _handoff_id(draft, rule, str(stay), ref.hex() if isinstance(ref, bytes) else ref or "", at),
         rule.id,
@@ -122,7 +122,7 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         stay,
         ref,
     )
-    if not stay or home is not scene.world.directory.of_facility(scene.stay.facility if scene.stay else ""):
+    if not stay or home is not context.world.directory.of_facility(context.stay.facility if context.stay else ""):
         handoff.organisation = home.id
     if calendar is not home:
         handoff.calendar = calendar.id
@@ -136,88 +136,88 @@ def _open(draft: Draft, scene: Scene, compiled: CompiledRule, counts_from: str, 
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     pass_over_warnings(handoff, compiled, draft.at)
-    set_next_rung(handoff, compiled, draft.at, calendar, scene.world.directory)
+    set_next_rung(handoff, compiled, draft.at, calendar, context.world.directory)
     draft.task(
         handoff,
         rule,
-        encounter_of(scene.stay),
-        _opening_words(draft, compiled, scene, compiled.clock(scene) if unit else None, handoff, calendar),
+        encounter_of(context.stay),
+        _opening_words(draft, compiled, context, compiled.clock(context) if unit else None, handoff, calendar),
     )
     return [handoff]
 
 
-def _begin_earlier(draft: Draft, handoff: Handoff, compiled: CompiledRule, scene: Scene, at: Millis) -> None:
+def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule, context: Context, at: Millis) -> None:
     """Count *handoff* from an earlier trigger that arrived later: the first one counts, whichever was heard of first."""
-    place = calendar_of(handoff, scene.person, scene.world)
-    due = due_at(compiled.clock(scene), at, place.zone, place.holidays)
+    place = calendar_of(handoff, context.person, context.world)
+    due = due_at(compiled.clock(context), at, place.zone, place.holidays)
     handoff.opened_at = at
     if due >= handoff.due:
         return
     handoff.due, handoff.rung = due, 0
     pass_over_warnings(handoff, compiled, draft.at)
-    set_next_rung(handoff, compiled, draft.at, place, scene.world.directory)
+    set_next_rung(handoff, compiled, draft.at, place, context.world.directory)
     why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, place.zone)}."
-    draft.task(handoff, compiled.rule, encounter_of(scene.stay), why)
+    draft.task(handoff, compiled.rule, encounter_of(context.stay), why)
     if handoff.gap:
-        draft.gap(handoff, compiled.rule, encounter_of(scene.stay), why)
+        draft.gap(handoff, compiled.rule, encounter_of(context.stay), why)
 
 
-def _waiting_for(scene: Scene, services: Condition | None) -> Referral | None:
+def _waiting_for(context: Context, services: Condition | None) -> Referral | None:
     """Return the newest open referral for one of the *services* that a trigger asks for: its target is whom that is about."""
     if not isinstance(services, tuple):
         return None
-    waiting = [r for r in scene.person.referrals if r.service in services and r.status and r.status not in ENDED]
+    waiting = [r for r in context.person.referrals if r.service in services and r.status and r.status not in ENDED]
     return max(waiting, key=lambda r: r.requested, default=None)
 
 
-def _handoff_id(draft: Draft, rule: Rule, stay: str, ref: str, at: Millis) -> bytes:
+def _handoff_id(draft: EffectsDraft, rule: Rule, stay: str, ref: str, at: Millis) -> bytes:
     """Return the id of a new handoff. One event may open two of a subject: an admission that arrives after its discharge, for both."""
-    id_ = raw(derive(draft.seed, rule.id, "handoff", stay, ref))
+    id_ = uuid_bytes(derive(draft.seed, rule.id, "handoff", stay, ref))
     if any(known.id == id_ for known in draft.person.handoffs):
-        return raw(derive(draft.seed, rule.id, "handoff", stay, ref, str(at)))
+        return uuid_bytes(derive(draft.seed, rule.id, "handoff", stay, ref, str(at)))
     return id_
 
 
-def deadline_of(compiled: CompiledRule, scene: Scene, owner: str, at: Millis) -> tuple[Millis, int, Organisation]:
+def deadline_of(compiled: CompiledRule, context: Context, owner: str, at: Millis) -> tuple[Millis, int, Organisation]:
     """Return when a handoff that counts from *at* is due, the index of its clock's unit (0: a fact says the instant), and its calendar."""
-    calendar = scene.organisation
+    calendar = context.organisation
     if compiled.rule.calendar == "accountable":
-        calendar = home_of(owner, scene) or calendar
-    until = compiled.until(scene) if compiled.until is not None else None
+        calendar = home_of(owner, context) or calendar
+    until = compiled.until(context) if compiled.until is not None else None
     if isinstance(until, int) and until:
         return Millis(until), 0, calendar
-    clock = compiled.clock(scene)
+    clock = compiled.clock(context)
     return due_at(clock, at, calendar.zone, calendar.holidays), UNITS.index(clock.unit), calendar
 
 
-def _start(scene: Scene, rule: Rule, counts_from: str) -> Millis:
-    stay = scene.stay
+def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
+    stay = context.stay
     if stay is not None and rule.again == "extend":
         return Millis(stay.last)
     if stay is not None and counts_from == "discharge" and stay.discharged:
         return Millis(stay.discharged)
     if stay is not None and counts_from == "admission" and stay.admitted:
         return Millis(stay.admitted)
-    if counts_from == "second-setback" and scene.goal is not None:
-        row = stalled_since(scene.goal.achieved)
-        return Millis(max(scene.at, row[1])) if len(row) > 1 else scene.at
-    return scene.at
+    if counts_from == "second-setback" and context.goal is not None:
+        row = stalled_since(context.goal.achieved)
+        return Millis(max(context.at, row[1])) if len(row) > 1 else context.at
+    return context.at
 
 
-def _subject(scene: Scene, rule: Rule) -> tuple[int, str | bytes | None] | None:
+def _subject(context: Context, rule: Rule) -> tuple[int, str | bytes | None] | None:
     """Return (stay, reference) that the handoff is about, or None where the event has no such subject."""
-    stay = scene.stay.number if scene.stay is not None else 0
+    stay = context.stay.number if context.stay is not None else 0
     match rule.subject:
         case "encounter":
             return (stay, None) if stay else None
         case "referral":
-            return (stay, scene.referral.id) if scene.referral else None
+            return (stay, context.referral.id) if context.referral else None
         case "goal":
-            return (stay, scene.goal.id) if scene.goal else None
+            return (stay, context.goal.id) if context.goal else None
         case "appointment":
-            return (stay, appointed(scene)) if appointed(scene) else None
+            return (stay, appointed(context)) if appointed(context) else None
         case "notification":
-            return (stay, raw(scene.notice.id)) if scene.notice else None
+            return (stay, uuid_bytes(context.notice.id)) if context.notice else None
         case _:
             return (stay, None)
 
@@ -232,20 +232,20 @@ def same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | Non
 
 
 def _opening_words(  # noqa: PLR0917
-    draft: Draft, compiled: CompiledRule, scene: Scene, clock: Clock | None, handoff: Handoff, calendar: Organisation
+    draft: EffectsDraft, compiled: CompiledRule, context: Context, clock: Clock | None, handoff: Handoff, calendar: Organisation
 ) -> str:
     rule = compiled.rule
     span = f"within {clock_words(clock)}, " if clock is not None else ""
     doubt = ""
-    if scene.kind == "PatientDischarged" and scene.stay is not None:
-        if not scene.stay.disposition or scene.stay.disposition in {"oth", "unknown"}:
+    if context.kind == "PatientDischarged" and context.stay is not None:
+        if not context.stay.disposition or context.stay.disposition in {"oth", "unknown"}:
             doubt = " The disposition is not known and counts as community."
-        if not scene.stay.class_:
+        if not context.stay.class_:
             doubt += " The class of the stay is not known."
-    if compiled.asks_risk and scene.stay is not None:
-        doubt += f" {risk_words(scene)}."
+    if compiled.asks_risk and context.stay is not None:
+        doubt += f" {risk_words(context)}."
     elif rule.subject == "goal":
-        scaled = [g for g in scene.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]
+        scaled = [g for g in context.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]
         attained = gas_t_score(WeightedGoal(g.attainment or 0, g.weight or 1) for g in scaled)
         doubt += f" Goal attainment T-score {attained:.2f}, of {len(scaled)}." if attained is not None else ""
     return (
@@ -257,8 +257,8 @@ def _opening_words(  # noqa: PLR0917
 def _packed_cause(cause: str) -> bytes | str:
     if len(cause) == 36 and cause[8] == cause[13] == cause[18] == cause[23] == "-":
         try:
-            packed = raw(cause)
+            packed = uuid_bytes(cause)
         except ValueError:
             return cause
-        return packed if text(packed) == cause else cause
+        return packed if uuid_text(packed) == cause else cause
     return cause

@@ -8,149 +8,149 @@ from __future__ import annotations
 
 from agents.coordination.person.care_team import parties_of
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 
 _LINE_MAX = 16
 """Longer than any line of escalation; the directory refuses circles."""
 
 
-def accountable(role: str, scene: Scene) -> str:
+def accountable(role: str, context: Context) -> str:
     """Return the owner (role/kind:id) for a rule's `accountable`."""
     match role:
         case "recipient":
-            return scene.notice.recipient if scene.notice is not None else role_owner("care-coordinator", scene)
+            return context.notice.recipient if context.notice is not None else role_owner("care-coordinator", context)
         case "referral-target" | "referral-requester":
-            return _referral_side(role, scene)
+            return _referral_side(role, context)
         case "facility":
-            return _facility(scene)
+            return _facility(context)
         case "transferring-facility":
-            return _transferring(scene)
+            return _transferring(context)
         case "goal-owner":
-            goal = scene.goal
+            goal = context.goal
             if goal is None or not goal.owner:
-                return role_owner("care-coordinator", scene)
+                return role_owner("care-coordinator", context)
             owns, _, party = goal.owner.partition("/")
-            return f"{owns}/{scene.world.directory.covered(party, scene.at)}"
+            return f"{owns}/{context.world.directory.covered(party, context.at)}"
         case "setter":
-            side = scene.referral.setter if scene.referral is not None else ""
-            return _referral_side("referral-requester" if side == "requester" else "referral-target", scene)
+            side = context.referral.setter if context.referral is not None else ""
+            return _referral_side("referral-requester" if side == "requester" else "referral-target", context)
         case _:
-            return role_owner(role, scene)
+            return role_owner(role, context)
 
 
-def role_owner(role: str, scene: Scene) -> str:
+def role_owner(role: str, context: Context) -> str:
     """Return who holds *role*: the care team's seat, else the organisation's holder, else the fallback pool."""
     if role in {"referral-target", "referral-requester", "goal-owner", "recipient", "setter"} and (
-        scene.referral is not None or scene.goal is not None
+        context.referral is not None or context.goal is not None
     ):
-        return accountable(role, scene) if role != "recipient" else _held(role, scene)
-    return _held(role, scene)
+        return accountable(role, context) if role != "recipient" else _held(role, context)
+    return _held(role, context)
 
 
-def _held(role: str, scene: Scene) -> str:
-    directory = scene.world.directory
-    parties = parties_of(scene.person, role, scene.at, directory, scene.organisation)
+def _held(role: str, context: Context) -> str:
+    directory = context.world.directory
+    parties = parties_of(context.person, role, context.at, directory, context.organisation)
     if parties:
         return f"{role}/{parties[0]}"
-    holder = directory.holder(role, scene.organisation)
+    holder = directory.holder(role, context.organisation)
     if holder is not None:
-        return f"{role}/{directory.covered(holder, scene.at)}"
+        return f"{role}/{directory.covered(holder, context.at)}"
     return f"{role}/{directory.fallback_pool}"
 
 
-def home_of(owner: str, scene: Scene) -> Organisation | None:
+def home_of(owner: str, context: Context) -> Organisation | None:
     """Return the organisation of *owner* (role/kind:id): by the directory, else as the care team's seat says it."""
-    directory = scene.world.directory
+    directory = context.world.directory
     role, _, party = owner.partition("/")
     known = directory.of_party(party)
     if known is not None:
         return known
-    for seat in scene.person.seats:
-        if seat.address == party and seat.role == role and seat.organisation:
-            return directory.organisations.get(seat.organisation)
+    for member in context.person.members:
+        if member.address == party and member.role == role and member.organisation:
+            return directory.organisations.get(member.organisation)
     return None
 
 
-def rung_owner(role: str, owner: str, scene: Scene) -> str:
+def rung_owner(role: str, owner: str, context: Context) -> str:
     """Return who holds *role* where a rung names it: in the owner's own organisation first, then where the handoff began."""
     if role in {"referral-target", "referral-requester", "goal-owner", "setter", "facility", "transferring-facility"}:
-        return accountable(role, scene)
-    directory = scene.world.directory
-    home = home_of(owner, scene) or scene.organisation
-    found = _line_holder(role, home, scene)
+        return accountable(role, context)
+    directory = context.world.directory
+    home = home_of(owner, context) or context.organisation
+    found = _line_holder(role, home, context)
     return f"{role}/{found or directory.fallback_pool}"
 
 
-def next_owner(owner: str, scene: Scene) -> str:
+def next_owner(owner: str, context: Context) -> str:
     """Return who is accountable after *owner* in the line of escalation; *owner* itself at its end.
 
     The line is the owner's own organisation's, else the scene's; a role that nobody holds there is passed over.
     """
-    directory = scene.world.directory
+    directory = context.world.directory
     role, _, party = owner.partition("/")
-    home = home_of(owner, scene) or scene.organisation
+    home = home_of(owner, context) or context.organisation
     first: str | None = None
     for _ in range(_LINE_MAX):
         following = directory.next_role(role, home)
         if following is None:
             break
         first = first or following
-        found = _line_holder(following, home, scene)
+        found = _line_holder(following, home, context)
         if found is not None and found != party:
             return f"{following}/{found}"
         role = following
     return owner if first is None else f"{first}/{directory.fallback_pool}"
 
 
-def _facility(scene: Scene) -> str:
+def _facility(context: Context) -> str:
     """Return the organisation that runs the facility; the facility itself, by its own id, where the directory does not name it."""
-    directory, stay = scene.world.directory, scene.stay
+    directory, stay = context.world.directory, context.stay
     if stay is not None and not directory.knows_facility(stay.facility):
         return f"facility/organization:{stay.facility}"
-    return f"facility/organization:{scene.organisation.id}"
+    return f"facility/organization:{context.organisation.id}"
 
 
-def _transferring(scene: Scene) -> str:
+def _transferring(context: Context) -> str:
     """Return the coordinators of the hospital that the person came from; whoever coordinates their care where none is known."""
-    directory, here, handoff = scene.world.directory, scene.stay, scene.handoff
+    directory, here, handoff = context.world.directory, context.stay, context.handoff
     before = [
         stay
-        for stay in scene.person.stays
+        for stay in context.person.stays
         if handoff is not None and here is not None and stay.facility != here.facility and 0 < stay.admitted <= handoff.opened_at
     ]
     if not before:
-        return role_owner("care-coordinator", scene)
+        return role_owner("care-coordinator", context)
     facility = max(before, key=lambda stay: stay.admitted).facility
     home = directory.of_facility(facility)
     holder = directory.holder("care-coordinator", home)
-    return f"transferring-facility/{directory.covered(holder, scene.at) if holder else f'organization:{facility}'}"
+    return f"transferring-facility/{directory.covered(holder, context.at) if holder else f'organization:{facility}'}"
 
 
-def _line_holder(role: str, home: Organisation, scene: Scene) -> str | None:
-    directory = scene.world.directory
-    parties = parties_of(scene.person, role, scene.at, directory, scene.organisation)
+def _line_holder(role: str, home: Organisation, context: Context) -> str | None:
+    directory = context.world.directory
+    parties = parties_of(context.person, role, context.at, directory, context.organisation)
     if parties:
         return parties[0]
-    for organisation in (home, scene.organisation):
+    for organisation in (home, context.organisation):
         holder = directory.holder(role, organisation)
         if holder is not None:
-            return directory.covered(holder, scene.at)
+            return directory.covered(holder, context.at)
     return None
 
 
-def _referral_side(role: str, scene: Scene) -> str:
-    directory = scene.world.directory
-    referral = scene.referral
+def _referral_side(role: str, context: Context) -> str:
+    directory = context.world.directory
+    referral = context.referral
     if referral is None:
-        return _held(role, scene)
+        return _held(role, context)
     if role == "referral-target":
         party, organisation = referral.target, referral.target_organisation
     else:
         party, organisation = referral.requester, referral.requester_organisation
     known = directory.organisations.get(organisation)
     if party and not party.startswith("organization:"):
-        return f"{role}/{directory.covered(party, scene.at)}"
+        return f"{role}/{directory.covered(party, context.at)}"
     holder = directory.holder("referral-target" if role == "referral-target" else "referral-source", known) if known is not None else None
     if holder is not None:
-        return f"{role}/{directory.covered(holder, scene.at)}"
+        return f"{role}/{directory.covered(holder, context.at)}"
     return f"{role}/{party or directory.fallback_pool}"

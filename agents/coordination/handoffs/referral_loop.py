@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agents.coordination.handoffs import handoff as handoffs
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import OPEN, REQUESTED
 from agents.coordination.handoffs.opening import deadline_of
 from agents.coordination.handoffs.owners import accountable
@@ -16,7 +16,7 @@ from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, 
 from agents.coordination.person.state import Handoff
 from agents.coordination.record.subject import resolve
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.words import person_words
 from streams.contract import events as e
 from streams.contract.events import Event, Millis, Party
@@ -24,27 +24,27 @@ from streams.contract.events import Event, Millis, Party
 _SIDES: Final = ("referral-target", "referral-requester")
 
 
-def follow(draft: Draft, scene: Scene) -> None:
+def follow(draft: EffectsDraft, context: Context) -> None:
     """Let what is open about the scene's referral follow it: whoever it goes to now is accountable, by when it is needed now.
 
     So it is when a target or a date changes, and when the request itself arrives after its answer. What is overdue stays so.
     """
-    referral, was = scene.referral, scene.was
+    referral, was = context.referral, context.was
     if referral is None or was is None:
         return
-    about = [h for h in scene.person.handoffs if h.ref == referral.id and not h.closed_at]
+    about = [h for h in context.person.handoffs if h.ref == referral.id and not h.closed_at]
     if not about:
         return
     moves = {}
     for side in _SIDES:
-        now = accountable(side, scene)
-        scene.referral = was
-        before = accountable(side, scene)
-        scene.referral = referral
+        now = accountable(side, context)
+        context.referral = was
+        before = accountable(side, context)
+        context.referral = referral
         if before != now:
             moves[side] = now
     for handoff in about:
-        rule = handoffs.rule_of(handoff, scene.person, scene.world)
+        rule = handoffs.rule_of(handoff, context.person, context.world)
         if rule is None:
             continue
         owner = moves.get(handoff.owner.partition("/")[0], handoff.owner)
@@ -52,27 +52,27 @@ def follow(draft: Draft, scene: Scene) -> None:
         if owner != handoff.owner:
             why.append(f"Reassigned from {person_words(handoff.owner)} to {person_words(owner)}")
             handoff.owner, handoff.status, handoff.snoozed = owner, REQUESTED, 0
-            handoff.owned_at = max(handoff.owned_at, scene.at)
+            handoff.owned_at = max(handoff.owned_at, context.at)
         if handoff.gap < OPEN and (rule.until is not None or not was.requested):
-            why += _date(draft, scene, handoff, rule)
+            why += _date(draft, context, handoff, rule)
         if not why:
             continue
         if not handoff.snoozed:
-            place = handoffs.calendar_of(handoff, scene.person, scene.world)
-            handoffs.set_next_rung(handoff, rule, draft.at, place, scene.world.directory)
-        encounter, words = handoffs.encounter_for(handoff, scene.person), f"{'; '.join(why)} ({draft.words})."
+            place = handoffs.calendar_of(handoff, context.person, context.world)
+            handoffs.set_next_rung(handoff, rule, draft.at, place, context.world.directory)
+        encounter, words = handoffs.encounter_for(handoff, context.person), f"{'; '.join(why)} ({draft.words})."
         draft.task(handoff, rule.rule, encounter, words)
         if handoff.gap:
             draft.gap(handoff, rule.rule, encounter, words)
 
 
-def _date(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> list[str]:
+def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
     """Set the due of *handoff* anew from what is known of its referral now; say so where that changes it."""
-    due, unit, place = deadline_of(rule, scene, handoff.owner, Millis(handoff.opened_at))
+    due, unit, place = deadline_of(rule, context, handoff.owner, Millis(handoff.opened_at))
     if due == handoff.due:
         return []
     handoff.due, handoff.unit, handoff.rung = due, unit, 0
-    if place.id != handoffs.calendar_of(handoff, scene.person, scene.world).id:
+    if place.id != handoffs.calendar_of(handoff, context.person, context.world).id:
         handoff.calendar = place.id
     handoffs.pass_over_warnings(handoff, rule, draft.at)
     if handoff.snoozed > due:
@@ -80,13 +80,13 @@ def _date(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule) -> l
     return [f"Due {handoffs.due_said(handoff, place.zone)} now"]
 
 
-def stand_in(draft: Draft, scene: Scene) -> list[Scene]:
+def stand_in(draft: EffectsDraft, context: Context) -> list[Context]:
     """Return what the scene's event says of a double of the referral that it gives up: it takes that one's place.
 
     The double opened no handoff while the first was watched. It counts as requested now, and as answered where it was.
     """
-    first, person, event = scene.referral, scene.person, scene.event
-    if scene.kind != "ReferralStatusChanged" or first is None or event is None or first.status not in GIVEN_UP or scene.repeated:
+    first, person, event = context.referral, context.person, context.event
+    if context.kind != "ReferralStatusChanged" or first is None or event is None or first.status not in GIVEN_UP or context.repeated:
         return []
     doubles = sorted((r for r in person.referrals if r.linked == first.id and r.status not in ENDED), key=lambda r: (r.requested, r.id))
     if not doubles:
@@ -101,8 +101,8 @@ def stand_in(draft: Draft, scene: Scene) -> list[Scene]:
         facts.append(e.ReferralStatusChanged(heir.id, heir.status, heir.setter, heir.business_status or None))
     scenes = []
     for fact in facts:
-        again = Scene(
-            person, scene.world, scene.at, scene.organisation, Event(event.id, event.source, scene.at, draft.at, person.key, fact)
+        again = Context(
+            person, context.world, context.at, context.organisation, Event(event.id, event.source, context.at, draft.at, person.key, fact)
         )
         resolve(again, facts[-1] if len(facts) > 1 else e.ReferralChanged(heir.id))
         again.changed = ("referral-status",)
@@ -110,14 +110,14 @@ def stand_in(draft: Draft, scene: Scene) -> list[Scene]:
     return scenes
 
 
-def judge_report(draft: Draft, scene: Scene) -> None:
+def judge_report(draft: EffectsDraft, context: Context) -> None:
     """Say why a report that names a referral does not close its loop."""
-    fact = scene.fact
+    fact = context.fact
     if not isinstance(fact, e.CareActivityRecorded) or fact.code != REPORT:
         return
-    for referral in scene.person.referrals:
+    for referral in context.person.referrals:
         if referral.id not in fact.based_on or not referral.requested:
             continue
         wrong = why_not_closed(fact, referral.id, Millis(referral.requested))
         if wrong is not None:
-            draft.suppressed("loop-not-closed", f"{draft.words}: {wrong}.", scene.kind, mark=referral.id)
+            draft.suppressed("loop-not-closed", f"{draft.words}: {wrong}.", context.kind, mark=referral.id)

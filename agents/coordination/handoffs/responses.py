@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs.closing import react
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, role_owner
 from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
-from agents.coordination.reference.ids import raw, text
+from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Tell
 from agents.coordination.rules.words import moment, person_words
 from streams.contract import events as e
@@ -28,50 +28,50 @@ _MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalate
 """Responses that say whose a task is, or when: of these the newest counts, in whatever order they arrive."""
 
 
-def respond(draft: Draft, scene: Scene) -> None:
+def respond(draft: EffectsDraft, context: Context) -> None:
     """Apply a response of a coordinator or another member of the care team."""
-    fact: Any = scene.fact
-    found = _find(scene.person, fact.task)
+    fact: Any = context.fact
+    found = _find(context.person, fact.task)
     if isinstance(found, str):
-        draft.refused(found, f"No open task {fact.task} of this person can take this response: {found}.", scene.kind)
+        draft.refused(found, f"No open task {fact.task} of this person can take this response: {found}.", context.kind)
         return
     handoff = found
-    scene.named = handoff
-    scene.handoff = handoff
-    scene.stay = handoffs.stay_of(handoff, scene.person)
-    scene.organisation = handoffs.home_of(handoff, scene.person, scene.world)
-    rule = handoffs.rule_of(handoff, scene.person, scene.world)
+    context.named = handoff
+    context.handoff = handoff
+    context.stay = handoffs.stay_of(handoff, context.person)
+    context.organisation = handoffs.home_of(handoff, context.person, context.world)
+    rule = handoffs.rule_of(handoff, context.person, context.world)
     if handoff.status == DRAFT:
-        draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", scene.kind)
+        draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", context.kind)
         return
-    if isinstance(fact, _MOVES) and scene.at < handoff.owned_at:
-        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+    if isinstance(fact, _MOVES) and context.at < handoff.owned_at:
+        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
         why = f"Since then, on {moment(handoff.owned_at, zone)}, it became {person_words(handoff.owner)}'s."
         draft.refused("overtaken", why, handoff.rule)
         return
     match fact:
         case e.TaskAcknowledged():
-            _acknowledge(draft, scene, handoff, rule, fact)
+            _acknowledge(draft, context, handoff, rule, fact)
         case e.TaskClaimed():
-            _claim(draft, scene, handoff, rule, fact)
+            _claim(draft, context, handoff, rule, fact)
         case e.TaskReassigned():
-            _reassign(draft, scene, handoff, rule, fact)
+            _reassign(draft, context, handoff, rule, fact)
         case e.TaskSnoozed():
-            _snooze(draft, scene, handoff, rule, fact)
+            _snooze(draft, context, handoff, rule, fact)
         case e.TaskCompleted():
-            _complete(draft, scene, handoff, rule, fact)
+            _complete(draft, context, handoff, rule, fact)
         case e.TaskDeclined():
-            _decline(draft, scene, handoff, rule, fact)
+            _decline(draft, context, handoff, rule, fact)
         case e.TaskEscalated():
-            _escalate(draft, scene, handoff, rule, fact)
+            _escalate(draft, context, handoff, rule, fact)
         case _:
-            _outreach(draft, scene, handoff, rule, fact)
+            _outreach(draft, context, handoff, rule, fact)
 
 
 def _find(person: Person, task: str) -> Handoff | str:
     """Return the open handoff named by its own id, or by the notification that asks for it; else the reason."""
     try:
-        wanted = raw(task)
+        wanted = uuid_bytes(task)
     except ValueError:
         return "unknown-task"
     closed = False
@@ -82,16 +82,16 @@ def _find(person: Person, task: str) -> Handoff | str:
             closed = True
     if closed:
         return "closed-task"
-    for told in person.told:
-        for recipient in told.recipients:
-            if told.notification(recipient) == task:
+    for notified in person.notified:
+        for recipient in notified.recipients:
+            if notified.notification(recipient) == task:
                 return "not-asked"
     return "unknown-task"
 
 
-def _line(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
+def _line(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
     """Show the task; where it *moved* to another owner, its gap too: task and gap never name two owners."""
-    definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, scene.person)
+    definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, context.person)
     draft.task(handoff, definition, encounter, f"{why} ({draft.words}).")
     if moved and handoff.gap:
         draft.gap(handoff, definition, encounter, f"{why} ({draft.words}).")
@@ -112,32 +112,32 @@ def _acts_for(by: Party, address: str, directory: Directory) -> bool:
     return own == party
 
 
-def _acknowledge(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
+def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
     if rule is not None and "TaskAcknowledged" in rule.closes:
-        directory = scene.world.directory
-        if not (_acts_for(fact.by, handoff.owner, directory) or _acts_for(fact.by, _asked(scene, handoff), directory)):
+        directory = context.world.directory
+        if not (_acts_for(fact.by, handoff.owner, directory) or _acts_for(fact.by, _asked(context, handoff), directory)):
             draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
             return
-        react(draft, scene, handoff)
+        react(draft, context, handoff)
         return
     if handoff.status != REQUESTED:
         draft.suppressed("already-acknowledged", rule=handoff.rule, version=handoff.version)
         return
     handoff.status = RECEIVED
-    _line(draft, scene, handoff, rule, "Seen by its owner")
+    _line(draft, context, handoff, rule, "Seen by its owner")
 
 
-def _asked(scene: Scene, handoff: Handoff) -> str:
+def _asked(context: Context, handoff: Handoff) -> str:
     """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
     if isinstance(handoff.ref, bytes):
-        for told in scene.person.told:
-            for recipient in told.recipients:
-                if raw(told.notification(recipient)) == handoff.ref:
+        for notified in context.person.notified:
+            for recipient in notified.recipients:
+                if uuid_bytes(notified.notification(recipient)) == handoff.ref:
                     return recipient
     return handoff.owner
 
 
-def _claim(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskClaimed) -> None:
+def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskClaimed) -> None:
     party = party_of(fact.by)
     if party is None:
         draft.refused("claimed-by-nobody", "A claim names who claims: practitioner, organization or caregiver.", handoff.rule)
@@ -151,47 +151,47 @@ def _claim(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | No
     if handoff.owner != address and claimed:
         draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
         return
-    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, ACCEPTED, scene.at
-    _reschedule(handoff, rule, draft, scene)
-    _line(draft, scene, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, ACCEPTED, context.at
+    _reschedule(handoff, rule, draft, context)
+    _line(draft, context, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
 
 
-def _reassign(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
+def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
     party = party_of(fact.to)
     role = fact.to.role or handoff.owner.partition("/")[0]
-    address = f"{role}/{scene.world.directory.covered(party, scene.at)}" if party else role_owner(role, scene)
+    address = f"{role}/{context.world.directory.covered(party, context.at)}" if party else role_owner(role, context)
     if address == handoff.owner:
         draft.suppressed("already-theirs", rule=handoff.rule, version=handoff.version)
         return
-    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, REQUESTED, scene.at
-    _reschedule(handoff, rule, draft, scene)
-    _line(draft, scene, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, REQUESTED, context.at
+    _reschedule(handoff, rule, draft, context)
+    _line(draft, context, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
 
 
-def _decline(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
+def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who declines says why.", handoff.rule)
         return
-    directory = scene.world.directory
+    directory = context.world.directory
     if not _acts_for(fact.by, handoff.owner, directory):
         draft.refused("not-the-owner", f"Only its owner can decline it: {person_words(handoff.owner)}.", handoff.rule)
         return
     role = handoff.owner.partition("/")[0]
     party = handoff.owner.partition("/")[2]
-    home = directory.of_party(party) or scene.organisation
-    pool = next((h for o in (home, scene.organisation) if (h := directory.holder(role, o)) and h.startswith("pool:")), None)
+    home = directory.of_party(party) or context.organisation
+    pool = next((h for o in (home, context.organisation) if (h := directory.holder(role, o)) and h.startswith("pool:")), None)
     was = handoff.owner
-    handoff.owner, handoff.status, handoff.owned_at = f"{role}/{pool or directory.fallback_pool}", REQUESTED, scene.at
-    _reschedule(handoff, rule, draft, scene)
+    handoff.owner, handoff.status, handoff.owned_at = f"{role}/{pool or directory.fallback_pool}", REQUESTED, context.at
+    _reschedule(handoff, rule, draft, context)
     why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
-    _line(draft, scene, handoff, rule, why, moved=was != handoff.owner)
+    _line(draft, context, handoff, rule, why, moved=was != handoff.owner)
 
 
-def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
+def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who puts a task off says why.", handoff.rule)
     elif fact.until > handoff.due:
-        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
+        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
         draft.refused("snooze-beyond-due", f"It can't be put off beyond its due, {moment(handoff.due, zone)}.", handoff.rule)
     elif fact.until <= draft.at:
         draft.refused("snooze-in-the-past", "It can only be put off until a time to come.", handoff.rule)
@@ -199,50 +199,50 @@ def _snooze(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | N
         handoff.snoozed = fact.until
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
-        zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
-        _line(draft, scene, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
+        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+        _line(draft, context, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
 
 
-def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: Draft, scene: Scene) -> None:
+def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
     """Wake a task that was put off, and look ahead to the absences of its new owner."""
     handoff.snoozed = 0
-    handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, scene.person, scene.world), scene.world.directory)
+    handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, context.person, context.world), context.world.directory)
 
 
-def _complete(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
+def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
     if rule is not None and not rule.rule.completable:
         if "TaskCompleted" in rule.closes:
-            react(draft, scene, handoff)
+            react(draft, context, handoff)
             if handoff.closed_at:
                 return
         needed = ", ".join(sorted(rule.closes))
         draft.refused("needs-clinical-event", f"Only what shows that it was done closes it: {needed}.", handoff.rule)
         return
-    closure = "met" if scene.at <= handoff.due else "met-late"
+    closure = "met" if context.at <= handoff.due else "met-late"
     said = f", outcome {fact.outcome}" if fact.outcome else ""
-    zone = handoffs.calendar_of(handoff, scene.person, scene.world).zone
-    why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(scene.at, zone)}."
-    handoffs.close(draft, handoff, rule, closure, happened=scene.at, why=why)
+    zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+    why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(context.at, zone)}."
+    handoffs.close(draft, handoff, rule, closure, happened=context.at, why=why)
 
 
-def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:
+def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who escalates says why.", handoff.rule)
         return
-    owner = next_owner(handoff.owner, scene)
+    owner = next_owner(handoff.owner, context)
     if owner == handoff.owner:
         draft.refused("end-of-the-line", f"Nobody comes after {person_words(owner)}.", handoff.rule)
         return
-    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, owner, REQUESTED, scene.at
+    was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, owner, REQUESTED, context.at
     handoff.step += 1
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
-    _reschedule(handoff, rule, draft, scene)
+    _reschedule(handoff, rule, draft, context)
     why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
-    _line(draft, scene, handoff, rule, why, moved=True)
+    _line(draft, context, handoff, rule, why, moved=True)
     definition = rule.rule if rule is not None else None
     issued = tell(
         draft,
-        scene,
+        context,
         (Tell("owner", required=True),),
         rule=handoff.rule,
         version=handoff.version,
@@ -252,15 +252,15 @@ def _escalate(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule |
         urgency="urgent",
         purpose=definition.purpose if definition else "treatment",
         sensitivity=definition.sensitivity if definition else "normal",
-        handoff=text(handoff.id),
-        already={recipient.partition("/")[2] for _, recipient in handoff.told},
+        handoff=uuid_text(handoff.id),
+        already={recipient.partition("/")[2] for _, recipient in handoff.notified},
     )
-    handoff.told = (*handoff.told, *((raw(n.id), n.recipient) for n in issued))
+    handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
 
 
-def _outreach(draft: Draft, scene: Scene, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
-    react(draft, scene)
+def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
+    react(draft, context)
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS
-        _line(draft, scene, handoff, rule, f"Outreach: {fact.outcome}")
+        _line(draft, context, handoff, rule, f"Outreach: {fact.outcome}")

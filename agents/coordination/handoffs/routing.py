@@ -9,32 +9,32 @@ from __future__ import annotations
 import msgspec
 
 from agents.coordination.handoffs import handoff as handoffs
-from agents.coordination.handoffs.effects_draft import Draft
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.opening import open_all
 from agents.coordination.person.goal_states import OPEN_STATUSES
-from agents.coordination.person.state import OPENERS, Stay, Told
-from agents.coordination.reference.ids import raw, text
+from agents.coordination.person.state import OPENERS, NotificationRecord, Stay
+from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import holds
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from streams.contract.effects import GoalWords
 
 _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClassChanged"})
 
 
-def announce(draft: Draft, scene: Scene) -> bool:
+def announce(draft: EffectsDraft, context: Context) -> bool:
     """Tell whom the first row that holds says; say whether one did. A handoff that a notice asks for is opened with it."""
-    for compiled in scene.world.catalogue.notices.get(scene.kind, ()):
-        if not holds(compiled.tests, scene):
+    for compiled in context.world.catalogue.notices.get(context.kind, ()):
+        if not holds(compiled.tests, context):
             continue
         notice = compiled.notice
-        person = scene.person
+        person = context.person
         goals: tuple[GoalWords, ...] = ()
-        if scene.kind in _WITH_GOALS and person.goals:
+        if context.kind in _WITH_GOALS and person.goals:
             goals = tuple(GoalWords(g.id, g.words, g.expressed_by) for g in person.goals if g.status in OPEN_STATUSES and g.words)
         issued = tell(
             draft,
-            scene,
+            context,
             notice.tells,
             rule=notice.id,
             version=notice.version,
@@ -48,41 +48,43 @@ def announce(draft: Draft, scene: Scene) -> bool:
             delivery=notice.delivery,
         )
         if issued:
-            stay = scene.stay.number if scene.stay is not None else 0
-            kind = OPENERS.index(scene.kind) if scene.kind in OPENERS else 0
-            person.told.append(
-                Told(bytes.fromhex(draft.seed), notice.id, stay, scene.at, kind, tuple(n.recipient for n in issued), notice.version)
+            stay = context.stay.number if context.stay is not None else 0
+            kind = OPENERS.index(context.kind) if context.kind in OPENERS else 0
+            person.notified.append(
+                NotificationRecord(
+                    bytes.fromhex(draft.seed), notice.id, stay, context.at, kind, tuple(n.recipient for n in issued), notice.version
+                )
             )
-        for told in issued:
-            scene.notice = told
-            opened = open_all(draft, scene)
-            scene.notice = None
-            asked = handoffs.asked_of(told, opened)
-            if asked is not None and told.asks_acknowledgement:
-                place = draft.effects.index(told)
-                draft.effects[place] = msgspec.structs.replace(told, handoff=text(asked.id))
+        for notified in issued:
+            context.notice = notified
+            opened = open_all(draft, context)
+            context.notice = None
+            asked = handoffs.asked_of(notified, opened)
+            if asked is not None and notified.asks_acknowledgement:
+                place = draft.effects.index(notified)
+                draft.effects[place] = msgspec.structs.replace(notified, handoff=uuid_text(asked.id))
         return True
     return False
 
 
-def take_back(draft: Draft, scene: Scene, stay: Stay, kind: str, why: str) -> None:
+def take_back(draft: EffectsDraft, context: Context, stay: Stay, kind: str, why: str) -> None:
     """Withdraw what was told of *stay* (only of events of *kind*, unless that is empty) from exactly those who were told."""
-    person = scene.person
+    person = context.person
     kept = []
     only = OPENERS.index(kind)
     moved_at = stay.cancels[-1] if kind == "PatientTransferred" else 0
-    for told in person.told:
-        mine = told.stay == stay.number and (not only or told.kind == only)
+    for notified in person.notified:
+        mine = notified.stay == stay.number and (not only or notified.kind == only)
         # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
-        if not mine or (moved_at and told.at // 1000 != moved_at // 1000):
-            kept.append(told)
+        if not mine or (moved_at and notified.at // 1000 != moved_at // 1000):
+            kept.append(notified)
             continue
-        for recipient in told.recipients:
-            notification = told.notification(recipient)
-            draft.withdrawn(notification, recipient, told.rule, told.version, why)
-            asked = raw(notification)
+        for recipient in notified.recipients:
+            notification = notified.notification(recipient)
+            draft.withdrawn(notification, recipient, notified.rule, notified.version, why)
+            asked = uuid_bytes(notification)
             for handoff in person.handoffs:
                 if handoff.ref == asked and not handoff.closed_at:
-                    rule = handoffs.rule_of(handoff, person, scene.world)
-                    handoffs.close(draft, handoff, rule, "cancelled", happened=scene.at, why=why)
-    person.told = kept
+                    rule = handoffs.rule_of(handoff, person, context.world)
+                    handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
+    person.notified = kept

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from agents.coordination.person.state import Consent, Person, Seat
+from agents.coordination.person.state import Consent, Person, TeamMember
 from agents.coordination.reference.directory import Directory, Organisation, party_of
 from streams.contract.events import CareTeamChanged, ConsentChanged, Member, Millis
 
@@ -29,94 +29,94 @@ def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
         if at < person.team_at:
             return
         person.team_at = at
-        person.seats = [seat for seat in person.seats if max(seat.asserted, 0 if seat.asserted else seat.from_) > at]
-    for member in fact.members:
+        person.members = [member for member in person.members if max(member.asserted, 0 if member.asserted else member.from_) > at]
+    for entry in fact.members:
         if not fact.replace and at < person.team_at:
             continue
-        _seat(person, member, at, asserted=True)
+        _add_member(person, entry, at, asserted=True)
 
 
-def mention(person: Person, members: Iterable[Member], at: Millis) -> bool:
+def mention(person: Person, entries: Iterable[Member], at: Millis) -> bool:
     """Take provisional members from a message; of a role the newest message's are kept. Return whether anybody new has a seat."""
     if at < person.team_at:
         return False
     named: dict[str, list[Member]] = {}
-    for member in members:
-        named.setdefault(member.role, []).append(member)
+    for entry in entries:
+        named.setdefault(entry.role, []).append(entry)
     news = False
     for role, those in named.items():
-        seated = [seat for seat in person.seats if seat.role == role and not seat.asserted]
-        if any(seat.from_ > at for seat in seated):
+        provisional = [member for member in person.members if member.role == role and not member.asserted]
+        if any(member.from_ > at for member in provisional):
             continue
-        if len(those) == 1 == len(seated) and _is_seat(seated[0], those[0]):
-            seated[0].from_ = at  # Most messages say only once more what is known.
+        if len(those) == 1 == len(provisional) and _is_member(provisional[0], those[0]):
+            provisional[0].from_ = at  # Most messages say only once more what is known.
             continue
         news = True
-        person.seats = [seat for seat in person.seats if seat.asserted or seat.role != role]
-        for member in those:
-            _seat(person, member, at, asserted=False)
+        person.members = [member for member in person.members if member.asserted or member.role != role]
+        for entry in those:
+            _add_member(person, entry, at, asserted=False)
     return news
 
 
-def _is_seat(seat: Seat, member: Member) -> bool:
-    party = member.party
+def _is_member(member: TeamMember, entry: Member) -> bool:
+    party = entry.party
     return (
-        seat.address == (party_of(party) or "")
-        and seat.organisation == (party.organization or "")
-        and seat.to == (member.to or 0)
-        and seat.programme == (member.programme or "")
-        and bool(member.role)
+        member.address == (party_of(party) or "")
+        and member.organisation == (party.organization or "")
+        and member.to == (entry.to or 0)
+        and member.programme == (entry.programme or "")
+        and bool(entry.role)
     )
 
 
-def _seat(person: Person, member: Member, at: Millis, *, asserted: bool) -> None:
-    role = member.role or member.party.role
-    address = party_of(member.party) or ""
-    organisation = member.party.organization or ""
-    for seat in person.seats:
-        if seat.role == role and seat.address == address and bool(seat.asserted) == asserted:
-            if asserted and seat.asserted > at:
+def _add_member(person: Person, entry: Member, at: Millis, *, asserted: bool) -> None:
+    role = entry.role or entry.party.role
+    address = party_of(entry.party) or ""
+    organisation = entry.party.organization or ""
+    for member in person.members:
+        if member.role == role and member.address == address and bool(member.asserted) == asserted:
+            if asserted and member.asserted > at:
                 return
-            seat.from_ = (member.from_ or 0) if asserted else at
-            seat.to = member.to or 0
-            seat.asserted = at if asserted else 0
-            seat.programme = member.programme or ""
-            seat.organisation = organisation
+            member.from_ = (entry.from_ or 0) if asserted else at
+            member.to = entry.to or 0
+            member.asserted = at if asserted else 0
+            member.programme = entry.programme or ""
+            member.organisation = organisation
             return
-    begins = (member.from_ or 0) if asserted else at
-    person.seats.append(Seat(role, address, begins, member.to or 0, at if asserted else 0, member.programme or "", organisation))
+    begins = (entry.from_ or 0) if asserted else at
+    person.members.append(TeamMember(role, address, begins, entry.to or 0, at if asserted else 0, entry.programme or "", organisation))
 
 
-def seats_of(seats: Iterable[Seat], role: str, at: Millis) -> list[Seat]:
+def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[TeamMember]:
     """Return which of *seats* count for *role* at *at*: asserted ones if there are any, else provisional; newest first."""
-    found: list[Seat] = []
-    mentioned: list[Seat] = []
-    for seat in seats:
-        if seat.role != role or (seat.to and seat.to <= at):
+    found: list[TeamMember] = []
+    mentioned: list[TeamMember] = []
+    for member in members:
+        if member.role != role or (member.to and member.to <= at):
             continue
-        if not seat.asserted:
+        if not member.asserted:
             # A provisional seat counts from its message on, whatever the order in which messages come.
-            mentioned.append(seat)
-        elif seat.from_ <= at:
-            found.append(seat)
+            mentioned.append(member)
+        elif member.from_ <= at:
+            found.append(member)
     found = found or mentioned
     if len(found) > 1:
-        found.sort(key=lambda seat: (-seat.asserted, -seat.from_, seat.address))
+        found.sort(key=lambda member: (-member.asserted, -member.from_, member.address))
     return found
 
 
 def parties_of(person: Person, role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
     """Return the parties that hold *role* for the person, cover applied; a seat with a role alone means that role's pool."""
-    return seated(person.seats, role, at, directory, organisation)
+    return holders(person.members, role, at, directory, organisation)
 
 
-def seated(seats: Iterable[Seat], role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
+def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
     """Return the parties that hold *role* by *seats*, as `parties_of`."""
     parties: list[str] = []
-    for seat in seats_of(seats, role, at):
-        party: str | None = seat.address
+    for member in members_of(members, role, at):
+        party: str | None = member.address
         if not party:
-            home = directory.organisations.get(seat.organisation, organisation)
+            home = directory.organisations.get(member.organisation, organisation)
             party = directory.holder(role, home)
         elif party.startswith("organization:"):
             # An organisation of the directory says which pool of it answers for the role.
@@ -133,13 +133,13 @@ def programmes_of(person: Person, at: Millis) -> tuple[str, ...]:
     """Return the programmes that the care team names at *at*, sorted."""
     if not _in_programmes(person):
         return ()
-    return tuple(sorted({s.programme for s in person.seats if s.programme and s.from_ <= at and not (s.to and s.to <= at)}))
+    return tuple(sorted({s.programme for s in person.members if s.programme and s.from_ <= at and not (s.to and s.to <= at)}))
 
 
 def _in_programmes(person: Person) -> bool:
     # A loop: this is asked several times with each event, and a generator costs three times as much.
-    for seat in person.seats:  # noqa: SIM110
-        if seat.programme:
+    for member in person.members:  # noqa: SIM110
+        if member.programme:
             return True
     return False
 
@@ -153,9 +153,9 @@ def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivit
         return ()
     party = owner.partition("/")[2]
     found = {
-        f"{seat.role}/{seat.address}"
-        for seat in person.seats
-        if seat.programme and seat.address and seat.address != party and seat.from_ <= at and not (seat.to and seat.to <= at)
+        f"{member.role}/{member.address}"
+        for member in person.members
+        if member.programme and member.address and member.address != party and member.from_ <= at and not (member.to and member.to <= at)
     }
     return tuple(watcher for watcher in sorted(found) if may_tell(person, watcher, purpose, sensitivity) == "permitted")
 

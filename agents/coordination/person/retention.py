@@ -79,21 +79,23 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
             if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
         )
     person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
-    person.told = [
-        told for told in person.told if told.stay in open_or_unknown or keeps(closed.get(told.stay, told.at) + KEPT.notices * DAY_MS)
+    person.notified = [
+        notified
+        for notified in person.notified
+        if notified.stay in open_or_unknown or keeps(closed.get(notified.stay, notified.at) + KEPT.notices * DAY_MS)
     ]
     refs = {h.ref for h in person.handoffs}
     person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
     person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
-    if not (person.stays or person.told):
-        person.seats = [seat for seat in person.seats if seat.asserted]
+    if not (person.stays or person.notified):
+        person.members = [member for member in person.members if member.asserted]
     # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
     person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
     holds = (
         person.stays
         or person.handoffs
-        or person.seats
-        or person.told
+        or person.members
+        or person.notified
         or person.seen
         or person.recent
         or person.consents

@@ -128,7 +128,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     closure: str = ""
     closed_at: int = 0
     """Arrival at which it closed, for the late window; 0 while it is open."""
-    told: tuple[tuple[bytes, str], ...] = ()
+    notified: tuple[tuple[bytes, str], ...] = ()
     """Alerts that went out about it: notification id and recipient."""
     progress: tuple[int, ...] = ()
     """How many events of each closing were seen, where a rule needs several."""
@@ -180,7 +180,7 @@ TASK_STATUS: Final = (
 """The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""
 
 
-class Seat(msgspec.Struct, array_like=True, gc=False):
+class TeamMember(msgspec.Struct, array_like=True, gc=False):
     """A seat in the care team."""
 
     role: str
@@ -202,7 +202,7 @@ class Consent(msgspec.Struct, array_like=True, gc=False):
     sensitivity: str = ""
 
 
-class Told(msgspec.Struct, array_like=True, gc=False):
+class NotificationRecord(msgspec.Struct, array_like=True, gc=False):
     """One notice and everybody who got it; the ids follow from the cause, the rule and the recipient."""
 
     cause: bytes
@@ -295,8 +295,8 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     key: PersonKey
     stays: list[Stay] = []
     handoffs: list[Handoff] = []
-    seats: list[Seat] = []
-    told: list[Told] = []
+    members: list[TeamMember] = []
+    notified: list[NotificationRecord] = []
     seen: bytes = b""
     """Entries of 12 bytes: 8 of the event's hash, 3 of its arrival in hours, 1 that counts repeats."""
     recent: list[Recent] = []

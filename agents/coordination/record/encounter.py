@@ -20,7 +20,7 @@ from streams.contract.events import Event, Millis
 UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED, CANCELLED = range(6)
 
 
-class Turn(NamedTuple):
+class Transition(NamedTuple):
     """What an event did to a stay.
 
     `kind` is one of admit, late-admit, plan, transfer, class-change, update, discharge, patch (nothing to tell),
@@ -92,12 +92,12 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
 _ADMISSION, _TRANSFER, _DISCHARGE = 1, 2, 3
 
 
-def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) -> Turn:
+def transition(person: Person, event: Event, at: Millis, now: Millis, world: World) -> Transition:
     """Apply an encounter event to the person's stays, which are changed in place, and say what it came to."""
     fact: Any = event.data
     found = _locate(person, fact, at)
     if isinstance(found, str):
-        return Turn("refused", None, found)
+        return Transition("refused", None, found)
     stay = found
     if stay.assumed and stay.status == FINISHED and at > stay.last and _shows_presence(fact):
         # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
@@ -121,9 +121,9 @@ def turn(person: Person, event: Event, at: Millis, now: Millis, world: World) ->
     stay.touched = max(stay.touched, now)
     stay.last = max(stay.last, at)
     if kind == "ignored":
-        return Turn(kind, stay, reason)
+        return Transition(kind, stay, reason)
     result = _apply(stay, act, fact, at, kind, reason, before, world)
-    return Turn(result.kind, result.stay, result.reason, result.changed, class_before)
+    return Transition(result.kind, result.stay, result.reason, result.changed, class_before)
 
 
 def _shows_presence(fact: Any) -> bool:
@@ -175,7 +175,7 @@ def _act(stay: Stay, fact: Any, at: Millis) -> str:
 
 def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
     stay: Stay, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World
-) -> Turn:
+) -> Transition:
     changed: tuple[str, ...] = ()
     match act:
         case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":
@@ -187,7 +187,7 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
             elif kind == "withdraw-transfer" and stay.came_from is not None:
                 stay.place, stay.unit, stay.level = stay.came_from
                 stay.came_from = None
-            return Turn(kind, stay, reason)
+            return Transition(kind, stay, reason)
         case "admit" | "admit-again" | "admit-anew":
             if act == "admit-anew":
                 stay.discharged = stay.disposition_at = 0
@@ -203,11 +203,11 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
             changed = _patch(stay, fact, at, before, world)
             if act == "admit-again" and "class" in changed and before != FINISHED:
                 # An emergency visit that becomes an admission under its own visit number: the team must hear of it.
-                return Turn("admit", stay, "", changed)
+                return Transition("admit", stay, "", changed)
         case "transfer":
             changed = _move(stay, fact.to, at)
             if kind == "transfer" and not changed:
-                return Turn("patch", stay, "same-facility-and-level", ())
+                return Transition("patch", stay, "same-facility-and-level", ())
         case "discharge":
             late = before == FINISHED and at < stay.discharged
             if before != FINISHED:
@@ -230,11 +230,11 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
             if kind == "class-change" and not changed:
                 # The class was unknown, or this one is older than what is known.
                 if stay.class_ != fact.class_:
-                    return Turn("patch", stay, "older-than-what-is-known", ())
+                    return Transition("patch", stay, "older-than-what-is-known", ())
                 changed = ("class",)
     if kind == "update" and not changed:
-        return Turn("patch", stay, reason or "no-material-change", ())
-    return Turn(kind, stay, reason, changed)
+        return Transition("patch", stay, reason or "no-material-change", ())
+    return Transition(kind, stay, reason, changed)
 
 
 def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:

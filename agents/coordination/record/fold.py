@@ -15,7 +15,7 @@ from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUS
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
 from agents.coordination.person.state import Appointment, Goal, Person, Referral
 from agents.coordination.reference.directory import party_of
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 
@@ -35,18 +35,18 @@ def referral_named(person: Person, id_: str | None) -> Referral | None:
     return next((r for r in person.referrals if r.id == id_), None) if id_ else None
 
 
-def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) -> str:
+def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis) -> str:
     """Take a new referral; a second request of the same id changes nothing but what was missing."""
-    person = scene.person
+    person = context.person
     known = referral_named(person, fact.referral)
     if known is not None and known.requested:
-        scene.referral, scene.repeated = known, True
+        context.referral, context.repeated = known, True
         known.touched = now
         return OK
     referral = known or Referral(fact.referral)
     if known is None:
         person.referrals.append(referral)
-    scene.was = msgspec.structs.replace(known) if known is not None else Referral(fact.referral)
+    context.was = msgspec.structs.replace(known) if known is not None else Referral(fact.referral)
     referral.requested = at
     if not referral.status or referral.status_at < at:
         referral.status, referral.status_at = "requested", at
@@ -62,26 +62,26 @@ def request(scene: Scene, fact: e.ReferralRequested, at: Millis, now: Millis) ->
             # A doubled one has no handoff of its own: whoever were linked to it would wait for nobody.
             (r for r in person.referrals if r is not referral and r.requested and not r.linked),
             replaces=fact.replaces,
-            window_days=scene.world.settings.duplicate_referral_days,
+            window_days=context.world.settings.duplicate_referral_days,
         )
         or ""
     )
-    scene.referral = referral
+    context.referral = referral
     return OK
 
 
-def change_referral(scene: Scene, fact: e.ReferralChanged, at: Millis, now: Millis) -> str:
+def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: Millis) -> str:
     """Take what changed of a referral; before its request it is remembered."""
-    referral = referral_named(scene.person, fact.referral)
+    referral = referral_named(context.person, fact.referral)
     if referral is None:
         referral = Referral(fact.referral)
-        scene.person.referrals.append(referral)
-    scene.referral = referral
+        context.person.referrals.append(referral)
+    context.referral = referral
     referral.touched = now
-    scene.was = msgspec.structs.replace(referral)
+    context.was = msgspec.structs.replace(referral)
     _say(referral, fact, at)
-    if scene.was.requested and (referral.target, referral.target_organisation) != (scene.was.target, scene.was.target_organisation):
-        scene.changed = ("target",)
+    if context.was.requested and (referral.target, referral.target_organisation) != (context.was.target, context.was.target_organisation):
+        context.changed = ("target",)
     return OK
 
 
@@ -106,27 +106,27 @@ def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: 
     referral.said_at = tuple(said)
 
 
-def move_referral(scene: Scene, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:
+def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:
     """Move a referral by the transition table; what is older than the present status changes nothing."""
-    referral = referral_named(scene.person, fact.referral)
+    referral = referral_named(context.person, fact.referral)
     if referral is None:
         # The request may still be on its way: remembered, and judged by nobody.
         referral = Referral(fact.referral)
-        scene.person.referrals.append(referral)
+        context.person.referrals.append(referral)
     elif referral.requested and at >= referral.status_at:
         move = referrals.move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
         if isinstance(move, referrals.Illegal):
             return move.reason
-    scene.referral = referral
+    context.referral = referral
     referral.touched = now
     if at < referral.status_at:
         return OK
-    scene.repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
+    context.repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
     if referral.status != fact.status:
         referral.previous_status = referral.status
-        scene.changed = ("referral-status",)
+        context.changed = ("referral-status",)
     referral.status, referral.status_at, referral.setter = fact.status, at, fact.by
-    referral.business_status = fact.business_status or ("" if not scene.repeated else referral.business_status)
+    referral.business_status = fact.business_status or ("" if not context.repeated else referral.business_status)
     return OK
 
 
@@ -144,16 +144,16 @@ def may_become_legal(referral: Referral, fact: e.ReferralStatusChanged) -> bool:
     return says is not None and fact.by in says.by and referral.status not in referrals.ENDED
 
 
-def change_appointment(scene: Scene, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:
+def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:
     """Take an appointment as it stands; an older word changes nothing."""
-    person = scene.person
+    person = context.person
     appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
     if appointment is None:
         appointment = Appointment(fact.appointment)
         person.appointments.append(appointment)
-    scene.repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
+    context.repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
     # A no-show that is called off, or a cancelled one that is deleted, has fallen through once.
-    scene.repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
+    context.repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
     if at >= appointment.at:
         appointment.status, appointment.at = fact.status, at
         appointment.start = fact.start or appointment.start
@@ -161,21 +161,21 @@ def change_appointment(scene: Scene, fact: e.AppointmentChanged, at: Millis, now
         appointment.purpose = fact.purpose or appointment.purpose
     appointment.referral = appointment.referral or fact.referral or ""
     appointment.touched = now
-    scene.appointment = appointment
-    scene.referral = referral_named(person, fact.referral or appointment.referral)
+    context.appointment = appointment
+    context.referral = referral_named(person, fact.referral or appointment.referral)
     return OK
 
 
 # ---- goals
 
 
-def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
+def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> str:
     """Take a goal as it stands; a goal's update is a review where it says so or says how far the goal has come.
 
     Who moved a goal is known only where the event says whether the person accepted it; else whoever may do it is taken to
     have done it.
     """
-    person = scene.person
+    person = context.person
     goal = next((g for g in person.goals if g.id == fact.goal), None)
     if fact.achievement_status is not None:
         achieved = check_achievement(fact.achievement_status)
@@ -188,15 +188,15 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
         goal = Goal(fact.goal)
         person.goals.append(goal)
     elif at < goal.at:
-        scene.goal = goal
-        scene.changed = ("goal-reviewed",) if _reviews(goal, fact) else ()
+        context.goal = goal
+        context.changed = ("goal-reviewed",) if _reviews(goal, fact) else ()
         _achieve(goal, fact, at)
         return OK
     elif goal.status:
         refusal = _illegal_goal_move(goal, fact)
         if refusal:
             return refusal
-    scene.goal = goal
+    context.goal = goal
     changed: list[str] = []
     if goal.status and _reviews(goal, fact):
         changed.append("goal-reviewed")
@@ -220,7 +220,7 @@ def update_goal(scene: Scene, fact: e.GoalUpdated, at: Millis) -> str:
         party = party_of(fact.owner)
         if party:
             goal.owner = f"{fact.owner.role}/{party}"
-    scene.changed = tuple(changed)
+    context.changed = tuple(changed)
     return OK
 
 

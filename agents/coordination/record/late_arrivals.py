@@ -13,7 +13,7 @@ import msgspec
 
 from agents.coordination.person.state import Person, Recent, Referral, Status
 from agents.coordination.record.fold import is_legal
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from agents.coordination.rules.world import World
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
@@ -76,12 +76,12 @@ def take_waiting(person: Person, referral: Referral) -> Event | None:
     return None
 
 
-def told_again(scene: Scene) -> list[Event]:
+def told_again(context: Context) -> list[Event]:
     """Return what has already arrived of the person, but for the scene's own event, in the order in which it happened.
 
     Admissions and reviews stand in the state as stays and goals; they come back as the events that they were.
     """
-    person, own = scene.person, scene.event
+    person, own = context.person, context.event
     past = [
         Event(r.id, r.source, Millis(r.time), Millis(r.arrival), person.key, _decoders[r.type].decode(r.fact))
         for r in person.recent
@@ -92,11 +92,11 @@ def told_again(scene: Scene) -> list[Event]:
     id_, source = (own.id, own.source) if own is not None else ("", "")
     for stay in person.stays:
         known = stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
-        if known and (scene.stay is None or stay.number != scene.stay.number):
+        if known and (context.stay is None or stay.number != context.stay.number):
             fact = e.PatientAdmitted(e.Encounter(stay.facility, stay.visit), stay.class_)
             past.append(Event(id_, source, Millis(stay.admitted), Millis(stay.touched), person.key, fact))
     for goal in person.goals:
-        if goal.reviewed and not (scene.kind == "GoalUpdated" and scene.goal is goal):
+        if goal.reviewed and not (context.kind == "GoalUpdated" and context.goal is goal):
             again = e.GoalUpdated(goal.id, goal.status, reviewed=True)
             past.append(Event(id_, source, Millis(goal.reviewed), Millis(goal.reviewed), person.key, again))
     past.sort(key=lambda event: event.time)

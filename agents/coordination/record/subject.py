@@ -10,53 +10,53 @@ from typing import Any
 from agents.coordination.person.state import Person, Stay
 from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.rules.facts import Scene
+from agents.coordination.rules.facts import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 
 
-def resolve(scene: Scene, fact: Any) -> None:
+def resolve(context: Context, fact: Any) -> None:
     """Name in *scene* what an event that is no stay's own is about, and the organisation whose rules apply."""
-    person, directory = scene.person, scene.world.directory
+    person, directory = context.person, context.world.directory
     ref: e.Encounter | None = getattr(fact, "encounter", None)
     if ref is not None:
-        scene.stay = stay_named(person, ref, scene.at)
-    scene.referral = referral_named(person, getattr(fact, "referral", None))
+        context.stay = stay_named(person, ref, context.at)
+    context.referral = referral_named(person, getattr(fact, "referral", None))
     based = getattr(fact, "based_on", ())
     if based:
-        scene.goal = next((g for g in person.goals if g.id in based), None)
-        scene.referral = next((r for r in person.referrals if r.id in based), None)
+        context.goal = next((g for g in person.goals if g.id in based), None)
+        context.referral = next((r for r in person.referrals if r.id in based), None)
     organisation: Organisation | None = None
     target = getattr(fact, "target", None)
     if ref is not None:
         organisation = directory.of_facility(ref.facility)
     elif target is not None:
-        organisation = _organisation_of(target, scene) or _organisation_of(getattr(fact, "requester", None), scene)
-    elif scene.referral is not None:
+        organisation = _organisation_of(target, context) or _organisation_of(getattr(fact, "requester", None), context)
+    elif context.referral is not None:
         known = directory.organisations
-        organisation = known.get(scene.referral.target_organisation) or known.get(scene.referral.requester_organisation)
-    scene.organisation = organisation or usual_organisation(scene)
+        organisation = known.get(context.referral.target_organisation) or known.get(context.referral.requester_organisation)
+    context.organisation = organisation or usual_organisation(context)
 
 
-def resolve_again(scene: Scene, fact: Any) -> None:
+def resolve_again(context: Context, fact: Any) -> None:
     """Name what a remembered event is about, by what is known of it now."""
-    resolve(scene, fact)
-    person = scene.person
+    resolve(context, fact)
+    person = context.person
     if isinstance(fact, e.GoalUpdated):
-        scene.goal = next((g for g in person.goals if g.id == fact.goal), None)
-        scene.changed = ("goal-reviewed",) if fact.reviewed else ()
+        context.goal = next((g for g in person.goals if g.id == fact.goal), None)
+        context.changed = ("goal-reviewed",) if fact.reviewed else ()
     elif isinstance(fact, e.AppointmentChanged):
-        scene.appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
-        if scene.referral is None and scene.appointment is not None:
-            scene.referral = referral_named(person, scene.appointment.referral)
+        context.appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
+        if context.referral is None and context.appointment is not None:
+            context.referral = referral_named(person, context.appointment.referral)
 
 
-def usual_organisation(scene: Scene) -> Organisation:
+def usual_organisation(context: Context) -> Organisation:
     """Return the organisation of the person's newest stay, or the default."""
-    directory = scene.world.directory
-    if not scene.person.stays:
+    directory = context.world.directory
+    if not context.person.stays:
         return directory.default
-    return directory.of_facility(max(scene.person.stays, key=lambda s: (s.last, s.number)).facility)
+    return directory.of_facility(max(context.person.stays, key=lambda s: (s.last, s.number)).facility)
 
 
 def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
@@ -68,17 +68,17 @@ def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
     return max(begun or here, key=lambda s: (s.admitted or s.discharged, s.number))
 
 
-def name_told(scene: Scene, notification: str) -> None:
+def name_told(context: Context, notification: str) -> None:
     """Name in *scene* the notice that *notification* was one of, and the stay that it told of."""
-    for told in scene.person.told:
-        if told.stay and any(told.notification(recipient) == notification for recipient in told.recipients):
-            scene.told = told
-            scene.stay = next((s for s in scene.person.stays if s.number == told.stay), None)
+    for notified in context.person.notified:
+        if notified.stay and any(notified.notification(recipient) == notification for recipient in notified.recipients):
+            context.notified = notified
+            context.stay = next((s for s in context.person.stays if s.number == notified.stay), None)
             return
 
 
-def _organisation_of(party: e.Party | None, scene: Scene) -> Organisation | None:
-    directory = scene.world.directory
+def _organisation_of(party: e.Party | None, context: Context) -> Organisation | None:
+    directory = context.world.directory
     if party is None:
         return None
     if party.organization and party.organization in directory.organisations:

@@ -27,12 +27,12 @@ def identity(event: Event) -> bytes:
     return sha1(f"{event.source}\x1f{event.id}".encode(), usedforsecurity=False).digest()[:16]
 
 
-def raw(identifier: str) -> bytes:
+def uuid_bytes(identifier: str) -> bytes:
     """Return the 16 bytes of a derived id, the form in which states keep it."""
     return bytes.fromhex(identifier.replace("-", ""))
 
 
-def text(identifier: bytes) -> str:
+def uuid_text(identifier: bytes) -> str:
     """Return the written form of 16 bytes."""
     h = identifier.hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

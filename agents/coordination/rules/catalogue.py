@@ -15,7 +15,7 @@ import msgspec
 from agents.coordination.reference.directory import EVERY, Organisation
 from agents.coordination.rules.compiled import CompiledNotice, CompiledRule, Rung
 from agents.coordination.rules.conditions import RuleError, Test, holds, holds_as_known
-from agents.coordination.rules.facts import PLAIN, Scene, Value
+from agents.coordination.rules.facts import PLAIN, Context, Value
 from agents.coordination.rules.quiet_hours import Quiet
 from agents.coordination.rules.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
 from agents.coordination.rules.validation import ISSUED, check_codes, check_groups
@@ -44,9 +44,9 @@ class Openings:
         self._plain = tuple((name, tests[name].read) for name in sorted(tests))
         self._left: dict[tuple[Value, ...], tuple[Row, ...]] = {}
 
-    def left(self, scene: Scene) -> tuple[Row, ...]:
+    def left(self, context: Context) -> tuple[Row, ...]:
         """Return what *scene* may open."""
-        values = tuple([read(scene) for _, read in self._plain])
+        values = tuple([read(context) for _, read in self._plain])
         found = self._left.get(values)
         if found is None:
             if len(self._left) >= _KEPT_MAX:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agents.coordination.reference.calendar import Clock
 from agents.coordination.rules.conditions import RuleError, Test, compile_where, holds
-from agents.coordination.rules.facts import FACTS, Scene
+from agents.coordination.rules.facts import FACTS, Context
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.rules.validation import check
 from streams.contract.topics import FACT_OF
@@ -52,10 +52,10 @@ class CompiledRule:
             for i, step in enumerate(rule.steps or COMMON_LADDER)
         )
 
-    def clock(self, scene: Scene) -> Clock:
+    def clock(self, context: Context) -> Clock:
         """Return the clock that holds for the scene: the first case whose conditions hold, else the rule's own."""
         for tests, clock in self.cases:
-            if holds(tests, scene):
+            if holds(tests, context):
                 return clock
         return self.rule.clock
 

@@ -181,8 +181,8 @@ def _told(tells: Sequence[Tell]) -> str:
         return "nobody gets a message"
     roles = [_role(tell.role) for tell in tells]
     asked = [_role(tell.role) for tell in tells if tell.asks_acknowledgement]
-    told = f"{_all(roles)} {'is' if len(roles) == 1 else 'are'} told"
-    return told + (f", and {_all(asked)} asked to acknowledge" if asked else "")
+    notified = f"{_all(roles)} {'is' if len(roles) == 1 else 'are'} told"
+    return notified + (f", and {_all(asked)} asked to acknowledge" if asked else "")
 
 
 def _closes(rule: Rule) -> Iterable[str]:

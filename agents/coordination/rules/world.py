@@ -11,7 +11,7 @@ import msgspec
 
 from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory
-from agents.coordination.reference.ids import raw
+from agents.coordination.reference.ids import uuid_bytes
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.reference.valuesets import ValueSets
 from agents.coordination.rules.catalogue import Catalogue
@@ -48,8 +48,8 @@ class World:
 
     def notice_of(self, person: Person, handoff: Handoff) -> str | None:
         """Return the routing row whose notification *handoff* is about, or None."""
-        for told in person.told:
-            for recipient in told.recipients:
-                if raw(told.notification(recipient)) == handoff.ref:
-                    return told.rule
+        for notified in person.notified:
+            for recipient in notified.recipients:
+                if uuid_bytes(notified.notification(recipient)) == handoff.ref:
+                    return notified.rule
         return None

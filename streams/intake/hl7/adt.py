@@ -10,7 +10,7 @@ import msgspec
 
 from streams.contract import events as e
 from streams.intake.hl7 import clinical, tables
-from streams.intake.hl7.clinical import Letter
+from streams.intake.hl7.clinical import MessageContext
 from streams.intake.hl7.identity import merged_person_of, person_of
 from streams.intake.hl7.lexer import Segment
 from streams.intake.reading import Ignored, Item, Refused
@@ -27,17 +27,17 @@ def ignored(trigger: str) -> str | None:
     return None if trigger in _READ else tables.IGNORED_ADT.get(trigger, "trigger-unknown")
 
 
-def facts(letter: Letter, person: Segment) -> Facts:
+def facts(context: MessageContext, person: Segment) -> Facts:
     """Say what an ADT message, no merge, says about its person."""
-    trigger = letter.trigger
-    message = letter.message
+    trigger = context.trigger
+    message = context.message
     visit = message.first("PV1")
-    stay = clinical.encounter_of(letter, person)
-    death = clinical.death_of(letter, person)
+    stay = clinical.encounter_of(context, person)
+    death = clinical.death_of(context, person)
     if trigger in tables.PERSON:
-        return _person_facts(letter, person, stay, death)
+        return _person_facts(context, person, stay, death)
     if trigger == "A08" and visit is None:
-        return _person_facts(letter, person, stay, death)
+        return _person_facts(context, person, stay, death)
     if trigger in tables.CANCEL_ADMISSION:
         return _with_death([e.AdmissionCancelled(stay, tables.CANCEL_ADMISSION[trigger])], death)
     if trigger == "A12":
@@ -47,30 +47,30 @@ def facts(letter: Letter, person: Segment) -> Facts:
     if visit is None and trigger in _NEEDS_VISIT:
         return Refused("segment-missing", "PV1", "", "", "")
     if len(message.every("PV1")) > 1:
-        letter.note("segment-repeated", "PV1")
-    kind = clinical.class_of(letter)
-    members = clinical.members_of(letter)
+        context.note("segment-repeated", "PV1")
+    kind = clinical.class_of(context)
+    members = clinical.members_of(context)
     if trigger in tables.ADMIT:
         if kind is None:
             return Refused("field-missing", "PV1", "PV1-2", "", "", "patient class, table 0004")
-        return _with_death([_admission(letter, visit, stay, kind, members)], death)
+        return _with_death([_admission(context, visit, stay, kind, members)], death)
     if trigger in tables.PLAN:
-        start = letter.instant(message.first("PV2"), 8)
+        start = context.instant(message.first("PV2"), 8)
         return _with_death([e.EncounterPlanned(stay, kind or "PRENC", start, members)], death)
     if trigger == "A02":
-        return _with_death([e.PatientTransferred(stay, _location(letter, visit), members)], death)
+        return _with_death([e.PatientTransferred(stay, _location(context, visit), members)], death)
     if trigger in ("A06", "A07"):
-        return _with_death([e.EncounterClassChanged(stay, _changed_class(letter, kind), members)], death)
+        return _with_death([e.EncounterClassChanged(stay, _changed_class(context, kind), members)], death)
     if trigger == "A03":
-        return [_discharge(letter, stay, kind, death, members)]
+        return [_discharge(context, stay, kind, death, members)]
     leave = tables.LEAVE.get(trigger)
-    disposition = clinical.disposition_of(letter)
+    disposition = clinical.disposition_of(context)
     return [
         e.EncounterUpdated(
             stay,
             kind,
-            clinical.attending_of(letter),
-            clinical.diagnoses_of(letter),
+            clinical.attending_of(context),
+            clinical.diagnoses_of(context),
             None if disposition == "unknown" else disposition,
             death.deceased,
             death.at,
@@ -84,7 +84,9 @@ _NEEDS_VISIT = frozenset({"A01", "A02", "A03", "A04"})
 """Triggers that without PV1 say nothing: a class, a place or the way home is in it."""
 
 
-def _admission(letter: Letter, visit: Segment | None, stay: e.Encounter, kind: str, members: tuple[e.Member, ...]) -> e.PatientAdmitted:
+def _admission(
+    context: MessageContext, visit: Segment | None, stay: e.Encounter, kind: str, members: tuple[e.Member, ...]
+) -> e.PatientAdmitted:
     admission_type = visit.get(4).upper() if visit is not None else ""
     origin = visit.get(14).upper() if visit is not None else ""
     via_emergency: bool | None = None
@@ -92,40 +94,40 @@ def _admission(letter: Letter, visit: Segment | None, stay: e.Encounter, kind: s
         via_emergency = True
     elif admission_type in tables.OTHER_TYPES or origin in tables.OTHER_SOURCES:
         via_emergency = False
-    more = letter.message.first("PV2")
+    more = context.message.first("PV2")
     return e.PatientAdmitted(
         encounter=stay,
         class_=kind,
         via_emergency=via_emergency,
-        attending=clinical.attending_of(letter),
-        diagnoses=clinical.diagnoses_of(letter),
+        attending=clinical.attending_of(context),
+        diagnoses=clinical.diagnoses_of(context),
         reason=(more.get(3, 2) or more.get(3) or None) if more is not None else None,
         unit=(visit.get(3) or None) if visit is not None else None,
         members=members,
-        registration=letter.trigger == "A04",
+        registration=context.trigger == "A04",
         planned=tables.PLANNED_TYPES.get(admission_type),
     )
 
 
 def _discharge(
-    letter: Letter, stay: e.Encounter, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
+    context: MessageContext, stay: e.Encounter, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
 ) -> e.PatientDischarged:
-    disposition = clinical.disposition_of(letter)
+    disposition = clinical.disposition_of(context)
     if disposition is None:
-        letter.note("disposition-unknown", "PV1", "PV1-36")
+        context.note("disposition-unknown", "PV1", "PV1-36")
         disposition = "unknown"
     return e.PatientDischarged(
         encounter=stay,
         disposition=disposition,
-        diagnoses=clinical.diagnoses_of(letter),
-        procedures=clinical.procedures_of(letter),
+        diagnoses=clinical.diagnoses_of(context),
+        procedures=clinical.procedures_of(context),
         class_=kind,
         deceased=True if disposition == "exp" else death.deceased,
         members=members,
     )
 
 
-def _location(letter: Letter, visit: Segment | None) -> e.Location:
+def _location(context: MessageContext, visit: Segment | None) -> e.Location:
     """Return where an A02 moves the person to.
 
     Many senders name a building or their own long name in PV1-3.4. It counts as another facility only where PV1-6, the
@@ -133,53 +135,53 @@ def _location(letter: Letter, visit: Segment | None) -> e.Location:
     hospitals.
     """
     if visit is None:
-        return e.Location(letter.facility)
+        return e.Location(context.facility)
     site, before = visit.get(3, 4), visit.get(6, 4)
-    facilities = letter.settings.facilities
+    facilities = context.settings.facilities
     known = facilities.get(site)
-    facility = known or (site if site and before and site != before else letter.facility)
+    facility = known or (site if site and before and site != before else context.facility)
     # HL7 has no field for a level of care: which units are intensive care is the hospital's knowledge.
-    levels = letter.settings.levels
+    levels = context.settings.levels
     unit = visit.get(3)
     return e.Location(facility, unit, levels.get(unit) or levels.get(visit.get(10)) or "")
 
 
-def _changed_class(letter: Letter, kind: str | None) -> str:
+def _changed_class(context: MessageContext, kind: str | None) -> str:
     """Return the class after an A06 (to inpatient) or A07 (to outpatient); PV1-2 where it agrees with the trigger."""
-    to_inpatient = letter.trigger == "A06"
+    to_inpatient = context.trigger == "A06"
     if kind is not None and (kind in tables.INPATIENT) == to_inpatient:
         return kind
     if kind is not None:
-        letter.note("class-contradicts-trigger", "PV1", "PV1-2")
+        context.note("class-contradicts-trigger", "PV1", "PV1-2")
     return "IMP" if to_inpatient else "AMB"
 
 
-def _person_facts(letter: Letter, person: Segment, stay: e.Encounter, death: clinical.Death) -> Facts:
+def _person_facts(context: MessageContext, person: Segment, stay: e.Encounter, death: clinical.Death) -> Facts:
     """A28, A29, A31, and an A08 without a stay: what changed about the person, and the stay where A31 names one."""
     said: list[msgspec.Struct] = []
-    birth = letter.moment(person, 7)
-    told = letter.trigger != "A29"
+    birth = context.moment(person, 7)
+    told = context.trigger != "A29"
     if not told:
-        letter.note("person-removal-not-applied", "EVN", "EVN-1")
+        context.note("person-removal-not-applied", "EVN", "EVN-1")
     update = e.PersonUpdated(
         deceased=death.deceased,
         deceased_at=death.at,
         language=(person.get(15) or None) if told else None,
         address_region=(person.get(11, 4) or None) if told else None,
         birth_date=_date(person.get(7)) if told and birth is not None else None,
-        members=clinical.members_of(letter, of_stay=False) if told else (),
+        members=clinical.members_of(context, of_stay=False) if told else (),
     )
     if update != e.PersonUpdated():
         said.append(update)
-    visit = letter.message.first("PV1")
-    if letter.trigger == "A31" and visit is not None and (visit.get(19) or visit.get(50)):
-        members = clinical.members_of(letter)
+    visit = context.message.first("PV1")
+    if context.trigger == "A31" and visit is not None and (visit.get(19) or visit.get(50)):
+        members = clinical.members_of(context)
         said.append(
             e.EncounterUpdated(
                 stay,
-                clinical.class_of(letter),
-                clinical.attending_of(letter),
-                clinical.diagnoses_of(letter),
+                clinical.class_of(context),
+                clinical.attending_of(context),
+                clinical.diagnoses_of(context),
                 None,
                 death.deceased,
                 death.at,
@@ -206,19 +208,19 @@ def _with_death(said: list[msgspec.Struct], death: clinical.Death) -> list[msgsp
 # ---- merges
 
 
-def merges(letter: Letter) -> list[Item]:
+def merges(context: MessageContext) -> list[Item]:
     """Read A34 and A40: one event for each pair of PID and the MRG that follows it."""
     items: list[Item] = []
     person: Segment | None = None
     merged = False
-    for segment in letter.message.segments:
+    for segment in context.message.segments:
         if segment.name == "PID":
             if person is not None and not merged:
                 items.append(Refused("segment-missing", "MRG", "", "", ""))
             person, merged = segment, False
         elif segment.name == "MRG":
             merged = True
-            items.append(Refused("segment-missing", "PID", "", "", "") if person is None else _merge(letter, person, segment))
+            items.append(Refused("segment-missing", "PID", "", "", "") if person is None else _merge(context, person, segment))
     if person is None and not items:
         items.append(Refused("segment-missing", "PID", "", "", ""))
     elif person is not None and not merged:
@@ -226,14 +228,14 @@ def merges(letter: Letter) -> list[Item]:
     return items
 
 
-def _merge(letter: Letter, person: Segment, ended: Segment) -> Item:
-    survivor = person_of(person, letter.facility, letter.settings, letter.notes)
+def _merge(context: MessageContext, person: Segment, ended: Segment) -> Item:
+    survivor = person_of(person, context.facility, context.settings, context.notes)
     if isinstance(survivor, Refused):
         return survivor
     key, identifier = survivor
-    loser = merged_person_of(ended, identifier, letter.facility, letter.settings, letter.notes)
+    loser = merged_person_of(ended, identifier, context.facility, context.settings, context.notes)
     if isinstance(loser, Refused):
         return loser
     if loser == key:
         return Ignored("merged-with-itself", "", "", "")
-    return letter.event(loser, e.PersonMerged(e.PersonRef(key)))
+    return context.event(loser, e.PersonMerged(e.PersonRef(key)))

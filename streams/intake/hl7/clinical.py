@@ -25,7 +25,7 @@ _FINAL_FIRST = {"F": 0, "W": 1, "A": 2}
 
 
 @dataclass(slots=True)
-class Letter:
+class MessageContext:
     """A message while it is read: with its sender's facility and zone, its id, and what was odd about it so far."""
 
     message: Message
@@ -76,66 +76,66 @@ class Death:
     at: Millis | None = None
 
 
-def encounter_of(letter: Letter, person: Segment | None) -> Encounter:
+def encounter_of(context: MessageContext, person: Segment | None) -> Encounter:
     """Return the stay: PV1-19, else PV1-50, else PID-18, else empty for the person's only open stay."""
-    visit = letter.message.first("PV1")
+    visit = context.message.first("PV1")
     number = ""
     if visit is not None:
         number = visit.get(19) or visit.get(50)
     if not number and person is not None:
         number = person.get(18)
-    return Encounter(letter.facility, number)
+    return Encounter(context.facility, number)
 
 
-def class_of(letter: Letter) -> str | None:
+def class_of(context: MessageContext) -> str | None:
     """Return the class that PV1-2 names, in the events' codes; None where it is empty."""
-    visit = letter.message.first("PV1")
+    visit = context.message.first("PV1")
     code = visit.get(2) if visit is not None else ""
     if not code:
         return None
     bare = code.upper()
-    known = letter.settings.classes.get(bare) or tables.CLASS.get(bare)
+    known = context.settings.classes.get(bare) or tables.CLASS.get(bare)
     if known is None:
-        letter.note("class-unknown", "PV1", "PV1-2")
+        context.note("class-unknown", "PV1", "PV1-2")
         return code
     return known
 
 
-def disposition_of(letter: Letter) -> str | None:
+def disposition_of(context: MessageContext) -> str | None:
     """Return the discharge disposition that PV1-36 names; None where it is empty, `unknown` where it is in no table."""
-    visit = letter.message.first("PV1")
+    visit = context.message.first("PV1")
     code = (visit.get(36) or visit.get(36, 2)) if visit is not None else ""
     if not code:
         return None
     bare = code.upper()
-    own = letter.settings.dispositions
+    own = context.settings.dispositions
     found = own.get(bare) or tables.DISPOSITION.get(bare.rjust(2, "0"))
     if found is None and visit is not None:
         text = visit.get(36, 2).upper()
         found = tables.DISPOSITION.get(text) if text else None
     if found is None:
-        letter.note("disposition-unknown", "PV1", "PV1-36")
+        context.note("disposition-unknown", "PV1", "PV1-36")
         return "unknown"
     return found
 
 
-def death_of(letter: Letter, person: Segment | None) -> Death:
+def death_of(context: MessageContext, person: Segment | None) -> Death:
     """Read PID-30 and PID-29. A time of death beside "alive" contradicts itself: neither is taken."""
     if person is None:
         return Death()
     said = person.get(30).upper()
-    at = letter.instant(person, 29)
+    at = context.instant(person, 29)
     if said in tables.YES:
         return Death(deceased=True, at=at)
     if said in tables.NO:
         if at is not None:
-            letter.note("death-contradicts", "PID", "PID-30")
+            context.note("death-contradicts", "PID", "PID-30")
             return Death()
         return Death(deceased=False)
     return Death(deceased=True, at=at) if at is not None else Death()
 
 
-def practitioners_of(letter: Letter, segment: Segment | None, number: int) -> list[Practitioner]:
+def practitioners_of(context: MessageContext, segment: Segment | None, number: int) -> list[Practitioner]:
     """Read an XCN field: XCN.1 id, XCN.2 to 6 name. One with a name and no id can't be routed to, and is noted."""
     if segment is None or not segment.field(number):
         return []
@@ -145,23 +145,23 @@ def practitioners_of(letter: Letter, segment: Segment | None, number: int) -> li
         if identifier:
             found.append(Practitioner(identifier, _name(segment, repetition, 2)))
         elif segment.part(repetition, 2):
-            letter.note("practitioner-without-id", segment.name, f"{segment.name}-{number}")
+            context.note("practitioner-without-id", segment.name, f"{segment.name}-{number}")
     return found
 
 
-def members_of(letter: Letter, *, of_stay: bool = True) -> tuple[Member, ...]:
+def members_of(context: MessageContext, *, of_stay: bool = True) -> tuple[Member, ...]:
     """Return provisional members of the care team: PD1-4, with *of_stay* PV1-7, 8, 9 and 17, and ROL or PRT."""
-    message = letter.message
+    message = context.message
     found: dict[tuple[str, str], Member] = {}
 
     def seat(role: str, practitioner: Practitioner, begin: Millis | None = None, end: Millis | None = None) -> None:
         found.setdefault((role, practitioner.id), Member(role, Party(role, practitioner), begin, end))
 
-    for one in practitioners_of(letter, message.first("PD1"), 4):
+    for one in practitioners_of(context, message.first("PD1"), 4):
         seat("pcp", one)
     visit = message.first("PV1") if of_stay else None
     for number, role in tables.PV1_ROLES:
-        for one in practitioners_of(letter, visit, number):
+        for one in practitioners_of(context, visit, number):
             seat(role, one)
     for segment in message.segments:
         if segment.name in _AFTER_THE_STAY or (segment.name == "PV1" and not of_stay):
@@ -175,14 +175,14 @@ def members_of(letter: Letter, *, of_stay: bool = True) -> tuple[Member, ...]:
         known = tables.ROLE.get(segment.get(code).upper())
         if known is None or segment.get(action).upper() in tables.ROLE_ENDED:
             continue
-        for one in practitioners_of(letter, segment, person):
-            seat(known, one, letter.instant(segment, begin), letter.instant(segment, end))
+        for one in practitioners_of(context, segment, person):
+            seat(known, one, context.instant(segment, begin), context.instant(segment, end))
     return tuple(found.values())
 
 
-def attending_of(letter: Letter) -> Practitioner | None:
+def attending_of(context: MessageContext) -> Practitioner | None:
     """Return the first attending practitioner with an id (PV1-7)."""
-    visit = letter.message.first("PV1")
+    visit = context.message.first("PV1")
     for repetition in visit.repetitions(7) if visit is not None else ():
         identifier = visit.part(repetition) if visit is not None else ""
         if visit is not None and identifier:
@@ -190,13 +190,13 @@ def attending_of(letter: Letter) -> Practitioner | None:
     return None
 
 
-def diagnoses_of(letter: Letter) -> tuple[Diagnosis, ...]:
+def diagnoses_of(context: MessageContext) -> tuple[Diagnosis, ...]:
     """Read DG1: the code and its alternate (DG1-3.1 to 3 and 4 to 6), the rank from DG1-15, final before admitting.
 
     Where no DG1 has a rank, the order of the segments is the rank: the standard (chapter 6.5.2) counts them by
     sequence, and senders before 2.3 had no other way to say which is principal. 0 is "not ranked" (DG1-15).
     """
-    rows = [segment for segment in letter.message.segments if segment.name == "DG1" and segment.get(21).upper() != "D"]
+    rows = [segment for segment in context.message.segments if segment.name == "DG1" and segment.get(21).upper() != "D"]
     if not rows:
         return ()
     if len(rows) > 1:
@@ -216,13 +216,13 @@ def diagnoses_of(letter: Letter) -> tuple[Diagnosis, ...]:
             system = tables.CODE_SYSTEM.get(named.upper()) or named.lower() or "unknown"
             found.setdefault((system, code), Diagnosis(system, code, number))
         if not coded:
-            letter.note("diagnosis-without-code", "DG1", "DG1-3")
+            context.note("diagnosis-without-code", "DG1", "DG1-3")
     return tuple(found.values())
 
 
-def procedures_of(letter: Letter) -> tuple[str, ...]:
+def procedures_of(context: MessageContext) -> tuple[str, ...]:
     """Return the codes of the procedures done (PR1-3)."""
-    return tuple(dict.fromkeys(code for row in letter.message.every("PR1") if (code := row.get(3))))
+    return tuple(dict.fromkeys(code for row in context.message.every("PR1") if (code := row.get(3))))
 
 
 def _name(segment: Segment, repetition: str, family_at: int) -> str:

@@ -17,7 +17,7 @@ import msgspec
 
 from streams.contract.events import Millis, PersonKey
 from streams.intake.hl7 import adt, tables
-from streams.intake.hl7.clinical import Letter
+from streams.intake.hl7.clinical import MessageContext
 from streams.intake.hl7.framing import RawMessage, decode
 from streams.intake.hl7.identity import Identifier, facility_of, further_id, message_id, person_of, source_of
 from streams.intake.hl7.lexer import Message, Segment, parse
@@ -78,8 +78,8 @@ def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
         return Reading(items, tuple(notes), arrival, control if control[2] else None, digest)
 
     zone = _zone(facility or "", header.get(7), settings)
-    letter = Letter(message, settings, facility or "", zone, source, first_id, code, trigger, Millis(0), Millis(0), notes)
-    sent = letter.moment(header, 7)
+    context = MessageContext(message, settings, facility or "", zone, source, first_id, code, trigger, Millis(0), Millis(0), notes)
+    sent = context.moment(header, 7)
     arrival = sent.at if sent is not None else None
     if not code:
         return answer((Refused("message-type-missing", "MSH", "MSH-9", source, first_id),), arrival)
@@ -104,35 +104,35 @@ def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
     visit = message.first("PV1")
     happened = first_time(
         (
-            letter.moment(event, 6),
-            letter.moment(visit, 44) if code == "ADT" and trigger in tables.ADMIT else None,
-            letter.moment(visit, 45) if code == "ADT" and trigger == "A03" else None,
-            letter.moment(event, 2),
+            context.moment(event, 6),
+            context.moment(visit, 44) if code == "ADT" and trigger in tables.ADMIT else None,
+            context.moment(visit, 45) if code == "ADT" and trigger == "A03" else None,
+            context.moment(event, 2),
             sent,
         )
     )
     if happened is None:
         return answer((Refused("time-missing", "MSH", "MSH-7", source, first_id, trigger=trigger),), arrival)
     if not happened.is_exact:
-        letter.note("time-without-hours")
+        context.note("time-without-hours")
     if arrival is None:
-        letter.note("arrival-missing", "MSH", "MSH-7")
+        context.note("arrival-missing", "MSH", "MSH-7")
         arrival = happened.at
-    letter.time, letter.arrival = happened.at, arrival
+    context.time, context.arrival = happened.at, arrival
     if header.get(11).upper() in ("T", "D"):
-        letter.note("not-production", "MSH", "MSH-11")
-    return answer(tuple(_numbered(plan.read(letter), letter)), arrival)
+        context.note("not-production", "MSH", "MSH-11")
+    return answer(tuple(_numbered(plan.read(context), context)), arrival)
 
 
-def _numbered(items: list[Item], letter: Letter) -> list[Item]:
+def _numbered(items: list[Item], context: MessageContext) -> list[Item]:
     """Give each item its place in the message: source, and an id of its own from the second on."""
     numbered: list[Item] = []
     for number, item in enumerate(items, start=1):
-        own = letter.id if number == 1 else further_id(letter.id, number)
+        own = context.id if number == 1 else further_id(context.id, number)
         if isinstance(item, Refused):
-            numbered.append(Refused(item.reason, item.segment, item.field, letter.source, own, item.detail, letter.trigger))
+            numbered.append(Refused(item.reason, item.segment, item.field, context.source, own, item.detail, context.trigger))
         elif isinstance(item, Ignored):
-            numbered.append(Ignored(item.reason, letter.source, own, f"{letter.code}^{letter.trigger}"))
+            numbered.append(Ignored(item.reason, context.source, own, f"{context.code}^{context.trigger}"))
         else:
             numbered.append(msgspec.structs.replace(item, id=own) if number > 1 else item)
     return numbered
@@ -175,49 +175,49 @@ def _zone(facility: str, sent: str, settings: IntakeSettings) -> tzinfo:
 # ---- one person's facts
 
 
-def _read_one_person(letter: Letter, facts: Callable[[Letter, Segment], adt.Facts], *, groups: bool = False) -> list[Item]:
+def _read_one_person(context: MessageContext, facts: Callable[[MessageContext, Segment], adt.Facts], *, groups: bool = False) -> list[Item]:
     """Make events of a message about one person; with *groups*, of one about each of several (a group's appointment)."""
-    persons = letter.message.every("PID")
+    persons = context.message.every("PID")
     if not persons:
         return [Refused("segment-missing", "PID", "", "", "")]
     if len(persons) > 1 and not groups:
         # Whose are the other segments? A guess could tell one person's team about another.
-        keys = {found if isinstance(found, Refused) else found[0] for found in (_person(letter, person) for person in persons)}
+        keys = {found if isinstance(found, Refused) else found[0] for found in (_person(context, person) for person in persons)}
         if len(keys) > 1:
             return [Refused("several-patients", "PID", "PID-3", "", "")]
-        if len(letter.message.every("PV1")) > 1:
+        if len(context.message.every("PV1")) > 1:
             return [Refused("run-together", "PID", "", "", "")]
-        letter.note("segment-repeated", "PID")
+        context.note("segment-repeated", "PID")
         persons = persons[:1]
     items: list[Item] = []
     seen: set[str] = set()
     for person in persons:
-        found = _person(letter, person)
+        found = _person(context, person)
         if isinstance(found, Refused):
             items.append(found)
             continue
         key, _ = found
         if key in seen:
-            letter.note("segment-repeated", "PID")
+            context.note("segment-repeated", "PID")
             continue
         seen.add(key)
-        said = facts(letter, person)
+        said = facts(context, person)
         if isinstance(said, Refused | Ignored):
             items.append(said)
         else:
-            items.extend(letter.event(key, fact) for fact in said)
+            items.extend(context.event(key, fact) for fact in said)
     return items
 
 
-def _person(letter: Letter, segment: Segment) -> tuple[PersonKey, Identifier] | Refused:
-    return person_of(segment, letter.facility, letter.settings, letter.notes)
+def _person(context: MessageContext, segment: Segment) -> tuple[PersonKey, Identifier] | Refused:
+    return person_of(segment, context.facility, context.settings, context.notes)
 
 
 # ---- which message goes where
 
 
-def _read_adt(letter: Letter) -> list[Item]:
-    return adt.merges(letter) if letter.trigger in tables.MERGE else _read_one_person(letter, adt.facts)
+def _read_adt(context: MessageContext) -> list[Item]:
+    return adt.merges(context) if context.trigger in tables.MERGE else _read_one_person(context, adt.facts)
 
 
 class _Plan:
@@ -225,7 +225,7 @@ class _Plan:
 
     __slots__ = ("ignored", "read")
 
-    def __init__(self, read: Callable[[Letter], list[Item]], ignored: Callable[[str], str | None]) -> None:
+    def __init__(self, read: Callable[[MessageContext], list[Item]], ignored: Callable[[str], str | None]) -> None:
         self.read = read
         self.ignored = ignored
 
@@ -242,10 +242,10 @@ def _ignored_response(trigger: str) -> str | None:
 
 _PLANS: Mapping[str, _Plan] = {
     "ADT": _Plan(_read_adt, adt.ignored),
-    "REF": _Plan(lambda letter: _read_one_person(letter, referral_facts), _ignored_referral),
-    "RRI": _Plan(lambda letter: _read_one_person(letter, response_facts), _ignored_response),
+    "REF": _Plan(lambda context: _read_one_person(context, referral_facts), _ignored_referral),
+    "RRI": _Plan(lambda context: _read_one_person(context, response_facts), _ignored_response),
     "SIU": _Plan(
-        lambda letter: _read_one_person(letter, appointment_facts, groups=True),
+        lambda context: _read_one_person(context, appointment_facts, groups=True),
         lambda trigger: None if trigger in tables.APPOINTMENT else "trigger-not-mapped",
     ),
 }

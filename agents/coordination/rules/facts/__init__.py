@@ -3,10 +3,9 @@
 Owns the vocabulary as a whole: whoever imports it has every fact. Must not know a rule.
 """
 
-from agents.coordination.rules.facts import goal, referral
-from agents.coordination.rules.facts import notice as told
+from agents.coordination.rules.facts import goal, notice, referral
 from agents.coordination.rules.facts.clinical import groups_of, known_groups, lace_of, risk_words
-from agents.coordination.rules.facts.context import FACTS, PLAIN, Scene, Value, described
+from agents.coordination.rules.facts.context import FACTS, PLAIN, Context, Value, described
 from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 
 __all__ = [
@@ -14,14 +13,14 @@ __all__ = [
     "FACTS",
     "PLAIN",
     "SETTING",
-    "Scene",
+    "Context",
     "Value",
     "described",
     "goal",
     "groups_of",
     "known_groups",
     "lace_of",
+    "notice",
     "referral",
     "risk_words",
-    "told",
 ]

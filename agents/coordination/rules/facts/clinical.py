@@ -10,7 +10,7 @@ from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
 from agents.coordination.reference.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
 from agents.coordination.reference.valuesets import lace_comorbidities
-from agents.coordination.rules.facts.context import Scene, Value, fact
+from agents.coordination.rules.facts.context import Context, Value, fact
 from agents.coordination.rules.facts.encounter import SETTING, complexity, length_of_stay_days
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
@@ -29,63 +29,63 @@ def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = Fal
 
 
 @fact
-def diagnosis_group(scene: Scene) -> Value:
+def diagnosis_group(context: Context) -> Value:
     """Value sets that any diagnosis of the stay belongs to."""
-    return groups_of(scene.stay.diagnoses, scene.world) if scene.stay else frozenset()
+    return groups_of(context.stay.diagnoses, context.world) if context.stay else frozenset()
 
 
 @fact
-def principal_diagnosis_group(scene: Scene) -> Value:
+def principal_diagnosis_group(context: Context) -> Value:
     """Value sets that the principal diagnosis of the stay belongs to."""
-    return groups_of(scene.stay.diagnoses, scene.world, principal=True) if scene.stay else frozenset()
+    return groups_of(context.stay.diagnoses, context.world, principal=True) if context.stay else frozenset()
 
 
-def known_groups(scene: Scene) -> frozenset[str]:
+def known_groups(context: Context) -> frozenset[str]:
     """Return the value-set groups of the problem list and of every stay that is remembered."""
     found: frozenset[str] = frozenset()
-    for system, code, status in scene.person.conditions:
+    for system, code, status in context.person.conditions:
         if status not in {"inactive", "remission", "resolved"}:
-            found |= scene.world.valuesets.groups_of(system, code)
-    for stay in scene.person.stays:
-        found |= groups_of(stay.diagnoses, scene.world)
+            found |= context.world.valuesets.groups_of(system, code)
+    for stay in context.person.stays:
+        found |= groups_of(stay.diagnoses, context.world)
     return found
 
 
 @fact
-def condition_group(scene: Scene) -> Value:
+def condition_group(context: Context) -> Value:
     """Value sets of the person's active conditions and diagnoses of the past 13 months."""
-    return known_groups(scene)
+    return known_groups(context)
 
 
 @fact
-def high_risk_conditions(scene: Scene) -> Value:
+def high_risk_conditions(context: Context) -> Value:
     """How many of HEDIS FMC's high-risk conditions the person has."""
-    return sum(1 for group in known_groups(scene) if group.startswith("fmc/"))
+    return sum(1 for group in known_groups(context) if group.startswith("fmc/"))
 
 
-def lace_of(scene: Scene) -> Score | None:
+def lace_of(context: Context) -> Score | None:
     """Compute LACE for the scene's stay, ranges where inputs are missing; None without a stay."""
-    stay = scene.stay
+    stay = context.stay
     if stay is None:
         return None
-    length = length_of_stay_days(scene)
-    since = (stay.admitted or stay.discharged or scene.at) - 182 * DAY_MS
-    begins = stay.admitted or scene.at
+    length = length_of_stay_days(context)
+    since = (stay.admitted or stay.discharged or context.at) - 182 * DAY_MS
+    begins = stay.admitted or context.at
     visits = sum(
         1
-        for other in scene.person.stays
+        for other in context.person.stays
         if other is not stay
         and SETTING.get(other.class_) == "emergency"
         and since <= (other.admitted or other.discharged) < begins
         and other.status != Status.CANCELLED
     )
-    known = known_groups(scene)
+    known = known_groups(context)
     return risk.lace(
         LaceInputs(
             length_days=int(length) if isinstance(length, int) else None,
             emergency=stay.via_emergency,
-            comorbidities=lace_comorbidities(known) if known or stay.diagnoses or scene.person.conditions else None,
-            comorbidities_complete=bool(stay.diagnoses or scene.person.conditions),
+            comorbidities=lace_comorbidities(known) if known or stay.diagnoses or context.person.conditions else None,
+            comorbidities_complete=bool(stay.diagnoses or context.person.conditions),
             emergency_visits=risk.AtLeast(visits),
         )
     )
@@ -96,19 +96,19 @@ _SODIUM: Final = frozenset({"2951-2", "2947-0"})
 """LOINC: haemoglobin in blood by mass and by substance; sodium in serum or plasma, and in blood."""
 
 
-def hospital_of(scene: Scene, variant: HospitalVariant) -> Score | None:
+def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
     """Compute HOSPITAL in the *variant* named for the scene's stay, a range where inputs are missing; None without a stay.
 
     No message says the oncology service or that an admission was elective, so these are known only where they are met.
     """
-    stay = scene.stay
+    stay = context.stay
     if stay is None:
         return None
-    length = length_of_stay_days(scene)
-    begins = stay.admitted or scene.at
+    length = length_of_stay_days(context)
+    begins = stay.admitted or context.at
     admissions = sum(
         1
-        for other in scene.person.stays
+        for other in context.person.stays
         if other is not stay
         and SETTING.get(other.class_) == "inpatient"
         and begins - 365 * DAY_MS <= (other.admitted or other.discharged) < begins
@@ -116,8 +116,8 @@ def hospital_of(scene: Scene, variant: HospitalVariant) -> Score | None:
     )
     return risk.hospital(
         HospitalInputs(
-            haemoglobin=_measured(scene, stay, _HAEMOGLOBIN, risk.haemoglobin_g_dl),
-            sodium=_measured(scene, stay, _SODIUM, risk.sodium_mmol_l),
+            haemoglobin=_measured(context, stay, _HAEMOGLOBIN, risk.haemoglobin_g_dl),
+            sodium=_measured(context, stay, _SODIUM, risk.sodium_mmol_l),
             procedure=True if stay.procedures else None,
             urgent=True if stay.via_emergency else None,
             admissions_prior_year=risk.AtLeast(admissions),
@@ -127,49 +127,49 @@ def hospital_of(scene: Scene, variant: HospitalVariant) -> Score | None:
     )
 
 
-def _measured(scene: Scene, stay: Stay, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
+def _measured(context: Context, stay: Stay, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
     """Return the newest value of *codes* that was measured during the stay, in the score's unit."""
-    until = stay.discharged or scene.at
-    found = [o for o in scene.person.observations if o[0] in codes and stay.admitted and stay.admitted <= o[3] <= until]
+    until = stay.discharged or context.at
+    found = [o for o in context.person.observations if o[0] in codes and stay.admitted and stay.admitted <= o[3] <= until]
     return convert(*max(found, key=lambda o: o[3])[1:3]) if found else None
 
 
-def risk_words(scene: Scene) -> str:
+def risk_words(context: Context) -> str:
     """Return what is known of the risk, in words: both scores, HOSPITAL in both variants, and the flags that are up."""
-    scores = [lace_of(scene), *(hospital_of(scene, variant) for variant in risk.HOSPITAL_VARIANTS)]
+    scores = [lace_of(context), *(hospital_of(context, variant) for variant in risk.HOSPITAL_VARIANTS)]
     said = [f"{score.name}: {score.words}" for score in scores if score is not None]
-    up = flags(scene)
+    up = flags(context)
     if isinstance(up, tuple) and up:
         said.append(f"flags: {', '.join(up)}")
     return "; ".join(said)
 
 
 @fact
-def hospital_derivation(scene: Scene) -> Value:
+def hospital_derivation(context: Context) -> Value:
     """HOSPITAL as first published (2013), as far as it is certain."""
-    score = hospital_of(scene, "derivation-2013")
+    score = hospital_of(context, "derivation-2013")
     return score.low if score else None
 
 
 @fact
-def hospital_international(scene: Scene) -> Value:
+def hospital_international(context: Context) -> Value:
     """HOSPITAL in its international validation (2016), as far as it is certain."""
-    score = hospital_of(scene, "international-2016")
+    score = hospital_of(context, "international-2016")
     return score.low if score else None
 
 
 @fact
-def lace(scene: Scene) -> Value:
+def lace(context: Context) -> Value:
     """LACE as far as it is certain: the lower end where inputs are missing."""
-    score = lace_of(scene)
+    score = lace_of(context)
     return score.low if score else None
 
 
 @fact
-def risk_tier(scene: Scene) -> Value:
+def risk_tier(context: Context) -> Value:
     """How soon the person must be seen after discharge: high, moderate, low (stated complexity and LACE)."""
-    said = complexity(scene)
-    return risk.follow_up_tier(str(said) if said else None, lace_of(scene))
+    said = complexity(context)
+    return risk.follow_up_tier(str(said) if said else None, lace_of(context))
 
 
 def _risk_kind(stay: Stay, world: World) -> risk.StayKind | None:
@@ -180,39 +180,39 @@ def _risk_kind(stay: Stay, world: World) -> risk.StayKind | None:
 
 
 @fact
-def flags(scene: Scene) -> Value:
+def flags(context: Context) -> Value:
     """Utilisation flags: high-utiliser, readmission-risk, recent-inpatient-stay, recent-snf-stay."""
     stays = [
         risk.Stay(kind, Millis(stay.admitted or stay.discharged), Millis(stay.discharged) if stay.discharged else None)
-        for stay in scene.person.stays
+        for stay in context.person.stays
         if stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
         and (stay.admitted or stay.discharged)
-        and (kind := _risk_kind(stay, scene.world)) is not None
+        and (kind := _risk_kind(stay, context.world)) is not None
     ]
     # At the very instant of a discharge the person still counts as being there: the flag is for what the discharge needs.
-    discharging = scene.stay is not None and scene.stay.discharged and scene.stay.discharged <= scene.at
-    at = Millis(scene.stay.discharged - 1) if discharging and scene.stay else scene.at
+    discharging = context.stay is not None and context.stay.discharged and context.stay.discharged <= context.at
+    at = Millis(context.stay.discharged - 1) if discharging and context.stay else context.at
     return risk.utilisation_flags(stays, at).names
 
 
 @fact
-def emergency_visits_12_months(scene: Scene) -> Value:
+def emergency_visits_12_months(context: Context) -> Value:
     """Emergency visits in the twelve months up to now, this one included."""
-    since = scene.at - 365 * DAY_MS
+    since = context.at - 365 * DAY_MS
     return sum(
         1
-        for stay in scene.person.stays
+        for stay in context.person.stays
         if SETTING.get(stay.class_) == "emergency"
-        and since <= (stay.admitted or stay.discharged) <= scene.at
+        and since <= (stay.admitted or stay.discharged) <= context.at
         and stay.status != Status.CANCELLED
     )
 
 
 @fact
-def age_years(scene: Scene) -> Value:
+def age_years(context: Context) -> Value:
     """Completed years of age, where the date of birth is known."""
-    born = scene.person.birth_date.replace("-", "")
+    born = context.person.birth_date.replace("-", "")
     if len(born) < 8 or not born[:8].isdigit():
         return None
-    day = local_date(scene.at, scene.organisation.zone)
+    day = local_date(context.at, context.organisation.zone)
     return day.year - int(born[:4]) - ((day.month, day.day) < (int(born[4:6]), int(born[6:8])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agents.coordination.person.state import Appointment, Goal, Handoff, Person, Referral, Stay, Told
+from agents.coordination.person.state import Appointment, Goal, Handoff, NotificationRecord, Person, Referral, Stay
 from agents.coordination.reference.directory import Organisation
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Event, Millis
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 
 
-class Scene:
+class Context:
     """What a condition is read from: the event and what it is about, or a handoff whose rung is reached (no event)."""
 
     __slots__ = (
@@ -40,7 +40,7 @@ class Scene:
         "repeated",
         "stay",
         "suspect",
-        "told",
+        "notified",
         "was",
         "world",
     )
@@ -63,14 +63,14 @@ class Scene:
         self.named: Handoff | None = None
         """The handoff that a response is about."""
         self.notice: NotificationIssued | None = None
-        self.told: Told | None = None
+        self.notified: NotificationRecord | None = None
         """The notice that a delivery is about."""
         self.changed: tuple[str, ...] = ()
         self.repeated = False
         self.suspect = False
 
 
-Read = Callable[[Scene], Value]
+Read = Callable[[Context], Value]
 
 FACTS: Final[dict[str, Read]] = {}
 """Every fact by its name, as a catalogue file writes it."""
@@ -113,6 +113,6 @@ def described() -> Mapping[str, str]:
     return {name: (read.__doc__ or "").strip().splitlines()[0] for name, read in sorted(FACTS.items())}
 
 
-def event_says(scene: Scene, field: str) -> Any:
+def event_says(context: Context, field: str) -> Any:
     """Return what the scene's event itself says in *field*; None without an event or the field."""
-    return getattr(scene.fact, field, None) if scene.fact is not None else None
+    return getattr(context.fact, field, None) if context.fact is not None else None

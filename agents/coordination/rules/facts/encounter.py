@@ -6,7 +6,7 @@ from typing import Final
 
 from agents.coordination.person.state import Status
 from agents.coordination.reference import risk
-from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Context, Value, event_says, fact
 from streams.contract.events import Millis
 
 SETTING: Final = {
@@ -31,139 +31,139 @@ DISPOSITION_GROUP: Final = {
 
 
 @fact
-def of_class(scene: Scene) -> Value:
+def of_class(context: Context) -> Value:
     """Encounter class (EMER, IMP, OBSENC, AMB ...), `unknown` where nobody said it."""
-    return event_says(scene, "class_") or (scene.stay.class_ if scene.stay else "") or "unknown"
+    return event_says(context, "class_") or (context.stay.class_ if context.stay else "") or "unknown"
 
 
 @fact
-def setting(scene: Scene) -> Value:
+def setting(context: Context) -> Value:
     """Setting by class: emergency, observation, inpatient, outpatient, home, planned, unknown."""
-    return SETTING.get(str(of_class(scene)), "unknown")
+    return SETTING.get(str(of_class(context)), "unknown")
 
 
 @fact
-def setting_of_stay(scene: Scene) -> Value:
+def setting_of_stay(context: Context) -> Value:
     """Setting by the newest word of the stay's class, however late an older one arrives."""
-    return SETTING.get(scene.stay.class_, "unknown") if scene.stay else None
+    return SETTING.get(context.stay.class_, "unknown") if context.stay else None
 
 
 @fact
-def registration(scene: Scene) -> Value:
+def registration(context: Context) -> Value:
     """True for a registration (HL7 A04) in place of an admission."""
-    return bool(event_says(scene, "registration"))
+    return bool(event_says(context, "registration"))
 
 
 @fact
-def facility(scene: Scene) -> Value:
+def facility(context: Context) -> Value:
     """The facility's id, as messages write it."""
-    return scene.stay.facility if scene.stay else None
+    return context.stay.facility if context.stay else None
 
 
 @fact
-def facility_kind(scene: Scene) -> Value:
+def facility_kind(context: Context) -> Value:
     """The kind of organisation that runs the facility: hospital, snf, home-health, ..."""
-    return scene.world.directory.of_facility(scene.stay.place or scene.stay.facility).kind if scene.stay else None
+    return context.world.directory.of_facility(context.stay.place or context.stay.facility).kind if context.stay else None
 
 
 @fact
-def via_emergency(scene: Scene) -> Value:
+def via_emergency(context: Context) -> Value:
     """Whether the stay began in an emergency department."""
-    return scene.stay.via_emergency if scene.stay else None
+    return context.stay.via_emergency if context.stay else None
 
 
 @fact
-def disposition(scene: Scene) -> Value:
+def disposition(context: Context) -> Value:
     """FHIR discharge disposition (home, snf, exp ...) by the newest word of it, however late an older one arrives."""
-    return (scene.stay.disposition if scene.stay else "") or event_says(scene, "disposition") or "unknown"
+    return (context.stay.disposition if context.stay else "") or event_says(context, "disposition") or "unknown"
 
 
 @fact
-def disposition_group(scene: Scene) -> Value:
+def disposition_group(context: Context) -> Value:
     """Where life goes on: community, hospital, facility, hospice, died, unknown."""
-    return DISPOSITION_GROUP.get(str(disposition(scene)), "unknown")
+    return DISPOSITION_GROUP.get(str(disposition(context)), "unknown")
 
 
 @fact
-def status_of_stay(scene: Scene) -> Value:
+def status_of_stay(context: Context) -> Value:
     """planned, in-progress, onleave, finished, cancelled, unknown."""
-    return ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[scene.stay.status] if scene.stay else None
+    return ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.stay.status] if context.stay else None
 
 
 @fact
-def unit(scene: Scene) -> Value:
+def unit(context: Context) -> Value:
     """The unit or ward, as messages write it."""
-    return (scene.stay.unit or None) if scene.stay else None
+    return (context.stay.unit or None) if context.stay else None
 
 
 @fact
-def level(scene: Scene) -> Value:
+def level(context: Context) -> Value:
     """The level of care after a transfer, as messages write it."""
-    return (scene.stay.level or None) if scene.stay else None
+    return (context.stay.level or None) if context.stay else None
 
 
 @fact
-def changed(scene: Scene) -> Value:
+def changed(context: Context) -> Value:
     """What the event changed materially, as `facts.values` lists it: class, disposition, diagnosis-group, facility, death ..."""
-    return scene.changed
+    return context.changed
 
 
 @fact
-def material_change(scene: Scene) -> Value:
+def material_change(context: Context) -> Value:
     """Whether the event changed anything material at all."""
-    return bool(scene.changed)
+    return bool(context.changed)
 
 
 @fact
-def other_stay(scene: Scene) -> Value:
+def other_stay(context: Context) -> Value:
     """Whether the event is about another stay than the handoff's."""
-    return scene.handoff is not None and scene.stay is not None and scene.stay.number != scene.handoff.stay
+    return context.handoff is not None and context.stay is not None and context.stay.number != context.handoff.stay
 
 
 @fact
-def same_stay(scene: Scene) -> Value:
+def same_stay(context: Context) -> Value:
     """Whether the event is about the handoff's own stay."""
-    return scene.handoff is not None and scene.stay is not None and scene.stay.number == scene.handoff.stay
+    return context.handoff is not None and context.stay is not None and context.stay.number == context.handoff.stay
 
 
 @fact
-def complexity(scene: Scene) -> Value:
+def complexity(context: Context) -> Value:
     """Complexity of the decision making that was stated at discharge: low, moderate, high."""
-    return scene.stay.complexity or None if scene.stay else None
+    return context.stay.complexity or None if context.stay else None
 
 
 @fact
-def deceased(scene: Scene) -> Value:
+def deceased(context: Context) -> Value:
     """Whether the person has died."""
-    return bool(scene.person.deceased)
+    return bool(context.person.deceased)
 
 
 @fact
-def planned(scene: Scene) -> Value:
+def planned(context: Context) -> Value:
     """Whether the admission was planned, where the message says so."""
-    said: Value = event_says(scene, "planned")
+    said: Value = event_says(context, "planned")
     return said
 
 
 @fact
-def length_of_stay_days(scene: Scene) -> Value:
+def length_of_stay_days(context: Context) -> Value:
     """Days between admission and discharge in the facility's local time: nights, or both days counted, as a setting says."""
-    stay = scene.stay
+    stay = context.stay
     if stay is None or not stay.admitted or not stay.discharged:
         return None
-    return risk.stay_days(Millis(stay.admitted), Millis(stay.discharged), scene.organisation.zone, scene.world.settings.length_of_stay)
+    return risk.stay_days(Millis(stay.admitted), Millis(stay.discharged), context.organisation.zone, context.world.settings.length_of_stay)
 
 
 @fact
-def leave(scene: Scene) -> Value:
+def leave(context: Context) -> Value:
     """Whether the person is on leave from the stay."""
-    return scene.stay is not None and scene.stay.status == Status.ON_LEAVE
+    return context.stay is not None and context.stay.status == Status.ON_LEAVE
 
 
 @fact
-def at_hospital(scene: Scene) -> Value:
+def at_hospital(context: Context) -> Value:
     """Whether the person is in hospital now: emergency, observation or inpatient."""
     return any(
         stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE} and SETTING.get(stay.class_) in {"emergency", "observation", "inpatient"}
-        for stay in scene.person.stays
+        for stay in context.person.stays
     )

@@ -2,75 +2,75 @@
 
 from __future__ import annotations
 
-from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Context, Value, event_says, fact
 from agents.coordination.rules.facts.referral import own_referral
 
 
 @fact
-def lifecycle_status(scene: Scene) -> Value:
+def lifecycle_status(context: Context) -> Value:
     """FHIR Goal.lifecycleStatus."""
-    return (scene.goal.status or None) if scene.goal else event_says(scene, "lifecycle_status")
+    return (context.goal.status or None) if context.goal else event_says(context, "lifecycle_status")
 
 
 @fact
-def achievement_status(scene: Scene) -> Value:
+def achievement_status(context: Context) -> Value:
     """FHIR Goal.achievementStatus."""
-    return (scene.goal.achievement or None) if scene.goal else event_says(scene, "achievement_status")
+    return (context.goal.achievement or None) if context.goal else event_says(context, "achievement_status")
 
 
 @fact
-def achievement_said(scene: Scene) -> Value:
+def achievement_said(context: Context) -> Value:
     """FHIR Goal.achievementStatus as this very update says it; not known where it says none."""
-    said: Value = event_says(scene, "achievement_status")
+    said: Value = event_says(context, "achievement_status")
     return said
 
 
 @fact
-def reviewed(scene: Scene) -> Value:
+def reviewed(context: Context) -> Value:
     """Whether the goal's update is a review: said so, or status, achievement or attainment moved."""
-    return "goal-reviewed" in scene.changed
+    return "goal-reviewed" in context.changed
 
 
 @fact
-def accepted_by_person(scene: Scene) -> Value:
+def accepted_by_person(context: Context) -> Value:
     """Whether the person accepted the goal; not known until they said."""
-    return scene.goal.accepted if scene.goal else event_says(scene, "accepted_by_person")
+    return context.goal.accepted if context.goal else event_says(context, "accepted_by_person")
 
 
 @fact
-def goal_setting(scene: Scene) -> Value:
+def goal_setting(context: Context) -> Value:
     """Setting of the plan that the goal belongs to: hospice, home-health, icf, social-care ..."""
-    return (scene.goal.setting or None) if scene.goal else event_says(scene, "setting")
+    return (context.goal.setting or None) if context.goal else event_says(context, "setting")
 
 
 @fact
-def setbacks(scene: Scene) -> Value:
+def setbacks(context: Context) -> Value:
     """How many updates in a row said worsening or no progress."""
-    return scene.goal.setbacks if scene.goal else None
+    return context.goal.setbacks if context.goal else None
 
 
 @fact
-def active_goals(scene: Scene) -> Value:
+def active_goals(context: Context) -> Value:
     """How many goals of the person are accepted, active or on hold."""
-    return sum(1 for goal in scene.person.goals if goal.status in {"accepted", "active", "on-hold"})
+    return sum(1 for goal in context.person.goals if goal.status in {"accepted", "active", "on-hold"})
 
 
 @fact
-def same_goal(scene: Scene) -> Value:
+def same_goal(context: Context) -> Value:
     """Whether the event is about the goal that the handoff's referral serves, or about any where the referral names none."""
-    own = own_referral(scene)
-    return own is not None and scene.goal is not None and own.goal in {"", scene.goal.id}
+    own = own_referral(context)
+    return own is not None and context.goal is not None and own.goal in {"", context.goal.id}
 
 
 @fact
-def first_review(scene: Scene) -> Value:
+def first_review(context: Context) -> Value:
     """Whether the goal has never been reviewed since it was accepted or taken up again."""
-    if scene.goal is None or scene.kind == "CareActivityRecorded":
+    if context.goal is None or context.kind == "CareActivityRecorded":
         return False
-    return not scene.goal.reviewed or "lifecycle-status" in scene.changed
+    return not context.goal.reviewed or "lifecycle-status" in context.changed
 
 
 @fact
-def revised(scene: Scene) -> Value:
+def revised(context: Context) -> Value:
     """Whether the goal's words or priority changed."""
-    return "goal-revised" in scene.changed
+    return "goal-revised" in context.changed

@@ -2,81 +2,81 @@
 
 from __future__ import annotations
 
-from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Context, Value, event_says, fact
 
 
 @fact
-def code(scene: Scene) -> Value:
+def code(context: Context) -> Value:
     """Code of the activity, observation or condition."""
-    said: Value = event_says(scene, "code")
+    said: Value = event_says(context, "code")
     return said
 
 
 @fact
-def outcome(scene: Scene) -> Value:
+def outcome(context: Context) -> Value:
     """Outcome of the activity, completion or outreach (reached, no-answer, voicemail, refused)."""
-    return event_says(scene, "outcome") or None
+    return event_says(context, "outcome") or None
 
 
 @fact
-def performer_role(scene: Scene) -> Value:
+def performer_role(context: Context) -> Value:
     """Role of whoever gave the care or responded."""
-    party = event_says(scene, "performer") or event_says(scene, "by")
+    party = event_says(context, "performer") or event_says(context, "by")
     return getattr(party, "role", None)
 
 
 @fact
-def notice(scene: Scene) -> Value:
+def notice(context: Context) -> Value:
     """Id of the routing row that told somebody (NTF-ADMIT ...)."""
-    if scene.notice is not None:
-        return scene.notice.rule
-    if scene.handoff is not None and isinstance(scene.handoff.ref, bytes):
-        return scene.world.notice_of(scene.person, scene.handoff)
+    if context.notice is not None:
+        return context.notice.rule
+    if context.handoff is not None and isinstance(context.handoff.ref, bytes):
+        return context.world.notice_of(context.person, context.handoff)
     return None
 
 
 @fact
-def asks_acknowledgement(scene: Scene) -> Value:
+def asks_acknowledgement(context: Context) -> Value:
     """Whether the notification asks its recipient to acknowledge."""
-    return scene.notice.asks_acknowledgement if scene.notice else None
+    return context.notice.asks_acknowledgement if context.notice else None
 
 
 @fact
-def role(scene: Scene) -> Value:
+def role(context: Context) -> Value:
     """Role of the recipient."""
-    if scene.notice is not None:
-        return scene.notice.role
-    return (event_says(scene, "recipient") or "").partition("/")[0] or None
+    if context.notice is not None:
+        return context.notice.role
+    return (event_says(context, "recipient") or "").partition("/")[0] or None
 
 
 @fact
-def somebody_told(scene: Scene) -> Value:
+def somebody_told(context: Context) -> Value:
     """Whether somebody was told of this very event; where the person withheld that, nobody was."""
-    stay = scene.stay.number if scene.stay is not None else 0
-    return any(told.at == scene.at and told.stay == stay for told in scene.person.told)
+    stay = context.stay.number if context.stay is not None else 0
+    return any(notified.at == context.at and notified.stay == stay for notified in context.person.notified)
 
 
 @fact
-def recipient_known(scene: Scene) -> Value:
+def recipient_known(context: Context) -> Value:
     """False where only the fallback pool could be told."""
-    if scene.notice is None:
+    if context.notice is None:
         return None
-    return not scene.notice.recipient.endswith(f"/{scene.world.directory.fallback_pool}")
+    return not context.notice.recipient.endswith(f"/{context.world.directory.fallback_pool}")
 
 
 @fact
-def programme(scene: Scene) -> Value:
+def programme(context: Context) -> Value:
     """Programmes that the care team names for the person."""
-    return tuple(sorted({seat.programme for seat in scene.person.seats if seat.programme}))
+    return tuple(sorted({member.programme for member in context.person.members if member.programme}))
 
 
 @fact
-def team_known(scene: Scene) -> Value:
+def team_known(context: Context) -> Value:
     """Whether anybody is named as caring for the person."""
-    return any(not seat.to or seat.to > scene.at for seat in scene.person.seats)
+    return any(not member.to or member.to > context.at for member in context.person.members)
 
 
 @fact
-def overdue(scene: Scene) -> Value:
+def overdue(context: Context) -> Value:
     """Whether the handoff's clock has ended."""
-    return scene.handoff is not None and scene.at >= scene.handoff.due
+    return context.handoff is not None and context.at >= context.handoff.due

@@ -4,126 +4,126 @@ from __future__ import annotations
 
 from agents.coordination.person.referral_states import ENDED
 from agents.coordination.person.state import Referral
-from agents.coordination.rules.facts.context import Scene, Value, event_says, fact
+from agents.coordination.rules.facts.context import Context, Value, event_says, fact
 from streams.contract.topics import DAY_MS
 
 
 @fact
-def status(scene: Scene) -> Value:
+def status(context: Context) -> Value:
     """The status that the event says: Task.status of a referral, Appointment.status, or an activity's status."""
-    said: Value = event_says(scene, "status")
+    said: Value = event_says(context, "status")
     return said
 
 
 @fact
-def referral_status(scene: Scene) -> Value:
+def referral_status(context: Context) -> Value:
     """Task.status of the referral after the event."""
-    return (scene.referral.status or None) if scene.referral else None
+    return (context.referral.status or None) if context.referral else None
 
 
 @fact
-def previous_status(scene: Scene) -> Value:
+def previous_status(context: Context) -> Value:
     """Task.status of the referral before its last change."""
-    return (scene.referral.previous_status or None) if scene.referral else None
+    return (context.referral.previous_status or None) if context.referral else None
 
 
 @fact
-def status_moved(scene: Scene) -> Value:
+def status_moved(context: Context) -> Value:
     """Whether the event moved the referral to another Task.status; a business status may move alone."""
-    return "referral-status" in scene.changed
+    return "referral-status" in context.changed
 
 
 @fact
-def business_status(scene: Scene) -> Value:
+def business_status(context: Context) -> Value:
     """BSeR businessStatus of the referral (2.0 created ... 7.0 fulfilment completed)."""
-    said = event_says(scene, "business_status")
-    return said or (scene.referral.business_status or None if scene.referral else None)
+    said = event_says(context, "business_status")
+    return said or (context.referral.business_status or None if context.referral else None)
 
 
 @fact
-def by(scene: Scene) -> Value:
+def by(context: Context) -> Value:
     """Who changed the referral: requester or target."""
-    said = event_says(scene, "by")
+    said = event_says(context, "by")
     return said if isinstance(said, str) else None
 
 
 @fact
-def priority(scene: Scene) -> Value:
+def priority(context: Context) -> Value:
     """Priority of the referral or goal: routine, urgent, asap, stat; high-priority ..."""
-    if scene.referral is not None:
-        return scene.referral.priority
-    said: Value = event_says(scene, "priority")
+    if context.referral is not None:
+        return context.referral.priority
+    said: Value = event_says(context, "priority")
     return said
 
 
 @fact
-def service(scene: Scene) -> Value:
+def service(context: Context) -> Value:
     """Code of the service that is asked for."""
-    said: Value = scene.referral.service if scene.referral else event_says(scene, "service")
+    said: Value = context.referral.service if context.referral else event_says(context, "service")
     return said
 
 
 @fact
-def target_kind(scene: Scene) -> Value:
+def target_kind(context: Context) -> Value:
     """The kind of organisation that the referral goes to, where the directory knows it: home-health, pharmacy, ..."""
-    if scene.referral is None:
+    if context.referral is None:
         return None
-    known = scene.world.directory.organisations.get(scene.referral.target_organisation)
+    known = context.world.directory.organisations.get(context.referral.target_organisation)
     return known.kind if known is not None else None
 
 
 @fact
-def needed_by(scene: Scene) -> Value:
+def needed_by(context: Context) -> Value:
     """Until when the referral needs its answer, in milliseconds."""
-    return (scene.referral.needed_by or None) if scene.referral else None
+    return (context.referral.needed_by or None) if context.referral else None
 
 
 @fact
-def linked(scene: Scene) -> Value:
+def linked(context: Context) -> Value:
     """Whether the referral doubles an earlier one of the same person to the same service."""
-    return bool(scene.referral and scene.referral.linked)
+    return bool(context.referral and context.referral.linked)
 
 
 @fact
-def has_referral(scene: Scene) -> Value:
+def has_referral(context: Context) -> Value:
     """Whether the event is about a referral."""
-    return scene.referral is not None
+    return context.referral is not None
 
 
 @fact
-def open_services(scene: Scene) -> Value:
+def open_services(context: Context) -> Value:
     """Services that open referrals of the person ask for."""
-    return tuple(sorted({r.service for r in scene.person.referrals if r.service and r.status and r.status not in ENDED}))
+    return tuple(sorted({r.service for r in context.person.referrals if r.service and r.status and r.status not in ENDED}))
 
 
-def own_referral(scene: Scene) -> Referral | None:
+def own_referral(context: Context) -> Referral | None:
     """Return the referral that the handoff itself is about."""
-    if scene.handoff is None:
+    if context.handoff is None:
         return None
-    return next((referral for referral in scene.person.referrals if referral.id == scene.handoff.ref), None)
+    return next((referral for referral in context.person.referrals if referral.id == context.handoff.ref), None)
 
 
 @fact
-def same_service(scene: Scene) -> Value:
+def same_service(context: Context) -> Value:
     """Whether the event's referral is another one for the service of the handoff's own, or replaces it."""
-    own = own_referral(scene)
-    if own is None or scene.referral is None or scene.referral.id == own.id:
+    own = own_referral(context)
+    if own is None or context.referral is None or context.referral.id == own.id:
         return False
-    return event_says(scene, "replaces") == own.id or scene.referral.service == own.service
+    return event_says(context, "replaces") == own.id or context.referral.service == own.service
 
 
 @fact
-def purpose(scene: Scene) -> Value:
+def purpose(context: Context) -> Value:
     """Purpose of the appointment."""
-    return (scene.appointment.purpose or None) if scene.appointment else event_says(scene, "purpose")
+    return (context.appointment.purpose or None) if context.appointment else event_says(context, "purpose")
 
 
 @fact
-def appointment_booked(scene: Scene) -> Value:
+def appointment_booked(context: Context) -> Value:
     """Whether an appointment of the person stands booked between the handoff's trigger and its due."""
-    handoff = scene.handoff
-    since, until = (handoff.opened_at, handoff.due) if handoff is not None else (scene.at, scene.at + 30 * DAY_MS)
-    for appointment in scene.person.appointments:
+    handoff = context.handoff
+    since, until = (handoff.opened_at, handoff.due) if handoff is not None else (context.at, context.at + 30 * DAY_MS)
+    for appointment in context.person.appointments:
         if appointment.status in {"booked", "arrived", "checked-in", "fulfilled"} and (
             (handoff is not None and handoff.ref and appointment.referral == handoff.ref) or since <= appointment.start <= until
         ):
@@ -132,26 +132,26 @@ def appointment_booked(scene: Scene) -> Value:
 
 
 @fact
-def appointment_status(scene: Scene) -> Value:
+def appointment_status(context: Context) -> Value:
     """The appointment's status by the newest word, however late an older one arrives."""
-    return (scene.appointment.status or None) if scene.appointment else None
+    return (context.appointment.status or None) if context.appointment else None
 
 
 @fact
-def still_stands(scene: Scene) -> Value:
+def still_stands(context: Context) -> Value:
     """Whether the event's own appointment is booked by the newest word, for a time to come."""
-    own = scene.appointment
-    since = scene.handoff.opened_at if scene.handoff is not None else scene.at
+    own = context.appointment
+    since = context.handoff.opened_at if context.handoff is not None else context.at
     return own is not None and own.status in {"booked", "arrived", "checked-in"} and own.start >= since
 
 
 @fact
-def stands_booked(scene: Scene) -> Value:
+def stands_booked(context: Context) -> Value:
     """Whether an appointment for the same referral (else the same purpose), other than the event's own, stands booked."""
-    own = scene.appointment
-    named = scene.referral.id if scene.referral is not None else own.referral if own is not None else ""
-    for other in scene.person.appointments:
-        if other is own or other.status not in {"booked", "arrived", "checked-in"} or other.start < scene.at:
+    own = context.appointment
+    named = context.referral.id if context.referral is not None else own.referral if own is not None else ""
+    for other in context.person.appointments:
+        if other is own or other.status not in {"booked", "arrived", "checked-in"} or other.start < context.at:
             continue
         if named:
             if other.referral == named:
@@ -162,8 +162,8 @@ def stands_booked(scene: Scene) -> Value:
 
 
 @fact
-def same_need(scene: Scene) -> Value:
+def same_need(context: Context) -> Value:
     """Whether the event's appointment is another one for the same purpose as the handoff's own, with no referral on either."""
-    own = next((a for a in scene.person.appointments if scene.handoff is not None and a.id == scene.handoff.ref), None)
-    other = scene.appointment
+    own = next((a for a in context.person.appointments if context.handoff is not None and a.id == context.handoff.ref), None)
+    other = context.appointment
     return own is not None and other is not None and not (own.referral or other.referral) and own.purpose == other.purpose
