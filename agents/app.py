@@ -29,7 +29,7 @@ from streams.kafka.worker import Worker, WorkerSettings
 from streams.ops.probes import Answer, Site
 from streams.ops.senders import Senders
 from streams.replay.replay import Deciding
-from streams.shard.agent import Logic
+from streams.shard.agent import Agent
 from streams.shard.shard import Shard
 
 log = structlog.get_logger()
@@ -120,7 +120,7 @@ class _Gauges:
             self.metrics.clock_lag_seconds.labels(label).set(late)
             self.metrics.persons.labels(label).set(len(shard.persons))
             self.metrics.open_handoffs.labels(label).set(shard.open_handoffs)
-            for topic in shard.logic.inbound:
+            for topic in shard.agent.inbound:
                 self.metrics.position_lag.labels(topic, label).set(shard.lag(topic))
         return self.metrics.text()
 
@@ -129,7 +129,7 @@ AGENTS = ("coordination", "feeds")
 """What a worker may be a worker of; each agent has its own group, state topic and shards."""
 
 
-def logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
+def logic_of(settings: Settings, agent: str) -> tuple[str, str, Agent]:
     """Return the consumer group, the state topic and the logic of *agent*, one of AGENTS.
 
     Raises ValueError or OSError with file, field and how to mend.
@@ -139,7 +139,7 @@ def logic_of(settings: Settings, agent: str) -> tuple[str, str, Logic]:
     return settings.group, STATE.name, CoordinationRecords(load_care(settings)[0], clock=settings.clock)
 
 
-def make_worker_app(settings: Settings, group: str, state_topic: str, logic: Logic) -> faust.App:
+def make_worker_app(settings: Settings, group: str, state_topic: str, logic: Agent) -> faust.App:
     """Make the Faust app of a worker that runs *logic*, as `logic_of` gives the three."""
     kafka = connection_of(settings)
     metrics = Metrics()
@@ -201,6 +201,6 @@ def _use_registry(settings: Settings, worker: Worker) -> None:
     worker.learn = learn
 
 
-def run_worker(settings: Settings, group: str, state_topic: str, logic: Logic) -> None:
+def run_worker(settings: Settings, group: str, state_topic: str, logic: Agent) -> None:
     """Run a worker of *logic*, as `logic_of` gives the three, until SIGTERM or SIGINT."""
     run_app(lambda: make_worker_app(settings, group, state_topic, logic))

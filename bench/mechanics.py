@@ -71,8 +71,8 @@ class Mechanics:
 def main() -> None:
     given = names()
     kafka = {"bootstrap_servers": os.environ["KAFKA_BOOTSTRAP"]}
-    logic = Mechanics(given.admissions, given.discharges, given.out)
-    run_app(lambda: make_app(given.group, Worker(WorkerSettings(kafka, given.state, PARTITIONS), logic), kafka, given.folder))
+    agent = Mechanics(given.admissions, given.discharges, given.out)
+    run_app(lambda: make_app(given.group, Worker(WorkerSettings(kafka, given.state, PARTITIONS), agent), kafka, given.folder))
 
 
 if __name__ == "__main__":

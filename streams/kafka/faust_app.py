@@ -64,7 +64,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app.transport = BatchTransport(app.conf.broker, app, loop=app.loop)
     app.shard_worker = worker
     app.kafka = dict(kafka)
-    inbound = app.topic(*worker.logic.inbound, schema=Whole(), partitions=worker.settings.partitions, internal=False)
+    inbound = app.topic(*worker.agent.inbound, schema=Whole(), partitions=worker.settings.partitions, internal=False)
 
     @app.agent(inbound, name=name)  # type: ignore[untyped-decorator]
     async def give(stream: Any) -> None:

@@ -272,7 +272,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         worker = self._worker
         thread = self._thread
         assigned = self.assignment()
-        inbound = set(worker.logic.inbound)
+        inbound = set(worker.agent.inbound)
         numbers = {tp.partition for tp in assigned if tp.topic in inbound}
         split = sorted(n for n in numbers if not all(TP(t, n) in assigned for t in inbound))
         if split:

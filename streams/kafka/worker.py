@@ -1,7 +1,7 @@
 """The shards of this process, and the one loop that serves them.
 
 Owns when things happen: opening, taking what arrived, probing for what else there is, deciding, committing, releasing.
-What a record means is the `Logic`'s, in which order records are applied is the `Shard`'s, who owns a shard is
+What a record means is the `Agent`'s, in which order records are applied is the `Shard`'s, who owns a shard is
 `claims.py`'s. A fault of ours ends the process at once: nothing graceful, for the frame around us would acknowledge
 what was not done, and Kafka brings the work again.
 """
@@ -23,7 +23,7 @@ from streams.kafka.meter import Meter, Unmetered
 from streams.kafka.opening import Reading, check_positions, open_shards
 from streams.kafka.transactions import Out, Writer
 from streams.shard import isolation as careful
-from streams.shard.agent import Logic
+from streams.shard.agent import Agent
 from streams.shard.claims import ATTEMPT, CLAIM
 from streams.shard.clock import Clock
 from streams.shard.deadlines import NEVER
@@ -71,10 +71,10 @@ class WorkerSettings:
 class Worker:
     """Serve the shards that this process was assigned."""
 
-    def __init__(self, settings: WorkerSettings, logic: Logic, meter: Meter | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, agent: Agent, meter: Meter | None = None) -> None:
         self.settings = settings
         self.meter: Meter = meter or Unmetered()
-        self.logic = logic
+        self.agent = agent
         self.writer = Writer(settings.kafka)
         self.shards: dict[int, Shard] = {}
         self.epoch = 0
@@ -169,12 +169,12 @@ class Worker:
                     beat=self._beat,
                     limit_s=self.settings.restore_limit_s,
                 )
-                positions = await check_positions(self.settings.kafka, readings, self.logic.inbound)
+                positions = await check_positions(self.settings.kafka, readings, self.agent.inbound)
                 for reading in readings:
                     await self._open(reading, positions[reading.number])
             self._held = True
             self._answered_at = time.monotonic()
-            seeks = {(t, n): shard.reached(t) for n, shard in self.shards.items() for t in self.logic.inbound}
+            seeks = {(t, n): shard.reached(t) for n, shard in self.shards.items() for t in self.agent.inbound}
         took = time.monotonic() - began
         self.meter.opened(len(self.shards), took)
         log.info(
@@ -241,13 +241,13 @@ class Worker:
 
     async def _open(self, reading: Reading, positions: Mapping[str, int]) -> None:
         number = reading.number
-        shard = Shard(number, self.settings.partitions, self.logic, self.settings.clock, reading.persons)
+        shard = Shard(number, self.settings.partitions, self.agent, self.settings.clock, reading.persons)
         shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
         # One back, as after a commit of one's own, whose marker comes after its last record.
         self._read_to[number] = reading.read_to - 1
         attempts, first = careful.attempt(reading, positions)
         if not reading.positions:
-            shard.moved.update(self.logic.inbound)
+            shard.moved.update(self.agent.inbound)
             first.extend(shard.changes())
         if first:
             await self._written({(self.settings.state_topic, number): first})
@@ -376,7 +376,7 @@ class Worker:
             return
         sealed = {s.number: self._seal(s) for s in asking}
         try:
-            ends = await self.probe([(t, s.number) for s in asking for t in self.logic.inbound])
+            ends = await self.probe([(t, s.number) for s in asking for t in self.agent.inbound])
         except KafkaError as exc:
             # No answer is no knowledge: nothing is drained. The broker may be away for a while, but not for ever.
             away = exc.retriable or isinstance(exc, KafkaTimeoutError)
@@ -388,7 +388,7 @@ class Worker:
         self._answered_at = time.monotonic()
         self._take()
         for s in asking:
-            s.probed({t: ends[t, s.number] for t in self.logic.inbound}, sealed[s.number], wall)
+            s.probed({t: ends[t, s.number] for t in self.agent.inbound}, sealed[s.number], wall)
 
     def _seal(self, shard: Shard) -> int:
         key, now = shard.seal(), time.monotonic()

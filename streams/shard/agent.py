@@ -1,6 +1,6 @@
 """What a shard asks of its agent, and what it gets: the seam between moving events and deciding about them.
 
-Owns shapes only. An agent that offers a `Logic` is served exactly once, in order, with deadlines, and needs to know
+Owns shapes only. An agent that offers a `Agent` is served exactly once, in order, with deadlines, and needs to know
 nothing of Kafka.
 """
 
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
     """Who sent what was applied; empty where nobody did."""
 
 
-class Logic(Protocol):
+class Agent(Protocol):
     """What a shard asks of its agent. Pure: same arguments, same answer."""
 
     inbound: Sequence[str]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 
-from streams.shard.agent import Logic
+from streams.shard.agent import Agent
 
 BUCKET_MS = 60_000
 NEVER = 1 << 62
@@ -21,9 +21,9 @@ class Deadlines:
     Lists stay flat from one to ten million entries, where one heap's rebuild pauses for as long as it is large.
     """
 
-    def __init__(self, persons: dict[bytes, bytes], logic: Logic) -> None:
+    def __init__(self, persons: dict[bytes, bytes], agent: Agent) -> None:
         self._persons = persons
-        self._deadline = logic.deadline
+        self._deadline = agent.deadline
         self._buckets: dict[int, list[bytes]] = {}
         self._order: list[int] = []
         self._ready: list[tuple[int, bytes]] = []

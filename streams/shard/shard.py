@@ -2,7 +2,7 @@
 
 Owns the persons' packed state, their deadlines, and applying; what has arrived and in which order it may be applied is the
 `Arrivals`' below it. Pure: no Kafka call, no wall clock; `streams/kafka/worker.py` feeds it and writes what it returns. It must
-not know a rule of care: what records mean is the `Logic`'s.
+not know a rule of care: what records mean is the `Agent`'s.
 
 Memory is changed while deciding, ahead of the commit. That is safe because nothing outlives a failed commit: the
 process ends, and the next owner reads what was committed.
@@ -16,7 +16,7 @@ from typing import Any
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
 from streams.kafka.transactions import Out
-from streams.shard.agent import Logic, Outcome, Refused
+from streams.shard.agent import Agent, Outcome, Refused
 from streams.shard.claims import POSITION
 from streams.shard.clock import Clock
 from streams.shard.deadlines import Deadlines
@@ -52,16 +52,16 @@ class Tally:
 class Shard(Arrivals):
     """The state of one shard, and what becomes of it record by record."""
 
-    def __init__(self, number: int, partitions: int, logic: Logic, clock: Clock, persons: dict[bytes, bytes]) -> None:
-        super().__init__(logic.inbound)
+    def __init__(self, number: int, partitions: int, agent: Agent, clock: Clock, persons: dict[bytes, bytes]) -> None:
+        super().__init__(agent.inbound)
         self.number = number
         self.partitions = partitions
-        self.logic = logic
+        self.agent = agent
         self.clock = clock
         self.persons = persons
         self.tally = Tally()
         self.open_handoffs = 0
-        self._deadlines = Deadlines(persons, logic)
+        self._deadlines = Deadlines(persons, agent)
         self.now: Millis = Millis(0)
         """Story time of the newest record applied or deadline fired: it never goes back."""
 
@@ -74,7 +74,7 @@ class Shard(Arrivals):
         """
         self.begin(positions, newest_ms)
         self._deadlines.rebuild()
-        self.open_handoffs = sum(map(self.logic.open_handoffs, self.persons.values()))
+        self.open_handoffs = sum(map(self.agent.open_handoffs, self.persons.values()))
         # Else a record that comes late would be decided at an earlier time after a restart than without one.
         self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
 
@@ -142,7 +142,7 @@ class Shard(Arrivals):
     def head_deadline(self) -> tuple[bytes, Millis] | None:
         """Return (person, story time) of the deadline that comes before that record, or before the limit where there is none."""
         key = self._deadlines.peek(self._until())
-        return None if key is None else (key, Millis(self.logic.deadline(self.persons[key]) or 0))
+        return None if key is None else (key, Millis(self.agent.deadline(self.persons[key]) or 0))
 
     def fire_one(self) -> dict[tuple[str, int], list[Out]]:
         """Fire that deadline alone."""
@@ -156,7 +156,7 @@ class Shard(Arrivals):
         key = self._deadlines.pop(self._until())
         if key is not None:
             packed = self.persons[key]
-            at = Millis(self.logic.deadline(packed) or 0)
+            at = Millis(self.agent.deadline(packed) or 0)
             self._give_up(key, packed, at, Refused("killed-worker", "expire"), out)
         return out
 
@@ -170,7 +170,7 @@ class Shard(Arrivals):
     def _one(self, topic: str, record: Any, now: Millis, out: dict[tuple[str, int], list[Out]]) -> None:
         read: tuple[bytes, Any] | Refused
         try:
-            read = self.logic.read(topic, record, now)
+            read = self.agent.read(topic, record, now)
         except Exception as exc:  # noqa: BLE001 -- a sender's bytes must not stop the shard, whatever they do to a reader
             read = Refused("rule-failed", "read", exception=type(exc).__name__)
             self.tally.failed.append(read.exception)
@@ -184,7 +184,7 @@ class Shard(Arrivals):
             self._relay(topic, key, record, out)
             return
         while packed is not None:
-            deadline = self.logic.deadline(packed)
+            deadline = self.agent.deadline(packed)
             if deadline is None or deadline >= now:
                 break
             after = self._expire(key, packed, Millis(deadline), out)
@@ -192,11 +192,11 @@ class Shard(Arrivals):
                 break
             packed = after
         try:
-            outcome = self.logic.decide(key, packed, event, self.now)
+            outcome = self.agent.decide(key, packed, event, self.now)
         except Exception as exc:  # noqa: BLE001 -- a rule that raises must not stop the other persons of the shard
             self._refuse(topic, record, Refused("rule-failed", "decide", exception=type(exc).__name__), out)
             self.tally.failed.append(type(exc).__name__)
-            self._keep(key, packed, self.logic.spoil(key, packed, now))
+            self._keep(key, packed, self.agent.spoil(key, packed, now))
             return
         tally = self.tally
         if outcome.refused is None:
@@ -212,7 +212,7 @@ class Shard(Arrivals):
     def _expire(self, key: bytes, packed: bytes, at: Millis, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
         """Fire the person's deadline at *at*; return the state after it. One that can't be changed comes back as it was."""
         try:
-            outcome = self.logic.expire(key, packed, at)
+            outcome = self.agent.expire(key, packed, at)
             if outcome.packed == packed:
                 # The same state gives the same answer: it would fire without end.
                 raise DeadlineStays  # noqa: TRY301
@@ -227,8 +227,8 @@ class Shard(Arrivals):
     def _give_up(self, key: bytes, packed: bytes, at: Millis, why: Refused, out: dict[tuple[str, int], list[Out]]) -> bytes | None:
         """Put a deadline into the dead letters; return the state without it."""
         headers = _error_headers("deadline", self.number, -1, at, why)
-        out.setdefault((self.logic.dead_letters, self.number), []).append(Out(key, None, headers))
-        spoilt = self.logic.spoil(key, packed, at)
+        out.setdefault((self.agent.dead_letters, self.number), []).append(Out(key, None, headers))
+        spoilt = self.agent.spoil(key, packed, at)
         self._keep(key, packed, spoilt)
         return spoilt
 
@@ -239,17 +239,17 @@ class Shard(Arrivals):
             if key is None:
                 return
             packed = self.persons[key]
-            at = Millis(self.logic.deadline(packed) or 0)
+            at = Millis(self.agent.deadline(packed) or 0)
             self.now = max(self.now, at)
             after = self._expire(key, packed, at, out)
-            if after is not None and after != packed and self.logic.deadline(after) == at:
+            if after is not None and after != packed and self.agent.deadline(after) == at:
                 # Another of the same instant: the state's earliest is what it was, so `note` saw nothing new.
                 self._deadlines.note(key, None, after)
 
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         if after is before:
             return
-        count = self.logic.open_handoffs
+        count = self.agent.open_handoffs
         self.open_handoffs += (count(after) if after else 0) - (count(before) if before else 0)
         if after is None:
             self.persons.pop(key, None)
@@ -274,22 +274,22 @@ class Shard(Arrivals):
         for topic, key, value, headers in outcome.keyed:
             out.setdefault((topic, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
         for key, value, headers in outcome.relayed:
-            out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
+            out.setdefault((self.agent.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 
     def _relay(self, topic: str, key: bytes, record: Any, out: dict[tuple[str, int], list[Out]]) -> None:
-        if topic == self.logic.relay:
+        if topic == self.agent.relay:
             self._refuse(topic, record, Refused("relay-misrouted", "route"), out)
             return
         self._send_on(topic, key, record, out)
         self.tally.misrouted += 1
 
     def _send_on(self, topic: str, key: bytes, record: Any, out: dict[tuple[str, int], list[Out]]) -> None:
-        value, headers = self.logic.wrap(topic, self.number, key, record)
-        out.setdefault((self.logic.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
+        value, headers = self.agent.wrap(topic, self.number, key, record)
+        out.setdefault((self.agent.relay, partition_of(key, self.partitions)), []).append(Out(key, value, headers))
 
     def _refuse(self, topic: str, record: Any, refused: Refused, out: dict[tuple[str, int], list[Out]]) -> None:
         headers = [*record.headers, *_error_headers(topic, self.number, record.offset, record.timestamp, refused)]
-        out.setdefault((self.logic.dead_letters, self.number), []).append(Out(record.key, record.value, headers))
+        out.setdefault((self.agent.dead_letters, self.number), []).append(Out(record.key, record.value, headers))
         self.tally.add(self.tally.refused, (refused.code, refused.source))
 
 

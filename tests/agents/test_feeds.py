@@ -356,9 +356,9 @@ def record(offset: int, event: Event) -> LogRecord:
     return LogRecord(offset, event.arrival, event.person.encode(), STANDARD.frame(event.data), headers_of(event))
 
 
-def opened(logic: Any, number: int, partitions: int) -> Shard:
-    shard = Shard(number, partitions, logic, Clock(), {})
-    shard.restored(dict.fromkeys(logic.inbound, 0), {})
+def opened(agent: Any, number: int, partitions: int) -> Shard:
+    shard = Shard(number, partitions, agent, Clock(), {})
+    shard.restored(dict.fromkeys(agent.inbound, 0), {})
     return shard
 
 
@@ -367,7 +367,7 @@ def test_shards_report_a_source_under_the_partition_of_its_key_beside_their_own_
     shard = opened(QuietRecords(NothingDecided()), 0, partitions)  # type: ignore[arg-type]
     events = [e for n in range(200) if partition_of((e := update(n, MONDAY + n * 1000)).person.encode(), partitions) == 0]
     shard.arrived(Batch(ADMISSION.name, 0, 0, len(events), [record(n, e) for n, e in enumerate(events)], 0))
-    shard.probed(dict.fromkeys(shard.logic.inbound, 0) | {ADMISSION.name: len(events)}, shard.seal(), MONDAY + DAY)
+    shard.probed(dict.fromkeys(shard.agent.inbound, 0) | {ADMISSION.name: len(events)}, shard.seal(), MONDAY + DAY)
 
     out = shard.apply(1000)
 

@@ -522,7 +522,7 @@ def test_a_deadline_that_nothing_takes_away_fires_no_more_until_something_change
             return packed
 
     bench = Bench()
-    bench.shard.logic = Stubborn()
+    bench.shard.agent = Stubborn()
     bench.came(STAY, (100, "in 500 raise"), (900, "x"))
     bench.quiet(at=9000)
 

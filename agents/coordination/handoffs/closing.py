@@ -33,7 +33,7 @@ from streams.contract.events import Millis
 
 
 def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
-    """Let the scene's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
+    """Let the context's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):

@@ -86,7 +86,7 @@ def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, w
 
 
 def hear(draft: EffectsDraft, context: Context) -> None:
-    """Count the clocks that wait for silence of the scene's stay from its last word, in whatever order the words came."""
+    """Count the clocks that wait for silence of the context's stay from its last word, in whatever order the words came."""
     stay, world = context.stay, context.world
     if stay is None:
         return

@@ -34,7 +34,7 @@ from streams.contract.events import Millis
 
 
 def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None) -> list[Handoff]:
-    """Open every handoff that the scene's event (or notice) triggers; return those that were opened, or begin earlier now.
+    """Open every handoff that the context's event (or notice) triggers; return those that were opened, or begin earlier now.
 
     *of_goal*: that goal's own alone.
     """

@@ -84,7 +84,7 @@ def rung_owner(role: str, owner: str, context: Context) -> str:
 def next_owner(owner: str, context: Context) -> str:
     """Return who is accountable after *owner* in the line of escalation; *owner* itself at its end.
 
-    The line is the owner's own organisation's, else the scene's; a role that nobody holds there is passed over.
+    The line is the owner's own organisation's, else the context's; a role that nobody holds there is passed over.
     """
     directory = context.world.directory
     role, _, party = owner.partition("/")

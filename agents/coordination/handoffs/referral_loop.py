@@ -25,7 +25,7 @@ _SIDES: Final = ("referral-target", "referral-requester")
 
 
 def follow(draft: EffectsDraft, context: Context) -> None:
-    """Let what is open about the scene's referral follow it: whoever it goes to now is accountable, by when it is needed now.
+    """Let what is open about the context's referral follow it: whoever it goes to now is accountable, by when it is needed now.
 
     So it is when a target or a date changes, and when the request itself arrives after its answer. What is overdue stays so.
     """
@@ -81,7 +81,7 @@ def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
 
 
 def stand_in(draft: EffectsDraft, context: Context) -> list[Context]:
-    """Return what the scene's event says of a double of the referral that it gives up: it takes that one's place.
+    """Return what the context's event says of a double of the referral that it gives up: it takes that one's place.
 
     The double opened no handoff while the first was watched. It counts as requested now, and as answered where it was.
     """

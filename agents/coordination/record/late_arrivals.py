@@ -77,7 +77,7 @@ def take_waiting(person: Person, referral: Referral) -> Event | None:
 
 
 def told_again(context: Context) -> list[Event]:
-    """Return what has already arrived of the person, but for the scene's own event, in the order in which it happened.
+    """Return what has already arrived of the person, but for the context's own event, in the order in which it happened.
 
     Admissions and reviews stand in the state as stays and goals; they come back as the events that they were.
     """

@@ -16,7 +16,7 @@ from streams.contract.events import Millis
 
 
 def resolve(context: Context, fact: Any) -> None:
-    """Name in *scene* what an event that is no stay's own is about, and the organisation whose rules apply."""
+    """Name in *context* what an event that is no stay's own is about, and the organisation whose rules apply."""
     person, directory = context.person, context.world.directory
     ref: e.Encounter | None = getattr(fact, "encounter", None)
     if ref is not None:
@@ -69,7 +69,7 @@ def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
 
 
 def name_told(context: Context, notification: str) -> None:
-    """Name in *scene* the notice that *notification* was one of, and the stay that it told of."""
+    """Name in *context* the notice that *notification* was one of, and the stay that it told of."""
     for notified in context.person.notified:
         if notified.stay and any(notified.notification(recipient) == notification for recipient in notified.recipients):
             context.notified = notified

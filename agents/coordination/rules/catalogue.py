@@ -30,7 +30,7 @@ Row = tuple[CompiledRule, tuple[tuple[Trigger, tuple[Test, ...]], ...]]
 
 
 class Openings:
-    """What one kind of event may open on one day, narrowed by what is read of a scene at once.
+    """What one kind of event may open on one day, narrowed by what is read of a context at once.
 
     Nearly all triggers fail by the same few plain facts (setting, disposition, status ...). Which are left for given values of
     these is worked out once; so an event costs by the rules that it may fulfil, not by those that there are.
@@ -45,7 +45,7 @@ class Openings:
         self._left: dict[tuple[Value, ...], tuple[Row, ...]] = {}
 
     def left(self, context: Context) -> tuple[Row, ...]:
-        """Return what *scene* may open."""
+        """Return what *context* may open."""
         values = tuple([read(context) for _, read in self._plain])
         found = self._left.get(values)
         if found is None:

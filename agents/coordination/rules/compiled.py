@@ -53,7 +53,7 @@ class CompiledRule:
         )
 
     def clock(self, context: Context) -> Clock:
-        """Return the clock that holds for the scene: the first case whose conditions hold, else the rule's own."""
+        """Return the clock that holds for the context: the first case whose conditions hold, else the rule's own."""
         for tests, clock in self.cases:
             if holds(tests, context):
                 return clock

@@ -1,4 +1,4 @@
-"""Conditions of rules, made into tests that a scene is asked.
+"""Conditions of rules, made into tests that a context is asked.
 
 Owns what a condition means and the refusal of a rule that must not be loaded. Must not know a rule's other parts.
 """
@@ -15,7 +15,7 @@ from agents.coordination.rules.rule import Condition, Limits, Scalar, Where
 
 
 class Test:
-    """One condition: what is read of a scene, and whether the value fits. Equal conditions are one object."""
+    """One condition: what is read of a context, and whether the value fits. Equal conditions are one object."""
 
     __slots__ = ("fact", "fits", "read")
 
@@ -58,7 +58,7 @@ def holds(tests: Iterable[Test], context: Context) -> bool:
 
 
 def holds_as_known(tests: Iterable[Test], context: Context, known: dict[Test, bool]) -> bool:
-    """Say whether all *tests* hold, asking each only once for a scene that does not change: rules share conditions."""
+    """Say whether all *tests* hold, asking each only once for a context that does not change: rules share conditions."""
     for test in tests:
         verdict = known.get(test)
         if verdict is None:

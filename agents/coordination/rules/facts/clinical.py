@@ -64,7 +64,7 @@ def high_risk_conditions(context: Context) -> Value:
 
 
 def lace_of(context: Context) -> Score | None:
-    """Compute LACE for the scene's stay, ranges where inputs are missing; None without a stay."""
+    """Compute LACE for the context's stay, ranges where inputs are missing; None without a stay."""
     stay = context.stay
     if stay is None:
         return None
@@ -97,7 +97,7 @@ _SODIUM: Final = frozenset({"2951-2", "2947-0"})
 
 
 def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
-    """Compute HOSPITAL in the *variant* named for the scene's stay, a range where inputs are missing; None without a stay.
+    """Compute HOSPITAL in the *variant* named for the context's stay, a range where inputs are missing; None without a stay.
 
     No message says the oncology service or that an admission was elective, so these are known only where they are met.
     """

@@ -1,6 +1,6 @@
 """What a fact is read from, and the vocabulary that facts are put into.
 
-Owns the scene and the register. Must not know a single fact, nor a rule. A fact gives text, a number, a truth, several
+Owns the context and the register. Must not know a single fact, nor a rule. A fact gives text, a number, a truth, several
 texts (any of them may fit), or None where it is not known; it never guesses.
 """
 
@@ -114,5 +114,5 @@ def described() -> Mapping[str, str]:
 
 
 def event_says(context: Context, field: str) -> Any:
-    """Return what the scene's event itself says in *field*; None without an event or the field."""
+    """Return what the context's event itself says in *field*; None without an event or the field."""
     return getattr(context.fact, field, None) if context.fact is not None else None
