@@ -24,7 +24,7 @@ from streams.contract.events import (
     CareTeamChanged,
     Diagnosis,
     DischargeCancelled,
-    Encounter,
+    EncounterRef,
     EncounterUpdated,
     Event,
     GoalUpdated,
@@ -63,7 +63,7 @@ def story(number: int, start: int, *, secret: bytes = b"bench") -> list[Event]:
     chance = random.Random(SEED * 1_000_003 + number)
     facility, source, doctors = HOSPITALS[number % len(HOSPITALS)]
     person = person_key(secret, "bench", str(number))
-    encounter = Encounter(facility, f"V{number}")
+    encounter = EncounterRef(facility, f"V{number}")
     doctor = Practitioner(chance.choice(doctors), "Dr. Lindqvist")
     seats = (Member("pcp", Party("pcp", doctor)), Member("caregiver", Party("caregiver", caregiver="daughter")))
     told: list[tuple[int, str, Any]] = []

@@ -20,6 +20,7 @@ import msgspec
 import yaml
 
 from streams.contract.codes import CODES, CodeSet
+from streams.contract.events import record_name
 from streams.contract.topics import TOPICS
 
 AVRO = Path(__file__).parent / "avro"
@@ -41,7 +42,7 @@ def schema_of(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _record(kind: type[msgspec.Struct], defined: set[str]) -> Schema:
-    name = kind.__name__
+    name = record_name(kind)
     if name in defined:
         return f"{NAMESPACE}.{name}"
     defined.add(name)

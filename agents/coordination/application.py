@@ -13,9 +13,20 @@ from agents.coordination import consequences
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.person.care_team import change_consent, change_team, holders, mention, parties_of
 from agents.coordination.person.state import Person
-from agents.coordination.record import encounter
-from agents.coordination.record import fold as records
-from agents.coordination.record.encounter import Transition
+from agents.coordination.record import encounter_states
+from agents.coordination.record.encounter_states import Transition
+from agents.coordination.record.fold import (
+    change_appointment,
+    change_referral,
+    may_become_legal,
+    move_referral,
+    record_condition,
+    record_observation,
+    referral_named,
+    request,
+    update_goal,
+    update_person,
+)
 from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
 from agents.coordination.record.subject import name_told, resolve
 from agents.coordination.reference.ids import derive, identity, uuid_bytes
@@ -67,8 +78,8 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     if type(fact) in _STAY_FACTS:
         where = fact.encounter.facility
         context.organisation = world.directory.of_facility(where)
-        transition = encounter.transition(person, event, at, now, world)
-        context.stay, context.changed = transition.stay, transition.changed
+        transition = encounter_states.transition(person, event, at, now, world)
+        context.encounter, context.changed = transition.encounter, transition.changed
     else:
         resolve(context, fact)
     draft = draft_of(person, event, now, seed, context.organisation.zone, at, suspect=suspect, where=where)
@@ -78,8 +89,8 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         return tuple(draft.effects)
     refusal = _fold(context, fact, at, now) if transition is None else ""
     if refusal:
-        refused = records.referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
-        waits = refused is not None and records.may_become_legal(refused, fact)
+        refused = referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
+        waits = refused is not None and may_become_legal(refused, fact)
         hope = " It is kept, and made when a move arrives that makes it legal." if waits else ""
         draft.refused("illegal-move", f"{draft.words}: {refusal}.{hope}", context.kind)
         if refused is not None and waits:
@@ -115,7 +126,7 @@ def _members(context: Context, fact: Any, transition: Transition | None, at: Mil
     if before and before != parties_of(person, "pcp", at, directory, context.organisation):
         context.changed = (*context.changed, "pcp")
         if transition is not None and transition.kind == "patch" and context.kind == "EncounterUpdated":
-            return Transition("update", transition.stay, "", context.changed)
+            return Transition("update", transition.encounter, "", context.changed)
     return transition
 
 
@@ -141,16 +152,16 @@ def _delivery(context: Context, fact: Any, at: Millis, now: Millis) -> str:  # n
 
 
 _FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], str]]] = {
-    e.ReferralRequested: records.request,
-    e.ReferralChanged: records.change_referral,
-    e.ReferralStatusChanged: records.move_referral,
-    e.AppointmentChanged: records.change_appointment,
-    e.GoalUpdated: lambda context, fact, at, now: records.update_goal(context, fact, at),  # noqa: ARG005 -- a fold's arguments
+    e.ReferralRequested: request,
+    e.ReferralChanged: change_referral,
+    e.ReferralStatusChanged: move_referral,
+    e.AppointmentChanged: change_appointment,
+    e.GoalUpdated: lambda context, fact, at, now: update_goal(context, fact, at),  # noqa: ARG005 -- a fold's arguments
     e.CareTeamChanged: _update(change_team),
     e.ConsentChanged: _update(change_consent),
-    e.PersonUpdated: _update(records.update_person),
-    e.ConditionRecorded: _update(lambda person, fact, at: records.record_condition(person, fact)),  # noqa: ARG005
-    e.ObservationRecorded: _update(lambda person, fact, at: records.record_observation(person, fact)),  # noqa: ARG005
+    e.PersonUpdated: _update(update_person),
+    e.ConditionRecorded: _update(lambda person, fact, at: record_condition(person, fact)),  # noqa: ARG005
+    e.ObservationRecorded: _update(lambda person, fact, at: record_observation(person, fact)),  # noqa: ARG005
     e.NotificationQueued: _delivery,
     e.NotificationDelivered: _delivery,
     e.NotificationFailed: _delivery,

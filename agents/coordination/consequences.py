@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination.handoffs import handoff as handoffs
-from agents.coordination.handoffs import referral_loop as loop
 from agents.coordination.handoffs import routing
 from agents.coordination.handoffs.closing import react
 from agents.coordination.handoffs.effects_draft import EffectsDraft
+from agents.coordination.handoffs.handoff import close, reopen, rule_of
 from agents.coordination.handoffs.ladder import hear
 from agents.coordination.handoffs.opening import open_all, same_subject
+from agents.coordination.handoffs.referral_loop import follow, judge_report, stand_in
 from agents.coordination.handoffs.responses import respond
-from agents.coordination.person.state import DEATH, OPENERS, Handoff, Status, Stay
-from agents.coordination.record.encounter import Transition
+from agents.coordination.person.state import DEATH, OPENERS, Encounter, Handoff, Status
+from agents.coordination.record.encounter_states import Transition
 from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
-from agents.coordination.rules import catalogue as ruleset
+from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING, Context
 from agents.coordination.rules.words import happened
 from streams.contract import events as e
@@ -53,14 +53,14 @@ def after_turn(draft: EffectsDraft, context: Context, transition: Transition) ->
 
 
 def _follow(draft: EffectsDraft, context: Context, transition: Transition) -> None:
-    stay, kind = transition.stay, transition.kind
-    if transition.reason == "older-than-the-discharge" and stay is not None and _begin_anew(draft, context, stay):
+    encounter, kind = transition.encounter, transition.kind
+    if transition.reason == "older-than-the-discharge" and encounter is not None and _begin_anew(draft, context, encounter):
         return
-    if stay is None or kind in {"ignored", "remembered"}:
+    if encounter is None or kind in {"ignored", "remembered"}:
         draft.suppressed(transition.reason, f"{draft.words}: {transition.reason.replace('-', ' ')}; nobody is told.")
         return
     if kind in _TAKEN_BACK:
-        _take_back(draft, context, stay, kind)
+        _take_back(draft, context, encounter, kind)
         return
     was_dead = bool(context.person.deceased)
     dies = _says_death(context, transition)
@@ -79,65 +79,74 @@ def _follow(draft: EffectsDraft, context: Context, transition: Transition) -> No
         _die(draft, context)
     else:
         _open(draft, context)
-        other = SETTING.get(stay.class_) != SETTING.get(transition.class_before)
+        other = SETTING.get(encounter.class_) != SETTING.get(transition.class_before)
         registers = getattr(context.fact, "registration", False) and bool(
             transition.class_before
         )  # A visit that goes on under the same number.
-        corrected = context.kind == "EncounterUpdated" and "disposition" in context.changed and not stay.assumed
-        if stay.status == Status.FINISHED and (
-            corrected or (other and not registers and kind != "discharge" and context.at <= stay.discharged)
+        corrected = context.kind == "EncounterUpdated" and "disposition" in context.changed and not encounter.assumed
+        if encounter.status == Status.FINISHED and (
+            corrected or (other and not registers and kind != "discharge" and context.at <= encounter.discharged)
         ):
-            _judge_discharge_anew(draft, context, stay)
+            _judge_discharge_anew(draft, context, encounter)
 
 
-def _judge_discharge_anew(draft: EffectsDraft, context: Context, stay: Stay) -> None:
+def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> None:
     """Let a discharge open what it would have opened, had the class of its stay been known then, and nothing else.
 
     An admission may arrive after the discharge that does not say what kind of stay it ends: which rules hold must not
     depend on which came first. An update may say only later where the person went.
     """
     person, world = context.person, context.world
-    if context.event is None or draft.at - stay.discharged > world.settings.history_days * DAY_MS:
+    if context.event is None or draft.at - encounter.discharged > world.settings.history_days * DAY_MS:
         return
-    at = Millis(stay.discharged)
-    fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition)
+    at = Millis(encounter.discharged)
+    fact = e.PatientDischarged(e.EncounterRef(encounter.facility, encounter.visit), encounter.disposition)
     again = Context(person, world, at, context.organisation, Event(context.event.id, context.event.source, at, draft.at, person.key, fact))
-    again.stay = stay
+    again.encounter = encounter
     ended = False
     for handoff in person.handoffs:
-        if handoff.stay != stay.number or OPENERS[handoff.opened_by] != "PatientDischarged" or (handoff.closed_at and not handoff.ended_by):
+        if (
+            handoff.encounter != encounter.number
+            or OPENERS[handoff.opened_by] != "PatientDischarged"
+            or (handoff.closed_at and not handoff.ended_by)
+        ):
             continue
-        rule = handoffs.rule_of(handoff, person, world)
+        rule = rule_of(handoff, person, world)
         if rule is None or "PatientDischarged" not in rule.triggers:
             continue
         goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.ref), None)
-        asked = any(ruleset.holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
+        asked = any(holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
         again.goal = goals
-        if asked and handoff.closed_at and handoff.ended_by == stay.number and handoff.closure == "not-applicable":
+        if asked and handoff.closed_at and handoff.ended_by == encounter.number and handoff.closure == "not-applicable":
             _let_live(draft, context, handoff, f"{draft.words}: it is asked for after all.")
         elif not asked and handoff.closed_at:
             handoff.ended_by = 0  # Whatever is taken back, it does not come back.
         elif not asked:
             why = f"{draft.words}: a stay of this kind does not ask for it."
-            handoffs.close(draft, handoff, rule, "not-applicable", happened=context.at, why=why)
+            close(draft, handoff, rule, "not-applicable", happened=context.at, why=why)
             handoff.closure = "cancelled"  # It stands in the way of none, should a later word say that it is asked for after all.
             ended = True
     if ended:
-        _revive(draft, context, stay, stay.discharged)  # What they had superseded is not.
+        _revive(draft, context, encounter, encounter.discharged)  # What they had superseded is not.
     _open(draft, again)
 
 
-def _take_back(draft: EffectsDraft, context: Context, stay: Stay, kind: str) -> None:
+def _take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str) -> None:
     """Take back what the cancelled message told and opened, and let live again what it had ended."""
     person = context.person
     why = f"{draft.words}."
     told_of = _TAKEN_BACK[kind]
-    routing.take_back(draft, context, stay, told_of, why)
-    _cancel(draft, context, [h for h in person.handoffs if h.stay == stay.number and (not told_of or OPENERS[h.opened_by] == told_of)], why)
+    routing.take_back(draft, context, encounter, told_of, why)
+    _cancel(
+        draft,
+        context,
+        [h for h in person.handoffs if h.encounter == encounter.number and (not told_of or OPENERS[h.opened_by] == told_of)],
+        why,
+    )
     if kind != "withdraw-transfer":
-        if person.deceased and person.deceased_stay == stay.number:
-            person.deceased = person.deceased_stay = 0
-        _revive(draft, context, stay, stay.cancels[-1] if kind == "withdraw-discharge" and stay.cancels else None)
+        if person.deceased and person.deceased_encounter == encounter.number:
+            person.deceased = person.deceased_encounter = 0
+        _revive(draft, context, encounter, encounter.cancels[-1] if kind == "withdraw-discharge" and encounter.cancels else None)
     react(draft, context)
     _open(draft, context)
 
@@ -150,36 +159,40 @@ def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: s
         if handoff.closed_at:
             handoff.closure = "cancelled"
         else:
-            rule = handoffs.rule_of(handoff, context.person, context.world)
-            handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
+            rule = rule_of(handoff, context.person, context.world)
+            close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
 
 
-def _begin_anew(draft: EffectsDraft, context: Context, stay: Stay) -> bool:
+def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
     """Where a cancel comes after the discharge that replaced its target, count from the discharge that stands; say whether it did."""
     person = context.person
     stale = [
-        h for h in person.handoffs if h.stay == stay.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= context.at
+        h
+        for h in person.handoffs
+        if h.encounter == encounter.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= context.at
     ]
-    dead = bool(person.deceased) and person.deceased_stay == stay.number and person.deceased <= context.at
+    dead = bool(person.deceased) and person.deceased_encounter == encounter.number and person.deceased <= context.at
     if not dead and all(h.closure == "cancelled" or isinstance(h.ref, bytes) for h in stale):
         return False
     # What was told stays told: that the person was discharged is true.
     _cancel(draft, context, stale, f"{draft.words}.")
     if dead:
-        died, person.deceased, person.deceased_stay = person.deceased, 0, 0
-        _revive(draft, context, stay, died)
-    fact = e.PatientDischarged(e.Encounter(stay.facility, stay.visit), stay.disposition, complexity=stay.complexity or None)
+        died, person.deceased, person.deceased_encounter = person.deceased, 0, 0
+        _revive(draft, context, encounter, died)
+    fact = e.PatientDischarged(
+        e.EncounterRef(encounter.facility, encounter.visit), encounter.disposition, complexity=encounter.complexity or None
+    )
     id_, source = (context.event.id, context.event.source) if context.event is not None else ("", "")
-    standing = Event(id_, source, Millis(stay.discharged), draft.at, person.key, fact)
-    again = Context(person, context.world, Millis(stay.discharged), context.organisation, standing)
-    again.stay = stay
+    standing = Event(id_, source, Millis(encounter.discharged), draft.at, person.key, fact)
+    again = Context(person, context.world, Millis(encounter.discharged), context.organisation, standing)
+    again.encounter = encounter
     if dead:
         react(draft, again)
     _open(draft, again)
     return True
 
 
-def _revive(draft: EffectsDraft, context: Context, stay: Stay, ended_at: int | None = None) -> None:
+def _revive(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
     """Let live again what the cancelled stay had ended, or its discharge of *ended_at* alone, and count what was heard since.
 
     What the admission before that discharge had superseded stays so.
@@ -188,13 +201,13 @@ def _revive(draft: EffectsDraft, context: Context, stay: Stay, ended_at: int | N
     if person.deceased:
         return  # Nothing waits any more for who has died, whatever is taken back.
     for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
-        if handoff.ended_by != stay.number or (ended_at is None and handoff.stay == stay.number):
+        if handoff.ended_by != encounter.number or (ended_at is None and handoff.encounter == encounter.number):
             continue
         if ended_at is not None and handoff.met_at // 1000 != ended_at // 1000:
             continue
-        rule = handoffs.rule_of(handoff, person, world)
+        rule = rule_of(handoff, person, world)
         if rule is not None and any(
-            not other.closed_at and same_subject(other, rule.rule, handoff.stay, handoff.ref) for other in person.handoffs
+            not other.closed_at and same_subject(other, rule.rule, handoff.encounter, handoff.ref) for other in person.handoffs
         ):
             continue
         _let_live(draft, context, handoff, f"{draft.words}: what had ended this handoff is taken back.")
@@ -203,7 +216,7 @@ def _revive(draft: EffectsDraft, context: Context, stay: Stay, ended_at: int | N
 def _let_live(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -> None:
     """Open *handoff* again, and let count what it did not hear while it was ended."""
     closed_at, ended = handoff.closed_at, handoff.met_at
-    handoffs.reopen(draft, handoff, context.world, why)
+    reopen(draft, handoff, context.world, why)
     _catch_up(draft, context, [handoff], heard_until=closed_at, missed_from=ended)
 
 
@@ -217,14 +230,14 @@ def _says_death(context: Context, transition: Transition | None) -> bool:
     if transition is not None and transition.kind not in BELIEVED:
         return False
     if dead is False and isinstance(fact, e.PersonUpdated) and person.deceased and context.at >= person.deceased:
-        person.deceased = person.deceased_stay = 0
+        person.deceased = person.deceased_encounter = 0
     if transition is not None and DISPOSITION_GROUP.get(getattr(fact, "disposition", None) or "") == "died":
         dead = True
     if not dead or person.deceased:
         return False
     person.deceased = getattr(fact, "deceased_at", None) or context.at
-    by_discharge = isinstance(fact, e.PatientDischarged) and context.stay is not None
-    person.deceased_stay = context.stay.number if by_discharge and context.stay is not None else 0
+    by_discharge = isinstance(fact, e.PatientDischarged) and context.encounter is not None
+    person.deceased_encounter = context.encounter.number if by_discharge and context.encounter is not None else 0
     return True
 
 
@@ -234,8 +247,8 @@ def _die(draft: EffectsDraft, context: Context) -> None:
     why = f"{draft.words}: the person has died."
     for handoff in person.handoffs:
         if not handoff.closed_at:
-            handoff.ended_by = person.deceased_stay or DEATH
-            handoffs.close(draft, handoff, handoffs.rule_of(handoff, person, world), "not-applicable", happened=context.at, why=why)
+            handoff.ended_by = person.deceased_encounter or DEATH
+            close(draft, handoff, rule_of(handoff, person, world), "not-applicable", happened=context.at, why=why)
 
 
 def _live(draft: EffectsDraft, context: Context) -> None:
@@ -271,9 +284,9 @@ def after_record(draft: EffectsDraft, context: Context) -> None:
     if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _GONE:
         draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", context.kind)
         return
-    loop.follow(draft, context)
+    follow(draft, context)
     react(draft, context)
-    loop.judge_report(draft, context)
+    judge_report(draft, context)
     if context.repeated:
         draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", context.kind)
     elif isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.linked:
@@ -283,7 +296,7 @@ def after_record(draft: EffectsDraft, context: Context) -> None:
         routing.announce(draft, context)
     _open(draft, context)
     _open_of_late_goal(draft, context)
-    for again in loop.stand_in(draft, context):
+    for again in stand_in(draft, context):
         react(draft, again)
         routing.announce(draft, again)
         _open(draft, again)
@@ -294,19 +307,19 @@ def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
     goal, person, world = context.goal, context.person, context.world
     if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
         return
-    past: list[tuple[int, Stay, Any]] = []
-    for stay in person.stays:
-        ref = e.Encounter(stay.facility, stay.visit)
-        if stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}:
-            past.append((stay.admitted, stay, e.PatientAdmitted(ref, stay.class_)))
-        if stay.discharged and stay.status == Status.FINISHED and not stay.assumed:
-            past.append((stay.discharged, stay, e.PatientDischarged(ref, stay.disposition)))
-    for at, stay, fact in sorted(past, key=lambda row: row[0]):
+    past: list[tuple[int, Encounter, Any]] = []
+    for encounter in person.encounters:
+        ref = e.EncounterRef(encounter.facility, encounter.visit)
+        if encounter.admitted and encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}:
+            past.append((encounter.admitted, encounter, e.PatientAdmitted(ref, encounter.class_)))
+        if encounter.discharged and encounter.status == Status.FINISHED and not encounter.assumed:
+            past.append((encounter.discharged, encounter, e.PatientDischarged(ref, encounter.disposition)))
+    for at, encounter, fact in sorted(past, key=lambda row: row[0]):
         if at < goal.since or draft.at - at > world.settings.history_days * DAY_MS or context.event is None:
             continue
         event = Event(context.event.id, context.event.source, Millis(at), draft.at, person.key, fact)
-        again = Context(person, world, Millis(at), world.directory.of_facility(stay.facility), event)
-        again.stay = stay
+        again = Context(person, world, Millis(at), world.directory.of_facility(encounter.facility), event)
+        again.encounter = encounter
         opened = open_all(draft, again, of_goal=goal)
         if opened:
             _catch_up(draft, again, opened)
@@ -324,8 +337,8 @@ def _end_with_subject(draft: EffectsDraft, context: Context) -> None:
         return
     for handoff in context.person.handoffs:
         if handoff.ref == gone and not handoff.closed_at:
-            rule = handoffs.rule_of(handoff, context.person, context.world)
-            handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}: {subject}.")
+            rule = rule_of(handoff, context.person, context.world)
+            close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}: {subject}.")
 
 
 # ---- opening, and what has already arrived
@@ -349,7 +362,9 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
         again = Context(context.person, context.world, event.time, context.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):
             ref = event.data.encounter
-            again.stay = next(s for s in context.person.stays if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time))
+            again.encounter = next(
+                s for s in context.person.encounters if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time)
+            )
         else:
             resolve_again(again, event.data)
         draft.words = happened(event, event.time, context.organisation.zone)
@@ -362,7 +377,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
 
 def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
     """Let what closed the review of a goal begin the next interval, as it would have, had the goal been known then."""
-    rule = handoffs.rule_of(handoff, again.person, again.world)
+    rule = rule_of(handoff, again.person, again.world)
     goal = next((g for g in again.person.goals if g.id == handoff.ref), None)
     if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:
         return []

@@ -16,6 +16,7 @@ import msgspec
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from streams.avro.compiler import Decode, Encode, compile_record
+from streams.contract.events import record_name
 from streams.contract.topics import TOPICS
 
 NAMESPACE = "care.events"
@@ -79,8 +80,9 @@ def _kinds() -> Mapping[str, type[msgspec.Struct]]:
 
     def visit(node: Any) -> None:
         if isinstance(node, msgspec.inspect.StructType):
-            if node.cls.__name__ not in found:
-                found[node.cls.__name__] = node.cls
+            name = record_name(node.cls)
+            if name not in found:
+                found[name] = node.cls
                 for field in node.fields:
                     visit(field.type)
         elif isinstance(node, msgspec.inspect.Metadata):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.contract.events import Encounter, Instant, PersonKey, PersonRef
+from streams.contract.events import EncounterRef, Instant, PersonKey, PersonRef
 
 
 class GoalWords(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +36,7 @@ class NotificationIssued(msgspec.Struct, frozen=True):
     why: str
     urgency: str = "routine"
     channel: str = "at-once"
-    encounter: Encounter | None = None
+    encounter: EncounterRef | None = None
     handoff: str | None = None
     """The handoff that this is about, or that asks for an acknowledgement."""
     asks_acknowledgement: bool = False
@@ -81,7 +81,7 @@ class _Handoff(msgspec.Struct, frozen=True):
     closure: str | None = None
     """met, met-late, cancelled, superseded, not-applicable; None while it is not closed."""
     opened_at: Instant | None = None
-    encounter: Encounter | None = None
+    encounter: EncounterRef | None = None
     referral: str | None = None
     goal: str | None = None
     watchers: tuple[str, ...] = ()

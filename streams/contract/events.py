@@ -8,7 +8,7 @@ compares instants must not meet a zone; zones come back where a calendar is aske
 
 from __future__ import annotations
 
-from typing import Annotated, NewType
+from typing import Annotated, ClassVar, NewType
 
 import msgspec
 
@@ -30,8 +30,17 @@ class _Fact(msgspec.Struct, frozen=True):
     """What an event says, beside its envelope."""
 
 
-class Encounter(_Part, frozen=True):
-    """A stay or visit. An empty `visit` means: the only open stay of the person at `facility`."""
+def record_name(kind: type[msgspec.Struct]) -> str:
+    """Return the name of *kind* in the public schemas."""
+    name: str = getattr(kind, "record_name", kind.__name__)
+    return name
+
+
+class EncounterRef(_Part, frozen=True):
+    """The name of a stay or visit. An empty `visit` means: the only open encounter of the person at `facility`."""
+
+    record_name: ClassVar[str] = "Encounter"
+    """Its name in the released schemas. In Python `Encounter` is the encounter itself, as a person's state keeps it."""
 
     facility: str
     visit: str = ""
@@ -83,14 +92,14 @@ class Location(_Part, frozen=True):
 
 
 class EncounterPlanned(_Fact, frozen=True, rename={"class_": "class"}):
-    encounter: Encounter
+    encounter: EncounterRef
     class_: str
     start: Instant | None = None
     members: tuple[Member, ...] = ()
 
 
 class PatientAdmitted(_Fact, frozen=True, rename={"class_": "class"}):
-    encounter: Encounter
+    encounter: EncounterRef
     class_: str
     via_emergency: bool | None = None
     attending: Practitioner | None = None
@@ -104,19 +113,19 @@ class PatientAdmitted(_Fact, frozen=True, rename={"class_": "class"}):
 
 
 class PatientTransferred(_Fact, frozen=True):
-    encounter: Encounter
+    encounter: EncounterRef
     to: Location
     members: tuple[Member, ...] = ()
 
 
 class EncounterClassChanged(_Fact, frozen=True, rename={"class_": "class"}):
-    encounter: Encounter
+    encounter: EncounterRef
     class_: str
     members: tuple[Member, ...] = ()
 
 
 class EncounterUpdated(_Fact, frozen=True, rename={"class_": "class"}):
-    encounter: Encounter
+    encounter: EncounterRef
     class_: str | None = None
     attending: Practitioner | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -128,12 +137,12 @@ class EncounterUpdated(_Fact, frozen=True, rename={"class_": "class"}):
 
 
 class AdmissionCancelled(_Fact, frozen=True):
-    encounter: Encounter
+    encounter: EncounterRef
     reason: str | None = None
 
 
 class TransferCancelled(_Fact, frozen=True):
-    encounter: Encounter
+    encounter: EncounterRef
     reason: str | None = None
 
 
@@ -156,7 +165,7 @@ class PersonUpdated(_Fact, frozen=True):
 
 
 class PatientDischarged(_Fact, frozen=True):
-    encounter: Encounter
+    encounter: EncounterRef
     disposition: str
     diagnoses: tuple[Diagnosis, ...] = ()
     procedures: tuple[str, ...] = ()
@@ -167,7 +176,7 @@ class PatientDischarged(_Fact, frozen=True):
 
 
 class DischargeCancelled(_Fact, frozen=True):
-    encounter: Encounter
+    encounter: EncounterRef
     reason: str | None = None
 
 
@@ -181,7 +190,7 @@ class ReferralRequested(_Fact, frozen=True):
     service: str
     priority: str = "routine"
     needed_by: Instant | None = None
-    encounter: Encounter | None = None
+    encounter: EncounterRef | None = None
     goal: str | None = None
     replaces: str | None = None
 
@@ -257,7 +266,7 @@ class CareActivityRecorded(_Fact, frozen=True):
     performer: Party
     end: Instant | None = None
     based_on: tuple[str, ...] = ()
-    encounter: Encounter | None = None
+    encounter: EncounterRef | None = None
     outcome: str | None = None
 
 

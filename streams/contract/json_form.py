@@ -23,7 +23,17 @@ from functools import cache
 import msgspec
 
 from streams.contract.codes import CODES, CodeSet
-from streams.contract.events import GoalUpdated, Member, Millis, Party, PersonKey, PersonRef, Practitioner, ReferralStatusChanged
+from streams.contract.events import (
+    GoalUpdated,
+    Member,
+    Millis,
+    Party,
+    PersonKey,
+    PersonRef,
+    Practitioner,
+    ReferralStatusChanged,
+    record_name,
+)
 from streams.contract.instants import format_instant, parse_instant
 from streams.contract.topics import FACT_OF, RELAY
 
@@ -89,7 +99,7 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
             raise FormError(path, f"must be an object, not {_what(value)}")
         if not names.issuperset(value):
             unknown = next(name for name in value if name not in names)
-            raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {kind.__name__}{_hint(str(unknown), names)}")
+            raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {record_name(kind)}{_hint(str(unknown), names)}")
         found: dict[str, object] = {}
         for outer, inner, required, nullable, read_field in fields:
             given = value.get(outer)
@@ -106,7 +116,7 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
 
 
 def _field_reader(kind: type[msgspec.Struct], name: str, hint: object) -> _Read:
-    code_set = CODES.get((kind.__name__, name))
+    code_set = CODES.get((record_name(kind), name))
     read = _reader_of(hint) if code_set is None else _code_reader(code_set)
     return _role(read) if (kind, name) in _ROLES else read
 

@@ -22,12 +22,11 @@ from streams.kafka.ending import end_process
 from streams.kafka.meter import Meter, Unmetered
 from streams.kafka.opening import Reading, check_positions, open_shards
 from streams.kafka.transactions import Out, Writer
-from streams.shard import isolation as careful
 from streams.shard.agent import Agent
 from streams.shard.claims import ATTEMPT, CLAIM
 from streams.shard.clock import Clock
 from streams.shard.deadlines import NEVER
-from streams.shard.isolation import Careful
+from streams.shard.isolation import Careful, attempt, careful_of
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
 
@@ -245,14 +244,14 @@ class Worker:
         shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
         # One back, as after a commit of one's own, whose marker comes after its last record.
         self._read_to[number] = reading.read_to - 1
-        attempts, first = careful.attempt(reading, positions)
+        attempts, first = attempt(reading, positions)
         if not reading.positions:
             shard.moved.update(self.agent.inbound)
             first.extend(shard.changes())
         if first:
             await self._written({(self.settings.state_topic, number): first})
         self._careful.pop(number, None)
-        careful_now = careful.careful_of(reading, attempts)
+        careful_now = careful_of(reading, attempts)
         if careful_now is not None:
             self._careful[number] = careful_now
         self.shards[number] = shard

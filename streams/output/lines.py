@@ -22,7 +22,7 @@ from streams.contract.effects import (
     NotificationWithdrawn,
     TaskState,
 )
-from streams.contract.events import Encounter, Event, Millis
+from streams.contract.events import EncounterRef, Event, Millis
 from streams.contract.instants import format_instant
 from streams.intake.reading import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
 
@@ -191,7 +191,7 @@ def _instant(at: Millis | None) -> str | None:
     return None if at is None else format_instant(at)
 
 
-def _encounter(encounter: Encounter | None) -> Line | None:
+def _encounter(encounter: EncounterRef | None) -> Line | None:
     return None if encounter is None else {"facility": encounter.facility, "visit": encounter.visit}
 
 

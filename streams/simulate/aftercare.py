@@ -8,7 +8,7 @@ from __future__ import annotations
 from streams.contract.events import (
     AppointmentChanged,
     CareActivityRecorded,
-    Encounter,
+    EncounterRef,
     GoalUpdated,
     Member,
     Millis,
@@ -31,13 +31,13 @@ _FIRST_CARE = {"home-health": "home-health-initial-visit", "discharge-medicines"
 # ---- after a stay
 
 
-def after_admission(person: MadePerson, encounter: Encounter, at: Millis) -> None:
+def after_admission(person: MadePerson, encounter: EncounterRef, at: Millis) -> None:
     """Tell that the notice of an admission came into the practice's record, where it did."""
     if person.chance.happens("notice_filed"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "admission-notice-filed", encounter)
 
 
-def after_emergency(person: MadePerson, encounter: Encounter, end: Millis, principal: str) -> None:
+def after_emergency(person: MadePerson, encounter: EncounterRef, end: Millis, principal: str) -> None:
     """Tell what follows a visit to an emergency department that ended at home."""
     chance = person.chance
     if chance.happens("summary_received"):
@@ -54,7 +54,7 @@ def after_emergency(person: MadePerson, encounter: Encounter, end: Millis, princ
         refer(person, end, encounter)
 
 
-def after_stay(person: MadePerson, encounter: Encounter, end: Millis, disposition: str, principal: str) -> None:
+def after_stay(person: MadePerson, encounter: EncounterRef, end: Millis, disposition: str, principal: str) -> None:
     """Tell what follows an inpatient stay, by where life goes on."""
     chance = person.chance
     if disposition in {"exp", "other-hcf"}:
@@ -78,7 +78,7 @@ def after_stay(person: MadePerson, encounter: Encounter, end: Millis, dispositio
             _review(person, goal, _office(person, end + chance.milliseconds("review_days")))
 
 
-def _transition(person: MadePerson, encounter: Encounter, end: Millis) -> None:
+def _transition(person: MadePerson, encounter: EncounterRef, end: Millis) -> None:
     """Tell the contact, the visit and the medication reconciliation after going home."""
     chance = person.chance
     if chance.happens("contacted"):
@@ -104,7 +104,7 @@ def _transition(person: MadePerson, encounter: Encounter, end: Millis) -> None:
 def _enter_nursing_home(person: MadePerson, end: Millis) -> None:
     facility = person.town.model.nursing_home[person.home.country]
     person.visits += 1
-    stay = Encounter(facility, f"V{person.number}-{person.visits}")
+    stay = EncounterRef(facility, f"V{person.number}-{person.visits}")
     at = end + 2 * HOUR_MS
     person.tell(at, f"urn:facility:{facility.lower()}", PatientAdmitted(stay, "NONAC", members=person.members()))
     person.busy_until = Millis(at + 6 * DAY_MS)
@@ -115,7 +115,7 @@ def _enter_nursing_home(person: MadePerson, end: Millis) -> None:
 # ---- referrals
 
 
-def refer(person: MadePerson, at: int, encounter: Encounter | None = None, service: str = "") -> None:
+def refer(person: MadePerson, at: int, encounter: EncounterRef | None = None, service: str = "") -> None:
     """Tell a referral and what becomes of it: accepted or declined, scheduled, seen, and the report that closes the loop."""
     chance, model = person.chance, person.town.model
     services = [s for s in model.services[person.home.country] if not service or s.service == service]
@@ -147,7 +147,7 @@ def refer(person: MadePerson, at: int, encounter: Encounter | None = None, servi
         _see(person, referral, to, Millis(answered))
 
 
-def _request(person: MadePerson, at: int, to: Service, encounter: Encounter | None) -> str:
+def _request(person: MadePerson, at: int, to: Service, encounter: EncounterRef | None) -> str:
     chance = person.chance
     referral = person.new_thing("R")
     requester = Party("pcp", Practitioner(person.physician), person.home.practice)
@@ -254,7 +254,7 @@ def _record(
     person: MadePerson,
     at: int,
     code: str,
-    encounter: Encounter | None,
+    encounter: EncounterRef | None,
     *,
     role: str = "pcp",
     outcome: str | None = None,

@@ -12,8 +12,8 @@ from streams.contract.events import (
     AdmissionCancelled,
     Diagnosis,
     DischargeCancelled,
-    Encounter,
     EncounterClassChanged,
+    EncounterRef,
     EncounterUpdated,
     Location,
     Millis,
@@ -57,7 +57,7 @@ def live_through_stays(person: MadePerson) -> None:
 class _Stay:
     """What is the same in all messages of one stay."""
 
-    def __init__(self, hospital: Hospital, encounter: Encounter, identity: int, attending: Practitioner) -> None:
+    def __init__(self, hospital: Hospital, encounter: EncounterRef, identity: int, attending: Practitioner) -> None:
         self.hospital = hospital
         self.encounter = encounter
         self.class_ = "EMER"
@@ -74,7 +74,7 @@ def _new_encounter(person: MadePerson, at: Millis) -> _Stay:
     person.visits += 1
     visit = f"V{person.number}-{person.visits}"
     attending = Practitioner(f"{hospital.source}-dr-{1 + int(chance.draw() * 9)}")
-    return _Stay(hospital, Encounter(hospital.facility, visit), person.identity_at(at), attending)
+    return _Stay(hospital, EncounterRef(hospital.facility, visit), person.identity_at(at), attending)
 
 
 def _visit_emergency(person: MadePerson, at: Millis) -> None:

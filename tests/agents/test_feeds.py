@@ -26,7 +26,7 @@ from streams.avro.codec import STANDARD
 from streams.cli.main import app
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
-from streams.contract.events import Encounter, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
+from streams.contract.events import EncounterRef, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
 from streams.contract.person_key import partition_of
 from streams.contract.topics import ADMISSION, FEED
 from streams.shard.agent import Refused
@@ -288,7 +288,7 @@ def test_bytes_that_are_no_state_are_ours_to_mend() -> None:
 
 
 def update(number: int, at: int, source: str = SOURCE, fact: Any = None) -> Event:
-    data = fact or EncounterUpdated(Encounter("GENERAL", f"V{number}"), "AMB")
+    data = fact or EncounterUpdated(EncounterRef("GENERAL", f"V{number}"), "AMB")
     return Event(f"e{number}", source, Millis(at), Millis(at), PersonKey(f"p1.person{number}"), data)
 
 
@@ -411,7 +411,7 @@ def test_reports_become_a_gap_in_the_shard_that_the_source_hashes_to_and_nothing
         ({"value": None}, "no-value"),
         ({"key": b"f1.another"}, "key-bad"),
         ({"headers": []}, "header-missing"),
-        ({"value": STANDARD.frame(EncounterUpdated(Encounter("G")))}, "wrong-topic"),
+        ({"value": STANDARD.frame(EncounterUpdated(EncounterRef("G")))}, "wrong-topic"),
     ],
 )
 def test_a_record_that_is_no_report_is_refused_with_its_reason(change: dict[str, Any], code: str) -> None:

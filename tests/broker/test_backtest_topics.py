@@ -18,7 +18,16 @@ from agents.coordination.rules.loading import RULES
 from streams.avro.codec import frame, headers_of
 from streams.base.settings import Settings
 from streams.cli.main import app
-from streams.contract.events import Encounter, Event, Millis, PatientAdmitted, PatientDischarged, PersonKey, PersonStateMoved, RecordRelayed
+from streams.contract.events import (
+    EncounterRef,
+    Event,
+    Millis,
+    PatientAdmitted,
+    PatientDischarged,
+    PersonKey,
+    PersonStateMoved,
+    RecordRelayed,
+)
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.publisher import publish
@@ -98,8 +107,8 @@ def event(number: int, fact: Any, person: str = "1") -> Event:
     return Event(f"e{number}", "urn:test", at, at, person_key(b"secret", "GENERAL", person), fact)
 
 
-ADMIT = PatientAdmitted(Encounter("GENERAL", "V1"), "IMP")
-LEAVE = PatientDischarged(Encounter("GENERAL", "V1"), "home")
+ADMIT = PatientAdmitted(EncounterRef("GENERAL", "V1"), "IMP")
+LEAVE = PatientDischarged(EncounterRef("GENERAL", "V1"), "home")
 
 
 def wrong_partition(key: PersonKey) -> int:

@@ -12,7 +12,16 @@ from reading import read_all
 
 from streams.avro.codec import effect_record, read_record
 from streams.contract.effects import TaskState
-from streams.contract.events import AdmissionCancelled, Encounter, Event, GoalUpdated, Millis, PatientAdmitted, PatientDischarged, PersonKey
+from streams.contract.events import (
+    AdmissionCancelled,
+    EncounterRef,
+    Event,
+    GoalUpdated,
+    Millis,
+    PatientAdmitted,
+    PatientDischarged,
+    PersonKey,
+)
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
 from streams.intake.publisher import VALUE_BYTES_MAX, faster_by, publish
@@ -21,7 +30,7 @@ from streams.kafka.admin import create_topics
 from streams.output.follow import Watch
 
 PARTITIONS = 3
-STAY = Encounter("GENERAL", "V1")
+STAY = EncounterRef("GENERAL", "V1")
 AT = Millis(1_782_000_000_000)
 
 

@@ -18,7 +18,7 @@ from reading import read_all
 from streams.avro.codec import read_frame
 from streams.base.settings import DEMO_SECRET
 from streams.contract.effects import GapState
-from streams.contract.events import Encounter, EncounterUpdated, Event, Millis
+from streams.contract.events import EncounterRef, EncounterUpdated, Event, Millis
 from streams.contract.person_key import person_key
 from streams.contract.topics import FEED, GAP
 from streams.intake.publisher import publish
@@ -102,7 +102,9 @@ def messages(first: int, count: int, clock: Clock) -> list[Arrived]:
     made = []
     for n in range(first, first + count):
         at = Millis(clock.now() + (n - first) * 60_000)
-        event = Event(f"e{n}", SOURCE, at, at, person_key(DEMO_SECRET, "A", str(n)), EncounterUpdated(Encounter("GENERAL", f"V{n}"), "AMB"))
+        event = Event(
+            f"e{n}", SOURCE, at, at, person_key(DEMO_SECRET, "A", str(n)), EncounterUpdated(EncounterRef("GENERAL", f"V{n}"), "AMB")
+        )
         made.append(Arrived(event, at, ""))
     return made
 

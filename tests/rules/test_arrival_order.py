@@ -58,7 +58,7 @@ def test_leave_that_is_heard_of_before_its_admission_is_not_forgotten():
     t.at(f"{DAY}T10:00", "EncounterUpdated", encounter=STAY, leave=True)
     t.at(f"{DAY}T08:00", "PatientAdmitted", arrival=f"{DAY}T11:00", encounter=STAY, **{"class": "IMP"})
 
-    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["onleave"]
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").encounters] == ["onleave"]
 
 
 def test_return_that_overtakes_its_leave_ends_it():
@@ -68,7 +68,7 @@ def test_return_that_overtakes_its_leave_ends_it():
     t.at(f"{DAY}T12:00", "EncounterUpdated", encounter=STAY, leave=False)
     t.at(f"{DAY}T10:00", "EncounterUpdated", arrival=f"{DAY}T12:05", encounter=STAY, leave=True)
 
-    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["in-progress"]
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").encounters] == ["in-progress"]
 
 
 def refer(t: Timeline, when: str, name: str) -> list[Any]:
@@ -106,16 +106,16 @@ def test_move_that_arrives_after_a_later_leave_does_not_end_it():
     t.at(f"{DAY}T12:00", "EncounterUpdated", encounter=STAY, leave=True)
     t.at(f"{DAY}T10:00", "PatientTransferred", arrival=f"{DAY}T12:05", encounter=STAY, to=ward)
 
-    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["onleave"]
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").encounters] == ["onleave"]
 
 
 def test_admission_of_a_stay_that_was_assumed_to_be_over_is_of_the_same_stay():
     t = Timeline()
     t.at(f"{DAY}T08:00", "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
     t.until("2026-07-20T00:00")
-    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["finished"]
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").encounters] == ["finished"]
 
     t.at("2026-07-20T08:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
 
-    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").stays] == ["in-progress"]
+    assert [STATUS_NAMES[s.status] for s in unpack(t._packed or b"").encounters] == ["in-progress"]
     assert "NTF-ADMIT" in {effect.rule for effect in t.effects}

@@ -10,9 +10,9 @@ from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
 from agents.coordination.person.state import STATUS_NAMES, Status, unpack
-from agents.coordination.record.encounter import TABLE
+from agents.coordination.record.encounter_states import TABLE
 from streams.contract import effects as out
-from streams.contract.events import Encounter, Event, Millis, PatientAdmitted
+from streams.contract.events import EncounterRef, Event, Millis, PatientAdmitted
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 NO_VISIT = {"facility": "GENERAL"}
@@ -20,7 +20,7 @@ ADMITTED, DISCHARGED = "2026-07-01T09:00", "2026-07-02T15:00"
 
 
 def stays(t: Timeline) -> list[Any]:
-    return [] if t._packed is None else unpack(t._packed).stays
+    return [] if t._packed is None else unpack(t._packed).encounters
 
 
 def status(t: Timeline) -> str:
@@ -256,7 +256,7 @@ def test_ambiguous_stay_is_refused_and_changes_nothing(story):
     effects = story.at(DISCHARGED, "PatientDischarged", encounter=NO_VISIT, disposition="home")
     assert reasons(effects) == ["ambiguous-encounter"]
     assert isinstance(effects[0], out.EventRefused)
-    assert [s.status for s in unpack(before).stays] == [s.status for s in stays(story)]
+    assert [s.status for s in unpack(before).encounters] == [s.status for s in stays(story)]
 
 
 @pytest.mark.parametrize(
@@ -309,11 +309,11 @@ def test_event_older_than_thirty_days_changes_state_only(story, arrival, history
 
 def test_backfill_changes_state_only(story, spine):
     at = millis(ADMITTED, story.zone)
-    event = Event("B1", "urn:test", at, Millis(at + 1000), PERSON, PatientAdmitted(Encounter("GENERAL", "V1"), "IMP"), backfill=True)
+    event = Event("B1", "urn:test", at, Millis(at + 1000), PERSON, PatientAdmitted(EncounterRef("GENERAL", "V1"), "IMP"), backfill=True)
     decision = decide(None, event, event.arrival, spine)
     assert [e.reason for e in decision.effects] == ["backfill"]
     assert decision.person is not None
-    assert decision.person.stays[0].status == Status.IN_PROGRESS
+    assert decision.person.encounters[0].status == Status.IN_PROGRESS
     assert decision.person.handoffs == []
 
 

@@ -12,7 +12,7 @@ from agents.coordination.person.state import Person, pack, unpack
 from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract import events as e
-from streams.contract.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.contract.events import EncounterRef, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
 
 ANNA, ANNE, THIRD = PersonKey("p1.anna"), PersonKey("p1.anne"), PersonKey("p1.third")
 START = millis("2026-07-02T15:00", "America/New_York")
@@ -67,7 +67,7 @@ def two(spine: World) -> Two:
 
 
 def discharge(visit: str, facility: str = "GENERAL") -> e.PatientDischarged:
-    return e.PatientDischarged(Encounter(facility, visit), "home", members=(Member("pcp", Party("pcp", Practitioner("8801"))),))
+    return e.PatientDischarged(EncounterRef(facility, visit), "home", members=(Member("pcp", Party("pcp", Practitioner("8801"))),))
 
 
 def merged(into: PersonKey) -> e.PersonMerged:
@@ -82,7 +82,7 @@ def test_handoffs_move_with_their_ids_and_dues_and_a_stub_remains(two):
     assert two.open(ANNA) == before
     assert {h.id for h in two.person(ANNA).handoffs} == ids
     stub = two.person(ANNE)
-    assert (stub.into, stub.handoffs, stub.stays) == (ANNA, [], [])
+    assert (stub.into, stub.handoffs, stub.encounters) == (ANNA, [], [])
     lines = [x for x in effects if isinstance(x, out.TaskState)]
     assert {x.person for x in lines} == {ANNA}
     assert len(lines) == 3
@@ -106,7 +106,7 @@ def test_same_handoff_in_both_records_goes_on_once_the_older_one(two):
     assert rules.count("DIS-1") == 1
     (contact,) = [h for h in two.person(ANNA).handoffs if h.rule == "TCM-1" and not h.closed_at]
     assert contact.opened_at == START
-    assert len(two.person(ANNA).stays) == 1
+    assert len(two.person(ANNA).encounters) == 1
 
 
 def test_merge_that_comes_twice_changes_nothing(two):
@@ -130,7 +130,7 @@ def test_chain_of_merges_ends_at_the_last(two):
     two.at(ANNE, merged(ANNA), 1)
     two.at(ANNA, merged(THIRD), 2)
     assert len(two.open(THIRD)) == 3
-    effects = two.at(ANNE, e.AdmissionCancelled(Encounter("GENERAL", "V1")), 3)
+    effects = two.at(ANNE, e.AdmissionCancelled(EncounterRef("GENERAL", "V1")), 3)
     assert two.open(THIRD) == []
     assert {x.person for x in effects if isinstance(x, out.TaskState)} == {THIRD}
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from agents.coordination.reference.risk import (
     LACE_WEIGHTS,
     AtLeast,
+    EncounterSpan,
     Flags,
     HospitalInputs,
     LaceInputs,
-    Stay,
     comorbidity_points,
     follow_up_tier,
     haemoglobin_g_dl,
@@ -239,53 +239,53 @@ def days_ago(days: float) -> Millis:
     return Millis(NOW - int(days * 86_400_000))
 
 
-def emergency(days: float) -> Stay:
-    return Stay("emergency", days_ago(days), days_ago(days - 0.2))
+def emergency(days: float) -> EncounterSpan:
+    return EncounterSpan("emergency", days_ago(days), days_ago(days - 0.2))
 
 
 def test_third_emergency_visit_in_sixty_days_makes_a_high_utiliser():
     assert not utilisation_flags([emergency(1), emergency(60)], NOW).high_utiliser
     assert utilisation_flags([emergency(1), emergency(30), emergency(60)], NOW).high_utiliser
     assert not utilisation_flags([emergency(1), emergency(30), emergency(60.001)], NOW).high_utiliser
-    assert utilisation_flags([Stay("emergency", NOW), emergency(30), emergency(60)], NOW).high_utiliser
+    assert utilisation_flags([EncounterSpan("emergency", NOW), emergency(30), emergency(60)], NOW).high_utiliser
 
 
 @pytest.mark.parametrize("kind", ["emergency", "observation"])
 def test_back_at_the_hospital_within_thirty_days_of_an_inpatient_admission_is_a_readmission_risk(kind):
-    back = Stay(kind, NOW)
+    back = EncounterSpan(kind, NOW)
 
-    assert utilisation_flags([back, Stay("inpatient", days_ago(30), days_ago(25))], NOW).names == ("readmission-risk",)
-    assert utilisation_flags([back, Stay("inpatient", days_ago(30.001), days_ago(25))], NOW) == Flags()
+    assert utilisation_flags([back, EncounterSpan("inpatient", days_ago(30), days_ago(25))], NOW).names == ("readmission-risk",)
+    assert utilisation_flags([back, EncounterSpan("inpatient", days_ago(30.001), days_ago(25))], NOW) == Flags()
     assert utilisation_flags([back, emergency(3)], NOW) == Flags()
 
 
 def test_inpatient_again_within_thirty_days_is_a_recent_stay():
-    assert utilisation_flags([Stay("inpatient", NOW), Stay("inpatient", days_ago(30), days_ago(25))], NOW).names == (
+    assert utilisation_flags([EncounterSpan("inpatient", NOW), EncounterSpan("inpatient", days_ago(30), days_ago(25))], NOW).names == (
         "recent-inpatient-stay",
     )
-    assert utilisation_flags([Stay("inpatient", NOW), Stay("inpatient", days_ago(31), days_ago(25))], NOW) == Flags()
-    assert utilisation_flags([Stay("inpatient", NOW)], NOW) == Flags()
+    assert utilisation_flags([EncounterSpan("inpatient", NOW), EncounterSpan("inpatient", days_ago(31), days_ago(25))], NOW) == Flags()
+    assert utilisation_flags([EncounterSpan("inpatient", NOW)], NOW) == Flags()
 
 
 def test_flag_does_not_fall_while_the_stay_goes_on():
-    stays = [Stay("inpatient", days_ago(40)), Stay("inpatient", days_ago(69), days_ago(60))]
+    stays = [EncounterSpan("inpatient", days_ago(40)), EncounterSpan("inpatient", days_ago(69), days_ago(60))]
 
     assert utilisation_flags(stays, NOW).recent_inpatient_stay
 
 
 def test_at_hospital_within_thirty_days_of_leaving_a_nursing_facility_is_a_recent_snf_stay():
-    snf = Stay("snf", days_ago(90), days_ago(30))
+    snf = EncounterSpan("snf", days_ago(90), days_ago(30))
 
-    assert utilisation_flags([Stay("inpatient", NOW), snf], NOW).recent_snf_stay
-    assert utilisation_flags([Stay("emergency", NOW), snf], NOW).recent_snf_stay
-    assert not utilisation_flags([Stay("inpatient", NOW), Stay("snf", days_ago(90), days_ago(31))], NOW).recent_snf_stay
-    assert not utilisation_flags([Stay("inpatient", NOW), Stay("snf", days_ago(90))], NOW).recent_snf_stay
+    assert utilisation_flags([EncounterSpan("inpatient", NOW), snf], NOW).recent_snf_stay
+    assert utilisation_flags([EncounterSpan("emergency", NOW), snf], NOW).recent_snf_stay
+    assert not utilisation_flags([EncounterSpan("inpatient", NOW), EncounterSpan("snf", days_ago(90), days_ago(31))], NOW).recent_snf_stay
+    assert not utilisation_flags([EncounterSpan("inpatient", NOW), EncounterSpan("snf", days_ago(90))], NOW).recent_snf_stay
     assert not utilisation_flags([snf], NOW).recent_snf_stay
 
 
 def test_person_who_is_nowhere_and_stays_of_the_future_raise_nothing():
     assert utilisation_flags([], NOW) == Flags()
-    assert utilisation_flags([Stay("emergency", Millis(NOW + 1)), emergency(1), emergency(2)], NOW) == Flags()
+    assert utilisation_flags([EncounterSpan("emergency", Millis(NOW + 1)), emergency(1), emergency(2)], NOW) == Flags()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from agents.coordination.rules.world import CareSettings, World
 from streams.contract import effects as out
 from streams.contract.events import (
     Diagnosis,
-    Encounter,
+    EncounterRef,
     Event,
     GoalUpdated,
     Member,
@@ -77,7 +77,7 @@ def test_state_of_the_last_release_with_fewer_fields_is_read():
 def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
     """Three handoffs a person, after an admission, updates and a discharge, as the size is promised."""
     key = PersonKey("p1." + "k" * 43)
-    stay = Encounter("GENERAL", "V770001")
+    stay = EncounterRef("GENERAL", "V770001")
     members = (Member("pcp", Party("pcp", Practitioner("8801"))), Member("attending", Party("attending", Practitioner("771"))))
     at = millis("2026-07-01T09:00", "America/New_York")
     packed = None
@@ -126,7 +126,7 @@ def test_closed_handoff_is_kept_for_its_late_window_and_the_stay_for_thirteen_mo
     story.until("2026-09-01T00:00")
     person = unpack(story._packed)
     assert (person.handoffs, person.notified, person.seen, person.recent) == ([], [], b"", [])
-    assert len(person.stays) == 1
+    assert len(person.encounters) == 1
     story.until("2027-07-31T00:00")
     assert story._packed is not None
     story.until("2027-09-30T00:00")
@@ -211,6 +211,6 @@ def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "AMB"})
     story.at("2026-07-01T10:00", "TaskAcknowledged", task=story.tasks("NOT-2")[0].handoff, by={"role": "pcp"})
     story.until("2027-07-30T00:00")
-    assert len(unpack(story._packed).stays) == 1
+    assert len(unpack(story._packed).encounters) == 1
     story.until("2027-09-30T00:00")
     assert story._packed is None

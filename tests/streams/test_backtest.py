@@ -19,7 +19,7 @@ from streams.base.settings import Settings
 from streams.cli.main import app
 from streams.cli.simulate import write_files
 from streams.contract.events import (
-    Encounter,
+    EncounterRef,
     Event,
     Millis,
     Party,
@@ -157,11 +157,11 @@ def people_of(*facts, boundaries: Boundaries | None = None) -> People:
 
 
 def test_a_discharge_without_its_admission_is_a_person_of_unknown_earlier_state() -> None:
-    assert people_of(PatientDischarged(Encounter("G", "V1"), "home")).begin_missing() == ["p1.a"]
+    assert people_of(PatientDischarged(EncounterRef("G", "V1"), "home")).begin_missing() == ["p1.a"]
 
 
 def test_an_admission_that_arrives_after_its_discharge_is_a_beginning_all_the_same() -> None:
-    stay = Encounter("G", "V1")
+    stay = EncounterRef("G", "V1")
     assert people_of(PatientDischarged(stay, "home"), PatientAdmitted(stay, "IMP")).begin_missing() == []
 
 
@@ -173,7 +173,7 @@ def test_a_referral_that_is_answered_and_never_asked_for_is_missing_its_beginnin
 
 def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() -> None:
     spans = (Span("care.admission.v1", 0, 17, 20),)
-    stay = PatientAdmitted(Encounter("G", "V1"), "IMP")
+    stay = PatientAdmitted(EncounterRef("G", "V1"), "IMP")
     assert people_of(stay, boundaries=Boundaries(spans, 1)).may_be_missing() == 1
     assert people_of(stay, boundaries=Boundaries((Span("care.admission.v1", 0, 0, 20),), 1)).may_be_missing() == 0
 

@@ -24,7 +24,7 @@ from streams.contract.json_form import record_from_json
 from streams.contract.reasons import REASONS
 
 EXAMPLES = sorted((Path(schemas.__file__).parent / "avro" / "examples").glob("*/*.json"))
-STAY = e.Encounter("GENERAL", "V1")
+STAY = e.EncounterRef("GENERAL", "V1")
 FASTAVRO = {name: fastavro.parse_schema(_plain(contract_of(name).schema)) for name in RECORD_OF}
 
 

@@ -17,7 +17,7 @@ EVENT = e.Event(
     time=e.Millis(1_783_018_800_000),
     arrival=e.Millis(ARRIVAL),
     person=e.PersonKey("p1.3q2-7wAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBk"),
-    data=e.PatientDischarged(e.Encounter("GENERAL", "V77001"), "home"),
+    data=e.PatientDischarged(e.EncounterRef("GENERAL", "V77001"), "home"),
 )
 KEY = EVENT.person.encode()
 
@@ -102,7 +102,7 @@ def test_a_type_on_another_topic_is_refused(topic):
 
 
 def test_a_value_of_another_type_than_the_header_says_is_refused():
-    assert read(value=frame(e.DischargeCancelled(e.Encounter("GENERAL")))) == Refusal("type-mismatch", "PatientDischarged")
+    assert read(value=frame(e.DischargeCancelled(e.EncounterRef("GENERAL")))) == Refusal("type-mismatch", "PatientDischarged")
     assert read(topic="care.discharge.v1", ce_type=b"DischargeCancelled") == Refusal("type-mismatch", "DischargeCancelled")
 
 

@@ -15,7 +15,7 @@ from streams.intake.hl7.mapping import read_message
 from streams.intake.reading import IGNORED, NOTES, REFUSED, Ignored, Refused
 from streams.intake.settings import IdentifierPreference, IntakeSettings
 
-STAY = e.Encounter("GENERAL", "V77001")
+STAY = e.EncounterRef("GENERAL", "V77001")
 
 
 def millis(text):
@@ -183,7 +183,7 @@ def test_every_reason_used_in_these_tests_is_in_its_table():
     ],
 )
 def test_visit_is_pv1_19_else_pv1_50_else_pid_18_else_the_only_open_stay(visit, person, expected):
-    assert fact(adt("A11", visit=visit, person=person)).encounter == e.Encounter("GENERAL", expected)
+    assert fact(adt("A11", visit=visit, person=person)).encounter == e.EncounterRef("GENERAL", expected)
 
 
 def test_facility_is_msh_4_whatever_site_the_bed_is_in():
@@ -601,7 +601,7 @@ def test_sample_admission_of_version_2_3():
     assert found.source == "urn:hl7:1:AccMgr"
     assert found.person == person_key(SECRET, "1", "10006579")
     assert found.data == e.PatientAdmitted(
-        e.Encounter("1", "40007716"),
+        e.EncounterRef("1", "40007716"),
         "IMP",
         via_emergency=False,
         attending=e.Practitioner("37", "WALT DISNEY"),
@@ -616,7 +616,7 @@ def test_sample_registration_without_evn_and_pv1_19():
     found = event(sample("ADT04-251"))
 
     assert found.time == found.arrival == millis("2019-05-04T18:12:05+07:00")
-    assert found.data.encounter == e.Encounter("RDX", "123456789")
+    assert found.data.encounter == e.EncounterRef("RDX", "123456789")
     assert found.data.class_ == "EMER"
     assert found.data.registration
     assert found.person == person_key(SECRET, "Special Hospital", "MRN12345")
@@ -626,7 +626,7 @@ def test_sample_registration_without_evn_and_pv1_19():
 def test_sample_cancelled_discharge_whose_event_segment_says_admission():
     cancelled, death = read(sample("ADT-A13-01")).items
 
-    assert cancelled.data == e.DischargeCancelled(e.Encounter("GHHSFacility", "40007716"), "discharge-cancelled")
+    assert cancelled.data == e.DischargeCancelled(e.EncounterRef("GHHSFacility", "40007716"), "discharge-cancelled")
     assert cancelled.time == millis("2021-08-17T15:19:43.400+02:00")
     assert cancelled.arrival == millis("1989-08-18T11:26:00+02:15")
     assert death.data == e.PersonUpdated(deceased=True, deceased_at=millis("2008-08-25T11:16:30+01:15"))
@@ -649,7 +649,7 @@ def test_sample_change_of_class():
     found = event(sample("ADT-A06-01"))
 
     assert found.data.class_ == "IMP"
-    assert found.data.encounter == e.Encounter("GHHSFacility", "5001")
+    assert found.data.encounter == e.EncounterRef("GHHSFacility", "5001")
     assert found.person == person_key(SECRET, "ADT1", "PATID1234")
     assert found.time == millis("2021-01-15T16:00:10+02:15")
 

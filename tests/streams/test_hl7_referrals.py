@@ -37,7 +37,7 @@ def test_request_names_who_asks_whom_for_what_and_how_soon():
         service="CAR",
         priority="urgent",
         needed_by=millis("2026-07-16T00:00:00-04:00"),
-        encounter=e.Encounter("GENERAL", "V1"),
+        encounter=e.EncounterRef("GENERAL", "V1"),
     )
     assert found.time == found.arrival == millis("2026-07-02T15:00:04-04:00")
 
@@ -106,7 +106,7 @@ def test_sample_referral_and_its_cancellation():
     assert asked.data.requester.practitioner == e.Practitioner("PLN1001", "DR ROBERT POWELL")
     assert asked.data.target == e.Party("referred-to", e.Practitioner("PLN5010", "DR PAUL McWILLIAMS"), "RADIANT HEALTH HOSPITAL")
     assert (asked.data.service, asked.data.priority) == ("Med", "routine")
-    assert asked.data.encounter == e.Encounter("GHHSFacility", "5001")
+    assert asked.data.encounter == e.EncounterRef("GHHSFacility", "5001")
     assert asked.time == millis("2022-01-25T16:20:00+00:00")
     assert cancelled.data == e.ReferralStatusChanged("226839", "cancelled", "requester")
     assert asked.id != cancelled.id  # one control id, two messages

@@ -129,7 +129,7 @@ def test_what_the_events_page_shows_is_read():
     fact = fact_from_json("PatientDischarged", line)
 
     assert fact == events.PatientDischarged(
-        encounter=events.Encounter("GENERAL", "V77001"),
+        encounter=events.EncounterRef("GENERAL", "V77001"),
         disposition="home",
         diagnoses=(events.Diagnosis("icd", "I50.9", 1),),
         procedures=("0SR",),

@@ -45,7 +45,7 @@ def test_line_of_the_contract_is_the_event_it_says():
         time=parse_instant("2026-07-02T19:00:00Z"),
         arrival=parse_instant("2026-07-02T19:00:04Z"),
         person=person_key(SECRET, "GENERAL", "77001"),
-        data=e.PatientDischarged(e.Encounter("GENERAL", "V77001"), "home"),
+        data=e.PatientDischarged(e.EncounterRef("GENERAL", "V77001"), "home"),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from streams.contract.effects import EffectSuppressed, EventForwarded, StateMoved
 from streams.contract.events import (
     AdmissionCancelled,
-    Encounter,
+    EncounterRef,
     Event,
     Millis,
     PatientAdmitted,
@@ -25,7 +25,7 @@ from streams.output.lines import write_line
 from streams.replay.replay import EndlessDeadline, replay
 
 A, B = PersonKey("p1.a"), PersonKey("p1.b")
-STAY = Encounter("GENERAL", "V1")
+STAY = EncounterRef("GENERAL", "V1")
 ALARM_MS = 100
 
 

@@ -14,8 +14,8 @@ from agents.coordination.handoffs.handoff import (
     calendar_of,
     close,
     due_said,
-    encounter_for,
     pass_over_warnings,
+    ref_for,
     rule_of,
     set_next_rung,
 )
@@ -24,8 +24,7 @@ from agents.coordination.person.state import Handoff
 from agents.coordination.reference.calendar import due_at, end_of_local_day, start_of_local_day
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_text
-from agents.coordination.rules import catalogue as ruleset
-from agents.coordination.rules.catalogue import CompiledRule
+from agents.coordination.rules.catalogue import CompiledRule, holds
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Closing, Rule
 from agents.coordination.rules.words import moment
@@ -42,14 +41,20 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
         rule = rule_of(handoff, person, world)
         if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):
             continue
-        stay, referral, goal, appointment = context.stay, context.referral, context.goal, context.appointment
+        encounter, referral, goal, appointment = context.encounter, context.referral, context.goal, context.appointment
         context.handoff = handoff
         _ends(draft, context, handoff, rule)
         if not handoff.closed_at or handoff.closure == "met-late":
             _closes(draft, context, handoff, rule)
         if not handoff.closed_at:
             _shortens(draft, context, handoff, rule)
-        context.stay, context.referral, context.goal, context.appointment, context.handoff = stay, referral, goal, appointment, None
+        context.encounter, context.referral, context.goal, context.appointment, context.handoff = (
+            encounter,
+            referral,
+            goal,
+            appointment,
+            None,
+        )
 
 
 def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
@@ -62,9 +67,9 @@ def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
     if rule.rule.subject != "encounter" and not _about(context, handoff, rule.rule, doubles=False):
         return
     for ending, tests in rule.ends[context.kind]:
-        if ruleset.holds(tests, context):
-            if context.stay is not None:
-                handoff.ended_by = context.stay.number
+        if holds(tests, context):
+            if context.encounter is not None:
+                handoff.ended_by = context.encounter.number
             why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
             close(draft, handoff, rule, ending.closure, happened=context.at, why=why)
             return
@@ -96,7 +101,7 @@ def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         return
     place = calendar_of(handoff, context.person, context.world)
     for index, closing, tests in rows:
-        if not _counts(context, handoff, rule, closing, happened, place) or not ruleset.holds(tests, context):
+        if not _counts(context, handoff, rule, closing, happened, place) or not holds(tests, context):
             continue
         if not correction and not _enough(handoff, rule.rule, index, closing):
             return
@@ -161,7 +166,7 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
         # A response names one handoff; a contact that it reports counts for all of the same stay.
         named = context.named
         return bool(named is handoff) or (
-            named is not None and context.kind == "OutreachAttempted" and bool(handoff.stay) and named.stay == handoff.stay
+            named is not None and context.kind == "OutreachAttempted" and bool(handoff.encounter) and named.encounter == handoff.encounter
         )
     based: tuple[str, ...] = getattr(fact, "based_on", ())
     if based and rule.subject == "referral":
@@ -190,8 +195,8 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
             if notification is not None:
                 # Old news that arrives is no news of what has happened since.
                 notified = context.notified
-                return notified is not None and notified.stay == handoff.stay and notified.at >= handoff.opened_at
-            return context.stay is None or getattr(fact, "encounter", None) is None or context.stay.number == handoff.stay
+                return notified is not None and notified.encounter == handoff.encounter and notified.at >= handoff.opened_at
+            return context.encounter is None or getattr(fact, "encounter", None) is None or context.encounter.number == handoff.encounter
         case _:
             return True
 
@@ -199,7 +204,7 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
 def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
     place = calendar_of(handoff, context.person, context.world)
     for row, tests in rule.shortens.get(context.kind, ()):
-        if not _about(context, handoff, rule.rule, doubles=False) or context.at < handoff.opened_at or not ruleset.holds(tests, context):
+        if not _about(context, handoff, rule.rule, doubles=False) or context.at < handoff.opened_at or not holds(tests, context):
             continue
         due = due_at(row.clock, happened_at(context), place.zone, place.holidays)
         if handoff.opened_at < due < handoff.due:
@@ -207,8 +212,8 @@ def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
             pass_over_warnings(handoff, rule, draft.at)
             set_next_rung(handoff, rule, draft.at, place, context.world.directory)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
-            encounter = encounter_for(handoff, context.person)
-            draft.task(handoff, rule.rule, encounter, why)
+            encounter_ref = ref_for(handoff, context.person)
+            draft.task(handoff, rule.rule, encounter_ref, why)
             if handoff.gap:
-                draft.gap(handoff, rule.rule, encounter, why)
+                draft.gap(handoff, rule.rule, encounter_ref, why)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from agents.coordination.person.care_team import watchers_of
-from agents.coordination.person.state import TASK_STATUS, Handoff, Person, Stay
+from agents.coordination.person.state import TASK_STATUS, Encounter, Handoff, Person
 from agents.coordination.reference.ids import derive, uuid_text
 from agents.coordination.rules.rule import Rule
 from streams.contract.effects import (
@@ -21,7 +21,7 @@ from streams.contract.effects import (
     NotificationWithdrawn,
     TaskState,
 )
-from streams.contract.events import Encounter, Millis
+from streams.contract.events import EncounterRef, Millis
 
 ENCOUNTER_RULE: Final = "encounter"
 """The rule named by effects that follow from the encounter machine alone."""
@@ -70,7 +70,7 @@ class EffectsDraft:
         neutral_title: str,
         why: str,
         urgency: str,
-        encounter: Encounter | None,
+        encounter_ref: EncounterRef | None,
         handoff: str | None = None,
         asks_acknowledgement: bool = False,
         goals: tuple[GoalWords, ...] = (),
@@ -91,7 +91,7 @@ class EffectsDraft:
             why,
             urgency,
             channel,
-            encounter,
+            encounter_ref,
             handoff,
             asks_acknowledgement,
             goals,
@@ -116,14 +116,14 @@ class EffectsDraft:
             )
         )
 
-    def task(self, handoff: Handoff, rule: Rule | None, encounter: Encounter | None, why: str) -> None:
+    def task(self, handoff: Handoff, rule: Rule | None, encounter_ref: EncounterRef | None, why: str) -> None:
         """Add the task as it stands now."""
-        self._line(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, encounter, why)
+        self._line(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, encounter_ref, why)
 
-    def gap(self, handoff: Handoff, rule: Rule | None, encounter: Encounter | None, why: str) -> None:
+    def gap(self, handoff: Handoff, rule: Rule | None, encounter_ref: EncounterRef | None, why: str) -> None:
         """Add the gap as it stands now."""
         state = "closed" if handoff.closure else GAP_STATES[handoff.gap]
-        self._line(GapState, "gap", state, handoff, rule, encounter, why)
+        self._line(GapState, "gap", state, handoff, rule, encounter_ref, why)
 
     def _line(  # noqa: PLR0917 -- the parts of a line, in its order
         self,
@@ -132,7 +132,7 @@ class EffectsDraft:
         state: str,
         handoff: Handoff,
         rule: Rule | None,
-        encounter: Encounter | None,
+        encounter_ref: EncounterRef | None,
         why: str,
     ) -> None:
         id_ = uuid_text(handoff.id)
@@ -155,7 +155,7 @@ class EffectsDraft:
                 why,
                 handoff.closure or None,
                 Millis(handoff.opened_at),
-                encounter,
+                encounter_ref,
                 referral,
                 goal,
                 watchers_of(self.person, handoff.owner, self.at, rule.purpose, rule.sensitivity) if rule is not None else (),
@@ -174,6 +174,6 @@ def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | 
     return (ref if referral is not None else None), (referral.goal or None) if referral is not None else None
 
 
-def encounter_of(stay: Stay | None) -> Encounter | None:
+def ref_of(encounter: Encounter | None) -> EncounterRef | None:
     """Return the stay as effects name it."""
-    return Encounter(stay.facility, stay.visit) if stay is not None else None
+    return EncounterRef(encounter.facility, encounter.visit) if encounter is not None else None

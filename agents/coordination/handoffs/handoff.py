@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.person.care_team import programmes_of
-from agents.coordination.person.state import Handoff, Person, Stay
+from agents.coordination.person.state import Encounter, Handoff, Person
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
@@ -21,7 +21,7 @@ from agents.coordination.rules.rule import Rule, Tell
 from agents.coordination.rules.words import due_words
 from agents.coordination.rules.world import World
 from streams.contract.effects import NotificationIssued
-from streams.contract.events import Encounter, Millis
+from streams.contract.events import EncounterRef, Millis
 
 REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED, DRAFT = range(10)
 """Indices into `state.TASK_STATUS`."""
@@ -41,8 +41,8 @@ def home_of(handoff: Handoff, person: Person, world: World) -> Organisation:
     """Return the organisation whose rules apply to *handoff*."""
     if handoff.organisation:
         return world.directory.organisations.get(handoff.organisation, world.directory.default)
-    stay = stay_of(handoff, person)
-    return world.directory.of_facility(stay.facility) if stay is not None else world.directory.default
+    encounter = encounter_of(handoff, person)
+    return world.directory.of_facility(encounter.facility) if encounter is not None else world.directory.default
 
 
 def calendar_of(handoff: Handoff, person: Person, world: World) -> Organisation:
@@ -51,18 +51,18 @@ def calendar_of(handoff: Handoff, person: Person, world: World) -> Organisation:
     return known or home_of(handoff, person, world)
 
 
-def stay_of(handoff: Handoff, person: Person) -> Stay | None:
+def encounter_of(handoff: Handoff, person: Person) -> Encounter | None:
     """Return the stay that *handoff* belongs to, or None."""
-    if handoff.stay:
-        for stay in person.stays:
-            if stay.number == handoff.stay:
-                return stay
+    if handoff.encounter:
+        for encounter in person.encounters:
+            if encounter.number == handoff.encounter:
+                return encounter
     return None
 
 
-def encounter_for(handoff: Handoff, person: Person) -> Encounter | None:
+def ref_for(handoff: Handoff, person: Person) -> EncounterRef | None:
     """Return that stay as effects name it."""
-    return encounter_of(stay_of(handoff, person))
+    return ref_of(encounter_of(handoff, person))
 
 
 def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | None:
@@ -162,16 +162,16 @@ def close(
     else a message says that it is closed.
     """
     person = draft.person
-    encounter = encounter_for(handoff, person)
+    encounter_ref = ref_for(handoff, person)
     handoff.closure = closure
     handoff.closed_at = draft.at
     handoff.met_at = happened
     handoff.next_at = handoff.snoozed = 0
     handoff.status = COMPLETED if closure in {"met", "met-late"} else CANCELLED
     definition = rule.rule if rule is not None else None
-    draft.task(handoff, definition, encounter, why)
+    draft.task(handoff, definition, encounter_ref, why)
     if handoff.gap:
-        draft.gap(handoff, definition, encounter, why)
+        draft.gap(handoff, definition, encounter_ref, why)
     if not handoff.notified:
         return
     if closure in {"met-late", "superseded"}:
@@ -186,7 +186,7 @@ def close(
                 neutral_title=f"Closed: {neutral}",
                 why=why,
                 urgency="routine",
-                encounter=encounter,
+                encounter_ref=encounter_ref,
                 handoff=uuid_text(handoff.id),
             )
     else:
@@ -207,10 +207,10 @@ def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> Non
     if rule is not None:
         pass_over_warnings(handoff, rule, draft.at)
     set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
-    definition, encounter = rule.rule if rule else None, encounter_for(handoff, person)
-    draft.task(handoff, definition, encounter, why)
+    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, person)
+    draft.task(handoff, definition, encounter_ref, why)
     if handoff.gap:
-        draft.gap(handoff, definition, encounter, why)
+        draft.gap(handoff, definition, encounter_ref, why)
     if handoff.gap == OPEN and rule is not None and handoff.rung >= len(rule.rungs):
         _tell_owner_again(draft, handoff, rule, world, why)
 
@@ -218,7 +218,7 @@ def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> Non
 def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
     """Tell whoever is accountable for a gap that is open again, where no rung is left that would."""
     context = Context(draft.person, world, draft.at, home_of(handoff, draft.person, world))
-    context.handoff, context.stay = handoff, stay_of(handoff, draft.person)
+    context.handoff, context.encounter = handoff, encounter_of(handoff, draft.person)
     issued = tell(
         draft,
         context,

@@ -6,7 +6,7 @@ know a rule by name.
 
 from __future__ import annotations
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.handoff import (
     ACCEPTED,
     DRAFT,
@@ -15,12 +15,12 @@ from agents.coordination.handoffs.handoff import (
     REQUESTED,
     calendar_of,
     due_said,
-    encounter_for,
+    encounter_of,
     home_of,
+    ref_for,
     rule_of,
     rung_at,
     set_next_rung,
-    stay_of,
 )
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, rung_owner
@@ -28,8 +28,7 @@ from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
-from agents.coordination.rules import catalogue as ruleset
-from agents.coordination.rules.catalogue import CompiledRule, Rung
+from agents.coordination.rules.catalogue import CompiledRule, Rung, holds
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import moment, person_words
@@ -45,9 +44,7 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     if handoff.snoozed:
         handoff.snoozed = 0
         handoff.status = ACCEPTED if "/pool:" not in handoff.owner else REQUESTED
-        draft.task(
-            handoff, rule.rule if rule else None, encounter_for(handoff, person), f"Put off until {moment(at, place.zone)}; that is now."
-        )
+        draft.task(handoff, rule.rule if rule else None, ref_for(handoff, person), f"Put off until {moment(at, place.zone)}; that is now.")
         set_next_rung(handoff, rule, at, place, world.directory)
         return
     _relieve(draft, handoff, rule, world)
@@ -55,15 +52,15 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     if rule is None or reached is None or reached > at:
         set_next_rung(handoff, rule, at, place, world.directory)
         return
-    stay = stay_of(handoff, person)
+    encounter = encounter_of(handoff, person)
     context = Context(person, world, at, home_of(handoff, person, world))
-    context.handoff, context.stay = handoff, stay
-    if rule.rule.again == "extend" and stay is not None and _count_anew(draft, handoff, rule, context, Millis(stay.last)):
+    context.handoff, context.encounter = handoff, encounter
+    if rule.rule.again == "extend" and encounter is not None and _count_anew(draft, handoff, rule, context, Millis(encounter.last)):
         return
     rung = rule.rungs[handoff.rung]
     handoff.rung += 1
     _name_subject(context, rule.rule)
-    if ruleset.holds(rung.tests, context):
+    if holds(rung.tests, context):
         _reach(draft, handoff, rule, rung, context, place)
     if not handoff.closed_at:
         set_next_rung(handoff, rule, at, place, world.directory)
@@ -78,23 +75,23 @@ def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, w
     was, handoff.owner, handoff.owned_at = handoff.owner, f"{role}/{world.directory.covered(party, draft.at)}", draft.at
     if handoff.status != DRAFT:
         handoff.status = REQUESTED
-    definition, encounter = rule.rule if rule else None, encounter_for(handoff, draft.person)
+    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, draft.person)
     why = f"{person_words(was)} is absent; {person_words(handoff.owner)} covers and is accountable now."
-    draft.task(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
+    draft.task(handoff, definition, encounter_ref, f"{why[:1].upper()}{why[1:]}")
     if handoff.gap:
-        draft.gap(handoff, definition, encounter, f"{why[:1].upper()}{why[1:]}")
+        draft.gap(handoff, definition, encounter_ref, f"{why[:1].upper()}{why[1:]}")
 
 
 def hear(draft: EffectsDraft, context: Context) -> None:
     """Count the clocks that wait for silence of the context's stay from its last word, in whatever order the words came."""
-    stay, world = context.stay, context.world
-    if stay is None:
+    encounter, world = context.encounter, context.world
+    if encounter is None:
         return
     for handoff in context.person.handoffs:
-        if handoff.rule in world.catalogue.silences and handoff.stay == stay.number and not handoff.closed_at:
+        if handoff.rule in world.catalogue.silences and handoff.encounter == encounter.number and not handoff.closed_at:
             rule = rule_of(handoff, context.person, world)
             if rule is not None:
-                _count_anew(draft, handoff, rule, context, Millis(stay.last))
+                _count_anew(draft, handoff, rule, context, Millis(encounter.last))
 
 
 def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, context: Context, last: Millis) -> bool:
@@ -109,9 +106,9 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
     set_next_rung(handoff, rule, draft.at, place, context.world.directory)
     heard, until = moment(last, place.zone), due_said(handoff, place.zone)
     why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
-    draft.task(handoff, rule.rule, encounter_of(context.stay), why)
+    draft.task(handoff, rule.rule, ref_of(context.encounter), why)
     if handoff.gap:
-        draft.gap(handoff, rule.rule, encounter_of(context.stay), why)
+        draft.gap(handoff, rule.rule, ref_of(context.encounter), why)
     return True
 
 
@@ -132,7 +129,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, rung: Rung, context: Context, place: Organisation
 ) -> None:
     at = draft.at
-    encounter = encounter_of(context.stay)
+    encounter_ref = ref_of(context.encounter)
     handoff.step += 1
     overdue = at >= handoff.due
     was = handoff.owner
@@ -150,8 +147,8 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     if asked or (moved and handoff.status != DRAFT):
         handoff.status = REQUESTED
     if moved or asked:
-        draft.task(handoff, rule.rule, encounter, why)
-    draft.gap(handoff, rule.rule, encounter, why)
+        draft.task(handoff, rule.rule, encounter_ref, why)
+    draft.gap(handoff, rule.rule, encounter_ref, why)
     if rung.step.tells:
         # Who was warned still hears that the gap is open; nobody hears that twice.
         notified = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.notified}
@@ -172,9 +169,13 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
             already=notified,
         )
         handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
-    if rung.step.then == "assume-finished" and context.stay is not None and context.stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE}:
-        context.stay.status, context.stay.discharged, context.stay.assumed = Status.FINISHED, at, True
-        context.stay.touched = max(context.stay.touched, at)
+    if (
+        rung.step.then == "assume-finished"
+        and context.encounter is not None
+        and context.encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE}
+    ):
+        context.encounter.status, context.encounter.discharged, context.encounter.assumed = Status.FINISHED, at, True
+        context.encounter.touched = max(context.encounter.touched, at)
 
 
 def _rung_words(handoff: Handoff, rule: CompiledRule, place: Organisation, *, overdue: bool, was: str) -> str:

@@ -5,10 +5,10 @@ Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: t
 
 from __future__ import annotations
 
-from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs.effects_draft import EffectsDraft
+from agents.coordination.handoffs.handoff import close, ref_for, rule_of
 from agents.coordination.person.retention import remember_seen
-from agents.coordination.person.state import Handoff, Person, Status, Stay, pack, unpack
+from agents.coordination.person.state import Encounter, Handoff, Person, Status, pack, unpack
 from agents.coordination.reference.ids import derive, identity
 from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, StateMoved
@@ -39,64 +39,69 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
     other = unpack(fact.state)
     if person.into:
         person = Person(person.key)
-    numbers = _stays(person, other)
+    numbers = _encounters(person, other)
     moved_in = _handoffs(draft, person, other, numbers, world)
     _rest(person, other, numbers)
     for handoff in moved_in:
-        rule = handoffs.rule_of(handoff, person, world)
-        definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, person)
+        rule = rule_of(handoff, person, world)
+        definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, person)
         why = f"{draft.words}: the handoff goes on for the person that the records were merged into."
-        draft.task(handoff, definition, encounter, why)
+        draft.task(handoff, definition, encounter_ref, why)
         if handoff.gap:
-            draft.gap(handoff, definition, encounter, why)
+            draft.gap(handoff, definition, encounter_ref, why)
     if person.deceased:
         for handoff in person.handoffs:
             if not handoff.closed_at:
-                rule = handoffs.rule_of(handoff, person, world)
-                handoffs.close(draft, handoff, rule, "not-applicable", happened=now, why=f"{draft.words}: the person has died.")
+                rule = rule_of(handoff, person, world)
+                close(draft, handoff, rule, "not-applicable", happened=now, why=f"{draft.words}: the person has died.")
     return person, tuple(draft.effects)
 
 
-def _stays(person: Person, other: Person) -> dict[int, int]:
+def _encounters(person: Person, other: Person) -> dict[int, int]:
     """Take in the other's stays; return their old numbers with the new ones. The same visit in both is one stay."""
     numbers: dict[int, int] = {}
-    for stay in other.stays:
-        same = next((s for s in person.stays if stay.visit and (s.facility, s.visit) == (stay.facility, stay.visit)), None)
+    for encounter in other.encounters:
+        same = next(
+            (s for s in person.encounters if encounter.visit and (s.facility, s.visit) == (encounter.facility, encounter.visit)), None
+        )
         if same is not None:
-            numbers[stay.number] = same.number
-            _join(same, stay)
+            numbers[encounter.number] = same.number
+            _join(same, encounter)
             continue
         person.stay_count += 1
-        numbers[stay.number] = person.stay_count
-        stay.number = person.stay_count
-        person.stays.append(stay)
+        numbers[encounter.number] = person.stay_count
+        encounter.number = person.stay_count
+        person.encounters.append(encounter)
     return numbers
 
 
-def _join(stay: Stay, other: Stay) -> None:
+def _join(encounter: Encounter, other: Encounter) -> None:
     """Let *stay* take what the other knows newer: the one heard of last decides its status."""
-    if other.last > stay.last and other.status != Status.UNKNOWN:
-        stay.status, stay.discharged, stay.disposition = other.status, other.discharged, other.disposition
-        stay.class_ = other.class_ or stay.class_
-    stay.admitted = min(filter(None, (stay.admitted, other.admitted)), default=0)
-    stay.class_ = stay.class_ or other.class_
-    stay.attending = stay.attending or other.attending
-    stay.diagnoses = stay.diagnoses or other.diagnoses
-    stay.cancels = (*stay.cancels, *other.cancels)
-    stay.last, stay.touched = max(stay.last, other.last), max(stay.touched, other.touched)
+    if other.last > encounter.last and other.status != Status.UNKNOWN:
+        encounter.status, encounter.discharged, encounter.disposition = other.status, other.discharged, other.disposition
+        encounter.class_ = other.class_ or encounter.class_
+    encounter.admitted = min(filter(None, (encounter.admitted, other.admitted)), default=0)
+    encounter.class_ = encounter.class_ or other.class_
+    encounter.attending = encounter.attending or other.attending
+    encounter.diagnoses = encounter.diagnoses or other.diagnoses
+    encounter.cancels = (*encounter.cancels, *other.cancels)
+    encounter.last, encounter.touched = max(encounter.last, other.last), max(encounter.touched, other.touched)
 
 
 def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[int, int], world: World) -> list[Handoff]:
     """Take in the other's handoffs; of two open ones of one rule about one subject the older goes on."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
-        handoff.stay = numbers.get(handoff.stay, 0)
+        handoff.encounter = numbers.get(handoff.encounter, 0)
         handoff.ended_by = numbers.get(handoff.ended_by, 0)
         double = next(
             (
                 h
                 for h in person.handoffs
-                if h.rule == handoff.rule and (h.stay, h.ref) == (handoff.stay, handoff.ref) and not h.closed_at and not handoff.closed_at
+                if h.rule == handoff.rule
+                and (h.encounter, h.ref) == (handoff.encounter, handoff.ref)
+                and not h.closed_at
+                and not handoff.closed_at
             ),
             None,
         )
@@ -108,16 +113,14 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[
         newer = handoff if double.opened_at <= handoff.opened_at else double
         if newer is double:
             moved.append(handoff)
-        rule = handoffs.rule_of(newer, person, world)
-        handoffs.close(
-            draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}: both records had this handoff; the older goes on."
-        )
+        rule = rule_of(newer, person, world)
+        close(draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}: both records had this handoff; the older goes on.")
     return moved
 
 
 def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
     for notified in other.notified:
-        notified.stay = numbers.get(notified.stay, 0)
+        notified.encounter = numbers.get(notified.encounter, 0)
         person.notified.append(notified)
     for member in other.members:
         if not any((s.role, s.address) == (member.role, member.address) and s.asserted >= member.asserted for s in person.members):
@@ -132,7 +135,7 @@ def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
             mine.permit, mine.at = consent.permit, consent.at
     for referral in other.referrals:
         if not any(r.id == referral.id for r in person.referrals):
-            referral.stay = numbers.get(referral.stay, 0)
+            referral.encounter = numbers.get(referral.encounter, 0)
             person.referrals.append(referral)
     for goal in other.goals:
         if not any(g.id == goal.id for g in person.goals):
@@ -145,7 +148,7 @@ def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
     person.conditions = (*person.conditions, *(c for c in other.conditions if c not in person.conditions))
     person.observations = (*person.observations, *(o for o in other.observations if o not in person.observations))
     if other.deceased and not person.deceased:
-        person.deceased, person.deceased_stay = other.deceased, numbers.get(other.deceased_stay, 0)
+        person.deceased, person.deceased_encounter = other.deceased, numbers.get(other.deceased_encounter, 0)
     person.history_incomplete = person.history_incomplete or other.history_incomplete
     person.language = person.language or other.language
     person.region = person.region or other.region

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.care_team import may_tell, parties_of
 from agents.coordination.reference.ids import derive
@@ -84,7 +84,7 @@ def tell(
     quiet, directory = context.world.catalogue.quiet, context.world.directory
     issued: list[NotificationIssued] = []
     had = frozenset(already)
-    encounter = encounter_of(context.stay)
+    encounter_ref = ref_of(context.encounter)
     for recipient, asks, own in recipients(tells, context):
         if recipient.partition("/")[2] in had:
             continue
@@ -98,7 +98,9 @@ def tell(
         waits: Millis | None = None
         by = None if delivery is None else own or delivery
         if by is not None:
-            told_at = told_of_shortly_before(quiet, context.person, context.stay.number if context.stay else 0, recipient, context.at)
+            told_at = told_of_shortly_before(
+                quiet, context.person, context.encounter.number if context.encounter else 0, recipient, context.at
+            )
             if told_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
                 why_not = f"Not told again: told of the same stay less than {minutes} minutes before. {why}"
@@ -117,7 +119,7 @@ def tell(
                 neutral_title=neutral_title,
                 why=why,
                 urgency=urgency,
-                encounter=encounter,
+                encounter_ref=encounter_ref,
                 handoff=handoff,
                 asks_acknowledgement=asks,
                 goals=goals,

@@ -5,7 +5,7 @@ Owns the step from a trigger to an open handoff with exactly one owner, a due an
 
 from __future__ import annotations
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, encounter_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.handoff import (
     OPEN,
     UNITS,
@@ -25,8 +25,7 @@ from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral
 from agents.coordination.reference.calendar import Clock, due_at, local_date
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
-from agents.coordination.rules import catalogue as ruleset
-from agents.coordination.rules.catalogue import CompiledRule
+from agents.coordination.rules.catalogue import ISSUED, CompiledRule, Test, holds, holds_as_known
 from agents.coordination.rules.facts import Context, risk_words
 from agents.coordination.rules.rule import Condition, Rule
 from agents.coordination.rules.words import clock_words, person_words
@@ -42,10 +41,10 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
         return []
     world = context.world
     view = world.catalogue.view(context.organisation, programmes_of(context.person, context.at))
-    event = context.kind if context.notice is None else ruleset.ISSUED
+    event = context.kind if context.notice is None else ISSUED
     opened: list[Handoff] = []
     day = local_date(context.at, context.organisation.zone)
-    known: dict[ruleset.Test, bool] = {}
+    known: dict[Test, bool] = {}
     for rule, triggers in view.openings(event, day).left(context):
         if of_goal is not None and rule.rule.subject != "goal":
             continue
@@ -54,13 +53,13 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
                 started, own = False, context.goal
                 for goal in _goals(context) if of_goal is None else [of_goal]:
                     context.goal = goal
-                    if ruleset.holds(tests, context):
+                    if holds(tests, context):
                         started = True
                         opened += _open(draft, context, rule, trigger.counts_from, event)
                 context.goal = own
                 if started:
                     break
-            elif ruleset.holds_as_known(tests, context, known):
+            elif holds_as_known(tests, context, known):
                 referral = context.referral
                 context.referral = referral or _waiting_for(context, trigger.where.get("open_services"))
                 opened += _open(draft, context, rule, trigger.counts_from, event)
@@ -84,13 +83,13 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     subject = _subject(context, rule)
     if subject is None:
         return []
-    stay, ref = subject
+    encounter, ref = subject
     person = context.person
     # What a notification asks counts from when it went out: nobody can answer late news in the past.
-    at = draft.at if event == ruleset.ISSUED else _start(context, rule, counts_from)
+    at = draft.at if event == ISSUED else _start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
-        if not same_subject(known, rule, stay, ref) or known.closure == "cancelled":
+        if not same_subject(known, rule, encounter, ref) or known.closure == "cancelled":
             continue
         if rule.again == "extend":
             # It counts from the last word, however late its trigger arrives; what closed it came after the trigger or before.
@@ -112,17 +111,17 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     home = context.organisation
     due, unit, calendar = deadline_of(compiled, context, owner, at)
     handoff = Handoff(
-        _handoff_id(draft, rule, str(stay), ref.hex() if isinstance(ref, bytes) else ref or "", at),
+        _handoff_id(draft, rule, str(encounter), ref.hex() if isinstance(ref, bytes) else ref or "", at),
         rule.id,
         rule.version,
         _packed_cause(draft.cause),
         at,
         due,
         owner,
-        stay,
+        encounter,
         ref,
     )
-    if not stay or home is not context.world.directory.of_facility(context.stay.facility if context.stay else ""):
+    if not encounter or home is not context.world.directory.of_facility(context.encounter.facility if context.encounter else ""):
         handoff.organisation = home.id
     if calendar is not home:
         handoff.calendar = calendar.id
@@ -132,7 +131,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     if counts_from in {"admission", "discharge"}:
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
-        superseded.ended_by = stay
+        superseded.ended_by = encounter
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     pass_over_warnings(handoff, compiled, draft.at)
@@ -140,7 +139,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     draft.task(
         handoff,
         rule,
-        encounter_of(context.stay),
+        ref_of(context.encounter),
         _opening_words(draft, compiled, context, compiled.clock(context) if unit else None, handoff, calendar),
     )
     return [handoff]
@@ -157,9 +156,9 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
     pass_over_warnings(handoff, compiled, draft.at)
     set_next_rung(handoff, compiled, draft.at, place, context.world.directory)
     why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, place.zone)}."
-    draft.task(handoff, compiled.rule, encounter_of(context.stay), why)
+    draft.task(handoff, compiled.rule, ref_of(context.encounter), why)
     if handoff.gap:
-        draft.gap(handoff, compiled.rule, encounter_of(context.stay), why)
+        draft.gap(handoff, compiled.rule, ref_of(context.encounter), why)
 
 
 def _waiting_for(context: Context, services: Condition | None) -> Referral | None:
@@ -170,11 +169,11 @@ def _waiting_for(context: Context, services: Condition | None) -> Referral | Non
     return max(waiting, key=lambda r: r.requested, default=None)
 
 
-def _handoff_id(draft: EffectsDraft, rule: Rule, stay: str, ref: str, at: Millis) -> bytes:
+def _handoff_id(draft: EffectsDraft, rule: Rule, encounter: str, ref: str, at: Millis) -> bytes:
     """Return the id of a new handoff. One event may open two of a subject: an admission that arrives after its discharge, for both."""
-    id_ = uuid_bytes(derive(draft.seed, rule.id, "handoff", stay, ref))
+    id_ = uuid_bytes(derive(draft.seed, rule.id, "handoff", encounter, ref))
     if any(known.id == id_ for known in draft.person.handoffs):
-        return uuid_bytes(derive(draft.seed, rule.id, "handoff", stay, ref, str(at)))
+        return uuid_bytes(derive(draft.seed, rule.id, "handoff", encounter, ref, str(at)))
     return id_
 
 
@@ -191,13 +190,13 @@ def deadline_of(compiled: CompiledRule, context: Context, owner: str, at: Millis
 
 
 def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
-    stay = context.stay
-    if stay is not None and rule.again == "extend":
-        return Millis(stay.last)
-    if stay is not None and counts_from == "discharge" and stay.discharged:
-        return Millis(stay.discharged)
-    if stay is not None and counts_from == "admission" and stay.admitted:
-        return Millis(stay.admitted)
+    encounter = context.encounter
+    if encounter is not None and rule.again == "extend":
+        return Millis(encounter.last)
+    if encounter is not None and counts_from == "discharge" and encounter.discharged:
+        return Millis(encounter.discharged)
+    if encounter is not None and counts_from == "admission" and encounter.admitted:
+        return Millis(encounter.admitted)
     if counts_from == "second-setback" and context.goal is not None:
         row = stalled_since(context.goal.achieved)
         return Millis(max(context.at, row[1])) if len(row) > 1 else context.at
@@ -206,28 +205,28 @@ def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
 
 def _subject(context: Context, rule: Rule) -> tuple[int, str | bytes | None] | None:
     """Return (stay, reference) that the handoff is about, or None where the event has no such subject."""
-    stay = context.stay.number if context.stay is not None else 0
+    encounter = context.encounter.number if context.encounter is not None else 0
     match rule.subject:
         case "encounter":
-            return (stay, None) if stay else None
+            return (encounter, None) if encounter else None
         case "referral":
-            return (stay, context.referral.id) if context.referral else None
+            return (encounter, context.referral.id) if context.referral else None
         case "goal":
-            return (stay, context.goal.id) if context.goal else None
+            return (encounter, context.goal.id) if context.goal else None
         case "appointment":
-            return (stay, appointed(context)) if appointed(context) else None
+            return (encounter, appointed(context)) if appointed(context) else None
         case "notification":
-            return (stay, uuid_bytes(context.notice.id)) if context.notice else None
+            return (encounter, uuid_bytes(context.notice.id)) if context.notice else None
         case _:
-            return (stay, None)
+            return (encounter, None)
 
 
-def same_subject(handoff: Handoff, rule: Rule, stay: int, ref: str | bytes | None) -> bool:
+def same_subject(handoff: Handoff, rule: Rule, encounter: int, ref: str | bytes | None) -> bool:
     """Say whether *handoff* is *rule*'s about that stay or reference: of such only one is open at a time."""
     if handoff.rule != rule.id:
         return False
     if rule.subject == "encounter":
-        return handoff.stay == stay
+        return handoff.encounter == encounter
     return rule.subject == "person" or handoff.ref == ref
 
 
@@ -237,12 +236,12 @@ def _opening_words(  # noqa: PLR0917
     rule = compiled.rule
     span = f"within {clock_words(clock)}, " if clock is not None else ""
     doubt = ""
-    if context.kind == "PatientDischarged" and context.stay is not None:
-        if not context.stay.disposition or context.stay.disposition in {"oth", "unknown"}:
+    if context.kind == "PatientDischarged" and context.encounter is not None:
+        if not context.encounter.disposition or context.encounter.disposition in {"oth", "unknown"}:
             doubt = " The disposition is not known and counts as community."
-        if not context.stay.class_:
+        if not context.encounter.class_:
             doubt += " The class of the stay is not known."
-    if compiled.asks_risk and context.stay is not None:
+    if compiled.asks_risk and context.encounter is not None:
         doubt += f" {risk_words(context)}."
     elif rule.subject == "goal":
         scaled = [g for g in context.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]

@@ -104,23 +104,23 @@ def next_owner(owner: str, context: Context) -> str:
 
 def _facility(context: Context) -> str:
     """Return the organisation that runs the facility; the facility itself, by its own id, where the directory does not name it."""
-    directory, stay = context.world.directory, context.stay
-    if stay is not None and not directory.knows_facility(stay.facility):
-        return f"facility/organization:{stay.facility}"
+    directory, encounter = context.world.directory, context.encounter
+    if encounter is not None and not directory.knows_facility(encounter.facility):
+        return f"facility/organization:{encounter.facility}"
     return f"facility/organization:{context.organisation.id}"
 
 
 def _transferring(context: Context) -> str:
     """Return the coordinators of the hospital that the person came from; whoever coordinates their care where none is known."""
-    directory, here, handoff = context.world.directory, context.stay, context.handoff
+    directory, here, handoff = context.world.directory, context.encounter, context.handoff
     before = [
-        stay
-        for stay in context.person.stays
-        if handoff is not None and here is not None and stay.facility != here.facility and 0 < stay.admitted <= handoff.opened_at
+        encounter
+        for encounter in context.person.encounters
+        if handoff is not None and here is not None and encounter.facility != here.facility and 0 < encounter.admitted <= handoff.opened_at
     ]
     if not before:
         return role_owner("care-coordinator", context)
-    facility = max(before, key=lambda stay: stay.admitted).facility
+    facility = max(before, key=lambda encounter: encounter.admitted).facility
     home = directory.of_facility(facility)
     holder = directory.holder("care-coordinator", home)
     return f"transferring-facility/{directory.covered(holder, context.at) if holder else f'organization:{facility}'}"

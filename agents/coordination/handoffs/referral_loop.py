@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.handoffs.handoff import OPEN, REQUESTED
+from agents.coordination.handoffs.handoff import OPEN, REQUESTED, calendar_of, due_said, pass_over_warnings, ref_for, rule_of, set_next_rung
 from agents.coordination.handoffs.opening import deadline_of
 from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, why_not_closed
@@ -44,7 +43,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         if before != now:
             moves[side] = now
     for handoff in about:
-        rule = handoffs.rule_of(handoff, context.person, context.world)
+        rule = rule_of(handoff, context.person, context.world)
         if rule is None:
             continue
         owner = moves.get(handoff.owner.partition("/")[0], handoff.owner)
@@ -58,12 +57,12 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         if not why:
             continue
         if not handoff.snoozed:
-            place = handoffs.calendar_of(handoff, context.person, context.world)
-            handoffs.set_next_rung(handoff, rule, draft.at, place, context.world.directory)
-        encounter, words = handoffs.encounter_for(handoff, context.person), f"{'; '.join(why)} ({draft.words})."
-        draft.task(handoff, rule.rule, encounter, words)
+            place = calendar_of(handoff, context.person, context.world)
+            set_next_rung(handoff, rule, draft.at, place, context.world.directory)
+        encounter_ref, words = ref_for(handoff, context.person), f"{'; '.join(why)} ({draft.words})."
+        draft.task(handoff, rule.rule, encounter_ref, words)
         if handoff.gap:
-            draft.gap(handoff, rule.rule, encounter, words)
+            draft.gap(handoff, rule.rule, encounter_ref, words)
 
 
 def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
@@ -72,12 +71,12 @@ def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
     if due == handoff.due:
         return []
     handoff.due, handoff.unit, handoff.rung = due, unit, 0
-    if place.id != handoffs.calendar_of(handoff, context.person, context.world).id:
+    if place.id != calendar_of(handoff, context.person, context.world).id:
         handoff.calendar = place.id
-    handoffs.pass_over_warnings(handoff, rule, draft.at)
+    pass_over_warnings(handoff, rule, draft.at)
     if handoff.snoozed > due:
         handoff.snoozed, handoff.status = 0, REQUESTED
-    return [f"Due {handoffs.due_said(handoff, place.zone)} now"]
+    return [f"Due {due_said(handoff, place.zone)} now"]
 
 
 def stand_in(draft: EffectsDraft, context: Context) -> list[Context]:

@@ -8,10 +8,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs.closing import react
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.handoffs.handoff import ACCEPTED, DRAFT, DUE_SOON, IN_PROGRESS, ON_HOLD, OPEN, RECEIVED, REQUESTED
+from agents.coordination.handoffs.handoff import (
+    ACCEPTED,
+    DRAFT,
+    DUE_SOON,
+    IN_PROGRESS,
+    ON_HOLD,
+    OPEN,
+    RECEIVED,
+    REQUESTED,
+    calendar_of,
+    close,
+    encounter_of,
+    home_of,
+    ref_for,
+    rule_of,
+    set_next_rung,
+)
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, role_owner
 from agents.coordination.person.state import Handoff, Person
@@ -38,14 +53,14 @@ def respond(draft: EffectsDraft, context: Context) -> None:
     handoff = found
     context.named = handoff
     context.handoff = handoff
-    context.stay = handoffs.stay_of(handoff, context.person)
-    context.organisation = handoffs.home_of(handoff, context.person, context.world)
-    rule = handoffs.rule_of(handoff, context.person, context.world)
+    context.encounter = encounter_of(handoff, context.person)
+    context.organisation = home_of(handoff, context.person, context.world)
+    rule = rule_of(handoff, context.person, context.world)
     if handoff.status == DRAFT:
         draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", context.kind)
         return
     if isinstance(fact, _MOVES) and context.at < handoff.owned_at:
-        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+        zone = calendar_of(handoff, context.person, context.world).zone
         why = f"Since then, on {moment(handoff.owned_at, zone)}, it became {person_words(handoff.owner)}'s."
         draft.refused("overtaken", why, handoff.rule)
         return
@@ -91,10 +106,10 @@ def _find(person: Person, task: str) -> Handoff | str:
 
 def _line(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
     """Show the task; where it *moved* to another owner, its gap too: task and gap never name two owners."""
-    definition, encounter = rule.rule if rule else None, handoffs.encounter_for(handoff, context.person)
-    draft.task(handoff, definition, encounter, f"{why} ({draft.words}).")
+    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, context.person)
+    draft.task(handoff, definition, encounter_ref, f"{why} ({draft.words}).")
     if moved and handoff.gap:
-        draft.gap(handoff, definition, encounter, f"{why} ({draft.words}).")
+        draft.gap(handoff, definition, encounter_ref, f"{why} ({draft.words}).")
 
 
 def _acts_for(by: Party, address: str, directory: Directory) -> bool:
@@ -191,7 +206,7 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who puts a task off says why.", handoff.rule)
     elif fact.until > handoff.due:
-        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+        zone = calendar_of(handoff, context.person, context.world).zone
         draft.refused("snooze-beyond-due", f"It can't be put off beyond its due, {moment(handoff.due, zone)}.", handoff.rule)
     elif fact.until <= draft.at:
         draft.refused("snooze-in-the-past", "It can only be put off until a time to come.", handoff.rule)
@@ -199,14 +214,14 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         handoff.snoozed = fact.until
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
-        zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+        zone = calendar_of(handoff, context.person, context.world).zone
         _line(draft, context, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
 
 
 def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
     """Wake a task that was put off, and look ahead to the absences of its new owner."""
     handoff.snoozed = 0
-    handoffs.set_next_rung(handoff, rule, draft.at, handoffs.calendar_of(handoff, context.person, context.world), context.world.directory)
+    set_next_rung(handoff, rule, draft.at, calendar_of(handoff, context.person, context.world), context.world.directory)
 
 
 def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
@@ -220,9 +235,9 @@ def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
         return
     closure = "met" if context.at <= handoff.due else "met-late"
     said = f", outcome {fact.outcome}" if fact.outcome else ""
-    zone = handoffs.calendar_of(handoff, context.person, context.world).zone
+    zone = calendar_of(handoff, context.person, context.world).zone
     why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(context.at, zone)}."
-    handoffs.close(draft, handoff, rule, closure, happened=context.at, why=why)
+    close(draft, handoff, rule, closure, happened=context.at, why=why)
 
 
 def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from agents.coordination.handoffs import handoff as handoffs
 from agents.coordination.handoffs.effects_draft import EffectsDraft
+from agents.coordination.handoffs.handoff import asked_of, close, rule_of
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.opening import open_all
 from agents.coordination.person.goal_states import OPEN_STATUSES
-from agents.coordination.person.state import OPENERS, NotificationRecord, Stay
+from agents.coordination.person.state import OPENERS, Encounter, NotificationRecord
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import Context
@@ -48,18 +48,18 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
             delivery=notice.delivery,
         )
         if issued:
-            stay = context.stay.number if context.stay is not None else 0
+            encounter = context.encounter.number if context.encounter is not None else 0
             kind = OPENERS.index(context.kind) if context.kind in OPENERS else 0
             person.notified.append(
                 NotificationRecord(
-                    bytes.fromhex(draft.seed), notice.id, stay, context.at, kind, tuple(n.recipient for n in issued), notice.version
+                    bytes.fromhex(draft.seed), notice.id, encounter, context.at, kind, tuple(n.recipient for n in issued), notice.version
                 )
             )
         for notified in issued:
             context.notice = notified
             opened = open_all(draft, context)
             context.notice = None
-            asked = handoffs.asked_of(notified, opened)
+            asked = asked_of(notified, opened)
             if asked is not None and notified.asks_acknowledgement:
                 place = draft.effects.index(notified)
                 draft.effects[place] = msgspec.structs.replace(notified, handoff=uuid_text(asked.id))
@@ -67,14 +67,14 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
     return False
 
 
-def take_back(draft: EffectsDraft, context: Context, stay: Stay, kind: str, why: str) -> None:
+def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str, why: str) -> None:
     """Withdraw what was told of *stay* (only of events of *kind*, unless that is empty) from exactly those who were told."""
     person = context.person
     kept = []
     only = OPENERS.index(kind)
-    moved_at = stay.cancels[-1] if kind == "PatientTransferred" else 0
+    moved_at = encounter.cancels[-1] if kind == "PatientTransferred" else 0
     for notified in person.notified:
-        mine = notified.stay == stay.number and (not only or notified.kind == only)
+        mine = notified.encounter == encounter.number and (not only or notified.kind == only)
         # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
         if not mine or (moved_at and notified.at // 1000 != moved_at // 1000):
             kept.append(notified)
@@ -85,6 +85,6 @@ def take_back(draft: EffectsDraft, context: Context, stay: Stay, kind: str, why:
             asked = uuid_bytes(notification)
             for handoff in person.handoffs:
                 if handoff.ref == asked and not handoff.closed_at:
-                    rule = handoffs.rule_of(handoff, person, context.world)
-                    handoffs.close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
+                    rule = rule_of(handoff, person, context.world)
+                    close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
     person.notified = kept

@@ -175,8 +175,8 @@ def render_markdown() -> str:
     lines = [
         "# The states of a referral",
         "",
-        "Drawn from `agents/coordination/person/referral_states.py`; a test compares. A move that is not here, or by somebody else, is refused with",
-        "the reason and changes nothing.",
+        "Drawn from `agents/coordination/person/referral_states.py`; a test compares.",
+        "A move that is not in a table, or that somebody else makes, is refused with its reason and changes nothing.",
         "",
         "## Task.status",
         "",

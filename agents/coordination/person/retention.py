@@ -34,9 +34,9 @@ def remember_seen(person: Person, event_hash: bytes, arrival: Millis) -> None:
     person.seen += event_hash + (arrival // _HOUR_MS).to_bytes(3, "big") + b"\0"
 
 
-def has_open_stay(person: Person) -> bool:
+def has_open_encounter(person: Person) -> bool:
     """Say whether a stay is going on or planned; while it is, no event hash is forgotten."""
-    return any(0 < stay.status < Status.FINISHED for stay in person.stays)
+    return any(0 < encounter.status < Status.FINISHED for encounter in person.encounters)
 
 
 def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Person | None:
@@ -65,34 +65,38 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
     person.handoffs = [
         h for h in person.handoffs if not h.closed_at or keeps(h.closed_at + late_window_days.get(h.rule, KEPT.notices) * DAY_MS)
     ]
-    named = {h.stay for h in person.handoffs}
+    named = {h.encounter for h in person.handoffs}
     # A stay that nobody ended and nobody spoke of for as long goes too: its end was never sent.
-    person.stays = [stay for stay in person.stays if stay.number in named or keeps_long(stay.touched + KEPT.stays * DAY_MS)]
-    closed = {stay.number: stay.touched for stay in person.stays if stay.status >= Status.FINISHED}
-    open_or_unknown = {stay.number for stay in person.stays} - closed.keys()
+    person.encounters = [
+        encounter
+        for encounter in person.encounters
+        if encounter.number in named or keeps_long(encounter.touched + KEPT.encounters * DAY_MS)
+    ]
+    closed = {encounter.number: encounter.touched for encounter in person.encounters if encounter.status >= Status.FINISHED}
+    open_or_unknown = {encounter.number for encounter in person.encounters} - closed.keys()
     if person.seen:
-        open_stay = has_open_stay(person)
+        open_encounter = has_open_encounter(person)
         floor = max(closed.values(), default=0) + KEPT.event_hashes * DAY_MS
         person.seen = b"".join(
             entry
             for entry in (person.seen[i : i + _SEEN_ENTRY] for i in range(0, len(person.seen), _SEEN_ENTRY))
-            if open_stay or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
+            if open_encounter or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
         )
     person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
     person.notified = [
         notified
         for notified in person.notified
-        if notified.stay in open_or_unknown or keeps(closed.get(notified.stay, notified.at) + KEPT.notices * DAY_MS)
+        if notified.encounter in open_or_unknown or keeps(closed.get(notified.encounter, notified.at) + KEPT.notices * DAY_MS)
     ]
     refs = {h.ref for h in person.handoffs}
     person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
     person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
-    if not (person.stays or person.notified):
+    if not (person.encounters or person.notified):
         person.members = [member for member in person.members if member.asserted]
     # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
     person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
     holds = (
-        person.stays
+        person.encounters
         or person.handoffs
         or person.members
         or person.notified

@@ -37,7 +37,7 @@ class Retention(msgspec.Struct, frozen=True):
     event older than 30 days opens no clock."""
     notices: int = 31
     """Who was told what, kept after the close of the stay, so that exactly they hear of a cancellation."""
-    stays: int = 396
+    encounters: int = 396
     """13 months after the last word of a stay: scores and flags look back twelve months."""
     referrals: int = 396
     appointments: int = 396
@@ -62,7 +62,7 @@ class Status:
 STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")
 
 
-class Stay(msgspec.Struct, array_like=True, gc=False):
+class Encounter(msgspec.Struct, array_like=True, gc=False):
     """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
 
     number: int
@@ -115,7 +115,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     opened_at: int
     due: int
     owner: str
-    stay: int = 0
+    encounter: int = 0
     ref: Any = None
     """str, bytes or None. The referral, goal, appointment or notification that it is about, as its rule's subject says."""
     next_at: int = 0
@@ -208,7 +208,7 @@ class NotificationRecord(msgspec.Struct, array_like=True, gc=False):
     cause: bytes
     """The identity of the event (`ids.identity`)."""
     rule: str
-    stay: int
+    encounter: int
     at: int
     kind: int
     """What kind of event it told of, as far as it can be taken back: an index into `OPENERS`."""
@@ -244,7 +244,7 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     requested: int = 0
     status_at: int = 0
     needed_by: int = 0
-    stay: int = 0
+    encounter: int = 0
     goal: str = ""
     touched: int = 0
     previous_status: str = ""
@@ -293,7 +293,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     """Everything that is remembered of one person."""
 
     key: PersonKey
-    stays: list[Stay] = []
+    encounters: list[Encounter] = []
     handoffs: list[Handoff] = []
     members: list[TeamMember] = []
     notified: list[NotificationRecord] = []
@@ -306,7 +306,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     appointments: list[Appointment] = []
     deceased: int = 0
     """Event time of death as known; 0: alive."""
-    deceased_stay: int = 0
+    deceased_encounter: int = 0
     """The stay whose discharge said so; its cancellation takes that back."""
     into: str = ""
     """The key that this person goes on as; everything else is empty then."""

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from agents.coordination.person import referral_states as referrals
 from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
+from agents.coordination.person.referral_states import ENDED, TASK, Illegal, Moved, duplicate_of, move
 from agents.coordination.person.state import Appointment, Goal, Person, Referral
 from agents.coordination.reference.directory import party_of
 from agents.coordination.rules.facts import Context
@@ -56,7 +56,7 @@ def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis
     _say(referral, fact, at)
     referral.touched = now
     referral.linked = (
-        referrals.duplicate_of(
+        duplicate_of(
             referral.service,
             at,
             # A doubled one has no handoff of its own: whoever were linked to it would wait for nobody.
@@ -114,9 +114,9 @@ def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, n
         referral = Referral(fact.referral)
         context.person.referrals.append(referral)
     elif referral.requested and at >= referral.status_at:
-        move = referrals.move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
-        if isinstance(move, referrals.Illegal):
-            return move.reason
+        moved = move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
+        if isinstance(moved, Illegal):
+            return moved.reason
     context.referral = referral
     referral.touched = now
     if at < referral.status_at:
@@ -134,14 +134,13 @@ def is_legal(referral: Referral, fact: e.ReferralStatusChanged, at: Millis) -> b
     """Say whether a move that was refused may be made as the referral stands now."""
     if at < referral.status_at:
         return False
-    move = referrals.move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
-    return isinstance(move, referrals.Moved)
+    return isinstance(move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status), Moved)
 
 
 def may_become_legal(referral: Referral, fact: e.ReferralStatusChanged) -> bool:
     """Say whether another move, that is still on its way, could make a refused one legal."""
-    says = referrals.TASK.get(fact.status)
-    return says is not None and fact.by in says.by and referral.status not in referrals.ENDED
+    says = TASK.get(fact.status)
+    return says is not None and fact.by in says.by and referral.status not in ENDED
 
 
 def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:

@@ -87,14 +87,14 @@ def told_again(context: Context) -> list[Event]:
         for r in person.recent
         if own is None or (r.id, r.source) != (own.id, own.source)
     ]
-    gone = {(stay.facility, stay.visit) for stay in person.stays if stay.status == Status.CANCELLED}
+    gone = {(encounter.facility, encounter.visit) for encounter in person.encounters if encounter.status == Status.CANCELLED}
     past = [event for event in past if not (isinstance(event.data, e.EncounterClassChanged) and _visit(event.data) in gone)]
     id_, source = (own.id, own.source) if own is not None else ("", "")
-    for stay in person.stays:
-        known = stay.admitted and stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
-        if known and (context.stay is None or stay.number != context.stay.number):
-            fact = e.PatientAdmitted(e.Encounter(stay.facility, stay.visit), stay.class_)
-            past.append(Event(id_, source, Millis(stay.admitted), Millis(stay.touched), person.key, fact))
+    for encounter in person.encounters:
+        known = encounter.admitted and encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
+        if known and (context.encounter is None or encounter.number != context.encounter.number):
+            fact = e.PatientAdmitted(e.EncounterRef(encounter.facility, encounter.visit), encounter.class_)
+            past.append(Event(id_, source, Millis(encounter.admitted), Millis(encounter.touched), person.key, fact))
     for goal in person.goals:
         if goal.reviewed and not (context.kind == "GoalUpdated" and context.goal is goal):
             again = e.GoalUpdated(goal.id, goal.status, reviewed=True)

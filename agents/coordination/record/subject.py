@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.coordination.person.state import Person, Stay
+from agents.coordination.person.state import Encounter, Person
 from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.facts import Context
@@ -18,9 +18,9 @@ from streams.contract.events import Millis
 def resolve(context: Context, fact: Any) -> None:
     """Name in *context* what an event that is no stay's own is about, and the organisation whose rules apply."""
     person, directory = context.person, context.world.directory
-    ref: e.Encounter | None = getattr(fact, "encounter", None)
+    ref: e.EncounterRef | None = getattr(fact, "encounter", None)
     if ref is not None:
-        context.stay = stay_named(person, ref, context.at)
+        context.encounter = encounter_named(person, ref, context.at)
     context.referral = referral_named(person, getattr(fact, "referral", None))
     based = getattr(fact, "based_on", ())
     if based:
@@ -54,14 +54,14 @@ def resolve_again(context: Context, fact: Any) -> None:
 def usual_organisation(context: Context) -> Organisation:
     """Return the organisation of the person's newest stay, or the default."""
     directory = context.world.directory
-    if not context.person.stays:
+    if not context.person.encounters:
         return directory.default
-    return directory.of_facility(max(context.person.stays, key=lambda s: (s.last, s.number)).facility)
+    return directory.of_facility(max(context.person.encounters, key=lambda s: (s.last, s.number)).facility)
 
 
-def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
+def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounter | None:
     """Return the stay that an activity or referral names: by visit, else the newest one there that had begun."""
-    here = [s for s in person.stays if s.facility == ref.facility and (not ref.visit or s.visit == ref.visit)]
+    here = [s for s in person.encounters if s.facility == ref.facility and (not ref.visit or s.visit == ref.visit)]
     if not here:
         return None
     begun = [s for s in here if (s.admitted or s.discharged or s.last) <= at]
@@ -71,9 +71,9 @@ def stay_named(person: Person, ref: e.Encounter, at: Millis) -> Stay | None:
 def name_told(context: Context, notification: str) -> None:
     """Name in *context* the notice that *notification* was one of, and the stay that it told of."""
     for notified in context.person.notified:
-        if notified.stay and any(notified.notification(recipient) == notification for recipient in notified.recipients):
+        if notified.encounter and any(notified.notification(recipient) == notification for recipient in notified.recipients):
             context.notified = notified
-            context.stay = next((s for s in context.person.stays if s.number == notified.stay), None)
+            context.encounter = next((s for s in context.person.encounters if s.number == notified.encounter), None)
             return
 
 

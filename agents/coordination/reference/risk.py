@@ -79,7 +79,7 @@ class HospitalInputs(msgspec.Struct, frozen=True, kw_only=True):
     length_days: int | None = None
 
 
-class Stay(NamedTuple):
+class EncounterSpan(NamedTuple):
     """A stay anywhere, as the flags need it; `end` is None while the person is there."""
 
     kind: StayKind
@@ -204,22 +204,22 @@ def comorbidity_points(comorbidities: Collection[str]) -> int:
     return total if total < 4 else LACE_COMORBIDITY_CAP
 
 
-def utilisation_flags(stays: Iterable[Stay], now: Millis) -> Flags:
+def utilisation_flags(encounters: Iterable[EncounterSpan], now: Millis) -> Flags:
     """Return the flags that *stays* raise at *now*.
 
     The 30 days before are counted back from the beginning of the stay that the person is in, so that a flag does not fall
     while that stay goes on. Both ends of a window count.
     """
-    past = [stay for stay in stays if stay.start <= now]
-    emergency_visits = sum(stay.kind == "emergency" and stay.start >= now - _HIGH_UTILISER_DAYS * DAY_MS for stay in past)
-    here = [stay for stay in past if stay.kind in _AT_HOSPITAL and (stay.end is None or stay.end > now)]
+    past = [encounter for encounter in encounters if encounter.start <= now]
+    emergency_visits = sum(encounter.kind == "emergency" and encounter.start >= now - _HIGH_UTILISER_DAYS * DAY_MS for encounter in past)
+    here = [encounter for encounter in past if encounter.kind in _AT_HOSPITAL and (encounter.end is None or encounter.end > now)]
     readmission = recent = snf = False
-    for stay in here:
-        since = stay.start - _RECENT_DAYS * DAY_MS
-        earlier = any(each.kind == "inpatient" and each is not stay and since <= each.start <= stay.start for each in past)
-        readmission |= earlier and stay.kind != "inpatient"
-        recent |= earlier and stay.kind == "inpatient"
-        snf |= any(each.kind == "snf" and each.end is not None and since <= each.end <= stay.start for each in past)
+    for encounter in here:
+        since = encounter.start - _RECENT_DAYS * DAY_MS
+        earlier = any(each.kind == "inpatient" and each is not encounter and since <= each.start <= encounter.start for each in past)
+        readmission |= earlier and encounter.kind != "inpatient"
+        recent |= earlier and encounter.kind == "inpatient"
+        snf |= any(each.kind == "snf" and each.end is not None and since <= each.end <= encounter.start for each in past)
     return Flags(emergency_visits >= _HIGH_UTILISER_VISITS, readmission, recent, snf)
 
 

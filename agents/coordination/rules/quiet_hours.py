@@ -52,11 +52,11 @@ def is_quiet(quiet: Quiet, now: Millis, zone: str) -> bool:
     return local >= quiet.hours_from or local < quiet.hours_to
 
 
-def told_of_shortly_before(quiet: Quiet, person: Person, stay: int, recipient: str, at: Millis) -> Millis | None:
+def told_of_shortly_before(quiet: Quiet, person: Person, encounter: int, recipient: str, at: Millis) -> Millis | None:
     """Return when *recipient* was told of *stay* within the window before *at*, or None."""
     window = quiet.bundle_minutes * _MINUTE_MS
-    times = [t.at for t in person.notified if t.stay == stay and recipient in t.recipients and 0 <= at - t.at < window]
-    return Millis(max(times)) if times and stay else None
+    times = [t.at for t in person.notified if t.encounter == encounter and recipient in t.recipients and 0 <= at - t.at < window]
+    return Millis(max(times)) if times and encounter else None
 
 
 def _local(at: Millis, zone: str) -> datetime:

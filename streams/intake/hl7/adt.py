@@ -85,7 +85,7 @@ _NEEDS_VISIT = frozenset({"A01", "A02", "A03", "A04"})
 
 
 def _admission(
-    context: MessageContext, visit: Segment | None, stay: e.Encounter, kind: str, members: tuple[e.Member, ...]
+    context: MessageContext, visit: Segment | None, stay: e.EncounterRef, kind: str, members: tuple[e.Member, ...]
 ) -> e.PatientAdmitted:
     admission_type = visit.get(4).upper() if visit is not None else ""
     origin = visit.get(14).upper() if visit is not None else ""
@@ -110,7 +110,7 @@ def _admission(
 
 
 def _discharge(
-    context: MessageContext, stay: e.Encounter, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
+    context: MessageContext, stay: e.EncounterRef, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
 ) -> e.PatientDischarged:
     disposition = clinical.disposition_of(context)
     if disposition is None:
@@ -156,7 +156,7 @@ def _changed_class(context: MessageContext, kind: str | None) -> str:
     return "IMP" if to_inpatient else "AMB"
 
 
-def _person_facts(context: MessageContext, person: Segment, stay: e.Encounter, death: clinical.Death) -> Facts:
+def _person_facts(context: MessageContext, person: Segment, stay: e.EncounterRef, death: clinical.Death) -> Facts:
     """A28, A29, A31, and an A08 without a stay: what changed about the person, and the stay where A31 names one."""
     said: list[msgspec.Struct] = []
     birth = context.moment(person, 7)

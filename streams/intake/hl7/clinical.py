@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import msgspec
 
-from streams.contract.events import Diagnosis, Encounter, Event, Member, Millis, Party, PersonKey, Practitioner
+from streams.contract.events import Diagnosis, EncounterRef, Event, Member, Millis, Party, PersonKey, Practitioner
 from streams.intake.hl7 import tables
 from streams.intake.hl7.lexer import Message, Segment
 from streams.intake.hl7.times import Moment, parse_time
@@ -76,7 +76,7 @@ class Death:
     at: Millis | None = None
 
 
-def encounter_of(context: MessageContext, person: Segment | None) -> Encounter:
+def encounter_of(context: MessageContext, person: Segment | None) -> EncounterRef:
     """Return the stay: PV1-19, else PV1-50, else PID-18, else empty for the person's only open stay."""
     visit = context.message.first("PV1")
     number = ""
@@ -84,7 +84,7 @@ def encounter_of(context: MessageContext, person: Segment | None) -> Encounter:
         number = visit.get(19) or visit.get(50)
     if not number and person is not None:
         number = person.get(18)
-    return Encounter(context.facility, number)
+    return EncounterRef(context.facility, number)
 
 
 def class_of(context: MessageContext) -> str | None:

@@ -19,7 +19,7 @@ from proof_run import Run
 from agents.coordination.person.state import STATUS_NAMES
 from streams.contract import effects as out
 from streams.contract import events as facts
-from streams.contract.events import Encounter, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
+from streams.contract.events import EncounterRef, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner
 
 SEQUENCES = int(os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"))
 SEED = int(os.environ.get("CARERELAY_PROOF_SEED", "20260702"))
@@ -68,8 +68,8 @@ class SentStay:
     class_: str
 
     @property
-    def encounter(self) -> Encounter:
-        return Encounter(self.facility, self.visit)
+    def encounter(self) -> EncounterRef:
+        return EncounterRef(self.facility, self.visit)
 
 
 @dataclass
@@ -170,7 +170,7 @@ class Stories(RuleBasedStateMachine):
         """The product's open handoffs of the seven rules, and the states of stays, are the model's."""
         for key, model in self.models.items():
             person = self.run.person(key)
-            stay_of = {s.number: s for s in person.stays}
+            stay_of = {s.number: s for s in person.encounters}
             found = set()
             for _, h in self.run.open_handoffs(key):
                 if h.rule in CORE:
@@ -181,7 +181,7 @@ class Stories(RuleBasedStateMachine):
                 found, wanted = ({item for item in items if item[0] != "GOAL-2"} for items in (found, wanted))
             assert found == wanted, f"only the product: {sorted(found - wanted)}; only the model: {sorted(wanted - found)}"
             views = model.stays()
-            for s in person.stays:
+            for s in person.encounters:
                 view = views.get((s.facility, s.visit))
                 if s.assumed and STATUS_NAMES[s.status] == "finished":
                     assert view is not None
@@ -197,7 +197,7 @@ class Stories(RuleBasedStateMachine):
             return (told.cause, told.rule)
         if h.rule in {"REF-1", "GOAL-2"}:
             return (h.ref,)
-        return (stay_of[h.stay].facility, stay_of[h.stay].visit)
+        return (stay_of[h.encounter].facility, stay_of[h.encounter].visit)
 
     # ---- time
 
@@ -334,7 +334,7 @@ class Stories(RuleBasedStateMachine):
     @rule(p=who, n=any_of)
     def old_stay_is_loaded(self, p: int, n: int) -> None:
         key = PEOPLE[p]
-        encounter = Encounter(HOMES[key][0], f"V{self.count}")
+        encounter = EncounterRef(HOMES[key][0], f"V{self.count}")
         self.send(key, facts.PatientAdmitted(encounter, "IMP"), ago=64 * DAY)
         self.send(key, facts.PatientDischarged(encounter, "home"), ago=60 * DAY)
 
@@ -463,7 +463,7 @@ class Stories(RuleBasedStateMachine):
             facts.TaskCompleted(task, by, "done"),
         )[what]
         model = self.models.get(key, PersonModel())
-        stay_of = {s.number: s for s in self.run.person(key).stays}
+        stay_of = {s.number: s for s in self.run.person(key).encounters}
         item = (h.rule, self.subject(h, stay_of), h.due) if h.rule in CORE else None
         if item is not None:
             ends = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from agents.coordination.person.state import Status, Stay
+from agents.coordination.person.state import Encounter, Status
 from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
 from agents.coordination.reference.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
@@ -31,13 +31,13 @@ def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = Fal
 @fact
 def diagnosis_group(context: Context) -> Value:
     """Value sets that any diagnosis of the stay belongs to."""
-    return groups_of(context.stay.diagnoses, context.world) if context.stay else frozenset()
+    return groups_of(context.encounter.diagnoses, context.world) if context.encounter else frozenset()
 
 
 @fact
 def principal_diagnosis_group(context: Context) -> Value:
     """Value sets that the principal diagnosis of the stay belongs to."""
-    return groups_of(context.stay.diagnoses, context.world, principal=True) if context.stay else frozenset()
+    return groups_of(context.encounter.diagnoses, context.world, principal=True) if context.encounter else frozenset()
 
 
 def known_groups(context: Context) -> frozenset[str]:
@@ -46,8 +46,8 @@ def known_groups(context: Context) -> frozenset[str]:
     for system, code, status in context.person.conditions:
         if status not in {"inactive", "remission", "resolved"}:
             found |= context.world.valuesets.groups_of(system, code)
-    for stay in context.person.stays:
-        found |= groups_of(stay.diagnoses, context.world)
+    for encounter in context.person.encounters:
+        found |= groups_of(encounter.diagnoses, context.world)
     return found
 
 
@@ -65,16 +65,16 @@ def high_risk_conditions(context: Context) -> Value:
 
 def lace_of(context: Context) -> Score | None:
     """Compute LACE for the context's stay, ranges where inputs are missing; None without a stay."""
-    stay = context.stay
-    if stay is None:
+    encounter = context.encounter
+    if encounter is None:
         return None
     length = length_of_stay_days(context)
-    since = (stay.admitted or stay.discharged or context.at) - 182 * DAY_MS
-    begins = stay.admitted or context.at
+    since = (encounter.admitted or encounter.discharged or context.at) - 182 * DAY_MS
+    begins = encounter.admitted or context.at
     visits = sum(
         1
-        for other in context.person.stays
-        if other is not stay
+        for other in context.person.encounters
+        if other is not encounter
         and SETTING.get(other.class_) == "emergency"
         and since <= (other.admitted or other.discharged) < begins
         and other.status != Status.CANCELLED
@@ -83,9 +83,9 @@ def lace_of(context: Context) -> Score | None:
     return risk.lace(
         LaceInputs(
             length_days=int(length) if isinstance(length, int) else None,
-            emergency=stay.via_emergency,
-            comorbidities=lace_comorbidities(known) if known or stay.diagnoses or context.person.conditions else None,
-            comorbidities_complete=bool(stay.diagnoses or context.person.conditions),
+            emergency=encounter.via_emergency,
+            comorbidities=lace_comorbidities(known) if known or encounter.diagnoses or context.person.conditions else None,
+            comorbidities_complete=bool(encounter.diagnoses or context.person.conditions),
             emergency_visits=risk.AtLeast(visits),
         )
     )
@@ -101,25 +101,25 @@ def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
 
     No message says the oncology service or that an admission was elective, so these are known only where they are met.
     """
-    stay = context.stay
-    if stay is None:
+    encounter = context.encounter
+    if encounter is None:
         return None
     length = length_of_stay_days(context)
-    begins = stay.admitted or context.at
+    begins = encounter.admitted or context.at
     admissions = sum(
         1
-        for other in context.person.stays
-        if other is not stay
+        for other in context.person.encounters
+        if other is not encounter
         and SETTING.get(other.class_) == "inpatient"
         and begins - 365 * DAY_MS <= (other.admitted or other.discharged) < begins
         and other.status != Status.CANCELLED
     )
     return risk.hospital(
         HospitalInputs(
-            haemoglobin=_measured(context, stay, _HAEMOGLOBIN, risk.haemoglobin_g_dl),
-            sodium=_measured(context, stay, _SODIUM, risk.sodium_mmol_l),
-            procedure=True if stay.procedures else None,
-            urgent=True if stay.via_emergency else None,
+            haemoglobin=_measured(context, encounter, _HAEMOGLOBIN, risk.haemoglobin_g_dl),
+            sodium=_measured(context, encounter, _SODIUM, risk.sodium_mmol_l),
+            procedure=True if encounter.procedures else None,
+            urgent=True if encounter.via_emergency else None,
             admissions_prior_year=risk.AtLeast(admissions),
             length_days=int(length) if isinstance(length, int) else None,
         ),
@@ -127,10 +127,10 @@ def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
     )
 
 
-def _measured(context: Context, stay: Stay, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
+def _measured(context: Context, encounter: Encounter, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
     """Return the newest value of *codes* that was measured during the stay, in the score's unit."""
-    until = stay.discharged or context.at
-    found = [o for o in context.person.observations if o[0] in codes and stay.admitted and stay.admitted <= o[3] <= until]
+    until = encounter.discharged or context.at
+    found = [o for o in context.person.observations if o[0] in codes and encounter.admitted and encounter.admitted <= o[3] <= until]
     return convert(*max(found, key=lambda o: o[3])[1:3]) if found else None
 
 
@@ -172,27 +172,29 @@ def risk_tier(context: Context) -> Value:
     return risk.follow_up_tier(str(said) if said else None, lace_of(context))
 
 
-def _risk_kind(stay: Stay, world: World) -> risk.StayKind | None:
-    if world.directory.of_facility(stay.place or stay.facility).kind == "snf":
+def _risk_kind(encounter: Encounter, world: World) -> risk.StayKind | None:
+    if world.directory.of_facility(encounter.place or encounter.facility).kind == "snf":
         return "snf"
     kinds: dict[str, risk.StayKind] = {"emergency": "emergency", "observation": "observation", "inpatient": "inpatient"}
-    return kinds.get(SETTING.get(stay.class_, ""))
+    return kinds.get(SETTING.get(encounter.class_, ""))
 
 
 @fact
 def flags(context: Context) -> Value:
     """Utilisation flags: high-utiliser, readmission-risk, recent-inpatient-stay, recent-snf-stay."""
-    stays = [
-        risk.Stay(kind, Millis(stay.admitted or stay.discharged), Millis(stay.discharged) if stay.discharged else None)
-        for stay in context.person.stays
-        if stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
-        and (stay.admitted or stay.discharged)
-        and (kind := _risk_kind(stay, context.world)) is not None
+    encounters = [
+        risk.EncounterSpan(
+            kind, Millis(encounter.admitted or encounter.discharged), Millis(encounter.discharged) if encounter.discharged else None
+        )
+        for encounter in context.person.encounters
+        if encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
+        and (encounter.admitted or encounter.discharged)
+        and (kind := _risk_kind(encounter, context.world)) is not None
     ]
     # At the very instant of a discharge the person still counts as being there: the flag is for what the discharge needs.
-    discharging = context.stay is not None and context.stay.discharged and context.stay.discharged <= context.at
-    at = Millis(context.stay.discharged - 1) if discharging and context.stay else context.at
-    return risk.utilisation_flags(stays, at).names
+    discharging = context.encounter is not None and context.encounter.discharged and context.encounter.discharged <= context.at
+    at = Millis(context.encounter.discharged - 1) if discharging and context.encounter else context.at
+    return risk.utilisation_flags(encounters, at).names
 
 
 @fact
@@ -201,10 +203,10 @@ def emergency_visits_12_months(context: Context) -> Value:
     since = context.at - 365 * DAY_MS
     return sum(
         1
-        for stay in context.person.stays
-        if SETTING.get(stay.class_) == "emergency"
-        and since <= (stay.admitted or stay.discharged) <= context.at
-        and stay.status != Status.CANCELLED
+        for encounter in context.person.encounters
+        if SETTING.get(encounter.class_) == "emergency"
+        and since <= (encounter.admitted or encounter.discharged) <= context.at
+        and encounter.status != Status.CANCELLED
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from agents.coordination.person.state import Appointment, Goal, Handoff, NotificationRecord, Person, Referral, Stay
+from agents.coordination.person.state import Appointment, Encounter, Goal, Handoff, NotificationRecord, Person, Referral
 from agents.coordination.reference.directory import Organisation
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Event, Millis
@@ -27,6 +27,7 @@ class Context:
         "appointment",
         "at",
         "changed",
+        "encounter",
         "event",
         "fact",
         "goal",
@@ -34,13 +35,12 @@ class Context:
         "kind",
         "named",
         "notice",
+        "notified",
         "organisation",
         "person",
         "referral",
         "repeated",
-        "stay",
         "suspect",
-        "notified",
         "was",
         "world",
     )
@@ -53,7 +53,7 @@ class Context:
         self.event = event
         self.fact: Any = event.data if event is not None else None
         self.kind = event.type if event is not None else ""
-        self.stay: Stay | None = None
+        self.encounter: Encounter | None = None
         self.referral: Referral | None = None
         self.was: Referral | None = None
         """The referral as it stood before the event said something new of it."""

@@ -33,7 +33,7 @@ DISPOSITION_GROUP: Final = {
 @fact
 def of_class(context: Context) -> Value:
     """Encounter class (EMER, IMP, OBSENC, AMB ...), `unknown` where nobody said it."""
-    return event_says(context, "class_") or (context.stay.class_ if context.stay else "") or "unknown"
+    return event_says(context, "class_") or (context.encounter.class_ if context.encounter else "") or "unknown"
 
 
 @fact
@@ -45,7 +45,7 @@ def setting(context: Context) -> Value:
 @fact
 def setting_of_stay(context: Context) -> Value:
     """Setting by the newest word of the stay's class, however late an older one arrives."""
-    return SETTING.get(context.stay.class_, "unknown") if context.stay else None
+    return SETTING.get(context.encounter.class_, "unknown") if context.encounter else None
 
 
 @fact
@@ -57,25 +57,25 @@ def registration(context: Context) -> Value:
 @fact
 def facility(context: Context) -> Value:
     """The facility's id, as messages write it."""
-    return context.stay.facility if context.stay else None
+    return context.encounter.facility if context.encounter else None
 
 
 @fact
 def facility_kind(context: Context) -> Value:
     """The kind of organisation that runs the facility: hospital, snf, home-health, ..."""
-    return context.world.directory.of_facility(context.stay.place or context.stay.facility).kind if context.stay else None
+    return context.world.directory.of_facility(context.encounter.place or context.encounter.facility).kind if context.encounter else None
 
 
 @fact
 def via_emergency(context: Context) -> Value:
     """Whether the stay began in an emergency department."""
-    return context.stay.via_emergency if context.stay else None
+    return context.encounter.via_emergency if context.encounter else None
 
 
 @fact
 def disposition(context: Context) -> Value:
     """FHIR discharge disposition (home, snf, exp ...) by the newest word of it, however late an older one arrives."""
-    return (context.stay.disposition if context.stay else "") or event_says(context, "disposition") or "unknown"
+    return (context.encounter.disposition if context.encounter else "") or event_says(context, "disposition") or "unknown"
 
 
 @fact
@@ -87,19 +87,21 @@ def disposition_group(context: Context) -> Value:
 @fact
 def status_of_stay(context: Context) -> Value:
     """planned, in-progress, onleave, finished, cancelled, unknown."""
-    return ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.stay.status] if context.stay else None
+    return (
+        ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.encounter.status] if context.encounter else None
+    )
 
 
 @fact
 def unit(context: Context) -> Value:
     """The unit or ward, as messages write it."""
-    return (context.stay.unit or None) if context.stay else None
+    return (context.encounter.unit or None) if context.encounter else None
 
 
 @fact
 def level(context: Context) -> Value:
     """The level of care after a transfer, as messages write it."""
-    return (context.stay.level or None) if context.stay else None
+    return (context.encounter.level or None) if context.encounter else None
 
 
 @fact
@@ -117,19 +119,19 @@ def material_change(context: Context) -> Value:
 @fact
 def other_stay(context: Context) -> Value:
     """Whether the event is about another stay than the handoff's."""
-    return context.handoff is not None and context.stay is not None and context.stay.number != context.handoff.stay
+    return context.handoff is not None and context.encounter is not None and context.encounter.number != context.handoff.encounter
 
 
 @fact
 def same_stay(context: Context) -> Value:
     """Whether the event is about the handoff's own stay."""
-    return context.handoff is not None and context.stay is not None and context.stay.number == context.handoff.stay
+    return context.handoff is not None and context.encounter is not None and context.encounter.number == context.handoff.encounter
 
 
 @fact
 def complexity(context: Context) -> Value:
     """Complexity of the decision making that was stated at discharge: low, moderate, high."""
-    return context.stay.complexity or None if context.stay else None
+    return context.encounter.complexity or None if context.encounter else None
 
 
 @fact
@@ -148,22 +150,25 @@ def planned(context: Context) -> Value:
 @fact
 def length_of_stay_days(context: Context) -> Value:
     """Days between admission and discharge in the facility's local time: nights, or both days counted, as a setting says."""
-    stay = context.stay
-    if stay is None or not stay.admitted or not stay.discharged:
+    encounter = context.encounter
+    if encounter is None or not encounter.admitted or not encounter.discharged:
         return None
-    return risk.stay_days(Millis(stay.admitted), Millis(stay.discharged), context.organisation.zone, context.world.settings.length_of_stay)
+    return risk.stay_days(
+        Millis(encounter.admitted), Millis(encounter.discharged), context.organisation.zone, context.world.settings.length_of_stay
+    )
 
 
 @fact
 def leave(context: Context) -> Value:
     """Whether the person is on leave from the stay."""
-    return context.stay is not None and context.stay.status == Status.ON_LEAVE
+    return context.encounter is not None and context.encounter.status == Status.ON_LEAVE
 
 
 @fact
 def at_hospital(context: Context) -> Value:
     """Whether the person is in hospital now: emergency, observation or inpatient."""
     return any(
-        stay.status in {Status.IN_PROGRESS, Status.ON_LEAVE} and SETTING.get(stay.class_) in {"emergency", "observation", "inpatient"}
-        for stay in context.person.stays
+        encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE}
+        and SETTING.get(encounter.class_) in {"emergency", "observation", "inpatient"}
+        for encounter in context.person.encounters
     )

@@ -52,8 +52,8 @@ def role(context: Context) -> Value:
 @fact
 def somebody_told(context: Context) -> Value:
     """Whether somebody was told of this very event; where the person withheld that, nobody was."""
-    stay = context.stay.number if context.stay is not None else 0
-    return any(notified.at == context.at and notified.stay == stay for notified in context.person.notified)
+    encounter = context.encounter.number if context.encounter is not None else 0
+    return any(notified.at == context.at and notified.encounter == encounter for notified in context.person.notified)
 
 
 @fact

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from agents.coordination.person.state import Person, Status, Stay
+from agents.coordination.person.state import Encounter, Person, Status
 from agents.coordination.rules.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.rules.world import World
 from streams.contract import events as e
@@ -28,7 +28,7 @@ class Transition(NamedTuple):
     """
 
     kind: str
-    stay: Stay | None = None
+    encounter: Encounter | None = None
     reason: str = ""
     changed: tuple[str, ...] = ()
     class_before: str = ""
@@ -98,32 +98,32 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
     found = _locate(person, fact, at)
     if isinstance(found, str):
         return Transition("refused", None, found)
-    stay = found
-    if stay.assumed and stay.status == FINISHED and at > stay.last and _shows_presence(fact):
+    encounter = found
+    if encounter.assumed and encounter.status == FINISHED and at > encounter.last and _shows_presence(fact):
         # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
-        stay.status, stay.discharged, stay.assumed = IN_PROGRESS, 0, False
-    act = _act(stay, fact, at)
-    before, class_before = stay.status, stay.class_
+        encounter.status, encounter.discharged, encounter.assumed = IN_PROGRESS, 0, False
+    act = _act(encounter, fact, at)
+    before, class_before = encounter.status, encounter.class_
     status, kind, reason = TABLE[act, before]
     if act in {"leave", "return"} and status != CANCELLED:
-        if at // 1000 < abs(stay.leave_at):
+        if at // 1000 < abs(encounter.leave_at):
             status, kind, reason = _SAME, "patch", "older-than-what-is-known"
         else:
-            stay.leave_at = at // 1000 if act == "leave" else -(at // 1000)
-    elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and stay.leave_at * 1000 >= at:
+            encounter.leave_at = at // 1000 if act == "leave" else -(at // 1000)
+    elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and encounter.leave_at * 1000 >= at:
         status = ON_LEAVE  # The leave was heard of before the admission.
-    elif act == "transfer" and status == IN_PROGRESS and at // 1000 >= abs(stay.leave_at):
-        stay.leave_at = -(at // 1000)  # Who is moved is here.
+    elif act == "transfer" and status == IN_PROGRESS and at // 1000 >= abs(encounter.leave_at):
+        encounter.leave_at = -(at // 1000)  # Who is moved is here.
     elif act == "transfer" and before == ON_LEAVE:
         status = _SAME  # The move was before the leave.
     if status != _SAME:
-        stay.status = status
-    stay.touched = max(stay.touched, now)
-    stay.last = max(stay.last, at)
+        encounter.status = status
+    encounter.touched = max(encounter.touched, now)
+    encounter.last = max(encounter.last, at)
     if kind == "ignored":
-        return Transition(kind, stay, reason)
-    result = _apply(stay, act, fact, at, kind, reason, before, world)
-    return Transition(result.kind, result.stay, result.reason, result.changed, class_before)
+        return Transition(kind, encounter, reason)
+    result = _apply(encounter, act, fact, at, kind, reason, before, world)
+    return Transition(result.kind, result.encounter, result.reason, result.changed, class_before)
 
 
 def _shows_presence(fact: Any) -> bool:
@@ -133,111 +133,111 @@ def _shows_presence(fact: Any) -> bool:
     )
 
 
-def _act(stay: Stay, fact: Any, at: Millis) -> str:
+def _act(encounter: Encounter, fact: Any, at: Millis) -> str:
     """Name the row of the table: the event's own act, refined by what the stay already knows."""
     match fact:
         case e.EncounterUpdated():
             return "update" if fact.leave is None else ("leave" if fact.leave else "return")
         case e.PatientAdmitted():
-            cancelled_at = _newest_cancel(stay, _ADMISSION)
-            if stay.status == CANCELLED and not fact.registration and at > cancelled_at:
+            cancelled_at = _newest_cancel(encounter, _ADMISSION)
+            if encounter.status == CANCELLED and not fact.registration and at > cancelled_at:
                 return "admit-anew"
-            if stay.status == CANCELLED:
-                _overtake(stay, _ADMISSION, at)
-            return "admit-again" if stay.admitted else "admit"
+            if encounter.status == CANCELLED:
+                _overtake(encounter, _ADMISSION, at)
+            return "admit-again" if encounter.admitted else "admit"
         case e.PatientDischarged():
-            return "discharge-overtaken" if _overtake(stay, _DISCHARGE, at) else "discharge"
+            return "discharge-overtaken" if _overtake(encounter, _DISCHARGE, at) else "discharge"
         case e.PatientTransferred():
-            return "transfer-overtaken" if _overtake(stay, _TRANSFER, at) else "transfer"
+            return "transfer-overtaken" if _overtake(encounter, _TRANSFER, at) else "transfer"
         case e.EncounterClassChanged():
             return "class-change"
         case e.EncounterPlanned():
             return "plan"
         case e.AdmissionCancelled():
-            if stay.admitted > at:
-                _remember(stay, _ADMISSION, at, 0)
+            if encounter.admitted > at:
+                _remember(encounter, _ADMISSION, at, 0)
                 return "cancel-admission-overtaken"
-            _remember(stay, _ADMISSION, at, stay.admitted)
+            _remember(encounter, _ADMISSION, at, encounter.admitted)
             return "cancel-admission"
         case e.TransferCancelled():
-            if stay.came_from is not None and stay.place_at <= at // 1000:
-                _remember(stay, _TRANSFER, at, stay.place_at * 1000)
+            if encounter.came_from is not None and encounter.place_at <= at // 1000:
+                _remember(encounter, _TRANSFER, at, encounter.place_at * 1000)
                 return "cancel-transfer"
-            _remember(stay, _TRANSFER, at, 0)
+            _remember(encounter, _TRANSFER, at, 0)
             return "cancel-transfer-early"
         case _:
-            if stay.status == FINISHED and stay.discharged > at:
-                _remember(stay, _DISCHARGE, at, 0)
+            if encounter.status == FINISHED and encounter.discharged > at:
+                _remember(encounter, _DISCHARGE, at, 0)
                 return "cancel-discharge-overtaken"
-            _remember(stay, _DISCHARGE, at, stay.discharged if stay.status == FINISHED else 0)
+            _remember(encounter, _DISCHARGE, at, encounter.discharged if encounter.status == FINISHED else 0)
             return "cancel-discharge"
 
 
 def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
-    stay: Stay, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World
+    encounter: Encounter, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World
 ) -> Transition:
     changed: tuple[str, ...] = ()
     match act:
         case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":
             if kind == "withdraw-discharge":
                 # A new discharge says its own time, disposition and diagnoses. What was said after the cancel is about that one.
-                stay.discharged = 0
-                if stay.disposition_at <= at // 1000:
-                    stay.disposition, stay.disposition_at = "", 0
-            elif kind == "withdraw-transfer" and stay.came_from is not None:
-                stay.place, stay.unit, stay.level = stay.came_from
-                stay.came_from = None
-            return Transition(kind, stay, reason)
+                encounter.discharged = 0
+                if encounter.disposition_at <= at // 1000:
+                    encounter.disposition, encounter.disposition_at = "", 0
+            elif kind == "withdraw-transfer" and encounter.came_from is not None:
+                encounter.place, encounter.unit, encounter.level = encounter.came_from
+                encounter.came_from = None
+            return Transition(kind, encounter, reason)
         case "admit" | "admit-again" | "admit-anew":
             if act == "admit-anew":
-                stay.discharged = stay.disposition_at = 0
-                stay.disposition = ""
-                stay.admitted = at
+                encounter.discharged = encounter.disposition_at = 0
+                encounter.disposition = ""
+                encounter.admitted = at
             else:
-                stay.admitted = min(stay.admitted or at, at)
-            if fact.via_emergency is not None and stay.via_emergency is None:
-                stay.via_emergency = fact.via_emergency
-            if fact.unit and at // 1000 >= stay.place_at:
-                stay.unit = fact.unit
-            stay.registered_only = (stay.registered_only or act != "admit-again") and fact.registration
-            changed = _patch(stay, fact, at, before, world)
+                encounter.admitted = min(encounter.admitted or at, at)
+            if fact.via_emergency is not None and encounter.via_emergency is None:
+                encounter.via_emergency = fact.via_emergency
+            if fact.unit and at // 1000 >= encounter.place_at:
+                encounter.unit = fact.unit
+            encounter.registered_only = (encounter.registered_only or act != "admit-again") and fact.registration
+            changed = _patch(encounter, fact, at, before, world)
             if act == "admit-again" and "class" in changed and before != FINISHED:
                 # An emergency visit that becomes an admission under its own visit number: the team must hear of it.
-                return Transition("admit", stay, "", changed)
+                return Transition("admit", encounter, "", changed)
         case "transfer":
-            changed = _move(stay, fact.to, at)
+            changed = _move(encounter, fact.to, at)
             if kind == "transfer" and not changed:
-                return Transition("patch", stay, "same-facility-and-level", ())
+                return Transition("patch", encounter, "same-facility-and-level", ())
         case "discharge":
-            late = before == FINISHED and at < stay.discharged
+            late = before == FINISHED and at < encounter.discharged
             if before != FINISHED:
-                stay.discharged = at
-                stay.assumed = False
-            elif stay.assumed:
-                stay.discharged, stay.assumed = at, False
+                encounter.discharged = at
+                encounter.assumed = False
+            elif encounter.assumed:
+                encounter.discharged, encounter.assumed = at, False
                 kind, reason = "discharge", ""
             elif not late:
-                stay.discharged = at
-            changed = _patch(stay, fact, at, before, world)
+                encounter.discharged = at
+            changed = _patch(encounter, fact, at, before, world)
             if fact.complexity and not late:
-                stay.complexity = fact.complexity
+                encounter.complexity = fact.complexity
             if fact.procedures:
-                stay.procedures = fact.procedures
+                encounter.procedures = fact.procedures
         case _:
-            if act == "class-change" and fact.class_ == stay.class_ and kind == "class-change":
+            if act == "class-change" and fact.class_ == encounter.class_ and kind == "class-change":
                 kind, reason = "patch", "no-material-change"
-            changed = _patch(stay, fact, at, before, world)
+            changed = _patch(encounter, fact, at, before, world)
             if kind == "class-change" and not changed:
                 # The class was unknown, or this one is older than what is known.
-                if stay.class_ != fact.class_:
-                    return Transition("patch", stay, "older-than-what-is-known", ())
+                if encounter.class_ != fact.class_:
+                    return Transition("patch", encounter, "older-than-what-is-known", ())
                 changed = ("class",)
     if kind == "update" and not changed:
-        return Transition("patch", stay, reason or "no-material-change", ())
-    return Transition(kind, stay, reason, changed)
+        return Transition("patch", encounter, reason or "no-material-change", ())
+    return Transition(kind, encounter, reason, changed)
 
 
-def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
+def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
     """Take class, attending, disposition and diagnoses where they are not older than what is known; name what changed materially.
 
     Who attends changes with every shift: that is taken in, and no news to the person's team.
@@ -245,83 +245,83 @@ def _patch(stay: Stay, fact: Any, at: Millis, before: int, world: World) -> tupl
     seconds = at // 1000
     changed: list[str] = []
     class_ = getattr(fact, "class_", None)
-    if class_ and seconds >= stay.class_at:
-        if stay.class_ and stay.class_ != class_:
+    if class_ and seconds >= encounter.class_at:
+        if encounter.class_ and encounter.class_ != class_:
             changed.append("class")
-            if stay.class_ == "EMER":
-                stay.via_emergency = True
-        stay.class_, stay.class_at = class_, seconds
-    elif class_ == "EMER" and stay.class_ != "EMER" and stay.via_emergency is None:
-        stay.via_emergency = True
+            if encounter.class_ == "EMER":
+                encounter.via_emergency = True
+        encounter.class_, encounter.class_at = class_, seconds
+    elif class_ == "EMER" and encounter.class_ != "EMER" and encounter.via_emergency is None:
+        encounter.via_emergency = True
     attending = getattr(fact, "attending", None)
-    if attending is not None and attending.id and seconds >= stay.attending_at:
-        stay.attending, stay.attending_at = attending.id, seconds
+    if attending is not None and attending.id and seconds >= encounter.attending_at:
+        encounter.attending, encounter.attending_at = attending.id, seconds
     disposition = getattr(fact, "disposition", None)
-    if disposition and seconds >= stay.disposition_at:
-        if before == FINISHED and DISPOSITION_GROUP.get(stay.disposition) != DISPOSITION_GROUP.get(disposition):
+    if disposition and seconds >= encounter.disposition_at:
+        if before == FINISHED and DISPOSITION_GROUP.get(encounter.disposition) != DISPOSITION_GROUP.get(disposition):
             changed.append("disposition")
-        stay.disposition, stay.disposition_at = disposition, seconds
+        encounter.disposition, encounter.disposition_at = disposition, seconds
     diagnoses = getattr(fact, "diagnoses", ())
-    if diagnoses and seconds >= stay.diagnoses_at:
+    if diagnoses and seconds >= encounter.diagnoses_at:
         known = tuple(f"{d.rank}|{d.system}|{d.code}" for d in sorted(diagnoses, key=lambda d: d.rank or 99))
-        if known != stay.diagnoses and groups_of(known, world) != groups_of(stay.diagnoses, world):
+        if known != encounter.diagnoses and groups_of(known, world) != groups_of(encounter.diagnoses, world):
             changed.append("diagnosis-group")
-        stay.diagnoses, stay.diagnoses_at = known, seconds
+        encounter.diagnoses, encounter.diagnoses_at = known, seconds
     return tuple(changed)
 
 
-def _move(stay: Stay, to: e.Location, at: Millis) -> tuple[str, ...]:
+def _move(encounter: Encounter, to: e.Location, at: Millis) -> tuple[str, ...]:
     """Move the stay and say whether that crosses a facility or a level of care (Carequality: a bed change is no transfer)."""
     seconds = at // 1000
-    if seconds < stay.place_at:
+    if seconds < encounter.place_at:
         return ()
-    here = stay.place or stay.facility
+    here = encounter.place or encounter.facility
     changed = []
     if to.facility and to.facility != here:
         changed.append("facility")
-    if to.level and stay.level and to.level != stay.level:
+    if to.level and encounter.level and to.level != encounter.level:
         changed.append("level")
-    stay.came_from = (stay.place, stay.unit, stay.level)
-    stay.place = to.facility if to.facility != stay.facility else ""
-    stay.unit, stay.level, stay.place_at = to.unit, to.level or stay.level, seconds
+    encounter.came_from = (encounter.place, encounter.unit, encounter.level)
+    encounter.place = to.facility if to.facility != encounter.facility else ""
+    encounter.unit, encounter.level, encounter.place_at = to.unit, to.level or encounter.level, seconds
     return tuple(changed)
 
 
 # ---- cancels that are remembered
 
 
-def _remember(stay: Stay, what: int, at: Millis, target: int) -> None:
-    cancels = stay.cancels
+def _remember(encounter: Encounter, what: int, at: Millis, target: int) -> None:
+    cancels = encounter.cancels
     for i in range(0, len(cancels), 3):
         if cancels[i] == what and cancels[i + 1] == at:
             return
-    stay.cancels = (*cancels, what, at, target)
+    encounter.cancels = (*cancels, what, at, target)
 
 
-def _overtake(stay: Stay, what: int, at: Millis) -> bool:
+def _overtake(encounter: Encounter, what: int, at: Millis) -> bool:
     """Say whether a cancel that has already come takes back what happened at *at*, and note that it met its target."""
-    cancels = stay.cancels
+    cancels = encounter.cancels
     for i in range(0, len(cancels), 3):
         if cancels[i] == what and cancels[i + 1] >= at and cancels[i + 2] in {0, at}:
-            stay.cancels = (*cancels[: i + 2], at, *cancels[i + 3 :])
+            encounter.cancels = (*cancels[: i + 2], at, *cancels[i + 3 :])
             return True
     return False
 
 
-def _newest_cancel(stay: Stay, what: int) -> int:
-    cancels = stay.cancels
+def _newest_cancel(encounter: Encounter, what: int) -> int:
+    cancels = encounter.cancels
     return max((cancels[i + 1] for i in range(0, len(cancels), 3) if cancels[i] == what), default=0)
 
 
 # ---- which stay
 
 
-def _locate(person: Person, fact: Any, at: Millis) -> Stay | str:
+def _locate(person: Person, fact: Any, at: Millis) -> Encounter | str:
     """Return the stay that the event is about, a new one where it may open one, or why there is none."""
-    ref: e.Encounter = fact.encounter
+    ref: e.EncounterRef = fact.encounter
     if ref.visit:
         return _by_visit(person, ref, fact, at)
-    here = [s for s in person.stays if s.facility == ref.facility]
+    here = [s for s in person.encounters if s.facility == ref.facility]
     going_on = [s for s in here if s.status in {IN_PROGRESS, ON_LEAVE}]
     if len(going_on) > 1:
         return "ambiguous-encounter"
@@ -347,41 +347,41 @@ def _locate(person: Person, fact: Any, at: Millis) -> Stay | str:
             return "no-open-stay"
 
 
-def _by_visit(person: Person, ref: e.Encounter, fact: Any, at: Millis) -> Stay:
-    named = [s for s in person.stays if s.visit == ref.visit and s.facility == ref.facility]
+def _by_visit(person: Person, ref: e.EncounterRef, fact: Any, at: Millis) -> Encounter:
+    named = [s for s in person.encounters if s.visit == ref.visit and s.facility == ref.facility]
     if not named:
         return _adopt(person, ref, fact) or _new(person, ref)
     if len(named) > 1:
         # The number was used again: what happened before the newer stay began belongs to the older one.
         earlier = [s for s in named if (s.admitted or s.discharged) <= at]
-        stay = earlier[-1] if earlier else named[0]
+        encounter = earlier[-1] if earlier else named[0]
     else:
-        stay = named[0]
+        encounter = named[0]
     if (
         isinstance(fact, e.PatientAdmitted)
         and not fact.registration
-        and stay.status == FINISHED
-        and at > stay.discharged > 0
-        and not stay.assumed
+        and encounter.status == FINISHED
+        and at > encounter.discharged > 0
+        and not encounter.assumed
     ):
         # Not the same stay once more: a publisher that reuses visit numbers. The old one stays finished.
         return _new(person, ref)
-    return stay
+    return encounter
 
 
-def _adopt(person: Person, ref: e.Encounter, fact: Any) -> Stay | None:
+def _adopt(person: Person, ref: e.EncounterRef, fact: Any) -> Encounter | None:
     """Return the only open stay here that was opened without a visit number, now that one is known."""
     if isinstance(fact, e.EncounterPlanned):
         return None
-    unnamed = [s for s in person.stays if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]
+    unnamed = [s for s in person.encounters if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]
     if len(unnamed) != 1:
         return None
     unnamed[0].visit = ref.visit
     return unnamed[0]
 
 
-def _new(person: Person, ref: e.Encounter) -> Stay:
+def _new(person: Person, ref: e.EncounterRef) -> Encounter:
     person.stay_count += 1
-    stay = Stay(person.stay_count, ref.facility, ref.visit, Status.UNKNOWN)
-    person.stays.append(stay)
-    return stay
+    encounter = Encounter(person.stay_count, ref.facility, ref.visit, Status.UNKNOWN)
+    person.encounters.append(encounter)
+    return encounter
