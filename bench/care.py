@@ -2,9 +2,11 @@
 
 import os
 
-from agents.app import logic_of, run_worker
+from agents.app import AGENTS
 from streams.base.settings import read_settings
+from streams.ops.worker_app import run_worker
 
 if __name__ == "__main__":
     settings = read_settings(os.environ)
-    run_worker(settings, *logic_of(settings, "coordination"))
+    care = AGENTS.rows[0]
+    run_worker(settings, settings.group, care.state_topic, care.load(settings))

@@ -6,34 +6,35 @@ Owns the three verbs. What a rule means in words is said where the rules are; no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from streams.cli.shared import Exit, UserError, changed, settings_of, write_out
+from agents.coordination.rules.catalogue import Catalogue
+from agents.coordination.rules.explain import explain, explain_change
+from agents.coordination.rules.loading import RULES, load_catalogue
+from agents.feeds.agent import load_rule
+from agents.feeds.explain import explain as explain_feeds
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import AsJson
+from streams.cli.shared import changed, settings_of, write_out
+from streams.output.lines import write_line
 
-if TYPE_CHECKING:
-    from agents.coordination.rules.catalogue import Catalogue
-    from agents.feeds.rule import FeedRule
-
-rules_app = typer.Typer(help="The handoff rules in plain words.", no_args_is_help=True)
+rules_app = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--rules", help="Folder of rules instead of the ones that come with it.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 @rules_app.command("list")
 def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the rules: id, the profiles in which it holds (none: in all), title."""
-    feeds = _feed_rule()
+    feeds = load_rule()
     rows: list[dict[str, Any]] = [
         {"id": r.id, "version": r.version, "profiles": list(r.profiles), "title": r.title, "source": r.source}
         for r in _catalogue(folder).rules.values()
     ]
     rows.append({"id": feeds.id, "version": feeds.version, "profiles": [], "title": feeds.title, "source": feeds.source})
     if as_json:
-        from streams.output.lines import write_line  # noqa: PLC0415
-
         write_out(map(write_line, rows))
     else:
         for row in rows:
@@ -43,10 +44,7 @@ def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
 @rules_app.command("show")
 def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
     """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
-    from agents.coordination.rules.explain import explain, explain_change  # noqa: PLC0415
-    from agents.feeds.explain import explain as explain_feeds  # noqa: PLC0415
-
-    feeds = _feed_rule()
+    feeds = load_rule()
     if rule.upper() == feeds.id:
         typer.echo(explain_feeds(feeds))
         return
@@ -71,16 +69,7 @@ def rules_check(
     typer.echo(f"{count} rules can be used")
 
 
-def _feed_rule() -> FeedRule:
-    """Return the one rule that is about sources, not persons; it stands beside the catalogue, for its clock is learnt."""
-    from agents.feeds.agent import load_rule  # noqa: PLC0415
-
-    return load_rule()
-
-
 def _catalogue(folder: Path | None) -> Catalogue:
-    from agents.coordination.rules.loading import RULES, load_catalogue  # noqa: PLC0415
-
     rules = changed(settings_of(), rules=folder).rules or RULES
     if not rules.is_dir():
         raise UserError(f"{rules} is no folder")

@@ -15,7 +15,6 @@ import yaml
 
 from agents.coordination.reference.directory import Directory
 from agents.feeds.decide import Desk, fall_due, hear
-from agents.feeds.reports import feed_key
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, STATE_VERSION, Feed, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD, Codec
@@ -23,6 +22,7 @@ from streams.base.yaml_files import read_yaml
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, StateMoved, TaskState
 from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.feed_key import feed_key
 from streams.contract.reasons import Refusal
 from streams.contract.topics import DEAD_LETTER, FEED, GAP, NOTIFICATION, TASK
 from streams.kafka.transactions import Headers

@@ -1,19 +1,19 @@
 """When a source was last heard: what shards report, at most once a minute and source, for whoever watches the feeds.
 
-Owns which events count as a source's own, the key under which a source is watched, and the minute. Knows no rule of
+Owns which events count as a source's own, and the minute. Knows no rule of
 silence. A source's messages are spread over all shards, so no shard alone can say that it went silent.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterable, Iterator
 
 from streams.avro.codec import STANDARD, Codec
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import FeedHeard
-from streams.contract.events import Event, Millis, PersonKey
+from streams.contract.events import Event, Millis
+from streams.contract.feed_key import feed_key
 from streams.contract.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
 from streams.intake.reading import Arrived
 from streams.kafka.transactions import Headers
@@ -25,12 +25,6 @@ SOURCES_MAX = 10_000
 
 WATCHED = frozenset(kind for topic in INBOUND if topic not in (DELIVERY, RESPONSE, RELAY) for kind in topic.types)
 """Events that a hospital, practice or service sends. What our own delivery and worklist say is no feed: they speak when they are asked."""
-
-
-def feed_key(source: str) -> PersonKey:
-    """Return the key under which *source* is watched: of one length whatever the source, and never a person's."""
-    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()[:16]
-    return PersonKey("f1." + base64.urlsafe_b64encode(digest).decode().rstrip("="))
 
 
 class Heard:

@@ -8,29 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from rich.console import Console
+from rich.table import Table
 
-from streams.cli.shared import Exit, UserError, care_of, changed, needed, on_kafka, paths_there, settings_of, write_out
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from streams.base.settings import Settings
-    from streams.contract.events import Millis
-    from streams.replay.backtest import History, Outcome
-    from streams.replay.compare import Comparison, Found
+from streams.base.settings import Settings
+from streams.cli.agents import AgentTable
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import AsJson, BootstrapToRead, Directory, PathsOrTopics
+from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
+from streams.contract.events import Millis
+from streams.contract.instants import parse_instant
+from streams.output.lines import write_line
+from streams.replay.backtest import History, Loaders, Outcome, run_both
+from streams.replay.compare import Comparison, Found, compare
+from streams.replay.history import NoTopics, find_boundaries
 
 _SHOWN_PEOPLE = 10
 _TITLES = {"gap": "Gaps opened", "alert": "Alerts", "task": "Tasks"}
 
 
 def backtest_command(  # noqa: PLR0917 -- options of a command
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="HL7 v2 files, JSON lines, or folders of them; none: the topics.", metavar="PATH…", show_default=False),
-    ] = None,
+    context: typer.Context,
+    paths: PathsOrTopics = None,
     rules: Annotated[Path | None, typer.Option(help="Folder of the changed handoff rules.", show_default=False)] = None,
     against: Annotated[
         Path | None, typer.Option(help="Folder of the rules to compare with; default: those in force.", show_default=False)
@@ -40,16 +43,15 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     ] = "",
     until: Annotated[str, typer.Option("--to", help="Read and count up to then.", metavar="TIME", show_default=False)] = "",
     examples: Annotated[int, typer.Option(help="Examples of each rule, role and change, at most.", min=0, max=1000)] = 3,
-    bootstrap: Annotated[
-        str, typer.Option(help="Kafka to read, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)
-    ] = "",
-    directory: Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)] = None,
+    bootstrap: BootstrapToRead = "",
+    directory: Directory = None,
     profile: Annotated[
         str | None, typer.Option(help="Whose rules hold for facilities that the directory does not name.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what changed rules would have done with what has happened. Reads only: nothing is written or committed on Kafka."""
+    """Replay one history under both catalogues, and show in what they differ."""
+    agents: AgentTable = context.obj
     if rules is None:
         raise UserError("--rules names the folder of the changed rules")
     window = _instant("--from", since), _instant("--to", until)
@@ -63,28 +65,20 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
             raise UserError(f"{folder} is no folder of rules")
     old, new = changed(settings, rules=against), changed(settings, rules=rules)
     # A catalogue that can't be loaded is a line here, not a traceback out of another process.
-    care_of(old)
-    care_of(new)
+    with files_right():
+        agents.load_rules(old)
+        agents.load_rules(new)
     history = _history(settings, paths or [], *window)
-    before, after = _both(old, new, history)
-
-    from streams.replay.compare import compare  # noqa: PLC0415
-
+    before, after = _both(Loaders(agents.load_rules, agents.load_intake), old, new, history)
     found = compare(before.tally, after.tally, examples)
     names = (str(against or settings.rules or "the rules in force"), str(rules))
     if as_json:
-        from streams.output.lines import write_line  # noqa: PLC0415
-
         write_out(map(write_line, lines(found, before, after, names, since)))
     else:
-        from rich.console import Console  # noqa: PLC0415
-
         show(Console(highlight=False), found, before, names)
 
 
 def _instant(option: str, text: str) -> Millis | None:
-    from streams.contract.instants import parse_instant  # noqa: PLC0415
-
     if not text:
         return None
     try:
@@ -94,9 +88,6 @@ def _instant(option: str, text: str) -> Millis | None:
 
 
 def _history(settings: Settings, paths: list[Path], since: Millis | None, until: Millis | None) -> History:
-    from streams.replay.backtest import History  # noqa: PLC0415
-    from streams.replay.history import NoTopics, find_boundaries  # noqa: PLC0415
-
     if paths:
         paths_there(paths)
         return History(tuple(paths), None, since, until)
@@ -111,13 +102,9 @@ def _history(settings: Settings, paths: list[Path], since: Millis | None, until:
     return History((), on_kafka(settings, find), since, until)
 
 
-def _both(old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
-    from aiokafka.errors import KafkaError, OffsetOutOfRangeError  # noqa: PLC0415
-
-    from streams.replay.backtest import run_both  # noqa: PLC0415
-
+def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
     try:
-        return run_both(old, new, history)
+        return run_both(loaders, old, new, history)
     except OffsetOutOfRangeError:
         raise UserError("Kafka deleted records while they were read: try again", Exit.UNAVAILABLE) from None
     except KafkaError as error:
@@ -191,8 +178,6 @@ def _found(found: Found | None) -> dict[str, Any] | None:
 
 def show(console: Console, found: Comparison, old: Outcome, names: tuple[str, str]) -> None:
     """Show the answer to a person: what changes, then examples; rules that do the same are one line."""
-    from rich.table import Table  # noqa: PLC0415
-
     console.print(f"{old.events} events of {old.people} people up to {old.last}; old: {names[0]}, new: {names[1]}")
     _show_gaps_of_history(console, old)
     for what, title in _TITLES.items():

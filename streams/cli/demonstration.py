@@ -22,15 +22,15 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
-from agents.feeds.reports import feed_key
 from streams.base.settings import Settings, in_clear, security_variables
+from streams.cli.agents import AgentRow, AgentTable
 from streams.contract.events import Event, Millis, PersonMerged
+from streams.contract.feed_key import feed_key
 from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import check_topics, create_topics
 from streams.kafka.connection import connection_of
 from streams.local.child import Child
-from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka, free_port
 from streams.output.follow import Watch
 from streams.output.lines import line_of_arrival, lines_of_notes
@@ -41,8 +41,6 @@ STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
 FOLDER = "demonstration"
 """In the run folder: the local Kafka and the workers' logs."""
-WORKERS = {"coordination": "Worker", "feeds": "Feeds worker"}
-"""What is started, by agent, and what it is called on the screen."""
 STORY_EPILOGUE_MS = 3 * 86_400_000
 """How long the story's clock runs on after the last message, so that what nobody answers is seen to stall."""
 LEAD_SECONDS = 4.0
@@ -74,11 +72,11 @@ class Course:
         return max(arrived.arrival for arrived in self.arrivals)
 
 
-def demonstrate(settings: Settings, course: Course, console: Console) -> None:
+def demonstrate(agents: AgentTable, settings: Settings, course: Course, console: Console) -> None:
     """Run *course* from beginning to end. Raises LocalKafkaError, DemonstrationError, KafkaError; Ctrl-C ends it cleanly."""
     if settings.bootstrap:
         console.print(Text(f"Kafka: {settings.bootstrap} (given)", style="dim"), soft_wrap=True)
-        _on_kafka(settings, course, console, from_beginning=False)
+        _on_kafka(agents, settings, course, console, from_beginning=False)
         return
     folder = settings.run_dir / FOLDER
     kafka = LocalKafka(folder / "kafka", jars=settings.jars, port=settings.kafka_port)
@@ -86,13 +84,13 @@ def demonstrate(settings: Settings, course: Course, console: Console) -> None:
     kafka.erase()
     with kafka:
         console.print(Text(f"Kafka: {kafka.bootstrap}, records and log in {folder / 'kafka'}", style="dim"), soft_wrap=True)
-        _on_kafka(replace(in_clear(settings), bootstrap=kafka.bootstrap), course, console, from_beginning=True)
+        _on_kafka(agents, replace(in_clear(settings), bootstrap=kafka.bootstrap), course, console, from_beginning=True)
 
 
-def _on_kafka(settings: Settings, course: Course, console: Console, *, from_beginning: bool) -> None:
+def _on_kafka(agents: AgentTable, settings: Settings, course: Course, console: Console, *, from_beginning: bool) -> None:
     now = int(time.time() * 1000)
     clock = Clock(now, int(course.first - LEAD_SECONDS * 1000 * course.speed), course.speed)
-    asyncio.run(_Demonstration(replace(settings, clock=clock), course, console).run(from_beginning=from_beginning))
+    asyncio.run(_Demonstration(agents, replace(settings, clock=clock), course, console).run(from_beginning=from_beginning))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,8 @@ class _Worker:
 
 
 class _Demonstration:
-    def __init__(self, settings: Settings, course: Course, console: Console) -> None:
+    def __init__(self, agents: AgentTable, settings: Settings, course: Course, console: Console) -> None:
+        self._agents = agents
         self._settings = settings
         self._course = course
         self._console = console
@@ -144,7 +143,7 @@ class _Demonstration:
         await watch.start()
         workers: list[_Worker] = []
         try:
-            workers += (self._start_worker(agent, name) for agent, name in WORKERS.items())
+            workers += map(self._start_worker, self._agents.rows)
             self._say_clock()
             await self._play(watch, workers)
         finally:
@@ -153,10 +152,10 @@ class _Demonstration:
             await watch.stop()
         self._board.finish()
 
-    def _start_worker(self, agent: str, name: str) -> _Worker:
+    def _start_worker(self, agent: AgentRow) -> _Worker:
         folder = self._settings.run_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        log = folder / f"{name.lower().replace(' ', '-')}.log"
+        log = folder / f"{agent.title.lower().replace(' ', '-')}.log"
         given = {
             "KAFKA_BOOTSTRAP": self._settings.bootstrap,
             "CARERELAY_CLOCK": str(self._settings.clock),
@@ -168,13 +167,13 @@ class _Demonstration:
             given |= dict.fromkeys(security_variables(), "")
         with log.open("wb") as output:
             child = Child(
-                [sys.executable, "-m", "streams", "worker", "--agent", agent],
+                [sys.executable, "-m", self._agents.module, "worker", "--agent", agent.name],
                 output=output,
                 env=os.environ | given,
                 grace_seconds=_WORKER_GRACE_SECONDS,
             )
-        worker = _Worker(name, child, log, f"http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
-        self._say(f"{name}: process {child.pid}, log in {log}, metrics on {worker.metrics}")
+        worker = _Worker(agent.title, child, log, f"http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
+        self._say(f"{agent.title}: process {child.pid}, log in {log}, metrics on {worker.metrics}")
         return worker
 
     def _say_clock(self) -> None:
@@ -266,6 +265,3 @@ def _span(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.3g} {unit}"
     return f"{seconds:.3g} seconds"
-
-
-__all__ = ["STORY", "STORY_ZONE", "Course", "DemonstrationError", "LocalKafkaError", "demonstrate", "own_secret"]

@@ -6,29 +6,25 @@ Owns the two verbs and their words. What a position means is `streams/kafka/posi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from streams.cli.shared import Exit, UserError, needed, on_kafka, settings_of, write_out
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import AsJson, Bootstrap
+from streams.cli.shared import needed, on_kafka, settings_of, write_out
+from streams.contract.topics import INBOUND, STATE
+from streams.kafka.admin import require_topics
+from streams.kafka.opening import ShardLost
+from streams.kafka.positions import Accepted, Position, accept_loss, show_positions
+from streams.output.lines import write_line
 
-if TYPE_CHECKING:
-    from streams.kafka.positions import Accepted, Position
-
-positions_app = typer.Typer(help="Where the shards stand in their topics, and the way on after a loss.", no_args_is_help=True)
-
-Bootstrap = Annotated[str, typer.Option(help="Kafka to use, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+positions_app = typer.Typer(no_args_is_help=True)
 
 
 @positions_app.command("show")
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
-    from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
-    from streams.kafka.admin import require_topics  # noqa: PLC0415
-    from streams.kafka.positions import show_positions  # noqa: PLC0415
-    from streams.output.lines import write_line  # noqa: PLC0415
-
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]
 
@@ -54,11 +50,6 @@ def positions_accept_loss(
     bootstrap: Bootstrap = "",
 ) -> None:
     """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
-    from streams.contract.topics import INBOUND, STATE  # noqa: PLC0415
-    from streams.kafka.admin import require_topics  # noqa: PLC0415
-    from streams.kafka.opening import ShardLost  # noqa: PLC0415
-    from streams.kafka.positions import accept_loss  # noqa: PLC0415
-
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]
     if topic not in names:

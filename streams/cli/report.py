@@ -6,64 +6,48 @@ Owns the options and where the lines come from; what the report says is `streams
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from streams.cli.shared import (
-    Exit,
-    UserError,
-    arrivals_of,
-    care_of,
-    instant_of,
-    needed,
-    on_kafka,
-    paths_there,
-    settings_of,
-    write_out,
-    zone_that_exists,
-)
-
-if TYPE_CHECKING:
-    from streams.output.lines import Line
+from streams.cli.agents import AgentTable
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import AsJson, BootstrapToRead, PathsOrTopics, Zone
+from streams.cli.shared import files_right, instant_of, needed, on_kafka, paths_there, settings_of, write_out, zone_that_exists
+from streams.contract.topics import GAP
+from streams.intake.files import read_paths
+from streams.output.follow import NoTopics, Watch
+from streams.output.lines import Line, write_line
+from streams.output.report import Week
+from streams.replay.replay import replay
 
 
-def report_command(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="HL7 v2 files, JSON lines, or folders of them; none: the topics.", metavar="PATH…", show_default=False),
-    ] = None,
+def report_command(  # noqa: PLR0917 -- options of a command
+    context: typer.Context,
+    paths: PathsOrTopics = None,
     until: Annotated[
         str, typer.Option(help="The end of the week, as 2026-07-31T00:00:00-04:00; default: the last arrival, or now.", metavar="TIME")
     ] = "",
-    bootstrap: Annotated[
-        str, typer.Option(help="Kafka to read, host:port; default: KAFKA_BOOTSTRAP.", metavar="HOST:PORT", show_default=False)
-    ] = "",
-    zone: Annotated[str, typer.Option(help="IANA zone in which times are shown; default: CARERELAY_ZONE.", show_default=False)] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    bootstrap: BootstrapToRead = "",
+    zone: Zone = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Show operations what is overdue, by owner, and how what was overdue ended in the seven days before."""
-    from streams.output.lines import write_line  # noqa: PLC0415
-    from streams.output.report import Week  # noqa: PLC0415
-    from streams.replay.replay import replay  # noqa: PLC0415
-
+    """Make the report of a week from files or from the topic of gaps, and write it as text or as lines."""
+    agents: AgentTable = context.obj
     settings = settings_of(bootstrap if paths else needed(bootstrap))
     end = instant_of(until) if until else None
     zone = zone_that_exists(zone or settings.default_zone)
     if paths:
         paths_there(paths)
-        deciding, doors = care_of(settings)
-        week = Week(replay(arrivals_of(paths, doors), deciding, end), end)
+        with files_right():
+            rules, doors = agents.load_rules(settings), agents.load_intake(settings)
+        week = Week(replay(read_paths(paths, doors), rules, end), end)
     else:
         week = Week(on_kafka(settings, _gaps_so_far), end or settings.clock.to_story(int(time.time() * 1000)))
     write_out(map(write_line, week.lines()) if as_json else (line.encode() for line in week.text(zone)))
 
 
 async def _gaps_so_far(kafka: dict[str, Any]) -> list[Line]:
-    from streams.contract.topics import GAP  # noqa: PLC0415
-    from streams.output.follow import NoTopics, Watch  # noqa: PLC0415
-
     watch = Watch(kafka, from_beginning=True, topics=(GAP.name,))
     try:
         await watch.start()

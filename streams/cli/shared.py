@@ -1,64 +1,32 @@
-"""What the commands share: exit codes, errors that a person can mend, settings, and the ways in and out.
+"""What the commands share: settings, and the ways in and out.
 
-Owns the way from the environment to what a command needs. Heavy imports stay inside the functions that need them, so
-that `carerelay version` does not wait for Kafka's client.
+Owns the way from the environment to what a command needs, and how what is wrong with a setting, a file or Kafka becomes a line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import typer
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
-if TYPE_CHECKING:
-    from agents.coordination.agent import Coordination
-    from streams.base.settings import Settings
-    from streams.contract.events import Millis
-    from streams.intake.reading import Arrived
-    from streams.intake.settings import IntakeSettings
-    from streams.output.lines import Line
-    from streams.output.terminal import Board
-
-
-class Exit(IntEnum):
-    """The exit codes; the command's help says them too."""
-
-    DONE = 0
-    WRONG = 1
-    """A check found something, or what was started ended by itself."""
-    USAGE = 2
-    """The command, a setting or a path is wrong."""
-    UNAVAILABLE = 3
-    """Kafka, Java or Maven is not there."""
-    INTERRUPTED = 130
-    """Ended by Ctrl-C or SIGTERM."""
-
-
-class UserError(Exception):
-    """What the user can mend: one line, and the exit code."""
-
-    def __init__(self, text: str, code: Exit = Exit.USAGE) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def say(text: str) -> None:
-    """Write a line for the person at the terminal: to standard error, so that it never mixes with what came out."""
-    typer.echo(text, err=True)
+from streams.base.settings import Settings, SettingsError, read_settings, unknown_variables
+from streams.cli.exits import Exit, UserError, say
+from streams.contract.events import Millis
+from streams.contract.instants import parse_instant
+from streams.kafka.connection import connection_of
 
 
 def settings_of(bootstrap: str | None = "") -> Settings:
     """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
-    from streams.base.settings import SettingsError, read_settings, unknown_variables  # noqa: PLC0415
-    from streams.kafka.connection import connection_of  # noqa: PLC0415
-
     try:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
         connection_of(settings)  # certificates that can't be used are found now, whatever the command
@@ -78,17 +46,11 @@ def needed(bootstrap: str) -> str:
 
 def changed(settings: Settings, **changes: Any) -> Settings:
     """Return *settings* with what the command line says otherwise; None says nothing."""
-    from dataclasses import replace  # noqa: PLC0415
-
     return replace(settings, **{name: value for name, value in changes.items() if value is not None})
 
 
 def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
     """Run *work* with the arguments of aiokafka's clients; a Kafka that does not answer is a line, not a traceback."""
-    import logging  # noqa: PLC0415
-
-    from streams.kafka.connection import connection_of  # noqa: PLC0415
-
     # aiokafka writes each failed attempt to the log; the line below says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with kafka_answering(settings):
@@ -98,8 +60,6 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
 @contextmanager
 def kafka_answering(settings: Settings) -> Iterator[None]:
     """Turn what goes wrong on the way to Kafka into a line and an exit code."""
-    from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError  # noqa: PLC0415
-
     where = settings.bootstrap or "the local one"
     try:
         yield
@@ -116,14 +76,6 @@ def _how(settings: Settings) -> str:
     asked = ["the certificates"] if settings.has_tls else []
     asked += ["user and password"] if settings.has_sasl else []
     return f" by {settings.security_protocol}: check the address, {' and '.join(asked)}" if asked else ""
-
-
-def care_of(settings: Settings) -> tuple[Coordination, IntakeSettings]:
-    """Load rules and directory: what decides, and what the doors need. Raises UserError."""
-    from agents.app import load_care  # noqa: PLC0415
-
-    with files_right():
-        return load_care(settings)
 
 
 @contextmanager
@@ -144,17 +96,8 @@ def paths_there(paths: Iterable[Path]) -> None:
             raise UserError(f"{path} is not there")
 
 
-def arrivals_of(paths: Iterable[Path], doors: IntakeSettings) -> Iterator[Arrived]:
-    """Read the messages of *paths*."""
-    from streams.intake.files import read_paths  # noqa: PLC0415
-
-    return read_paths(list(paths), doors)
-
-
 def instant_of(text: str) -> Millis:
     """Read an instant from the command line. Raises UserError."""
-    from streams.contract.instants import parse_instant  # noqa: PLC0415
-
     try:
         return parse_instant(text)
     except ValueError as error:
@@ -163,44 +106,10 @@ def instant_of(text: str) -> Millis:
 
 def zone_that_exists(name: str) -> str:
     """Return the name of an IANA zone. Raises UserError."""
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
     try:
         return ZoneInfo(name).key
     except (ValueError, OSError, KeyError):
         raise UserError(f"{name} is no IANA zone, as America/New_York is one") from None
-
-
-def tell(lines: Iterable[Line], zone: str, *, as_json: bool) -> None:
-    """Show *lines* to the end, then what is still open."""
-    if as_json:
-        from streams.output.lines import write_line  # noqa: PLC0415
-
-        write_out(map(write_line, lines))
-        return
-    board = board_of(zone)
-    for line in lines:
-        board.show(line)
-    board.finish()
-
-
-def teller(zone: str, *, as_json: bool) -> tuple[Callable[[Line], None], Callable[[], None]]:
-    """Return what shows a line, and what shows the lines that wait for others of their kind."""
-    if not as_json:
-        board = board_of(zone)
-        return board.show, board.flush
-    from streams.output.lines import write_line  # noqa: PLC0415
-
-    return lambda line: write_out([write_line(line)]), lambda: None
-
-
-def board_of(zone: str) -> Board:
-    """Return the terminal's board, its times in *zone*."""
-    from rich.console import Console  # noqa: PLC0415
-
-    from streams.output.terminal import Board  # noqa: PLC0415
-
-    return Board(Console(highlight=False), zone)
 
 
 def write_out(lines: Iterable[bytes]) -> None:

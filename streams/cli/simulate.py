@@ -10,15 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from streams.cli.shared import Exit, UserError, care_of, changed, needed, on_kafka, settings_of, write_out
-
-if TYPE_CHECKING:
-    from streams.base.settings import Settings
-    from streams.simulate.stream import Made
+from streams.base.settings import Settings
+from streams.cli.agents import AgentTable
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import Directory
+from streams.cli.shared import changed, files_right, needed, on_kafka, settings_of, write_out
+from streams.contract.events import Millis
+from streams.intake.publisher import at_once, publish
+from streams.intake.reading import Arrived
+from streams.simulate.stream import FaultError, Made, Simulation, faults_of, lines_of, simulate
 
 PEOPLE_MAX = 1_000_000
 DAYS_MAX = 3660
@@ -26,6 +30,7 @@ HOSPITALS_MAX = 1000
 
 
 def simulate_command(  # noqa: PLR0917 -- options of a command
+    context: typer.Context,
     seed: Annotated[int, typer.Option(help="The same seed and arguments give the same bytes.")] = 1,
     people: Annotated[int, typer.Option(help="People who live there; most of them are never in hospital.", min=1, max=PEOPLE_MAX)] = 1000,
     days: Annotated[int, typer.Option(help="Days from the start.", min=1, max=DAYS_MAX)] = 30,
@@ -38,7 +43,7 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         bool, typer.Option("--respond/--no-respond", help="People and channels answer what the rules decide; else nobody answers.")
     ] = True,
     rules: Annotated[Path | None, typer.Option(help="Folder of handoff rules that are answered.", show_default=False)] = None,
-    directory: Annotated[Path | None, typer.Option(help="directory.yaml instead of the demonstration's.", show_default=False)] = None,
+    directory: Directory = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -49,9 +54,8 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         str, typer.Option(help="Publish onto this Kafka instead, host:port.", metavar="HOST:PORT", show_default=False)
     ] = "",
 ) -> None:
-    """Make a deterministic stream of events of made people, from a model whose rates are documented."""
-    from streams.simulate.stream import FaultError, Simulation, faults_of, lines_of, simulate  # noqa: PLC0415
-
+    """Make the stream, and write it to files, to standard output or to Kafka."""
+    agents: AgentTable = context.obj
     if out is not None and bootstrap:
         raise UserError("--out and --bootstrap: choose one")
     try:
@@ -64,7 +68,8 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
     if not date(1970, 1, 2) <= first <= date(2200, 1, 1):
         raise UserError("--start lies between 1970-01-02 and 2200-01-01")
     settings = changed(settings_of(needed(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
-    deciding = care_of(settings)[0] if respond else None
+    with files_right():
+        deciding = agents.load_rules(settings) if respond else None
     made = simulate(Simulation(seed, people, days, hospitals, shares, first, settings.key_secret), deciding)
     if bootstrap:
         _publish(settings, made)
@@ -79,8 +84,6 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
 
 def write_files(made: Sequence[Made], out: Path) -> None:
     """Write *made* to the file *out*, or with no suffix to one file of each source in the folder *out*. Raises OSError."""
-    from streams.simulate.stream import lines_of  # noqa: PLC0415
-
     if out.is_dir() or not out.suffix:
         out.mkdir(parents=True, exist_ok=True)
         by_source: dict[str, list[Made]] = {}
@@ -106,10 +109,6 @@ def _write(path: Path, lines: Iterator[bytes]) -> None:
 
 
 def _publish(settings: Settings, made: Sequence[Made]) -> None:
-    from streams.contract.events import Millis  # noqa: PLC0415
-    from streams.intake.publisher import at_once, publish  # noqa: PLC0415
-    from streams.intake.reading import Arrived  # noqa: PLC0415
-
     clock = settings.clock
 
     def on_clock(arrival: Millis) -> float:

@@ -16,15 +16,13 @@ import struct
 import subprocess
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from types import TracebackType
+from typing import IO, Self
 
 from streams.local.child import Child
 from streams.local.jars import ELSEWHERE, KAFKA_VERSION, LocalKafkaError, find_java, resolve_jars
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
 
 HOST = "127.0.0.1"
 INTERNAL_PARTITIONS = 8

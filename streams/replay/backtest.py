@@ -21,10 +21,11 @@ from streams.contract.events import Event, Millis
 from streams.contract.instants import EARLIEST, LATEST, format_instant
 from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
+from streams.intake.settings import IntakeSettings
 from streams.kafka.connection import connection_of
 from streams.replay.compare import Tally, tally
 from streams.replay.history import Boundaries, People, TopicHistory
-from streams.replay.replay import replay
+from streams.replay.replay import Deciding, replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,25 @@ class Outcome(msgspec.Struct, frozen=True):
     last: str
 
 
-def run_both(old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
+@dataclass(frozen=True, slots=True)
+class Loaders:
+    """What makes rules and doors of settings, in the process that uses them: functions that can be sent to one."""
+
+    rules: Callable[[Settings], Deciding]
+    intake: Callable[[Settings], IntakeSettings]
+
+
+def run_both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
     """Replay *history* under the catalogues of both settings, at the same time. Raises what a replay raises."""
     # Spawned, not forked: a consumer's threads and loops do not survive a fork.
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        first, second = pool.submit(run_one, old, history), pool.submit(run_one, new, history)
+        first, second = pool.submit(run_one, loaders, old, history), pool.submit(run_one, loaders, new, history)
         return first.result(), second.result()
 
 
-def run_one(settings: Settings, history: History) -> Outcome:
+def run_one(loaders: Loaders, settings: Settings, history: History) -> Outcome:
     """Replay *history* under the catalogue of *settings*."""
-    # The composition root names the agents, and is named nowhere else but in commands: the import of a command.
-    from agents.app import load_care  # noqa: PLC0415
-
-    rules, doors = load_care(settings)
+    rules, doors = loaders.rules(settings), loaders.intake(settings)
     people = People(history.boundaries)
     topics: TopicHistory | None = None
     if history.boundaries is not None:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections import defaultdict
 
-from agents.app import load_care
+from agents.loaders import load_intake, load_rules
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.person_key import person_key
@@ -25,7 +25,7 @@ ROUNDS = 10
 
 def renewed() -> dict[str, str]:
     """Return the text of each file of answers as it should be, by the file's name."""
-    rules, doors = load_care(Settings())
+    rules, doors = load_rules(Settings()), load_intake(Settings())
     tasks: dict[tuple[str, str], list[str]] = defaultdict(list)
     notices: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for line in replay(read_paths([STORY], doors), rules):

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from agents.app import AGENTS
 from agents.coordination.agent import CoordinationRecords
 from agents.coordination.rules.loading import load_directory
 from agents.feeds.agent import FeedRecords, FeedRuleError, Feeds, load_rule, watchers_of
@@ -23,7 +24,7 @@ from agents.feeds.reports import Heard, event_of, feed_key, record_of
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
-from streams.cli.main import app
+from streams.cli.main import make_app
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import EncounterRef, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
@@ -470,7 +471,7 @@ def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path
         lines.append({"type": "EncounterUpdated", "id": f"e{n}", "source": SOURCE, "time": moment, "person": person, "data": data})
     file.write_text("\n".join(map(json.dumps, lines)))
 
-    result = CliRunner().invoke(app, ["replay", str(file), "--json", "--until", "2026-06-01T08:00:00Z"])
+    result = CliRunner().invoke(make_app(AGENTS), ["replay", str(file), "--json", "--until", "2026-06-01T08:00:00Z"])
 
     told = [json.loads(line) for line in result.stdout.splitlines()]
     gaps = [line for line in told if line["rule"] == "FEED-1" and line["effect"] == "gap"]

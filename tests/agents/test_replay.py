@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from agents.app import load_care
+from agents.loaders import load_intake, load_rules
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.instants import parse_instant
@@ -23,7 +23,7 @@ from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
 
 SETTINGS = Settings()
-RULES, DOORS = load_care(SETTINGS)
+RULES, DOORS = load_rules(SETTINGS), load_intake(SETTINGS)
 UNTIL = parse_instant("2026-07-27T00:00:00-04:00")
 
 
@@ -196,7 +196,7 @@ def test_stories_of_other_people_in_between_change_nothing_for_a_person(story, l
 def test_same_bytes_from_another_process_with_another_hash_seed(lines):
     for seed in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-m", "streams", "replay", str(STORY), "--json", "--until", "2026-07-27T00:00:00-04:00"],
+            [sys.executable, "-m", "agents", "replay", str(STORY), "--json", "--until", "2026-07-27T00:00:00-04:00"],
             capture_output=True, check=True, timeout=120, env=os.environ | {"PYTHONHASHSEED": seed},
         )  # fmt: skip
         assert done.stdout.splitlines() == bytes_of(lines)

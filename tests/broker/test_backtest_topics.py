@@ -14,10 +14,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from typer.testing import CliRunner
 
+from agents.app import AGENTS
 from agents.coordination.rules.loading import RULES
+from agents.loaders import load_intake, load_rules
 from streams.avro.codec import frame, headers_of
 from streams.base.settings import Settings
-from streams.cli.main import app
+from streams.cli.main import make_app
 from streams.contract.events import (
     EncounterRef,
     Event,
@@ -34,7 +36,7 @@ from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
-from streams.replay.backtest import History, run_both
+from streams.replay.backtest import History, Loaders, run_both
 from streams.replay.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
 from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
@@ -239,7 +241,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     settings = Settings(bootstrap=broker.bootstrap, partitions=PARTITIONS, clock=clock)
     history = History((), await since.boundaries())
 
-    old, new = await asyncio.to_thread(run_both, settings, settings, history)
+    old, new = await asyncio.to_thread(run_both, Loaders(load_rules, load_intake), settings, settings, history)
 
     assert old == new
     assert old.tally.task
@@ -254,9 +256,11 @@ async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Sin
     start = datetime.now(UTC).date() - timedelta(days=3)
     arguments = ["--people", "60", "--days", "3", "--start", start.isoformat(), "--no-respond", "--bootstrap", broker.bootstrap]
 
-    published = await asyncio.to_thread(CliRunner().invoke, app, ["simulate", "--seed", "9", *arguments])
+    published = await asyncio.to_thread(CliRunner().invoke, make_app(AGENTS), ["simulate", "--seed", "9", *arguments])
     ends = datetime.now(UTC).isoformat(timespec="milliseconds")
-    tried = await asyncio.to_thread(CliRunner().invoke, app, ["backtest", "--rules", str(RULES), "--from", begins, "--to", ends, "--json"])
+    tried = await asyncio.to_thread(
+        CliRunner().invoke, make_app(AGENTS), ["backtest", "--rules", str(RULES), "--from", begins, "--to", ends, "--json"]
+    )
 
     assert published.exit_code == 0, published.output
     assert tried.exit_code == 0, tried.output

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.demonstration import STORY, WORKERS
+from agents.app import AGENTS
+from streams.cli.demonstration import STORY
 from streams.local.kafka import answers
 
 pytestmark = pytest.mark.kafka
@@ -28,7 +29,7 @@ class Run:
         given = {"CARERELAY_RUN_DIR": str(folder / "run"), "CARERELAY_KAFKA_JARS": str(jars)} | environ
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "run", *arguments], stdout=out, stderr=out, env=clean | given, start_new_session=True
+                [sys.executable, "-m", "agents", "run", *arguments], stdout=out, stderr=out, env=clean | given, start_new_session=True
             )
 
     @property
@@ -49,7 +50,7 @@ class Run:
     def started(self) -> tuple[str, list[int]]:
         """Return the broker's address and the process ids of the workers of both agents, once messages go in."""
         bootstrap = self.until(r"Kafka: (127\.0\.0\.1:\d+)")[1]
-        workers = [int(self.until(rf"(?m)^{name}: process (\d+)")[1]) for name in WORKERS.values()]
+        workers = [int(self.until(rf"(?m)^{row.title}: process (\d+)")[1]) for row in AGENTS.rows]
         self.until(r"  in  ")
         return bootstrap, workers
 

@@ -27,7 +27,7 @@ async def bootstrap(kafka: str) -> str:
 def positions(bootstrap: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "KAFKA_BOOTSTRAP": bootstrap, "CARERELAY_PARTITIONS": str(PARTITIONS)}
     return subprocess.run(
-        [sys.executable, "-m", "streams", "positions", *arguments], env=environ, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "agents", "positions", *arguments], env=environ, capture_output=True, text=True, check=False, timeout=60
     )
 
 

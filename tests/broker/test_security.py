@@ -75,7 +75,7 @@ def environ(locked_kafka: dict[str, str]) -> dict[str, str]:
 
 def carerelay(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "streams", *arguments], capture_output=True, text=True, timeout=90, check=False, env=environ
+        [sys.executable, "-m", "agents", *arguments], capture_output=True, text=True, timeout=90, check=False, env=environ
     )
 
 
@@ -86,7 +86,7 @@ def test_worker_and_commands_reach_a_kafka_that_is_locked(environ, tmp_path):
     assert carerelay(environ, "topics", "check").returncode == 0
     assert carerelay(environ, "play", str(tmp_path / "events.jsonl")).returncode == 0
     with log.open("wb") as output:
-        worker = Child([sys.executable, "-m", "streams", "worker"], output=output, env=environ)
+        worker = Child([sys.executable, "-m", "agents", "worker"], output=output, env=environ)
     try:
         deadline = time.monotonic() + 60
         rows: list[dict[str, object]] = []

@@ -55,7 +55,7 @@ def start_worker(agent: str, broker: LocalKafka, clock: Clock, folder: Path, num
         "CARERELAY_LOG_FORMAT": "json",
     }
     with (folder / f"{agent}-{number}.log").open("wb") as out:
-        return Child([sys.executable, "-m", "streams", "worker", "--agent", agent], output=out, env=environment)
+        return Child([sys.executable, "-m", "agents", "worker", "--agent", agent], output=out, env=environment)
 
 
 async def committed(connection: dict[str, Any], topic: str) -> list[Any]:

@@ -84,7 +84,7 @@ async def said_by(kafka: str, *arguments: str) -> str:
     """Run a command that must end with exit code 1, and return what it says."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
     given = clean | {"KAFKA_BOOTSTRAP": kafka, "CARERELAY_PARTITIONS": "4", "CARERELAY_WEB_PORT": "0"}
-    command = await asyncio.create_subprocess_exec(sys.executable, "-m", "streams", *arguments, stderr=asyncio.subprocess.PIPE, env=given)
+    command = await asyncio.create_subprocess_exec(sys.executable, "-m", "agents", *arguments, stderr=asyncio.subprocess.PIPE, env=given)
     _, said = await asyncio.wait_for(command.communicate(), 60)
     assert command.returncode == 1, said
     assert b"Traceback" not in said

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.app import load_care
 from agents.coordination.agent import Coordination
 from agents.coordination.rules.loading import load_world
+from agents.loaders import load_intake
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
@@ -53,7 +53,7 @@ PARTITIONS = 3
 
 def made_input() -> list[Arrived]:
     """The story of three weeks, and beside it simulated people who come to hospital, with what goes wrong on the way."""
-    story = list(read_paths([STORY], load_care(Settings())[1]))
+    story = list(read_paths([STORY], load_intake(Settings())))
     first = datetime.fromtimestamp(min(a.arrival for a in story) / 1000, UTC).date()
     wanted = Simulation(seed=20260702, people=2_000, days=18, faults=faults_of("all"), start=first)
     made = [one.event for one in simulate(wanted, Coordination(load_world()))]
@@ -74,7 +74,7 @@ def start_worker(bootstrap: str, clock: Clock, folder: Path) -> Child:
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
     with (folder / "worker.log").open("wb") as out:
-        return Child([sys.executable, "-m", "streams", "worker"], output=out, env=clean | given)
+        return Child([sys.executable, "-m", "agents", "worker"], output=out, env=clean | given)
 
 
 async def committed(kafka: dict[str, Any], enough: Callable[[list[Line]], bool], worker: Child) -> list[Line]:

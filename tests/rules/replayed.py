@@ -6,6 +6,7 @@ Knows the public contract alone: event lines in, effect lines out.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from datetime import datetime
 from functools import cache
@@ -13,14 +14,22 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from streams.cli.shared import care_of, settings_of
+from agents.coordination.agent import Coordination
+from agents.loaders import load_intake, load_rules
+from streams.base.settings import read_settings
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
+from streams.intake.settings import IntakeSettings
 from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
 
 NEW_YORK = "America/New_York"
-_care = cache(lambda: care_of(settings_of()))
+
+
+@cache
+def _loaded() -> tuple[Coordination, IntakeSettings]:
+    settings = read_settings(os.environ)
+    return load_rules(settings), load_intake(settings)
 
 
 def local(when: str, zone: str = NEW_YORK) -> str:
@@ -117,5 +126,5 @@ class Told:
 
 def replayed(paths: list[Path], until: str | None = None) -> Told:
     """Replay the files of *paths* until *until* (ISO 8601 with offset)."""
-    deciding, doors = _care()
-    return Told(list(replay(read_paths(paths, doors), deciding, parse_instant(until) if until else None)))
+    rules, doors = _loaded()
+    return Told(list(replay(read_paths(paths, doors), rules, parse_instant(until) if until else None)))

@@ -13,10 +13,12 @@ import pytest
 from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
+from agents.app import AGENTS
 from agents.coordination.agent import Coordination
 from agents.coordination.rules.loading import RULES, load_world
+from agents.loaders import load_intake, load_rules
 from streams.base.settings import Settings
-from streams.cli.main import app
+from streams.cli.main import make_app
 from streams.cli.simulate import write_files
 from streams.contract.events import (
     EncounterRef,
@@ -31,11 +33,12 @@ from streams.contract.events import (
 )
 from streams.contract.instants import parse_instant
 from streams.intake.reading import Arrived
-from streams.replay.backtest import History, run_both, run_one, with_rules
+from streams.replay.backtest import History, Loaders, run_both, run_one, with_rules
 from streams.replay.compare import Tally, compare, tally
 from streams.replay.history import Boundaries, Merge, People, Span
 from streams.simulate.stream import Simulation, faults_of, simulate
 
+LOADERS = Loaders(load_rules, load_intake)
 SINCE, UNTIL = "2026-06-01T00:00:00Z", "2026-06-30T23:59:59Z"
 
 
@@ -281,7 +284,7 @@ def cpu_of_children_s() -> float:
 def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_changed_rule_alone(month: Path, quicker: Path) -> None:
     settings = Settings()
     began = cpu_of_children_s()
-    old, new = run_both(settings, with_rules(settings, quicker), History((month,)))
+    old, new = run_both(LOADERS, settings, with_rules(settings, quicker), History((month,)))
     # Two processes, each with a core of its own where nothing else runs: of a machine that is busy the time on a wall says nothing.
     took = (cpu_of_children_s() - began) / 2
     found = compare(old.tally, new.tally)
@@ -293,8 +296,8 @@ def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_c
 
 
 def test_a_catalogue_against_itself_changes_nothing(fortnight: Path) -> None:
-    outcome = run_one(Settings(), History((fortnight,)))
-    again = run_one(Settings(), History((fortnight,)))
+    outcome = run_one(LOADERS, Settings(), History((fortnight,)))
+    again = run_one(LOADERS, Settings(), History((fortnight,)))
     assert outcome.tally.gap
     assert outcome == again
     assert not compare(outcome.tally, again.tally).examples
@@ -302,7 +305,7 @@ def test_a_catalogue_against_itself_changes_nothing(fortnight: Path) -> None:
 
 def test_only_the_window_counts_although_history_before_it_is_read(fortnight: Path) -> None:
     since, until = parse_instant("2026-06-10T00:00:00Z"), parse_instant("2026-06-12T00:00:00Z")
-    part = run_one(Settings(), History((fortnight,), since=since, until=until))
+    part = run_one(LOADERS, Settings(), History((fortnight,), since=since, until=until))
     assert part.tally.task
     assert all("2026-06-10T00:00:00" <= f.at.removesuffix("Z") <= "2026-06-12T00:00:00" for f in part.tally.task.values())
     assert part.events > 1500
@@ -312,7 +315,7 @@ def test_only_the_window_counts_although_history_before_it_is_read(fortnight: Pa
 
 
 def run_command(*arguments: str):
-    return CliRunner().invoke(app, ["backtest", *arguments])
+    return CliRunner().invoke(make_app(AGENTS), ["backtest", *arguments])
 
 
 def test_the_command_prints_the_window_then_counts_then_examples(quicker: Path, fortnight: Path) -> None:

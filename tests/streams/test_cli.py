@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+from typer.testing import CliRunner
+
+from agents.app import AGENTS
+from streams.cli.main import COMMANDS, make_app
 
 
 def carerelay(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
     return subprocess.run(
-        [sys.executable, "-m", "streams", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=clean | environ
+        [sys.executable, "-m", "agents", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=cwd, env=clean | environ
     )
 
 
@@ -31,9 +37,51 @@ def test_version_is_printed():
     assert done.stdout.strip().count(".") == 2
 
 
+HEAVY = {"aiokafka", "faust", "mode", "yaml", "fastavro", "asyncio", "holidays"}
+"""What takes time to import; a command that needs none of it must not wait for it."""
+LIGHT = ("streams.contract", "streams.cli.agents", "streams.cli.exits", "streams.cli.main", "streams.cli.version", "agents.app")
+
+
+@pytest.mark.parametrize("argument", ["--help", "version"])
+def test_help_and_version_import_nothing_heavy_and_no_other_command(argument):
+    code = (
+        "import sys\nsys.argv = ['carerelay', *sys.argv[1:]]\nfrom agents.app import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, timeout=60, check=True)
+    imported = set(done.stderr.split())
+
+    assert imported & HEAVY == set()
+    ours = {name for name in imported if name.startswith(("streams.", "agents.")) and name != "streams.cli"}
+    assert {name for name in ours if not name.startswith(LIGHT)} == set()
+
+
+def test_help_shows_each_command_with_its_line():
+    shown = " ".join(carerelay("--help", COLUMNS="1000").stdout.split())
+    for command in (*COMMANDS, *AGENTS.commands):
+        assert f"│ {command.name} {command.help} │" in shown
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *AGENTS.commands], ids=lambda command: command.name)
+def test_every_command_in_the_table_is_there_and_its_help_is_that_of_the_table(command):
+    done = CliRunner().invoke(make_app(AGENTS), [command.name, "--help"], env={"COLUMNS": "1000"})
+
+    assert done.exit_code == 0, done.output
+    assert command.help in done.output
+
+
+@pytest.mark.parametrize("loader", [AGENTS.load_intake, AGENTS.load_rules, AGENTS.replay, *(row.load for row in AGENTS.rows)])
+def test_every_loader_in_the_table_is_there_and_can_be_sent_to_a_process(loader):
+    sent = pickle.loads(pickle.dumps(loader))  # noqa: S301 -- our own bytes
+    assert callable(resolve_name(sent.place))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("replya",), "Did you mean 'replay', 'play'?"),
+        (("rules", "chek"), "Did you mean 'check'?"),
+        (("worker", "--agnt", "feeds"), "--agent"),
         (("bogus",), "No such command 'bogus'"),
         (("replay",), "Missing argument"),
         (("replay", "nowhere.hl7"), "nowhere.hl7 is not there"),
@@ -119,7 +167,7 @@ def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
     lines = "".join(json.dumps({"type": "Nonsense", "id": str(n), "time": "2026-07-01T00:00:00Z"}) + "\n" for n in range(20_000))
     (tmp_path / "many.jsonl").write_text(lines)
     done = subprocess.run(  # noqa: S602 -- a pipe is what is tested
-        f"{sys.executable} -m streams replay many.jsonl --json | head -n 1",
+        f"{sys.executable} -m agents replay many.jsonl --json | head -n 1",
         shell=True,
  capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
         env={name: value for name, value in os.environ.items() if not name.startswith("CARERELAY_PROOF_")},

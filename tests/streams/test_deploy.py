@@ -57,5 +57,5 @@ def test_every_agent_has_a_worker_that_is_scraped():
 
     workers = {name: service["command"] for name, service in services.items() if service.get("command", [""])[0] == "worker"}
 
-    assert {(command[1:] or ["", "coordination"])[1] for command in workers.values()} == set(AGENTS)
+    assert {(command[1:] or ["", "coordination"])[1] for command in workers.values()} == set(AGENTS.names)
     assert {name for config in scraped for found in config["dns_sd_configs"] for name in found["names"]} == set(workers)

@@ -75,7 +75,7 @@ def test_command_reports_of_files_without_a_kafka(tmp_path: Path) -> None:
         "data": {"encounter": {"facility": "GENERAL", "visit": "V1"}, "disposition": "home"},
     }
     (tmp_path / "story.jsonl").write_text(json.dumps(line) + "\n")
-    command = [sys.executable, "-m", "streams", "report", "story.jsonl", "--until", "2026-07-20T00:00:00-04:00", "--json"]
+    command = [sys.executable, "-m", "agents", "report", "story.jsonl", "--until", "2026-07-20T00:00:00-04:00", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
     overdue = {row["rule"]: row for row in map(json.loads, done.stdout.splitlines()) if row["report"] == "overdue"}
 

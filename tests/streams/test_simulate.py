@@ -50,7 +50,7 @@ def test_same_arguments_give_the_same_bytes_in_another_process_with_another_hash
     outs = []
     for hash_seed in ("1", "2"):
         out = tmp_path / f"made-{hash_seed}.jsonl.gz"
-        command = [sys.executable, "-m", "streams", "simulate", "--seed", "5", "--people", "150", "--faults", "all", "--out", str(out)]
+        command = [sys.executable, "-m", "agents", "simulate", "--seed", "5", "--people", "150", "--faults", "all", "--out", str(out)]
         subprocess.run(command, check=True, timeout=120, env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[2])})
         outs.append(out.read_bytes())
     assert outs[0] == outs[1]

@@ -71,6 +71,7 @@ def _place(rule: Rule) -> tuple[int, int, str, int, str]:
 
 
 if __name__ == "__main__":
+    # Reads files, which a pure module does not: only the script that writes the page needs it.
     from agents.coordination.rules.loading import load_catalogue
 
     print(render_rulebook(load_catalogue().rules.values()), end="")  # noqa: T201 -- the page is what this prints

@@ -1,0 +1,63 @@
+"""`carerelay play`: from files to Kafka.
+
+Owns the options and the summary; how messages are published is `streams/intake/publisher.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from streams.cli.agents import AgentTable
+from streams.cli.exits import say
+from streams.cli.options import AsJson, Bootstrap, Directory, Paths
+from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
+from streams.contract.events import Millis
+from streams.intake.files import read_paths
+from streams.intake.publisher import at_once, faster_by, publish
+from streams.intake.reading import Arrived
+from streams.output.lines import DOOR_KINDS, line_of_arrival, reasons_of, write_line
+
+
+def play(  # noqa: PLR0917 -- options of a command
+    context: typer.Context,
+    paths: Paths,
+    speed: Annotated[float, typer.Option(help="Story seconds in one second; 0: as fast as Kafka takes them.", min=0)] = 0,
+    bootstrap: Bootstrap = "",
+    directory: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the messages of files, say which are refused as they come, and count all of them."""
+    agents: AgentTable = context.obj
+    settings = changed(settings_of(needed(bootstrap)), directory=directory)
+    clock = settings.clock
+
+    def on_clock(arrival: Millis) -> float:
+        return clock.to_broker(arrival) / 1000
+
+    pace = faster_by(speed) if speed else at_once if clock.real else on_clock
+    reasons: Counter[tuple[str, str]] = Counter()
+
+    def seen(arrived: Arrived) -> None:
+        line = line_of_arrival(arrived)
+        if line is not None:
+            place = line.get("field") or line.get("segment") or ""
+            how = f": {line['why']}" if line["effect"] == "refused" else ""
+            say(" ".join(filter(None, (f"{line['effect']}: {line['reason']}", place and f"at {place}", f"in {line['where']}"))) + how)
+        reasons.update(reasons_of(arrived))
+
+    paths_there(paths)
+    with files_right():
+        arrivals = read_paths(paths, agents.load_intake(settings))
+    published = on_kafka(settings, lambda kafka: publish(kafka, arrivals, pace=pace, seen=seen))
+    if as_json:
+        by_kind = {kind: {r: n for (k, r), n in sorted(reasons.items()) if k == kind} for kind in DOOR_KINDS}
+        write_out([write_line({"published": dict(sorted(published.events.items())), **by_kind, "quarantined": published.quarantined})])
+        return
+    for topic, count in sorted(published.events.items()):
+        typer.echo(f"{count:8} {topic}")
+    typer.echo(f"{published.total:8} published, {published.others} refused or ignored, {published.quarantined} of them in the quarantine")
+    for (kind, reason), count in sorted(reasons.items()):
+        typer.echo(f"{count:8} {kind}: {reason}")

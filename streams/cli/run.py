@@ -1,0 +1,51 @@
+"""`carerelay run`: from the command line to a demonstration.
+
+Owns the options and what is checked before anything starts; the course of it is `demonstration.py`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from streams.cli.agents import AgentTable
+from streams.cli.demonstration import STORY, STORY_ZONE, Course, DemonstrationError, demonstrate, own_secret
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import Bootstrap, Zone
+from streams.cli.shared import changed, files_right, kafka_answering, paths_there, settings_of, zone_that_exists
+from streams.intake.files import read_paths
+from streams.local.jars import LocalKafkaError
+
+
+def run(
+    context: typer.Context,
+    speed: Annotated[float, typer.Option(help="Story seconds in one second: 10080 is a week a minute.", min=1)] = 10_080,
+    path: Annotated[list[Path] | None, typer.Option(help="Messages to play instead of the story.", show_default=False)] = None,
+    bootstrap: Bootstrap = "",
+    zone: Zone = "",
+) -> None:
+    """Check what is given, read the messages, and run the demonstration."""
+    agents: AgentTable = context.obj
+    settings = settings_of(bootstrap)
+    if settings.bootstrap and settings.has_demo_secret:
+        settings = changed(settings, key_secret=own_secret())
+    shown = zone_that_exists(zone or (settings.default_zone if path else STORY_ZONE))
+    paths = path or [STORY]
+    paths_there(paths)
+    with files_right():
+        for row in agents.rows:
+            row.load(settings)  # what no worker could use is said now, not in the log of a worker that ended
+        doors = agents.load_intake(settings)
+    arrivals = list(read_paths(paths, doors))
+    if not arrivals:
+        raise UserError("there is no message to play")
+    try:
+        with kafka_answering(settings):
+            demonstrate(agents, settings, Course(arrivals, speed, shown), Console())
+    except DemonstrationError as error:
+        raise UserError(str(error), Exit.WRONG) from None
+    except LocalKafkaError as error:
+        raise UserError(str(error), Exit.UNAVAILABLE) from None

@@ -1,0 +1,45 @@
+"""`carerelay topics create|check`: the topics on Kafka and the table of topics.
+
+Owns the two verbs and their words; what is compared is `streams/kafka/admin.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from streams.cli.exits import Exit, UserError
+from streams.cli.options import AsJson, Bootstrap
+from streams.cli.shared import needed, on_kafka, settings_of, write_out
+from streams.kafka.admin import TopicsRefused, check_topics, create_topics
+from streams.output.lines import write_line
+
+topics_app = typer.Typer(no_args_is_help=True)
+
+
+@topics_app.command("create")
+def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
+    """Create the topics that are not there."""
+    settings = settings_of(needed(bootstrap))
+    try:
+        created = on_kafka(settings, lambda kafka: create_topics(kafka, settings.partitions, settings.replication))
+    except TopicsRefused as error:
+        raise UserError(str(error), Exit.WRONG) from None
+    if as_json:
+        write_out([write_line({"created": created})])
+    else:
+        typer.echo("\n".join(f"created {name}" for name in created) or "all topics are there")
+
+
+@topics_app.command("check")
+def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
+    """Compare Kafka's topics with the table; exit 1 where a worker must not start on them."""
+    settings = settings_of(needed(bootstrap))
+    found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
+    if as_json:
+        write_out([write_line(asdict(mismatch)) for mismatch in found])
+    else:
+        typer.echo("\n".join(map(str, found)) or "all topics are as the table says")
+    if any(mismatch.fatal for mismatch in found):
+        raise typer.Exit(Exit.WRONG)
