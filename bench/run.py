@@ -25,7 +25,7 @@ from bench.kafka import Bench, mechanics_rows
 from bench.program import MADE, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
 from bench.spine import FEW, WHOLE, Spine
 from bench.state import CHURN_EVENTS_S, People, person_year_bytes
-from streams.local.jars import KAFKA_VERSION
+from streams.local.jars import KAFKA_VERSION, jars_folder
 from streams.local.kafka import LocalKafka
 from streams.base.settings import Settings
 
@@ -166,7 +166,7 @@ def main() -> None:
     given = options.parse_args()
     MADE.mkdir(parents=True, exist_ok=True)
     about = conditions(quick=given.quick)
-    kafka = LocalKafka(MADE / "kafka", jars=Settings().jars, heap_mb=768, lasting=True)
+    kafka = LocalKafka(MADE / "kafka", jars=jars_folder(Settings().run_dir, None), heap_mb=768, lasting=True)
     kafka.erase()
     with kafka:
         run = Run(

@@ -16,6 +16,7 @@ from agents.coordination.reference.ids import derive
 from agents.coordination.rules.world import World
 from agents.feeds.reports import Heard, event_of, record_of
 from streams.avro.codec import STANDARD, Codec
+from streams.base.clock import Clock
 from streams.contract.cloudevents import headers_of, headers_said
 from streams.contract.effects import (
     Effect,
@@ -33,7 +34,6 @@ from streams.contract.reasons import Refusal
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, INBOUND, NOTIFICATION, RELAY, TASK
 from streams.kafka.transactions import Headers
 from streams.shard.agent import Outcome, Record, Refused
-from streams.shard.clock import Clock
 
 SOURCE: Final = "urn:carerelay:coordination"
 

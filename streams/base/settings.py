@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from streams.local.jars import KAFKA_VERSION
-from streams.shard.clock import Clock
+from streams.base.clock import Clock
 
 DEMO_SECRET = b"carerelay-demonstration-secret"
 """Makes the keys of synthetic persons. Anybody can make them again: never for real ones."""
@@ -180,11 +179,6 @@ class Settings:
     run_dir: Path = _setting("CARERELAY_RUN_DIR", "folder of the local Kafka: jars and records", Path, Path(".run"))
     kafka_jars: Path | None = _setting("CARERELAY_KAFKA_JARS", "folder of Kafka's jars; empty: in the folder above", Path, None)
     kafka_port: int | None = _setting("CARERELAY_KAFKA_PORT", "port of the local Kafka; empty: any free one", _number(1, 65535), None)
-
-    @property
-    def jars(self) -> Path:
-        """The folder of Kafka's jars."""
-        return self.kafka_jars or self.run_dir / "kafka" / KAFKA_VERSION
 
     @property
     def has_tls(self) -> bool:

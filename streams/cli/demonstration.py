@@ -1,7 +1,7 @@
 """`carerelay run`: a local Kafka, a worker of each agent, a story of three weeks, and what comes out, as it happens.
 
 Owns the course of the demonstration and that nothing it starts outlives it. The clock is accelerated and said so; one
-function maps it (`streams/shard/clock.py`), for the worker as for the publisher. Knows no rule.
+function maps it (`streams/base/clock.py`), for the worker as for the publisher. Knows no rule.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
+from streams.base.clock import Clock
 from streams.base.settings import Settings, in_clear, security_variables
 from streams.cli.agents import AgentRow, AgentTable
 from streams.contract.events import Event, Millis, PersonMerged
@@ -31,11 +32,11 @@ from streams.intake.reading import Arrived
 from streams.kafka.admin import check_topics, create_topics
 from streams.kafka.connection import connection_of
 from streams.local.child import Child
+from streams.local.jars import jars_folder
 from streams.local.kafka import LocalKafka, free_port
 from streams.output.follow import Watch
 from streams.output.lines import line_of_arrival, lines_of_notes
 from streams.output.terminal import Board
-from streams.shard.clock import Clock
 
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
@@ -79,7 +80,7 @@ def demonstrate(agents: AgentTable, settings: Settings, course: Course, console:
         _on_kafka(agents, settings, course, console, from_beginning=False)
         return
     folder = settings.run_dir / FOLDER
-    kafka = LocalKafka(folder / "kafka", jars=settings.jars, port=settings.kafka_port)
+    kafka = LocalKafka(folder / "kafka", jars=jars_folder(settings.run_dir, settings.kafka_jars), port=settings.kafka_port)
     console.print(Text("Kafka: starting a local one (the first time its jars are fetched) …", style="dim"), soft_wrap=True)
     kafka.erase()
     with kafka:

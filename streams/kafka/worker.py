@@ -18,13 +18,13 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from streams.base.clock import Clock
 from streams.kafka.ending import end_process
 from streams.kafka.meter import Meter, Unmetered
 from streams.kafka.opening import Reading, check_positions, open_shards
 from streams.kafka.transactions import Out, Writer
 from streams.shard.agent import Agent
 from streams.shard.claims import ATTEMPT, CLAIM
-from streams.shard.clock import Clock
 from streams.shard.deadlines import NEVER
 from streams.shard.isolation import Careful, attempt, careful_of
 from streams.shard.order import Batch

@@ -36,6 +36,11 @@ class LocalKafkaError(Exception):
     """The local Kafka can't be had. The text is one line that says what to do; it is meant for a person."""
 
 
+def jars_folder(run_dir: Path, given: Path | None) -> Path:
+    """Return the folder of Kafka's jars: the one that is given, else one for this version in the run folder."""
+    return given or run_dir / "kafka" / KAFKA_VERSION
+
+
 def find_java() -> str:
     """Return the path of a Java that can run Kafka: `JAVA_HOME` first, then `PATH`.
 

@@ -17,12 +17,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.avro.codec import STANDARD
+from streams.base.clock import Clock
 from streams.contract.events import Event, Millis, PersonKey, PersonStateMoved, RecordRelayed
 from streams.contract.person_key import partition_of
 from streams.contract.reasons import Refusal
 from streams.contract.topics import INBOUND
 from streams.intake.reading import Arrived
-from streams.shard.clock import Clock
 
 QUEUED_MAX = 4000
 """Records of one partition that wait for older ones of others; beyond it the partition is not fetched."""

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from streams.base.clock import Clock
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
 from streams.kafka.transactions import Out
 from streams.shard.agent import Agent, Outcome, Refused
 from streams.shard.claims import POSITION
-from streams.shard.clock import Clock
 from streams.shard.deadlines import Deadlines
 from streams.shard.order import Arrivals
 

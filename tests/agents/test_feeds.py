@@ -24,6 +24,7 @@ from agents.feeds.reports import Heard, event_of, feed_key, record_of
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
+from streams.base.clock import Clock
 from streams.cli.main import make_app
 from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
@@ -31,7 +32,6 @@ from streams.contract.events import EncounterRef, EncounterUpdated, Event, Milli
 from streams.contract.person_key import partition_of
 from streams.contract.topics import ADMISSION, FEED
 from streams.shard.agent import Refused
-from streams.shard.clock import Clock
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
 

@@ -11,10 +11,10 @@ from typing import Any
 import structlog
 from counting import PARTITIONS, Counting, Topics
 
+from streams.base.clock import Clock
 from streams.kafka.faust_app import make_app, run_app
 from streams.kafka.transactions import Writer
 from streams.kafka.worker import Worker, WorkerSettings
-from streams.shard.clock import Clock
 
 CRASHES = ("relaying", "relayed", "arriving", "deciding", "applied")
 """The steps of a record that strays: wrapped, committed to the relay, read there, decided, committed with its line."""

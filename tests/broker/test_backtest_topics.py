@@ -18,6 +18,7 @@ from agents.app import AGENTS
 from agents.coordination.rules.loading import RULES
 from agents.loaders import load_intake, load_rules
 from streams.avro.codec import frame, headers_of
+from streams.base.clock import Clock
 from streams.base.settings import Settings
 from streams.cli.main import make_app
 from streams.contract.events import (
@@ -38,7 +39,6 @@ from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.replay.backtest import History, Loaders, run_both
 from streams.replay.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
-from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 PARTITIONS = 3

@@ -16,6 +16,7 @@ import pytest
 from reading import read_all
 
 from streams.avro.codec import read_frame
+from streams.base.clock import Clock
 from streams.base.settings import DEMO_SECRET
 from streams.contract.effects import GapState
 from streams.contract.events import EncounterRef, EncounterUpdated, Event, Millis
@@ -26,7 +27,6 @@ from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
 from streams.local import LocalKafka
 from streams.local.child import Child
-from streams.shard.clock import Clock
 
 PARTITIONS = 2
 SPEED = 240

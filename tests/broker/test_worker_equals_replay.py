@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from agents.coordination.agent import Coordination
 from agents.coordination.rules.loading import load_world
 from agents.loaders import load_intake
+from streams.base.clock import Clock
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
@@ -38,7 +39,6 @@ from streams.output.lines import Line
 from streams.output.report import Week
 from streams.replay.history import TopicHistory, find_boundaries
 from streams.replay.replay import replay
-from streams.shard.clock import Clock
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 pytestmark = pytest.mark.kafka

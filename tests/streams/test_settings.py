@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.base.clock import Clock
 from streams.base.settings import Settings, SettingsError, read_settings, table, unknown_variables
-from streams.shard.clock import Clock
 
 
 def test_nothing_set_gives_the_documented_defaults():

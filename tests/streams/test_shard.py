@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from ward import ANN, BOB, CAT, DEAD, LINES, PARTITIONS, RELAY, STAY, STRANGER, TEAM, Bench, Record, Ward, errors_of, patient_of, unpack
 
+from streams.base.clock import Clock
 from streams.contract.person_key import partition_of
 from streams.shard.agent import Outcome
 from streams.shard.claims import POSITION
-from streams.shard.clock import Clock
 from streams.shard.deadlines import NEVER
 from streams.shard.order import Batch, Hole
 from streams.shard.shard import Shard

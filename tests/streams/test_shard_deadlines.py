@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
 
+from streams.base.clock import Clock
 from streams.kafka.worker import Worker, WorkerSettings
-from streams.shard.clock import Clock
 from streams.shard.deadlines import BUCKET_MS, NEVER
 from streams.shard.order import Batch
 from streams.shard.shard import Shard

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.base.clock import Clock
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
 from streams.kafka.transactions import Headers, Out
 from streams.shard.agent import Outcome, Refused
-from streams.shard.clock import Clock
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
 
