@@ -2,8 +2,8 @@
 
 Owns what of Faust is replaced, and why: its per-event path costs 180 µs an event and loses events in thirteen known
 ways; its commit of group offsets is not the truth here. The rest of Faust (membership, rebalance, agents, supervision)
-stays. The private names that this rests on are listed in `RESTS_ON`, and a test looks for each of them, so a new
-version of Faust or aiokafka fails there and not at three in the morning.
+stays. The private names that this rests on are listed in `tests/streams/test_rests_on.py`, which looks for each of them, so
+a new version of Faust or aiokafka fails there and not at three in the morning.
 """
 
 from __future__ import annotations
@@ -38,29 +38,6 @@ ENDS_TIMEOUT_MS = 5_000
 """Then the probe counts as unanswered, and is sent again: the worker must not stand still for as long as the broker does."""
 PACE_S = 0.004
 """Between two fetches: records that arrive meanwhile come in one batch, at a third of the CPU at low rates."""
-
-RESTS_ON: Mapping[str, Sequence[str]] = {
-    "faust.transport.drivers.aiokafka:Consumer": ("getmany", "perform_seek", "on_partitions_revoked", "_new_consumer_thread", "ack"),
-    "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread": ("_create_worker_consumer", "_ensure_consumer", "thread_loop"),
-    "faust.assignor.partition_assignor:PartitionAssignor": ("_group_co_subscribed",),
-    "faust.transport.consumer:Consumer": ("_commit", "_get_active_partitions", "_read_offset", "_unacked_messages", "flow_active"),
-    "aiokafka.consumer.consumer:AIOKafkaConsumer": ("_closed", "_fetcher", "_subscription"),
-    "aiokafka.consumer.fetcher:Fetcher": (
-        "_create_fetch_waiter",
-        "_notify",
-        "_records",
-        "_subscriptions",
-        "_closed",
-        "_wait_consume_future",
-        "_fetch_max_wait_ms",
-        "seek_to",
-        "end_offsets",
-        "_get_actions_per_node",
-    ),
-    "aiokafka.consumer.fetcher:FetchResult": ("getall", "has_more", "check_assignment", "_assignment", "_partition_records"),
-    "aiokafka.consumer.fetcher:PartitionRecords": ("_consumer_record", "_unpack_records"),
-    "aiokafka.consumer.subscription_state:SubscriptionState": ("is_assigned", "fetch_context", "fetcher_idle_time"),
-}
 
 
 class Assignor(PartitionAssignor):  # type: ignore[misc]

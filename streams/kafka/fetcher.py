@@ -1,7 +1,7 @@
 """What aiokafka's fetcher holds, taken out by partition, without an object more for each record than its parser makes.
 
-Owns the one place that reaches into the fetcher's buffers; the names that this rests on stand in `transport.RESTS_ON`.
-Knows no Faust and no shard.
+Owns the one place that reaches into the fetcher's buffers; the names that this rests on are listed in
+`tests/streams/test_rests_on.py`. Knows no Faust and no shard.
 """
 
 from __future__ import annotations
