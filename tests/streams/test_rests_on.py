@@ -28,7 +28,7 @@ PINNED = [
 
 
 TRANSPORT, FETCHER, OPENING, APP = (f"streams/kafka/{name}.py" for name in ("faust_transport", "fetcher", "opening", "faust_app"))
-FETCHED = "tests/streams/test_fetched.py"
+FETCHED = "tests/streams/test_fetcher.py"
 RESTS_ON: Mapping[str, Mapping[str, Sequence[str]]] = {
     "faust.transport.drivers.aiokafka:Consumer": {
         "getmany": [TRANSPORT],
