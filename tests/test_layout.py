@@ -1,0 +1,177 @@
+"""The rooms of the code: imports point down one list of rooms, and never in a circle.
+
+Every import counts: at the top, inside a function, for the type checker alone, and one that a table names as text
+("module:name").
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ROOMS = (
+    # ---- agents: which agents exist, and what they know
+    "agents.__main__",
+    "agents.app",
+    "agents.loaders",
+    # `carerelay rules` lists the rules of all agents, the one of silent feeds too: of coordination it alone stands above feeds.
+    "agents.coordination.commands",
+    # Wraps any agent, so that it reports when a source was last heard; its rule names people by coordination's directory.
+    "agents.feeds",
+    "agents.coordination.agent",
+    "agents.coordination.decide",
+    "agents.coordination.application",
+    "agents.coordination.consequences",
+    "agents.coordination.handoffs",
+    "agents.coordination.record",
+    "agents.coordination.rules",
+    "agents.coordination.person",
+    "agents.coordination.reference",
+    # ---- streams: how events move; none of it names an agent
+    "streams.cli",
+    "streams.ops",
+    # Asks a replay what the rules answer, so that the synthetic people can answer in turn.
+    "streams.simulate",
+    # Its answer is lines, the same as a terminal's.
+    "streams.replay",
+    "streams.output",
+    "streams.local",
+    "streams.intake",
+    "streams.kafka",
+    "streams.shard",
+    "streams.avro",
+    # The clock is a setting: it stands here and not in the shard.
+    "streams.base",
+    "streams.contract",
+)
+"""From top to bottom. A module belongs to the longest of these names that its own begins with."""
+
+STILL_WRONG = {
+    ("agents.coordination.agent", "agents.feeds.reports"),
+    ("agents.coordination.rules.facts.clinical", "agents.coordination.rules.world"),
+    ("agents.coordination.rules.facts.context", "agents.coordination.rules.world"),
+    ("streams.shard.agent", "streams.kafka.transactions"),
+    ("streams.shard.isolation", "streams.kafka.opening"),
+    ("streams.shard.isolation", "streams.kafka.transactions"),
+    ("streams.shard.shard", "streams.kafka.transactions"),
+}
+"""Imports (from, of) that point up or close a circle and are not mended yet: nothing is added here, and one that is mended goes."""
+
+_PLACE = re.compile(r"((?:agents|streams)(?:\.\w+)+):\w+")
+"""A function that a table names as text, to be imported when it is called."""
+
+Sources = Mapping[str, str]
+"""The text of each module, by its name."""
+
+
+def room_of(module: str) -> str | None:
+    """Return the room of *module*; None where the list has none."""
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default=None)
+
+
+def imports(module: str, sources: Sources) -> Iterator[tuple[str, int]]:
+    """Yield what *module* imports of *sources*, and in which line."""
+    for node in ast.walk(ast.parse(sources[module])):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}:{node.lineno}: imports are absolute"
+            named = [name if name in sources else str(node.module) for name in (f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (place := _PLACE.fullmatch(node.value)):
+            named = [place[1]]
+        for name in named:
+            if name in sources and name != module:
+                yield name, node.lineno
+
+
+def arrows_up(sources: Sources) -> list[str]:
+    """Return the imports of a room that stands above the importer's."""
+    return [
+        f"{module}:{line} imports {name}, which stands above it"
+        for module in sources
+        for name, line in imports(module, sources)
+        # The packages that hold rooms are in none, and import nothing: here they would fail.
+        if ROOMS.index(room_of(name)) < ROOMS.index(room_of(module)) and (module, name) not in STILL_WRONG
+    ]
+
+
+def circle(sources: Sources) -> list[str]:
+    """Return the files of one circle of imports, each importing the next; none where there is no circle."""
+    try:
+        # The sorter is told of predecessors, so its circles run against the imports.
+        TopologicalSorter(
+            {module: {name for name, _ in imports(module, sources) if (module, name) not in STILL_WRONG} for module in sources}
+        ).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    found = {}
+    for path in sorted(path for top in ("agents", "streams") for path in (ROOT / top).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path.read_text()
+    return found
+
+
+def test_every_file_belongs_to_a_room_and_every_room_has_files(sources):
+    assert {module for module in sources if room_of(module) is None} == {"agents", "streams", "agents.coordination"}
+    assert set(ROOMS) - {room_of(module) for module in sources} == set()
+
+
+def test_every_import_points_down_the_list_of_rooms(sources):
+    found = arrows_up(sources)
+    assert not found, "\n".join(found)
+
+
+def test_no_files_import_each_other_in_a_circle(sources):
+    found = circle(sources)
+    assert not found, " imports ".join(found)
+
+
+def test_what_is_still_wrong_is_still_there(sources):
+    assert {(module, name) for module, name in STILL_WRONG if name not in dict(imports(module, sources))} == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from agents.feeds.reports import Heard",
+        "import agents.feeds.reports",
+        "def late():\n    from agents.feeds import reports",
+        "if TYPE_CHECKING:\n    from agents.feeds.reports import Heard",
+        "loader = Lazy('agents.feeds.reports:Heard')",
+    ],
+)
+def test_an_import_that_points_up_is_found_however_it_is_written(text):
+    found = arrows_up({"agents.feeds.reports": "", "agents.feeds": "", "agents.coordination.person.state": text})
+    assert len(found) == 1
+    assert "agents.coordination.person.state" in found[0]
+
+
+def test_an_import_that_points_down_or_stays_in_its_room_is_let_be():
+    assert (
+        arrows_up(
+            {"streams.cli.main": "from streams.cli import exits\nimport streams.contract", "streams.cli.exits": "", "streams.contract": ""}
+        )
+        == []
+    )
+
+
+def test_a_circle_is_found_where_one_of_its_imports_is_for_the_type_checker_alone():
+    circled = {
+        "streams.avro.a": "import streams.avro.b",
+        "streams.avro.b": "if TYPE_CHECKING:\n    import streams.avro.a",
+        "streams.avro.c": "",
+    }
+    assert set(circle(circled)) == {"streams.avro.a", "streams.avro.b"}
