@@ -91,7 +91,7 @@ def expire(person: Person, now: Millis, world: World) -> Decision:
     if not due:
         return Decision(prune(person, deadline, world.catalogue.late_window_days), ())
     handoff = min(due, key=lambda h: (h.opened_at, h.id))
-    seed = f"{uuid_text(handoff.id)}|{handoff.rung}|{handoff.snoozed}|{deadline}"
+    seed = f"{uuid_text(handoff.id)}|{handoff.next_step}|{handoff.snoozed}|{deadline}"
     draft = EffectsDraft(person, deadline, cause=cause_text(handoff), seed=seed, source="clock")
     climb(draft, handoff, world)
     return Decision(person, tuple(draft.effects))

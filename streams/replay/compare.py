@@ -49,7 +49,7 @@ def tally(lines: Iterable[Line], since: str, until: str) -> Tally:
     """Count what *lines* say happened from *since* to *until*, both as the lines write instants, both included.
 
     A gap counts when it is first open, a task when it is first seen; what had happened before the window is not counted
-    when it is heard of again. An alert about a handoff is the n-th to its recipient: its id hangs on the rung's instant.
+    when it is heard of again. An alert about a handoff is the n-th to its recipient: its id hangs on the step's instant.
     """
     kept = Tally()
     before: dict[What, set[str]] = {what: set() for what in WHATS}

@@ -20,7 +20,6 @@ from streams.simulate.model import Model, Profile
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-YEAR_DAYS = 365.0
 _CHANCES = 64
 
 T = TypeVar("T")

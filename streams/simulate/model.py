@@ -102,10 +102,6 @@ class Histories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     goals: tuple[Wish, ...]
 
 
-SAMPLE_PEOPLE = 30
-"""People in the sample that the conditions' counts are of."""
-
-
 class Model:
     """All numbers of the model. `rate` and `spread` raise KeyError for a name that the tables do not have."""
 

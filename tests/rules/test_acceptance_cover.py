@@ -140,7 +140,7 @@ def test_handoff_goes_to_who_covers_when_the_absence_begins_and_stays_there(tmp_
     assert [(g.state, g.owner.rpartition(":")[2]) for g in t.gaps("TCM-1")] == [("due-soon", "8803"), ("due-soon", "8803")]
 
 
-def test_rungs_come_when_they_would_have_come_without_an_absence(tmp_path, spine):
+def test_steps_come_when_they_would_have_come_without_an_absence(tmp_path, spine):
     plain, covered = Timeline(asked=spine), with_cover(tmp_path, spine, ("8801", "8803", "2026-07-07", "2026-07-20"))
     for t in (plain, covered):
         discharge(t)
@@ -176,7 +176,7 @@ def test_who_covers_may_be_covered_and_two_who_cover_each_other_end_somewhere(tm
     assert tasks(t)[-1] == who
 
 
-def test_overdue_gap_after_its_last_rung_still_goes_to_who_covers(tmp_path, spine):
+def test_overdue_gap_after_its_last_step_still_goes_to_who_covers(tmp_path, spine):
     manager = "practitioner:M1"
     t = with_cover(tmp_path, spine, ("M1", "M2", "2026-09-01", "2026-09-10"))
     task = discharge(t)

@@ -14,7 +14,7 @@ from agents.coordination.reference.calendar import (
     Clock,
     HolidayRegion,
     after_due,
-    check_place,
+    check_calendar,
     due_at,
     end_of_local_day,
     fraction_at,
@@ -173,7 +173,7 @@ def test_state_holidays_are_business_days_elsewhere():
 )
 def test_unknown_place_is_refused_by_its_name(zone, region, named):
     with pytest.raises(ValueError, match=named):
-        check_place(zone, region)
+        check_calendar(zone, region)
 
 
 @given(

@@ -103,7 +103,7 @@ def test_discharge_heard_of_after_its_clock_has_ended_is_open_at_once():
     t.at(DISCHARGED, "PatientDischarged", arrival="2026-07-10T20:00", encounter=STAY, disposition="home")
     t.until("2026-07-10T20:00")
 
-    # Both rungs that have gone by are reached at once; each party hears of it once.
+    # Both steps that have gone by are reached at once; each party hears of it once.
     assert {(gap.state, gap.at) for gap in t.gaps("TCM-1")} == {("open", millis("2026-07-10T20:00", NEW_YORK))}
     assert len({e.recipient for e in t.told("TCM-1")}) == len(t.told("TCM-1"))
 

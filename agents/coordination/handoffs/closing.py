@@ -17,7 +17,7 @@ from agents.coordination.handoffs.handoff import (
     pass_over_warnings,
     ref_for,
     rule_of,
-    set_next_rung,
+    schedule_next_step,
 )
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP
 from agents.coordination.person.state import Handoff
@@ -99,14 +99,14 @@ def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
     correction = handoff.closure == "met-late"
     if correction and happened > handoff.due:
         return
-    place = calendar_of(handoff, context.person, context.world)
+    calendar = calendar_of(handoff, context.person, context.world)
     for index, closing, tests in rows:
-        if not _counts(context, handoff, rule, closing, happened, place) or not holds(tests, context):
+        if not _counts(context, handoff, rule, closing, happened, calendar) or not holds(tests, context):
             continue
         if not correction and not _enough(handoff, rule.rule, index, closing):
             return
         closure = "met" if happened <= handoff.due else "met-late"
-        when = moment(happened, place.zone)
+        when = moment(happened, calendar.zone)
         verdict = "in time" if closure == "met" else "after it was due"
         close(
             draft,
@@ -120,7 +120,7 @@ def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
 
 
 def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
-    context: Context, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, place: Organisation
+    context: Context, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, calendar: Organisation
 ) -> bool:
     if closing.of_person:
         based = getattr(context.fact, "based_on", ())
@@ -132,16 +132,16 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
         return False  # What does not say that it has ended has not (CMS50: the report's period ends after the request).
     begins = handoff.opened_at
     if closing.from_day_zero:
-        begins = start_of_local_day(Millis(begins), place.zone)
+        begins = start_of_local_day(Millis(begins), calendar.zone)
     if rule.rule.again == "extend":
         begins = Millis(0)  # Each event moves the beginning; one that ends the stay may be older than the last of them.
     if closing.standing:
         begins = Millis(0)
     if happened < begins or (closing.based_on and happened == handoff.opened_at):
         return False
-    if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), place.zone):
+    if not rule.rule.clock.day_zero and happened < end_of_local_day(Millis(handoff.opened_at), calendar.zone):
         return False
-    return closing.not_before is None or happened >= due_at(closing.not_before, Millis(handoff.opened_at), place.zone, place.holidays)
+    return closing.not_before is None or happened >= due_at(closing.not_before, Millis(handoff.opened_at), calendar.zone, calendar.holidays)
 
 
 def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
@@ -202,16 +202,16 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
 
 
 def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
-    place = calendar_of(handoff, context.person, context.world)
+    calendar = calendar_of(handoff, context.person, context.world)
     for row, tests in rule.shortens.get(context.kind, ()):
         if not _about(context, handoff, rule.rule, doubles=False) or context.at < handoff.opened_at or not holds(tests, context):
             continue
-        due = due_at(row.clock, happened_at(context), place.zone, place.holidays)
+        due = due_at(row.clock, happened_at(context), calendar.zone, calendar.holidays)
         if handoff.opened_at < due < handoff.due:
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
             pass_over_warnings(handoff, rule, draft.at)
-            set_next_rung(handoff, rule, draft.at, place, context.world.directory)
-            why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, place.zone)} already."
+            schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
+            why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, calendar.zone)} already."
             encounter_ref = ref_for(handoff, context.person)
             draft.task(handoff, rule.rule, encounter_ref, why)
             if handoff.gap:

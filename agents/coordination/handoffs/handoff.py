@@ -1,4 +1,4 @@
-"""Handoffs as they stand: whose they are, when their next rung comes, and how they end.
+"""Handoffs as they stand: whose they are, when their next step comes, and how they end.
 
 Owns what every part of the mechanism needs: opening (`opening.py`), the ladder (`ladder.py`), closing events
 (`closing.py`) and responses (`responses.py`) rest on it. Must not know a rule by name, nor which event tells whom.
@@ -15,7 +15,7 @@ from agents.coordination.person.state import Encounter, Handoff, Person
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
-from agents.coordination.rules.catalogue import CompiledRule, Rung
+from agents.coordination.rules.catalogue import CompiledRule, CompiledStep
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule, Tell
 from agents.coordination.rules.words import due_words
@@ -92,11 +92,11 @@ def appointed(context: Context) -> str:
     return (context.appointment.referral or context.appointment.id) if context.appointment is not None else ""
 
 
-# ---- the next rung
+# ---- the next step
 
 
-def _rung_at(rung: Rung, handoff: Handoff, place: Organisation) -> Millis:
-    m = rung.moment
+def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) -> Millis:
+    m = step.moment
     opened, due = Millis(handoff.opened_at), Millis(handoff.due)
     if m.base == "share":
         return fraction_at(opened, due, m.share)
@@ -105,33 +105,33 @@ def _rung_at(rung: Rung, handoff: Handoff, place: Organisation) -> Millis:
     unit = UNITS[handoff.unit]
     clock = Clock(m.clock.amount, unit) if m.own_unit and unit else m.clock
     if m.sign < 0:
-        return Millis(due - (due_at(clock, Millis(0), "UTC", place.holidays)))
+        return Millis(due - (due_at(clock, Millis(0), "UTC", calendar.holidays)))
     if m.base == "due":
-        return after_due(clock, due, place.zone, place.holidays)
-    return due_at(clock, opened, place.zone, place.holidays)
+        return after_due(clock, due, calendar.zone, calendar.holidays)
+    return due_at(clock, opened, calendar.zone, calendar.holidays)
 
 
-def set_next_rung(handoff: Handoff, rule: CompiledRule | None, not_before: int, place: Organisation, directory: Directory) -> None:
-    """Set when the next rung is reached, by the calendar of *place*, but never before *not_before*; or its owner's absence begins."""
-    at = rung_at(handoff, rule, place)
+def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
+    """Set when the next step is reached, by *calendar*, but never before *not_before*; or its owner's absence begins."""
+    at = next_step_at(handoff, rule, calendar)
     absence = directory.cover_begins(handoff.owner.partition("/")[2], not_before)
     if at is not None:
         at = Millis(max(at, not_before))
     handoff.next_at = at or 0 if absence is None else absence if at is None else min(at, absence)
 
 
-def rung_at(handoff: Handoff, rule: CompiledRule | None, place: Organisation) -> Millis | None:
-    """Return when the next rung is reached by the calendar of *place*, or None after the last."""
-    if rule is None or handoff.rung >= len(rule.rungs):
+def next_step_at(handoff: Handoff, rule: CompiledRule | None, calendar: Organisation) -> Millis | None:
+    """Return when the next step is reached by *calendar*, or None after the last."""
+    if rule is None or handoff.next_step >= len(rule.steps):
         return None
-    return _rung_at(rule.rungs[handoff.rung], handoff, place)
+    return _instant_of(rule.steps[handoff.next_step], handoff, calendar)
 
 
 def pass_over_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
-    """Leave out the rungs before the due of a *handoff* that is due already: what is open is not soon due."""
+    """Leave out the steps before the due of a *handoff* that is due already: what is open is not soon due."""
     if handoff.due <= now:
-        while handoff.rung < len(rule.rungs) and rule.rungs[handoff.rung].moment.before_due:
-            handoff.rung += 1
+        while handoff.next_step < len(rule.steps) and rule.steps[handoff.next_step].moment.before_due:
+            handoff.next_step += 1
 
 
 def due_said(handoff: Handoff, zone: str) -> str:
@@ -203,20 +203,20 @@ def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> Non
     handoff.closure, handoff.closed_at, handoff.met_at, handoff.ended_by = "", 0, 0, 0
     handoff.status = first_status(rule.rule, handoff.due, draft.at) if rule is not None else REQUESTED
     if handoff.due <= draft.at and handoff.gap == DUE_SOON:
-        handoff.gap = 0  # What is due is not soon due: its own rung shows it open, at this instant.
+        handoff.gap = 0  # What is due is not soon due: its own step shows it open, at this instant.
     if rule is not None:
         pass_over_warnings(handoff, rule, draft.at)
-    set_next_rung(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
+    schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
     definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, person)
     draft.task(handoff, definition, encounter_ref, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter_ref, why)
-    if handoff.gap == OPEN and rule is not None and handoff.rung >= len(rule.rungs):
+    if handoff.gap == OPEN and rule is not None and handoff.next_step >= len(rule.steps):
         _tell_owner_again(draft, handoff, rule, world, why)
 
 
 def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
-    """Tell whoever is accountable for a gap that is open again, where no rung is left that would."""
+    """Tell whoever is accountable for a gap that is open again, where no step is left that would."""
     context = Context(draft.person, world, draft.at, home_of(handoff, draft.person, world))
     context.handoff, context.encounter = handoff, encounter_of(handoff, draft.person)
     issued = tell(

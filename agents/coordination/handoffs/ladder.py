@@ -1,6 +1,6 @@
 """The ladder: what happens to a handoff while nobody acts.
 
-Owns the step onto the next rung at its own instant: due soon, open, on to the next role, and who hears of it. Must not
+Owns what the next step changes at its own instant: due soon, open, on to the next role, and who hears of it. Must not
 know a rule by name.
 """
 
@@ -17,18 +17,18 @@ from agents.coordination.handoffs.handoff import (
     due_said,
     encounter_of,
     home_of,
+    next_step_at,
     ref_for,
     rule_of,
-    rung_at,
-    set_next_rung,
+    schedule_next_step,
 )
 from agents.coordination.handoffs.notify import tell
-from agents.coordination.handoffs.owners import next_owner, rung_owner
+from agents.coordination.handoffs.owners import next_owner, step_owner
 from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
-from agents.coordination.rules.catalogue import CompiledRule, Rung, holds
+from agents.coordination.rules.catalogue import CompiledRule, CompiledStep, holds
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import moment, person_words
@@ -37,33 +37,35 @@ from streams.contract.events import Millis
 
 
 def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
-    """Reach the handoff's next rung at its own instant, `draft.at`; or wake it where it was put off until then."""
+    """Reach the handoff's next step at its own instant, `draft.at`; or wake it where it was put off until then."""
     person, at = draft.person, draft.at
     rule = rule_of(handoff, person, world)
-    place = calendar_of(handoff, person, world)
+    calendar = calendar_of(handoff, person, world)
     if handoff.snoozed:
         handoff.snoozed = 0
         handoff.status = ACCEPTED if "/pool:" not in handoff.owner else REQUESTED
-        draft.task(handoff, rule.rule if rule else None, ref_for(handoff, person), f"Put off until {moment(at, place.zone)}; that is now.")
-        set_next_rung(handoff, rule, at, place, world.directory)
+        draft.task(
+            handoff, rule.rule if rule else None, ref_for(handoff, person), f"Put off until {moment(at, calendar.zone)}; that is now."
+        )
+        schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
     _relieve(draft, handoff, rule, world)
-    reached = rung_at(handoff, rule, place)
+    reached = next_step_at(handoff, rule, calendar)
     if rule is None or reached is None or reached > at:
-        set_next_rung(handoff, rule, at, place, world.directory)
+        schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
     encounter = encounter_of(handoff, person)
     context = Context(person, world, at, home_of(handoff, person, world))
     context.handoff, context.encounter = handoff, encounter
     if rule.rule.again == "extend" and encounter is not None and _count_anew(draft, handoff, rule, context, Millis(encounter.last)):
         return
-    rung = rule.rungs[handoff.rung]
-    handoff.rung += 1
+    step = rule.steps[handoff.next_step]
+    handoff.next_step += 1
     _name_subject(context, rule.rule)
-    if holds(rung.tests, context):
-        _reach(draft, handoff, rule, rung, context, place)
+    if holds(step.tests, context):
+        _reach(draft, handoff, rule, step, context, calendar)
     if not handoff.closed_at:
-        set_next_rung(handoff, rule, at, place, world.directory)
+        schedule_next_step(handoff, rule, at, calendar, world.directory)
 
 
 def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
@@ -98,13 +100,13 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
     """Count the clock of *handoff* from *last*; say whether that moves its due. A day-based one moves once a day at most."""
     if last <= handoff.opened_at or handoff.gap == OPEN:
         return False
-    place = calendar_of(handoff, context.person, context.world)
-    due = due_at(rule.clock(context), last, place.zone, place.holidays)
+    calendar = calendar_of(handoff, context.person, context.world)
+    due = due_at(rule.clock(context), last, calendar.zone, calendar.holidays)
     if due <= handoff.due:
         return False
-    handoff.opened_at, handoff.due, handoff.rung = last, due, 0
-    set_next_rung(handoff, rule, draft.at, place, context.world.directory)
-    heard, until = moment(last, place.zone), due_said(handoff, place.zone)
+    handoff.opened_at, handoff.due, handoff.next_step = last, due, 0
+    schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
+    heard, until = moment(last, calendar.zone), due_said(handoff, calendar.zone)
     why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
     draft.task(handoff, rule.rule, ref_of(context.encounter), why)
     if handoff.gap:
@@ -126,37 +128,37 @@ def _name_subject(context: Context, rule: Rule) -> None:
 
 
 def _reach(  # noqa: PLR0917 -- one step, everything that it changes
-    draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, rung: Rung, context: Context, place: Organisation
+    draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, step: CompiledStep, context: Context, calendar: Organisation
 ) -> None:
     at = draft.at
     encounter_ref = ref_of(context.encounter)
     handoff.step += 1
     overdue = at >= handoff.due
     was = handoff.owner
-    if rung.step.owner == "next":
+    if step.owner == "next":
         handoff.owner = next_owner(handoff.owner, context)
-    elif rung.step.owner is not None:
-        handoff.owner = rung_owner(rung.step.owner, handoff.owner, context)
+    elif step.owner is not None:
+        handoff.owner = step_owner(step.owner, handoff.owner, context)
     moved = handoff.owner != was
     if moved:
         handoff.owned_at = at
     asked = overdue and handoff.status == DRAFT
     opens = overdue and handoff.gap < OPEN
     handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)
-    why = _rung_words(handoff, rule, place, overdue=overdue, was=was)
+    why = _step_words(handoff, rule, calendar, overdue=overdue, was=was)
     if asked or (moved and handoff.status != DRAFT):
         handoff.status = REQUESTED
     if moved or asked:
         draft.task(handoff, rule.rule, encounter_ref, why)
     draft.gap(handoff, rule.rule, encounter_ref, why)
-    if rung.step.tells:
+    if step.tells:
         # Who was warned still hears that the gap is open; nobody hears that twice.
         notified = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.notified}
         hid = uuid_text(handoff.id)
         issued = tell(
             draft,
             context,
-            rung.step.tells,
+            step.tells,
             rule=rule.id,
             version=handoff.version,
             title=f"{'Overdue' if overdue else 'Due soon'}: {rule.rule.title}",
@@ -170,7 +172,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
         )
         handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
     if (
-        rung.step.then == "assume-finished"
+        step.then == "assume-finished"
         and context.encounter is not None
         and context.encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE}
     ):
@@ -178,8 +180,8 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
         context.encounter.touched = max(context.encounter.touched, at)
 
 
-def _rung_words(handoff: Handoff, rule: CompiledRule, place: Organisation, *, overdue: bool, was: str) -> str:
-    due, since = due_said(handoff, place.zone), moment(handoff.opened_at, place.zone)
+def _step_words(handoff: Handoff, rule: CompiledRule, calendar: Organisation, *, overdue: bool, was: str) -> str:
+    due, since = due_said(handoff, calendar.zone), moment(handoff.opened_at, calendar.zone)
     what = rule.rule.neutral_title[:1].lower() + rule.rule.neutral_title[1:]
     head = (
         f"Rule {rule.id} version {handoff.version}: {what}: {'was due' if overdue else 'due'} {due}, counted from {since}, and not done yet"

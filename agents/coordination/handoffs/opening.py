@@ -1,6 +1,6 @@
 """Opening: which handoffs an event begins, for whom and until when.
 
-Owns the step from a trigger to an open handoff with exactly one owner, a due and a first rung. Must not know a rule by name.
+Owns the way from a trigger to an open handoff with exactly one owner, a due and a first step. Must not know a rule by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from agents.coordination.handoffs.handoff import (
     due_said,
     first_status,
     pass_over_warnings,
-    set_next_rung,
+    schedule_next_step,
 )
 from agents.coordination.handoffs.owners import accountable, home_of
 from agents.coordination.person.care_team import programmes_of
@@ -135,7 +135,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
         close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
     person.handoffs.append(handoff)
     pass_over_warnings(handoff, compiled, draft.at)
-    set_next_rung(handoff, compiled, draft.at, calendar, context.world.directory)
+    schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
     draft.task(
         handoff,
         rule,
@@ -147,15 +147,15 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
 
 def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule, context: Context, at: Millis) -> None:
     """Count *handoff* from an earlier trigger that arrived later: the first one counts, whichever was heard of first."""
-    place = calendar_of(handoff, context.person, context.world)
-    due = due_at(compiled.clock(context), at, place.zone, place.holidays)
+    calendar = calendar_of(handoff, context.person, context.world)
+    due = due_at(compiled.clock(context), at, calendar.zone, calendar.holidays)
     handoff.opened_at = at
     if due >= handoff.due:
         return
-    handoff.due, handoff.rung = due, 0
+    handoff.due, handoff.next_step = due, 0
     pass_over_warnings(handoff, compiled, draft.at)
-    set_next_rung(handoff, compiled, draft.at, place, context.world.directory)
-    why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, place.zone)}."
+    schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
+    why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, calendar.zone)}."
     draft.task(handoff, compiled.rule, ref_of(context.encounter), why)
     if handoff.gap:
         draft.gap(handoff, compiled.rule, ref_of(context.encounter), why)

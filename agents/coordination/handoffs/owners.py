@@ -71,8 +71,8 @@ def home_of(owner: str, context: Context) -> Organisation | None:
     return None
 
 
-def rung_owner(role: str, owner: str, context: Context) -> str:
-    """Return who holds *role* where a rung names it: in the owner's own organisation first, then where the handoff began."""
+def step_owner(role: str, owner: str, context: Context) -> str:
+    """Return who holds *role* where a step names it: in the owner's own organisation first, then where the handoff began."""
     if role in {"referral-target", "referral-requester", "goal-owner", "setter", "facility", "transferring-facility"}:
         return accountable(role, context)
     directory = context.world.directory

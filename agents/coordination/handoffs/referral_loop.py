@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.handoffs.handoff import OPEN, REQUESTED, calendar_of, due_said, pass_over_warnings, ref_for, rule_of, set_next_rung
+from agents.coordination.handoffs.handoff import (
+    OPEN,
+    REQUESTED,
+    calendar_of,
+    due_said,
+    pass_over_warnings,
+    ref_for,
+    rule_of,
+    schedule_next_step,
+)
 from agents.coordination.handoffs.opening import deadline_of
 from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, why_not_closed
@@ -57,8 +66,8 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         if not why:
             continue
         if not handoff.snoozed:
-            place = calendar_of(handoff, context.person, context.world)
-            set_next_rung(handoff, rule, draft.at, place, context.world.directory)
+            calendar = calendar_of(handoff, context.person, context.world)
+            schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
         encounter_ref, words = ref_for(handoff, context.person), f"{'; '.join(why)} ({draft.words})."
         draft.task(handoff, rule.rule, encounter_ref, words)
         if handoff.gap:
@@ -67,16 +76,16 @@ def follow(draft: EffectsDraft, context: Context) -> None:
 
 def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
     """Set the due of *handoff* anew from what is known of its referral now; say so where that changes it."""
-    due, unit, place = deadline_of(rule, context, handoff.owner, Millis(handoff.opened_at))
+    due, unit, calendar = deadline_of(rule, context, handoff.owner, Millis(handoff.opened_at))
     if due == handoff.due:
         return []
-    handoff.due, handoff.unit, handoff.rung = due, unit, 0
-    if place.id != calendar_of(handoff, context.person, context.world).id:
-        handoff.calendar = place.id
+    handoff.due, handoff.unit, handoff.next_step = due, unit, 0
+    if calendar.id != calendar_of(handoff, context.person, context.world).id:
+        handoff.calendar = calendar.id
     pass_over_warnings(handoff, rule, draft.at)
     if handoff.snoozed > due:
         handoff.snoozed, handoff.status = 0, REQUESTED
-    return [f"Due {due_said(handoff, place.zone)} now"]
+    return [f"Due {due_said(handoff, calendar.zone)} now"]
 
 
 def stand_in(draft: EffectsDraft, context: Context) -> list[Context]:

@@ -25,7 +25,7 @@ from agents.coordination.handoffs.handoff import (
     home_of,
     ref_for,
     rule_of,
-    set_next_rung,
+    schedule_next_step,
 )
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, role_owner
@@ -221,7 +221,7 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
 def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
     """Wake a task that was put off, and look ahead to the absences of its new owner."""
     handoff.snoozed = 0
-    set_next_rung(handoff, rule, draft.at, calendar_of(handoff, context.person, context.world), context.world.directory)
+    schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, context.person, context.world), context.world.directory)
 
 
 def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:

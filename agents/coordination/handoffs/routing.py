@@ -61,8 +61,8 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
             context.notice = None
             asked = asked_of(notified, opened)
             if asked is not None and notified.asks_acknowledgement:
-                place = draft.effects.index(notified)
-                draft.effects[place] = msgspec.structs.replace(notified, handoff=uuid_text(asked.id))
+                index = draft.effects.index(notified)
+                draft.effects[index] = msgspec.structs.replace(notified, handoff=uuid_text(asked.id))
         return True
     return False
 

@@ -1,7 +1,7 @@
-"""Goals in the person's own words: which moves are legal, when a review is due, and how far they are attained.
+"""Goals in the person's own words: which moves are legal, and how far they are attained.
 
-Owns FHIR's lifecycle and achievement states of a goal as tables, the intervals of review, and the GAS T-score. Must not
-know events, rules or the present. Sources: FHIR R4 Goal; MCC eCare Plan (who expressed and who accepted a goal); goal
+Owns FHIR's lifecycle and achievement states of a goal as tables, and the GAS T-score. Must not know events, rules or the
+present. Sources: FHIR R4 Goal; MCC eCare Plan (who expressed and who accepted a goal); goal
 attainment scaling by Kiresuk and Sherman (1968) in Turner-Stokes' corrected form: her 2009 paper printed wrong formulas.
 """
 
@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
-
-from agents.coordination.reference.calendar import Clock
 
 GoalMover = Literal["person", "team"]
 """Who moves a goal: the person (or who speaks for them), or the care team."""
@@ -59,25 +57,9 @@ STALLED_STATUSES: Final = frozenset({"worsening", "no-progress"})
 ACHIEVED_MAX: Final = 8
 """How many achievement statuses of a goal are remembered: a row of setbacks is told from them, in whatever order they arrive."""
 
-REVIEW_EVERY: Final[Mapping[str, Clock]] = {
-    "hospice": Clock(15, "day"),
-    "home-health": Clock(60, "day"),
-    "icf": Clock(90, "day"),
-    "social-care": Clock(12, "month"),
-}
-"""How long after a review the next is due: hospice 15 days; home health 60 (42 CFR 484.60); intermediate care facilities 90
-(42 CFR 456.380(c)); social care 12 months (Care Act 2014, England)."""
-
-REVIEW_EVERY_DEFAULT: Final = Clock(90, "day")
-"""Where no setting is said: no interval is backed by universal evidence; CareRelay default, as intermediate care."""
-
-FIRST_REVIEW: Final = Clock(8, "week")
-"""The first review of a new plan is due after 6 to 8 weeks (Care Act guidance), or sooner where the setting asks for it."""
-
 GAS_CORRELATION: Final = 0.3
 """The published score's assumption of how far a person's goals correlate (rho)."""
 
-_DAYS: Final = {"day": 1, "week": 7, "month": 30}
 _ATTAINMENTS: Final = (-2, -1, 0, 1, 2)
 
 
@@ -147,14 +129,6 @@ def stalled_since(achieved: Sequence[tuple[int, str]]) -> tuple[int, ...]:
     return tuple(reversed(row))
 
 
-def review_clock(setting: str | None, *, first: bool) -> Clock:
-    """Return how long after its acceptance (*first*) or its last review a goal's next review is due."""
-    every = REVIEW_EVERY.get(setting or "", REVIEW_EVERY_DEFAULT)
-    if first and _days(FIRST_REVIEW) < _days(every):
-        return FIRST_REVIEW
-    return every
-
-
 def gas_t_score(goals: Iterable[WeightedGoal], correlation: float = GAS_CORRELATION) -> float | None:
     """Return the GAS T-score of all goals of a person, or None where there is none.
 
@@ -175,7 +149,3 @@ def gas_t_score(goals: Iterable[WeightedGoal], correlation: float = GAS_CORRELAT
         return None
     squares = sum(weight * weight for weight in weights)
     return 50 + 10 * weighted / math.sqrt((1 - correlation) * squares + correlation * sum(weights) ** 2)
-
-
-def _days(clock: Clock) -> int:
-    return clock.amount * _DAYS[clock.unit]

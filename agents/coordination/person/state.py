@@ -119,8 +119,10 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     ref: Any = None
     """str, bytes or None. The referral, goal, appointment or notification that it is about, as its rule's subject says."""
     next_at: int = 0
-    """When the next rung of the ladder is reached; 0: there is none."""
+    """When the next step of the ladder is reached; 0: there is none."""
     step: int = 0
+    """How many steps have been taken, as published. An escalation that somebody asked for counts too, so it differs from
+    `next_step`; a step whose conditions did not hold does not count."""
     status: int = 0
     """Index into `TASK_STATUS`."""
     gap: int = 0
@@ -140,8 +142,8 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     """Whose rules apply, where no stay says it."""
     calendar: str = ""
     """Whose zone and holidays apply, where it is another organisation than that."""
-    rung: int = 0
-    """The next rung of the ladder. `step` counts what happened, also an escalation that somebody asked for."""
+    next_step: int = 0
+    """Index of the step in the rule's ladder that comes next; 0 again when the clock starts again. Not published."""
     opened_by: int = 0
     """Index into `OPENERS`: what a cancellation must look for."""
     unit: int = 0
@@ -363,7 +365,7 @@ def packed_open(packed: bytes) -> int:
 
 
 def next_deadline(person: Person) -> Millis | None:
-    """Return the instant of the person's earliest deadline, a rung of a ladder or a pruning, or None."""
+    """Return the instant of the person's earliest deadline, a step of a ladder or a pruning, or None."""
     deadline = _deadline(person)
     return None if deadline == NEVER else Millis(deadline)
 

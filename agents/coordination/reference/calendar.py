@@ -62,7 +62,7 @@ def due_at(clock: Clock, trigger: Millis, zone: str, region: HolidayRegion) -> M
         region: Whose holidays are no business days.
 
     Raises:
-        ValueError: The zone or the region is not known; say so at start with `check_place`.
+        ValueError: The zone or the region is not known; say so at start with `check_calendar`.
     """
     unit = clock.unit
     span = ELAPSED_MS.get(unit)
@@ -114,7 +114,7 @@ def is_business_day(day: date, region: HolidayRegion) -> bool:
     return _is_business(day.toordinal(), region)
 
 
-def check_place(zone: str, region: HolidayRegion) -> None:
+def check_calendar(zone: str, region: HolidayRegion) -> None:
     """Raise ValueError, naming what is wrong, unless *zone* and *region* are known."""
     _zone(zone)
     _holidays(region)

@@ -1,7 +1,7 @@
 """The directory: which organisations there are, who stands for a role there, and where and when they work.
 
-Owns addresses, pools, cover, the line of escalation, and the zone and holidays of an organisation. Must not know a file
-(`catalogue.py` reads it), a person's care team (`team.py`) or a rule.
+Owns pools, cover, the line of escalation, and the zone and holidays of an organisation. Must not know a file
+(`rules/loading.py` reads it), a person's care team (`person/care_team.py`) or a rule.
 
 An address is `role/kind:id`; what follows the slash is the party. Kinds: practitioner, organization, caregiver, pool.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from agents.coordination.reference.calendar import HolidayRegion, check_place, first_instant
+from agents.coordination.reference.calendar import HolidayRegion, check_calendar, first_instant
 from streams.contract.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
@@ -139,7 +139,7 @@ class Directory:
     def _take(self, id_: str, organisation: Organisation) -> None:
         at = f"organisations.{id_}"
         try:
-            check_place(organisation.zone, organisation.holidays)
+            check_calendar(organisation.zone, organisation.holidays)
         except (ValueError, KeyError) as unknown:
             raise ValueError(f"{at}: {unknown}; write zone as in America/New_York, holidays as country: US, subdivision: NY") from unknown
         for facility in organisation.facilities:
@@ -215,12 +215,6 @@ def party_of(party: Party) -> str | None:
     if party.organization:
         return f"organization:{party.organization}"
     return None
-
-
-def split_address(address: str) -> tuple[str, str]:
-    """Return role and party of an address `role/kind:id`."""
-    role, _, party = address.partition("/")
-    return role, party
 
 
 def _check_line(line: Mapping[str, str], at: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from agents.coordination.reference.directory import EVERY, Organisation
-from agents.coordination.rules.compiled import CompiledNotice, CompiledRule, Rung
+from agents.coordination.rules.compiled import CompiledNotice, CompiledRule, CompiledStep
 from agents.coordination.rules.conditions import RuleError, Test, holds, holds_as_known
 from agents.coordination.rules.facts import PLAIN, Context, Value
 from agents.coordination.rules.quiet_hours import Quiet
@@ -250,8 +250,8 @@ __all__ = [
     "Catalogue",
     "CompiledNotice",
     "CompiledRule",
+    "CompiledStep",
     "RuleError",
-    "Rung",
     "Tell",
     "Test",
     "View",

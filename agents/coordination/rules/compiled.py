@@ -1,6 +1,6 @@
 """One rule, and one row of the routing table, ready to be asked: conditions compiled, closing events by type.
 
-Owns the form that decisions work with. Must not know overlays (`ruleset.py`) or what happens when a rule fires (`handoffs.py`).
+Owns the form that decisions work with. Must not know overlays (`catalogue.py`) or what happens when a rule fires (`handoffs/`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from streams.contract.topics import FACT_OF
 _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital_international", "flags"})
 
 
-class Rung:
+class CompiledStep:
     """A step of the ladder, ready."""
 
-    __slots__ = ("moment", "step", "tests")
+    __slots__ = ("moment", "owner", "tells", "tests", "then")
 
     def __init__(self, step: Step, moment: Moment, tests: tuple[Test, ...]) -> None:
-        self.step = step
+        self.owner = step.owner
+        self.tells = step.tells
+        self.then = step.then
         self.moment = moment
         self.tests = tests
 
@@ -32,7 +34,7 @@ class Rung:
 class CompiledRule:
     """A rule with its conditions compiled and its closing events by type."""
 
-    __slots__ = ("asks_risk", "cases", "closes", "ends", "id", "rule", "rungs", "shortens", "triggers", "until", "version")
+    __slots__ = ("asks_risk", "cases", "closes", "ends", "id", "rule", "shortens", "steps", "triggers", "until", "version")
 
     def __init__(self, rule: Rule) -> None:
         check(rule)
@@ -47,8 +49,8 @@ class CompiledRule:
         self.asks_risk = any(_RISKS & trigger.where.keys() for trigger in rule.triggers)
         """Whether the person's risk decides about it; its words then say the scores."""
         self.until = FACTS[rule.until] if rule.until else None
-        self.rungs = tuple(
-            Rung(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
+        self.steps = tuple(
+            CompiledStep(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
             for i, step in enumerate(rule.steps or COMMON_LADDER)
         )
 

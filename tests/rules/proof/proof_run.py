@@ -157,7 +157,7 @@ class Run:
             assert h.owner, f"nobody is accountable: {h}"
             assert self.owner.get(name, h.owner) == h.owner, f"another owner than was told: {h}"
             assert task is None or (task.owner == h.owner and task.due == h.due), f"the task differs from the handoff: {h} {task}"
-            assert not h.next_at or h.next_at > at or h.next_at == rules().deadline(self.packed[key]), f"a rung was missed: {h}"
+            assert not h.next_at or h.next_at > at or h.next_at == rules().deadline(self.packed[key]), f"a step was missed: {h}"
             assert (h.gap == OPEN) <= (h.due <= at), f"open before it is due: {h}"
             assert h.due >= at or h.gap == OPEN or h.next_at == at, f"past due and not open at {at}: {h}"
             shown = "" if gap is None or gap.state == "closed" else gap.state

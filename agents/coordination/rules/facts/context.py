@@ -21,7 +21,7 @@ Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 
 
 class Context:
-    """What a condition is read from: the event and what it is about, or a handoff whose rung is reached (no event)."""
+    """What a condition is read from: the event and what it is about, or a handoff whose step is reached (no event)."""
 
     __slots__ = (
         "appointment",
