@@ -30,6 +30,7 @@ from agents.feeds.state import (
     new_feed,
 )
 from agents.feeds.words import allowed, instant, span
+from streams.contract.address import Address
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import Millis, PersonKey
 
@@ -203,7 +204,7 @@ class _Draft:
             rule=rule.id,
             rule_version=rule.version,
             recipient=recipient,
-            role=recipient.partition("/")[0],
+            role=Address.parse(recipient).role,
             title=_TITLES.get(mark, rule.title),
             neutral_title=_TITLES.get(mark, rule.neutral_title),
             why=why,
@@ -223,7 +224,7 @@ class _Draft:
                 rule_version=rule.version,
                 notification=id_,
                 recipient=recipient,
-                role=recipient.partition("/")[0],
+                role=Address.parse(recipient).role,
                 why=why,
             )
             for id_, recipient in feed.told

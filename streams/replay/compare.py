@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from streams.contract.address import Address
 from streams.output.lines import Line
 
 What = Literal["gap", "alert", "task"]
@@ -84,7 +85,7 @@ def _keep(found: dict[str, Found], before: set[str], key: str, line: Line, *, in
     if not inside:
         before.add(key)
         return
-    role = line["role"] if "role" in line else str(line["owner"]).partition("/")[0]
+    role = line["role"] if "role" in line else Address.parse(line["owner"]).role
     found[key] = Found(
         line["at"], line["rule"], line["rule_version"], role, line["person"], line.get("due") or "", line["why"], line["handoff"] or ""
     )

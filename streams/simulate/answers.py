@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.contract.address import Address
 from streams.contract.effects import Effect, EventForwarded, NotificationIssued, StateMoved, TaskState
 from streams.contract.events import (
     Event,
@@ -104,8 +105,7 @@ def _outcome(chance: Chance) -> str:
 
 def _party(address: str, chance: Chance) -> Party:
     """Return who answers for an address (role/kind:id): a pool sends one of its people."""
-    role, _, party = address.partition("/")
-    kind, _, name = party.partition(":")
+    role, kind, name = Address.parse(address)
     if kind == "practitioner":
         return Party(role, Practitioner(name))
     if kind == "organization":

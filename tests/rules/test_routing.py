@@ -12,6 +12,7 @@ from agents.coordination.person.state import Person
 from agents.coordination.rules.loading import DIRECTORY, load_directory
 from agents.coordination.rules.world import World
 from streams.contract import effects as out
+from streams.contract.address import Address
 from streams.contract.events import ConsentChanged, Millis, PersonKey
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
@@ -134,7 +135,7 @@ def test_permission_that_is_newer_and_as_specific_takes_a_refusal_back(story):
 
 def test_sensitive_rule_is_told_only_with_its_own_permission():
     person = Person(PersonKey("p1.x"))
-    ask = ("pcp/practitioner:8801", "treatment", "substance-use")
+    ask = (Address("pcp", "practitioner", "8801"), "treatment", "substance-use")
     assert may_tell(person, *ask) == "consent-missing"
     change_consent(person, ConsentChanged("permit"), Millis(1))
     assert may_tell(person, *ask) == "consent-missing"

@@ -11,6 +11,7 @@ from agents.coordination.person.care_team import watchers_of
 from agents.coordination.person.state import TASK_STATUS, Encounter, Handoff, Person
 from agents.coordination.reference.ids import derive, uuid_text
 from agents.coordination.rules.rule import Rule
+from streams.contract.address import Address
 from streams.contract.effects import (
     Effect,
     EffectSuppressed,
@@ -65,7 +66,7 @@ class EffectsDraft:
         id_: str,
         rule: str,
         version: int,
-        recipient: str,
+        recipient: Address,
         title: str,
         neutral_title: str,
         why: str,
@@ -84,8 +85,8 @@ class EffectsDraft:
             self.cause,
             rule,
             version,
-            recipient,
-            recipient.partition("/")[0],
+            str(recipient),
+            recipient.role,
             title,
             neutral_title,
             why,
@@ -100,7 +101,7 @@ class EffectsDraft:
         self.effects.append(effect)
         return effect
 
-    def withdrawn(self, notification: str, recipient: str, rule: str, version: int, why: str) -> None:
+    def withdrawn(self, notification: str, recipient: Address, rule: str, version: int, why: str) -> None:
         self.effects.append(
             NotificationWithdrawn(
                 derive(self.seed, rule, "withdrawn", notification),
@@ -110,8 +111,8 @@ class EffectsDraft:
                 rule,
                 version,
                 notification,
-                recipient,
-                recipient.partition("/")[0],
+                str(recipient),
+                recipient.role,
                 why,
             )
         )

@@ -20,6 +20,7 @@ from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule, Tell
 from agents.coordination.rules.words import due_words
 from agents.coordination.rules.world import World
+from streams.contract.address import Address
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import EncounterRef, Millis
 
@@ -114,7 +115,7 @@ def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) ->
 def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
     """Set when the next step is reached, by *calendar*, but never before *not_before*; or its owner's absence begins."""
     at = next_step_at(handoff, rule, calendar)
-    absence = directory.cover_begins(handoff.owner.partition("/")[2], not_before)
+    absence = directory.cover_begins(Address.parse(handoff.owner).party, not_before)
     if at is not None:
         at = Millis(max(at, not_before))
     handoff.next_at = at or 0 if absence is None else absence if at is None else min(at, absence)
@@ -181,7 +182,7 @@ def close(
                 id_=derive(draft.seed, handoff.rule, uuid_text(handoff.id), "closed", recipient),
                 rule=handoff.rule,
                 version=handoff.version,
-                recipient=recipient,
+                recipient=Address.parse(recipient),
                 title=f"Closed: {title}",
                 neutral_title=f"Closed: {neutral}",
                 why=why,
@@ -191,7 +192,7 @@ def close(
             )
     else:
         for notification, recipient in handoff.notified:
-            draft.withdrawn(uuid_text(notification), recipient, handoff.rule, handoff.version, why)
+            draft.withdrawn(uuid_text(notification), Address.parse(recipient), handoff.rule, handoff.version, why)
     if closure != "met-late":
         handoff.notified = ()
 

@@ -33,6 +33,7 @@ from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import moment, person_words
 from agents.coordination.rules.world import World
+from streams.contract.address import Address
 from streams.contract.events import Millis
 
 
@@ -43,7 +44,7 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     calendar = calendar_of(handoff, person, world)
     if handoff.snoozed:
         handoff.snoozed = 0
-        handoff.status = ACCEPTED if "/pool:" not in handoff.owner else REQUESTED
+        handoff.status = REQUESTED if Address.parse(handoff.owner).is_pool else ACCEPTED
         draft.task(
             handoff, rule.rule if rule else None, ref_for(handoff, person), f"Put off until {moment(at, calendar.zone)}; that is now."
         )
@@ -70,11 +71,12 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
 
 def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
     """Give the handoff of somebody whose absence has begun since it became theirs to whoever covers."""
-    role, _, party = handoff.owner.partition("/")
-    since = world.directory.absent_since(party, draft.at)
+    owner = Address.parse(handoff.owner)
+    since = world.directory.absent_since(owner.party, draft.at)
     if since is None or since <= (handoff.owned_at or handoff.opened_at):
         return
-    was, handoff.owner, handoff.owned_at = handoff.owner, f"{role}/{world.directory.covered(party, draft.at)}", draft.at
+    cover = Address.of(owner.role, world.directory.covered(owner.party, draft.at))
+    was, handoff.owner, handoff.owned_at = handoff.owner, str(cover), draft.at
     if handoff.status != DRAFT:
         handoff.status = REQUESTED
     definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, draft.person)
@@ -136,9 +138,9 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     overdue = at >= handoff.due
     was = handoff.owner
     if step.owner == "next":
-        handoff.owner = next_owner(handoff.owner, context)
+        handoff.owner = str(next_owner(Address.parse(was), context))
     elif step.owner is not None:
-        handoff.owner = step_owner(step.owner, handoff.owner, context)
+        handoff.owner = str(step_owner(step.owner, Address.parse(was), context))
     moved = handoff.owner != was
     if moved:
         handoff.owned_at = at
@@ -153,7 +155,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft.gap(handoff, rule.rule, encounter_ref, why)
     if step.tells:
         # Who was warned still hears that the gap is open; nobody hears that twice.
-        notified = set() if opens else {recipient.partition("/")[2] for _, recipient in handoff.notified}
+        notified = set() if opens else {Address.parse(recipient).party for _, recipient in handoff.notified}
         hid = uuid_text(handoff.id)
         issued = tell(
             draft,

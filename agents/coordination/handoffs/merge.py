@@ -123,7 +123,7 @@ def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
         notified.encounter = numbers.get(notified.encounter, 0)
         person.notified.append(notified)
     for member in other.members:
-        if not any((s.role, s.address) == (member.role, member.address) and s.asserted >= member.asserted for s in person.members):
+        if not any((s.role, s.party) == (member.role, member.party) and s.asserted >= member.asserted for s in person.members):
             person.members.append(member)
     person.team_at = max(person.team_at, other.team_at)
     for consent in other.consents:

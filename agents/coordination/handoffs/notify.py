@@ -6,6 +6,7 @@ Owns who gets a message and what is suppressed instead. Must not know which even
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.owners import accountable
@@ -14,6 +15,7 @@ from agents.coordination.reference.ids import derive
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rules.rule import Tell
+from streams.contract.address import Address
 from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis
 
@@ -21,28 +23,37 @@ _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-ow
 _NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
 
 
-def recipients(tells: Iterable[Tell], context: Context) -> list[tuple[str, bool, Delivery | None]]:
-    """Return (recipient, asks for acknowledgement, own way of delivery) for each party once, in the order of the roles.
+class Recipient(NamedTuple):
+    """One party that a notification goes to."""
+
+    address: Address
+    asks_acknowledgement: bool
+    delivery: Delivery | None
+    """How this role hears it, where that is not as the row says."""
+
+
+def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
+    """Return each party once, in the order of the roles.
 
     A role that must be told and that nobody is known for falls to the organisation's holder of it, then to the fallback
     pool: never nowhere.
     """
     directory, organisation = context.world.directory, context.organisation
-    found: dict[str, tuple[str, bool, Delivery | None]] = {}
+    found: dict[str, Recipient] = {}
     for row in tells:
         if row.role == "owner" and context.handoff is not None:
-            role, _, party = context.handoff.owner.partition("/")
-            parties = [party]
+            owner = Address.parse(context.handoff.owner)
+            role, parties = owner.role, [owner.party]
         elif row.role in _NAMED_BY_SUBJECT:
             if row.role == "goal-owner" and context.goal is None:
                 continue
             if row.role != "goal-owner" and context.referral is None:
                 continue
-            role, _, party = accountable(row.role, context).partition("/")
-            parties = [party]
+            owner = accountable(row.role, context)
+            role, parties = owner.role, [owner.party]
         elif row.role in _NAMED_BY_STAY:
-            role, _, party = accountable(row.role, context).partition("/")
-            parties = [party]
+            owner = accountable(row.role, context)
+            role, parties = owner.role, [owner.party]
         else:
             role = row.role
             parties = parties_of(context.person, role, context.at, directory, organisation)
@@ -52,9 +63,9 @@ def recipients(tells: Iterable[Tell], context: Context) -> list[tuple[str, bool,
         for party in parties:
             known = found.get(party)
             if known is None:
-                found[party] = (f"{role}/{party}", row.asks_acknowledgement, row.delivery)
-            elif row.asks_acknowledgement and not known[1]:
-                found[party] = (known[0], True, known[2])
+                found[party] = Recipient(Address.of(role, party), row.asks_acknowledgement, row.delivery)
+            elif row.asks_acknowledgement and not known.asks_acknowledgement:
+                found[party] = known._replace(asks_acknowledgement=True)
     return list(found.values())
 
 
@@ -85,12 +96,13 @@ def tell(
     issued: list[NotificationIssued] = []
     had = frozenset(already)
     encounter_ref = ref_of(context.encounter)
-    for recipient, asks, own in recipients(tells, context):
-        if recipient.partition("/")[2] in had:
+    for address, asks, own in recipients(tells, context):
+        recipient, party = str(address), address.party
+        if party in had:
             continue
         if context.person.consents or sensitivity != "normal":
-            belongs = directory.of_party(recipient.partition("/")[2])
-            verdict = may_tell(context.person, recipient, purpose, sensitivity, belongs.id if belongs else "")
+            belongs = directory.of_party(party)
+            verdict = may_tell(context.person, address, purpose, sensitivity, belongs.id if belongs else "")
             if verdict != "permitted":
                 why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
@@ -106,7 +118,7 @@ def tell(
                 why_not = f"Not told again: told of the same stay less than {minutes} minutes before. {why}"
                 draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
                 continue
-            home = directory.of_party(recipient.partition("/")[2]) or context.organisation
+            home = directory.of_party(party) or context.organisation
             waits = deliver_after(quiet, by, urgency, draft.at, home.zone)
         id_ = derive(draft.seed, rule, recipient) if handoff is None else derive(draft.seed, rule, handoff, recipient)
         issued.append(
@@ -114,7 +126,7 @@ def tell(
                 id_=id_,
                 rule=rule,
                 version=version,
-                recipient=recipient,
+                recipient=address,
                 title=title,
                 neutral_title=neutral_title,
                 why=why,

@@ -29,6 +29,7 @@ from agents.coordination.rules.catalogue import ISSUED, CompiledRule, Test, hold
 from agents.coordination.rules.facts import Context, risk_words
 from agents.coordination.rules.rule import Condition, Rule
 from agents.coordination.rules.words import clock_words, person_words
+from streams.contract.address import Address
 from streams.contract.events import Millis
 
 
@@ -117,7 +118,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
         _packed_cause(draft.cause),
         at,
         due,
-        owner,
+        str(owner),
         encounter,
         ref,
     )
@@ -177,7 +178,7 @@ def _handoff_id(draft: EffectsDraft, rule: Rule, encounter: str, ref: str, at: M
     return id_
 
 
-def deadline_of(compiled: CompiledRule, context: Context, owner: str, at: Millis) -> tuple[Millis, int, Organisation]:
+def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Millis) -> tuple[Millis, int, Organisation]:
     """Return when a handoff that counts from *at* is due, the index of its clock's unit (0: a fact says the instant), and its calendar."""
     calendar = context.organisation
     if compiled.rule.calendar == "accountable":

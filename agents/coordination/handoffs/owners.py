@@ -9,16 +9,17 @@ from __future__ import annotations
 from agents.coordination.person.care_team import parties_of
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.facts import Context
+from streams.contract.address import Address
 
 _LINE_MAX = 16
 """Longer than any line of escalation; the directory refuses circles."""
 
 
-def accountable(role: str, context: Context) -> str:
-    """Return the owner (role/kind:id) for a rule's `accountable`."""
+def accountable(role: str, context: Context) -> Address:
+    """Return the owner for a rule's `accountable`."""
     match role:
         case "recipient":
-            return context.notice.recipient if context.notice is not None else role_owner("care-coordinator", context)
+            return Address.parse(context.notice.recipient) if context.notice is not None else role_owner("care-coordinator", context)
         case "referral-target" | "referral-requester":
             return _referral_side(role, context)
         case "facility":
@@ -29,8 +30,8 @@ def accountable(role: str, context: Context) -> str:
             goal = context.goal
             if goal is None or not goal.owner:
                 return role_owner("care-coordinator", context)
-            owns, _, party = goal.owner.partition("/")
-            return f"{owns}/{context.world.directory.covered(party, context.at)}"
+            owner = Address.parse(goal.owner)
+            return Address.of(owner.role, context.world.directory.covered(owner.party, context.at))
         case "setter":
             side = context.referral.setter if context.referral is not None else ""
             return _referral_side("referral-requester" if side == "requester" else "referral-target", context)
@@ -38,7 +39,7 @@ def accountable(role: str, context: Context) -> str:
             return role_owner(role, context)
 
 
-def role_owner(role: str, context: Context) -> str:
+def role_owner(role: str, context: Context) -> Address:
     """Return who holds *role*: the care team's seat, else the organisation's holder, else the fallback pool."""
     if role in {"referral-target", "referral-requester", "goal-owner", "recipient", "setter"} and (
         context.referral is not None or context.goal is not None
@@ -47,47 +48,44 @@ def role_owner(role: str, context: Context) -> str:
     return _held(role, context)
 
 
-def _held(role: str, context: Context) -> str:
+def _held(role: str, context: Context) -> Address:
     directory = context.world.directory
     parties = parties_of(context.person, role, context.at, directory, context.organisation)
     if parties:
-        return f"{role}/{parties[0]}"
+        return Address.of(role, parties[0])
     holder = directory.holder(role, context.organisation)
-    if holder is not None:
-        return f"{role}/{directory.covered(holder, context.at)}"
-    return f"{role}/{directory.fallback_pool}"
+    return Address.of(role, directory.fallback_pool if holder is None else directory.covered(holder, context.at))
 
 
-def home_of(owner: str, context: Context) -> Organisation | None:
-    """Return the organisation of *owner* (role/kind:id): by the directory, else as the care team's seat says it."""
+def home_of(owner: Address, context: Context) -> Organisation | None:
+    """Return the organisation of *owner*: by the directory, else as the care team's seat says it."""
     directory = context.world.directory
-    role, _, party = owner.partition("/")
-    known = directory.of_party(party)
+    known = directory.of_party(owner.party)
     if known is not None:
         return known
     for member in context.person.members:
-        if member.address == party and member.role == role and member.organisation:
+        if member.party == owner.party and member.role == owner.role and member.organisation:
             return directory.organisations.get(member.organisation)
     return None
 
 
-def step_owner(role: str, owner: str, context: Context) -> str:
+def step_owner(role: str, owner: Address, context: Context) -> Address:
     """Return who holds *role* where a step names it: in the owner's own organisation first, then where the handoff began."""
     if role in {"referral-target", "referral-requester", "goal-owner", "setter", "facility", "transferring-facility"}:
         return accountable(role, context)
     directory = context.world.directory
     home = home_of(owner, context) or context.organisation
     found = _line_holder(role, home, context)
-    return f"{role}/{found or directory.fallback_pool}"
+    return Address.of(role, found or directory.fallback_pool)
 
 
-def next_owner(owner: str, context: Context) -> str:
+def next_owner(owner: Address, context: Context) -> Address:
     """Return who is accountable after *owner* in the line of escalation; *owner* itself at its end.
 
     The line is the owner's own organisation's, else the context's; a role that nobody holds there is passed over.
     """
     directory = context.world.directory
-    role, _, party = owner.partition("/")
+    role = owner.role
     home = home_of(owner, context) or context.organisation
     first: str | None = None
     for _ in range(_LINE_MAX):
@@ -96,21 +94,21 @@ def next_owner(owner: str, context: Context) -> str:
             break
         first = first or following
         found = _line_holder(following, home, context)
-        if found is not None and found != party:
-            return f"{following}/{found}"
+        if found is not None and found != owner.party:
+            return Address.of(following, found)
         role = following
-    return owner if first is None else f"{first}/{directory.fallback_pool}"
+    return owner if first is None else Address.of(first, directory.fallback_pool)
 
 
-def _facility(context: Context) -> str:
+def _facility(context: Context) -> Address:
     """Return the organisation that runs the facility; the facility itself, by its own id, where the directory does not name it."""
     directory, encounter = context.world.directory, context.encounter
     if encounter is not None and not directory.knows_facility(encounter.facility):
-        return f"facility/organization:{encounter.facility}"
-    return f"facility/organization:{context.organisation.id}"
+        return Address("facility", "organization", encounter.facility)
+    return Address("facility", "organization", context.organisation.id)
 
 
-def _transferring(context: Context) -> str:
+def _transferring(context: Context) -> Address:
     """Return the coordinators of the hospital that the person came from; whoever coordinates their care where none is known."""
     directory, here, handoff = context.world.directory, context.encounter, context.handoff
     before = [
@@ -123,7 +121,9 @@ def _transferring(context: Context) -> str:
     facility = max(before, key=lambda encounter: encounter.admitted).facility
     home = directory.of_facility(facility)
     holder = directory.holder("care-coordinator", home)
-    return f"transferring-facility/{directory.covered(holder, context.at) if holder else f'organization:{facility}'}"
+    if holder is None:
+        return Address("transferring-facility", "organization", facility)
+    return Address.of("transferring-facility", directory.covered(holder, context.at))
 
 
 def _line_holder(role: str, home: Organisation, context: Context) -> str | None:
@@ -138,7 +138,7 @@ def _line_holder(role: str, home: Organisation, context: Context) -> str | None:
     return None
 
 
-def _referral_side(role: str, context: Context) -> str:
+def _referral_side(role: str, context: Context) -> Address:
     directory = context.world.directory
     referral = context.referral
     if referral is None:
@@ -149,8 +149,8 @@ def _referral_side(role: str, context: Context) -> str:
         party, organisation = referral.requester, referral.requester_organisation
     known = directory.organisations.get(organisation)
     if party and not party.startswith("organization:"):
-        return f"{role}/{directory.covered(party, context.at)}"
+        return Address.of(role, directory.covered(party, context.at))
     holder = directory.holder("referral-target" if role == "referral-target" else "referral-source", known) if known is not None else None
     if holder is not None:
-        return f"{role}/{directory.covered(holder, context.at)}"
-    return f"{role}/{party or directory.fallback_pool}"
+        return Address.of(role, directory.covered(holder, context.at))
+    return Address.of(role, party or directory.fallback_pool)

@@ -27,6 +27,7 @@ from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.words import person_words
 from streams.contract import events as e
+from streams.contract.address import Address
 from streams.contract.events import Event, Millis, Party
 
 _SIDES: Final = ("referral-target", "referral-requester")
@@ -55,11 +56,12 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         rule = rule_of(handoff, context.person, context.world)
         if rule is None:
             continue
-        owner = moves.get(handoff.owner.partition("/")[0], handoff.owner)
+        owner = Address.parse(handoff.owner)
+        owner = moves.get(owner.role, owner)
         why = []
-        if owner != handoff.owner:
-            why.append(f"Reassigned from {person_words(handoff.owner)} to {person_words(owner)}")
-            handoff.owner, handoff.status, handoff.snoozed = owner, REQUESTED, 0
+        if str(owner) != handoff.owner:
+            was_owner, handoff.owner, handoff.status, handoff.snoozed = handoff.owner, str(owner), REQUESTED, 0
+            why.append(f"Reassigned from {person_words(was_owner)} to {person_words(handoff.owner)}")
             handoff.owned_at = max(handoff.owned_at, context.at)
         if handoff.gap < OPEN and (rule.until is not None or not was.requested):
             why += _date(draft, context, handoff, rule)
@@ -76,7 +78,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
 
 def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
     """Set the due of *handoff* anew from what is known of its referral now; say so where that changes it."""
-    due, unit, calendar = deadline_of(rule, context, handoff.owner, Millis(handoff.opened_at))
+    due, unit, calendar = deadline_of(rule, context, Address.parse(handoff.owner), Millis(handoff.opened_at))
     if due == handoff.due:
         return []
     handoff.due, handoff.unit, handoff.next_step = due, unit, 0

@@ -37,6 +37,7 @@ from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Tell
 from agents.coordination.rules.words import moment, person_words
 from streams.contract import events as e
+from streams.contract.address import Address
 from streams.contract.events import Party
 
 _MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalated, e.TaskSnoozed)
@@ -112,25 +113,24 @@ def _line(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
         draft.gap(handoff, definition, encounter_ref, f"{why} ({draft.words}).")
 
 
-def _acts_for(by: Party, address: str, directory: Directory) -> bool:
+def _acts_for(by: Party, address: Address, directory: Directory) -> bool:
     """Say whether *by* is the party of *address*, or may speak for it: anybody for a pool, the bare role for its holder."""
-    role, _, party = address.partition("/")
     own = party_of(by)
-    if party.startswith("pool:"):
+    if address.is_pool:
         return True
     if own is None:
-        return by.role == role
-    if party.startswith("organization:"):
+        return by.role == address.role
+    if address.kind == "organization":
         # Who works for an organisation speaks for it.
         home = directory.of_party(own)
-        return party in {own, f"organization:{by.organization}", f"organization:{home.id if home else ''}"}
-    return own == party
+        return own == address.party or address.id in {by.organization, home.id if home else None}
+    return own == address.party
 
 
 def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
     if rule is not None and "TaskAcknowledged" in rule.closes:
         directory = context.world.directory
-        if not (_acts_for(fact.by, handoff.owner, directory) or _acts_for(fact.by, _asked(context, handoff), directory)):
+        if not (_acts_for(fact.by, Address.parse(handoff.owner), directory) or _acts_for(fact.by, _asked(context, handoff), directory)):
             draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
             return
         react(draft, context, handoff)
@@ -142,14 +142,14 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
     _line(draft, context, handoff, rule, "Seen by its owner")
 
 
-def _asked(context: Context, handoff: Handoff) -> str:
+def _asked(context: Context, handoff: Handoff) -> Address:
     """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
     if isinstance(handoff.ref, bytes):
         for notified in context.person.notified:
             for recipient in notified.recipients:
                 if uuid_bytes(notified.notification(recipient)) == handoff.ref:
-                    return recipient
-    return handoff.owner
+                    return Address.parse(recipient)
+    return Address.parse(handoff.owner)
 
 
 def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskClaimed) -> None:
@@ -157,12 +157,12 @@ def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compil
     if party is None:
         draft.refused("claimed-by-nobody", "A claim names who claims: practitioner, organization or caregiver.", handoff.rule)
         return
-    role = handoff.owner.partition("/")[0]
-    address = f"{role}/{party}"
+    owner = Address.parse(handoff.owner)
+    address = str(Address.of(owner.role, party))
     if handoff.owner == address and handoff.status in {ACCEPTED, IN_PROGRESS}:
         draft.suppressed("already-claimed-by-them", rule=handoff.rule, version=handoff.version)
         return
-    claimed = handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD} and "/pool:" not in handoff.owner
+    claimed = handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD} and not owner.is_pool
     if handoff.owner != address and claimed:
         draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
         return
@@ -173,8 +173,9 @@ def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compil
 
 def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
     party = party_of(fact.to)
-    role = fact.to.role or handoff.owner.partition("/")[0]
-    address = f"{role}/{context.world.directory.covered(party, context.at)}" if party else role_owner(role, context)
+    role = fact.to.role or Address.parse(handoff.owner).role
+    to = Address.of(role, context.world.directory.covered(party, context.at)) if party else role_owner(role, context)
+    address = str(to)
     if address == handoff.owner:
         draft.suppressed("already-theirs", rule=handoff.rule, version=handoff.version)
         return
@@ -188,15 +189,14 @@ def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Comp
         draft.refused("reason-missing", "Who declines says why.", handoff.rule)
         return
     directory = context.world.directory
-    if not _acts_for(fact.by, handoff.owner, directory):
+    owner = Address.parse(handoff.owner)
+    if not _acts_for(fact.by, owner, directory):
         draft.refused("not-the-owner", f"Only its owner can decline it: {person_words(handoff.owner)}.", handoff.rule)
         return
-    role = handoff.owner.partition("/")[0]
-    party = handoff.owner.partition("/")[2]
-    home = directory.of_party(party) or context.organisation
-    pool = next((h for o in (home, context.organisation) if (h := directory.holder(role, o)) and h.startswith("pool:")), None)
+    home = directory.of_party(owner.party) or context.organisation
+    pool = next((h for o in (home, context.organisation) if (h := directory.holder(owner.role, o)) and h.startswith("pool:")), None)
     was = handoff.owner
-    handoff.owner, handoff.status, handoff.owned_at = f"{role}/{pool or directory.fallback_pool}", REQUESTED, context.at
+    handoff.owner, handoff.status, handoff.owned_at = str(Address.of(owner.role, pool or directory.fallback_pool)), REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
     why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
     _line(draft, context, handoff, rule, why, moved=was != handoff.owner)
@@ -244,7 +244,7 @@ def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     if not fact.reason.strip():
         draft.refused("reason-missing", "Who escalates says why.", handoff.rule)
         return
-    owner = next_owner(handoff.owner, context)
+    owner = str(next_owner(Address.parse(handoff.owner), context))
     if owner == handoff.owner:
         draft.refused("end-of-the-line", f"Nobody comes after {person_words(owner)}.", handoff.rule)
         return
@@ -268,7 +268,7 @@ def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
         purpose=definition.purpose if definition else "treatment",
         sensitivity=definition.sensitivity if definition else "normal",
         handoff=uuid_text(handoff.id),
-        already={recipient.partition("/")[2] for _, recipient in handoff.notified},
+        already={Address.parse(recipient).party for _, recipient in handoff.notified},
     )
     handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
 

@@ -17,6 +17,7 @@ from agents.coordination.person.state import OPENERS, Encounter, NotificationRec
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import Context
+from streams.contract.address import Address
 from streams.contract.effects import GoalWords
 
 _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClassChanged"})
@@ -81,7 +82,7 @@ def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
             continue
         for recipient in notified.recipients:
             notification = notified.notification(recipient)
-            draft.withdrawn(notification, recipient, notified.rule, notified.version, why)
+            draft.withdrawn(notification, Address.parse(recipient), notified.rule, notified.version, why)
             asked = uuid_bytes(notification)
             for handoff in person.handoffs:
                 if handoff.ref == asked and not handoff.closed_at:

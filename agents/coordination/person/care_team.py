@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from agents.coordination.person.state import Consent, Person, TeamMember
 from agents.coordination.reference.directory import Directory, Organisation, party_of
+from streams.contract.address import Address, split_party
 from streams.contract.events import CareTeamChanged, ConsentChanged, Member, Millis
 
 NORMAL: Final = "normal"
@@ -59,10 +60,9 @@ def mention(person: Person, entries: Iterable[Member], at: Millis) -> bool:
 
 
 def _is_member(member: TeamMember, entry: Member) -> bool:
-    party = entry.party
     return (
-        member.address == (party_of(party) or "")
-        and member.organisation == (party.organization or "")
+        member.party == (party_of(entry.party) or "")
+        and member.organisation == (entry.party.organization or "")
         and member.to == (entry.to or 0)
         and member.programme == (entry.programme or "")
         and bool(entry.role)
@@ -71,10 +71,10 @@ def _is_member(member: TeamMember, entry: Member) -> bool:
 
 def _add_member(person: Person, entry: Member, at: Millis, *, asserted: bool) -> None:
     role = entry.role or entry.party.role
-    address = party_of(entry.party) or ""
+    party = party_of(entry.party) or ""
     organisation = entry.party.organization or ""
     for member in person.members:
-        if member.role == role and member.address == address and bool(member.asserted) == asserted:
+        if member.role == role and member.party == party and bool(member.asserted) == asserted:
             if asserted and member.asserted > at:
                 return
             member.from_ = (entry.from_ or 0) if asserted else at
@@ -84,7 +84,7 @@ def _add_member(person: Person, entry: Member, at: Millis, *, asserted: bool) ->
             member.organisation = organisation
             return
     begins = (entry.from_ or 0) if asserted else at
-    person.members.append(TeamMember(role, address, begins, entry.to or 0, at if asserted else 0, entry.programme or "", organisation))
+    person.members.append(TeamMember(role, party, begins, entry.to or 0, at if asserted else 0, entry.programme or "", organisation))
 
 
 def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[TeamMember]:
@@ -101,7 +101,7 @@ def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[Tea
             found.append(member)
     found = found or mentioned
     if len(found) > 1:
-        found.sort(key=lambda member: (-member.asserted, -member.from_, member.address))
+        found.sort(key=lambda member: (-member.asserted, -member.from_, member.party))
     return found
 
 
@@ -114,13 +114,13 @@ def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Dir
     """Return the parties that hold *role* by *seats*, as `parties_of`."""
     parties: list[str] = []
     for member in members_of(members, role, at):
-        party: str | None = member.address
+        party: str | None = member.party
         if not party:
             home = directory.organisations.get(member.organisation, organisation)
             party = directory.holder(role, home)
         elif party.startswith("organization:"):
             # An organisation of the directory says which pool of it answers for the role.
-            home_ = directory.organisations.get(party.partition(":")[2])
+            home_ = directory.organisations.get(split_party(party)[1])
             party = (directory.holder(role, home_) if home_ else None) or party
         if party:
             party = directory.covered(party, at)
@@ -151,13 +151,13 @@ def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivit
     """
     if not _in_programmes(person):
         return ()
-    party = owner.partition("/")[2]
+    party = Address.parse(owner).party
     found = {
-        f"{member.role}/{member.address}"
+        f"{member.role}/{member.party}"
         for member in person.members
-        if member.programme and member.address and member.address != party and member.from_ <= at and not (member.to and member.to <= at)
+        if member.programme and member.party and member.party != party and member.from_ <= at and not (member.to and member.to <= at)
     }
-    return tuple(watcher for watcher in sorted(found) if may_tell(person, watcher, purpose, sensitivity) == "permitted")
+    return tuple(watcher for watcher in sorted(found) if may_tell(person, Address.parse(watcher), purpose, sensitivity) == "permitted")
 
 
 # ---- consent
@@ -175,15 +175,14 @@ def change_consent(person: Person, fact: ConsentChanged, at: Millis) -> None:
     person.consents.append(Consent(fact.decision == "permit", at, *key))
 
 
-def may_tell(person: Person, recipient: str, purpose: str, sensitivity: str, home: str = "") -> Verdict:
-    """Say whether *recipient* (role/kind:id), who belongs to organisation *home*, may be told something of *sensitivity* for *purpose*.
+def may_tell(person: Person, recipient: Address, purpose: str, sensitivity: str, home: str = "") -> Verdict:
+    """Say whether *recipient*, who belongs to organisation *home*, may be told something of *sensitivity* for *purpose*.
 
     Without a word from the person ordinary care is permitted and a sensitive category is not (fails closed; in the United
     States 42 CFR Part 2). A refusal stands against every permission that is less specific or older than it.
     """
-    role, _, party = recipient.partition("/")
     # Who is refused as an organisation is refused with its people and pools.
-    names = {recipient, party, role, party.partition(":")[2], *((home, f"organization:{home}") if home else ())}
+    names = {str(recipient), recipient.party, recipient.role, recipient.id, *((home, f"organization:{home}") if home else ())}
     permits: list[Consent] = []
     denials: list[Consent] = []
     for consent in person.consents:

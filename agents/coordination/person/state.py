@@ -186,8 +186,8 @@ class TeamMember(msgspec.Struct, array_like=True, gc=False):
     """A seat in the care team."""
 
     role: str
-    address: str
-    """kind:id, as `practitioner:8801`."""
+    party: str
+    """kind:id, for example `practitioner:8801`; empty where only a role is named."""
     from_: int = 0
     to: int = 0
     asserted: int = 0

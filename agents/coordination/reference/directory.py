@@ -3,7 +3,7 @@
 Owns pools, cover, the line of escalation, and the zone and holidays of an organisation. Must not know a file
 (`rules/loading.py` reads it), a person's care team (`person/care_team.py`) or a rule.
 
-An address is `role/kind:id`; what follows the slash is the party. Kinds: practitioner, organization, caregiver, pool.
+A party is written `kind:id`, as in an address. Kinds: practitioner, organization, caregiver, pool.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from agents.coordination.reference.calendar import HolidayRegion, check_calendar, first_instant
+from streams.contract.address import split_party
 from streams.contract.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
@@ -157,7 +158,8 @@ class Directory:
         self._by_party[f"organization:{id_}"] = organisation
         for number, cover in enumerate(organisation.cover):
             for field, value in (("of", cover.of), ("by", cover.by)):
-                if value.partition(":")[0] not in KINDS or not value.partition(":")[2]:
+                kind, party_id = split_party(value)
+                if kind not in KINDS or not party_id:
                     raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is no party; write for example practitioner:8801")
             if cover.to < cover.from_:
                 raise ValueError(f"{at}.cover[{number}]: ends before it begins; swap from and to")
@@ -207,7 +209,7 @@ class Directory:
 
 
 def party_of(party: Party) -> str | None:
-    """Return the address part of an event's party (`kind:id`), or None when only a role is given."""
+    """Return an event's party as `kind:id`, or None when only a role is given."""
     if party.practitioner is not None and party.practitioner.id:
         return f"practitioner:{party.practitioner.id}"
     if party.caregiver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.coordination.rules.facts.context import Context, Value, event_says, fact
+from streams.contract.address import Address
 
 
 @fact
@@ -46,7 +47,7 @@ def role(context: Context) -> Value:
     """Role of the recipient."""
     if context.notice is not None:
         return context.notice.role
-    return (event_says(context, "recipient") or "").partition("/")[0] or None
+    return Address.parse(event_says(context, "recipient") or "").role or None
 
 
 @fact
