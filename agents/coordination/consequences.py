@@ -16,7 +16,7 @@ from agents.coordination.handoffs.ladder import hear
 from agents.coordination.handoffs.opening import open_all, same_subject
 from agents.coordination.handoffs.referral_loop import follow, judge_report, stand_in
 from agents.coordination.handoffs.responses import respond
-from agents.coordination.person.state import DEATH, OPENERS, Encounter, Handoff, Status
+from agents.coordination.person.state import OPENERS, Encounter, Handoff, Status
 from agents.coordination.record.encounter_states import Transition
 from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
@@ -108,23 +108,24 @@ def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Enco
         if (
             handoff.encounter != encounter.number
             or OPENERS[handoff.opened_by] != "PatientDischarged"
-            or (handoff.closed_at and not handoff.ended_by)
+            or (handoff.end is not None and not handoff.end.by_encounter and not handoff.end.by_death)
         ):
             continue
         rule = rule_of(handoff, person, world)
         if rule is None or "PatientDischarged" not in rule.triggers:
             continue
-        goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.ref), None)
+        goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.focus), None)
         asked = any(holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
         again.goal = goals
-        if asked and handoff.closed_at and handoff.ended_by == encounter.number and handoff.closure == "not-applicable":
+        end = handoff.end
+        if asked and end is not None and end.by_encounter == encounter.number and end.closure == "not-applicable":
             _let_live(draft, context, handoff, f"{draft.words}: it is asked for after all.")
-        elif not asked and handoff.closed_at:
-            handoff.ended_by = 0  # Whatever is taken back, it does not come back.
+        elif not asked and end is not None:
+            end.by_encounter, end.by_death = 0, False  # Whatever is taken back, it does not come back.
         elif not asked:
             why = f"{draft.words}: a stay of this kind does not ask for it."
             close(draft, handoff, rule, "not-applicable", happened=context.at, why=why)
-            handoff.closure = "cancelled"  # It stands in the way of none, should a later word say that it is asked for after all.
+            _count_as_cancelled(handoff)  # It stands in the way of none, should a later word say that it is asked for after all.
             ended = True
     if ended:
         _revive(draft, context, encounter, encounter.discharged)  # What they had superseded is not.
@@ -146,7 +147,7 @@ def _take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind
     if kind != "withdraw-transfer":
         if person.deceased and person.deceased_encounter == encounter.number:
             person.deceased = person.deceased_encounter = 0
-        _revive(draft, context, encounter, encounter.cancels[-1] if kind == "withdraw-discharge" and encounter.cancels else None)
+        _revive(draft, context, encounter, encounter.cancels[-1].took_back if kind == "withdraw-discharge" and encounter.cancels else None)
     react(draft, context)
     _open(draft, context)
 
@@ -154,13 +155,19 @@ def _take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind
 def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: str) -> None:
     """End what a message that never was had opened. What had ended of it stands in the way of no new one, nor comes back."""
     for handoff in opened:
-        if isinstance(handoff.ref, bytes):
+        if handoff.notification is not None:
             continue
-        if handoff.closed_at:
-            handoff.closure = "cancelled"
+        if handoff.end is not None:
+            _count_as_cancelled(handoff)
         else:
             rule = rule_of(handoff, context.person, context.world)
             close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
+
+
+def _count_as_cancelled(handoff: Handoff) -> None:
+    """Let what has ended stand in the way of no new handoff, nor come back."""
+    if handoff.end is not None:
+        handoff.end.closure = "cancelled"
 
 
 def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
@@ -172,7 +179,7 @@ def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> 
         if h.encounter == encounter.number and OPENERS[h.opened_by] == "PatientDischarged" and h.opened_at <= context.at
     ]
     dead = bool(person.deceased) and person.deceased_encounter == encounter.number and person.deceased <= context.at
-    if not dead and all(h.closure == "cancelled" or isinstance(h.ref, bytes) for h in stale):
+    if not dead and all(h.closure == "cancelled" or h.notification is not None for h in stale):
         return False
     # What was told stays told: that the person was discharged is true.
     _cancel(draft, context, stale, f"{draft.words}.")
@@ -200,24 +207,24 @@ def _revive(draft: EffectsDraft, context: Context, encounter: Encounter, ended_a
     person, world = context.person, context.world
     if person.deceased:
         return  # Nothing waits any more for who has died, whatever is taken back.
-    for handoff in [h for h in person.handoffs if h.closed_at and h.closure in {"superseded", "not-applicable"}]:
-        if handoff.ended_by != encounter.number or (ended_at is None and handoff.encounter == encounter.number):
+    for handoff in [h for h in person.handoffs if h.closure in {"superseded", "not-applicable"}]:
+        end = handoff.end
+        if end is None or end.by_encounter != encounter.number:
             continue
-        if ended_at is not None and handoff.met_at // 1000 != ended_at // 1000:
+        if handoff.encounter == encounter.number if ended_at is None else end.happened // 1000 != ended_at // 1000:
             continue
         rule = rule_of(handoff, person, world)
-        if rule is not None and any(
-            not other.closed_at and same_subject(other, rule.rule, handoff.encounter, handoff.ref) for other in person.handoffs
-        ):
+        if rule is not None and any(not other.closed_at and same_subject(other, rule.rule, handoff.subject) for other in person.handoffs):
             continue
         _let_live(draft, context, handoff, f"{draft.words}: what had ended this handoff is taken back.")
 
 
 def _let_live(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -> None:
     """Open *handoff* again, and let count what it did not hear while it was ended."""
-    closed_at, ended = handoff.closed_at, handoff.met_at
+    end = handoff.end
     reopen(draft, handoff, context.world, why)
-    _catch_up(draft, context, [handoff], heard_until=closed_at, missed_from=ended)
+    if end is not None:
+        _catch_up(draft, context, [handoff], heard_until=end.at, missed_from=end.happened)
 
 
 # ---- death
@@ -246,15 +253,15 @@ def _die(draft: EffectsDraft, context: Context) -> None:
     person, world = context.person, context.world
     why = f"{draft.words}: the person has died."
     for handoff in person.handoffs:
-        if not handoff.closed_at:
-            handoff.ended_by = person.deceased_encounter or DEATH
-            close(draft, handoff, rule_of(handoff, person, world), "not-applicable", happened=context.at, why=why)
+        if handoff.end is None:
+            rule, ender = rule_of(handoff, person, world), person.deceased_encounter
+            close(draft, handoff, rule, "not-applicable", happened=context.at, why=why, by_encounter=ender, by_death=not ender)
 
 
 def _live(draft: EffectsDraft, context: Context) -> None:
     """Open again what a death had ended that was not one: nobody may be forgotten because of a wrong tick in a record."""
     for handoff in context.person.handoffs:
-        if handoff.ended_by == DEATH and handoff.closure == "not-applicable":
+        if handoff.end is not None and handoff.end.by_death and handoff.end.closure == "not-applicable":
             _let_live(draft, context, handoff, f"{draft.words}: the person has not died.")
 
 
@@ -336,7 +343,7 @@ def _end_with_subject(draft: EffectsDraft, context: Context) -> None:
     if not gone:
         return
     for handoff in context.person.handoffs:
-        if handoff.ref == gone and not handoff.closed_at:
+        if handoff.focus == gone and not handoff.closed_at:
             rule = rule_of(handoff, context.person, context.world)
             close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}: {subject}.")
 
@@ -378,7 +385,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
 def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
     """Let what closed the review of a goal begin the next interval, as it would have, had the goal been known then."""
     rule = rule_of(handoff, again.person, again.world)
-    goal = next((g for g in again.person.goals if g.id == handoff.ref), None)
+    goal = next((g for g in again.person.goals if g.id == handoff.focus), None)
     if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:
         return []
     return open_all(draft, again, of_goal=goal)

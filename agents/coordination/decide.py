@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from agents.coordination.application import apply, draft_of
 from agents.coordination.handoffs import merge
 from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, EffectsDraft
-from agents.coordination.handoffs.handoff import cause_text
 from agents.coordination.handoffs.ladder import climb
 from agents.coordination.person.retention import prune, remember_seen, times_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
@@ -92,7 +91,7 @@ def expire(person: Person, now: Millis, world: World) -> Decision:
         return Decision(prune(person, deadline, world.catalogue.late_window_days), ())
     handoff = min(due, key=lambda h: (h.opened_at, h.id))
     seed = f"{uuid_text(handoff.id)}|{handoff.next_step}|{handoff.snoozed}|{deadline}"
-    draft = EffectsDraft(person, deadline, cause=cause_text(handoff), seed=seed, source="clock")
+    draft = EffectsDraft(person, deadline, cause=handoff.cause, seed=seed, source="clock")
     climb(draft, handoff, world)
     return Decision(person, tuple(draft.effects))
 

@@ -193,8 +193,8 @@ def test_transfer_is_told_only_when_it_crosses_a_facility_or_level(story):
     assert {rule for rule, _ in issued(away)} == {"NTF-TRANSFER"}
     back = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
     assert withdrawn(back) == set(issued(away))
-    assert stays(story)[0].place == ""
-    assert stays(story)[0].unit == "4W"
+    assert stays(story)[0].facility_now == "GENERAL"
+    assert stays(story)[0].location.unit == "4W"
 
 
 def test_cancel_of_a_transfer_that_comes_later_keeps_it_from_being_told(story):
@@ -202,7 +202,7 @@ def test_cancel_of_a_transfer_that_comes_later_keeps_it_from_being_told(story):
     story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
     late = story.at("2026-07-01T12:00", "PatientTransferred", arrival="2026-07-01T14:00", encounter=STAY, to={"facility": "MERCY"})
     assert issued(late) == []
-    assert stays(story)[0].place == ""
+    assert stays(story)[0].facility_now == "GENERAL"
 
 
 def test_emergency_visit_that_becomes_an_admission_is_told_however_it_is_said(spine):
@@ -437,4 +437,4 @@ def test_cancel_of_a_bed_change_leaves_the_transfer_before_it_told(story):
     story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "4W"})
     effects = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
     assert withdrawn(effects) == set()
-    assert (stays(story)[0].place, stays(story)[0].unit) == ("MERCY", "ICU")
+    assert (stays(story)[0].location.moved_to, stays(story)[0].location.unit) == ("MERCY", "ICU")

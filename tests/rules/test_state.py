@@ -125,7 +125,7 @@ def test_closed_handoff_is_kept_for_its_late_window_and_the_stay_for_thirteen_mo
     assert len(unpack(story._packed).handoffs) == 3
     story.until("2026-09-01T00:00")
     person = unpack(story._packed)
-    assert (person.handoffs, person.notified, person.seen, person.recent) == ([], [], b"", [])
+    assert (person.handoffs, person.notifications, person.seen, person.recent) == ([], [], b"", [])
     assert len(person.encounters) == 1
     story.until("2027-07-31T00:00")
     assert story._packed is not None

@@ -36,7 +36,8 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
-        if (handoff.closed_at and handoff.closure != "met-late") or kind not in listens.get(handoff.rule, ()):
+        end = handoff.end
+        if (end is not None and end.closure != "met-late") or kind not in listens.get(handoff.rule, ()):
             continue
         rule = rule_of(handoff, person, world)
         if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):
@@ -68,10 +69,9 @@ def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
         return
     for ending, tests in rule.ends[context.kind]:
         if holds(tests, context):
-            if context.encounter is not None:
-                handoff.ended_by = context.encounter.number
             why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
-            close(draft, handoff, rule, ending.closure, happened=context.at, why=why)
+            ender = context.encounter.number if context.encounter is not None else 0
+            close(draft, handoff, rule, ending.closure, happened=context.at, why=why, by_encounter=ender)
             return
 
 
@@ -124,7 +124,7 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
 ) -> bool:
     if closing.of_person:
         based = getattr(context.fact, "based_on", ())
-        if based and handoff.ref not in based:
+        if based and handoff.focus not in based:
             return False
     elif not _about(context, handoff, rule.rule, based_on=closing.based_on):
         return False
@@ -170,8 +170,8 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
         )
     based: tuple[str, ...] = getattr(fact, "based_on", ())
     if based and rule.subject == "referral":
-        return handoff.ref in based or any(handoff.ref == r.linked for r in context.person.referrals if r.id in based)
-    if based_on and handoff.ref not in based:
+        return handoff.focus in based or any(handoff.focus == r.linked for r in context.person.referrals if r.id in based)
+    if based_on and handoff.focus not in based:
         return False
     match rule.subject:
         case "referral":
@@ -179,17 +179,17 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
             if referral is None:
                 return context.kind == "CareTeamChanged"
             counts = doubles and not (context.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
-            return bool(referral.id == handoff.ref or (counts and referral.linked == handoff.ref))
+            return bool(referral.id == handoff.focus or (counts and referral.linked == handoff.focus))
         case "goal":
             if context.kind == "GoalUpdated":
-                return context.goal is not None and context.goal.id == handoff.ref
+                return context.goal is not None and context.goal.id == handoff.focus
             # A review that names no goal is one of the whole plan.
-            return not based or handoff.ref in based
+            return not based or handoff.focus in based
         case "appointment":
-            return handoff.ref in {appointed(context), context.appointment.id if context.appointment is not None else ""}
+            return handoff.focus in {appointed(context), context.appointment.id if context.appointment is not None else ""}
         case "notification":
             notification = getattr(fact, "notification", None)
-            return notification is None or (isinstance(handoff.ref, bytes) and uuid_text(handoff.ref) == notification)
+            return notification is None or (handoff.notification is not None and uuid_text(handoff.notification) == notification)
         case "encounter":
             notification = getattr(fact, "notification", None)
             if notification is not None:

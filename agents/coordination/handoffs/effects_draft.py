@@ -166,13 +166,13 @@ class EffectsDraft:
 
 def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:
     """Return the referral that *handoff* is about, and the goal that it or the referral serves."""
-    ref = handoff.ref
-    if rule is None or not isinstance(ref, str):
+    focus = handoff.focus
+    if rule is None or focus is None:
         return None, None
     if rule.subject == "goal":
-        return None, ref
-    referral = next((r for r in person.referrals if r.id == ref), None)
-    return (ref if referral is not None else None), (referral.goal or None) if referral is not None else None
+        return None, focus
+    referral = next((r for r in person.referrals if r.id == focus), None)
+    return (focus if referral is not None else None), (referral.goal or None) if referral is not None else None
 
 
 def ref_of(encounter: Encounter | None) -> EncounterRef | None:

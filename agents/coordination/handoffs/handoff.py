@@ -11,7 +11,7 @@ from typing import Final, Literal
 from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.person.care_team import programmes_of
-from agents.coordination.person.state import Encounter, Handoff, Person
+from agents.coordination.person.state import Alert, Encounter, End, Handoff, Person
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
@@ -72,15 +72,10 @@ def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | No
     return world.catalogue.find(view, handoff.rule, handoff.version)
 
 
-def cause_text(handoff: Handoff) -> str:
-    """Return the id of the event that opened *handoff*."""
-    return uuid_text(handoff.cause) if isinstance(handoff.cause, bytes) else handoff.cause
-
-
 def asked_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | None:
     """Return the handoff that waits for *notice* to be acknowledged."""
     wanted = uuid_bytes(notice.id)
-    return next((h for h in handoffs if h.ref == wanted), None)
+    return next((h for h in handoffs if h.notification == wanted), None)
 
 
 def appointed(context: Context) -> str:
@@ -156,6 +151,8 @@ def close(
     *,
     happened: int,
     why: str,
+    by_encounter: int = 0,
+    by_death: bool = False,
 ) -> None:
     """Close *handoff*: its task's final state, its gap's if one was shown, and word to whom it was told as a gap.
 
@@ -164,20 +161,18 @@ def close(
     """
     person = draft.person
     encounter_ref = ref_for(handoff, person)
-    handoff.closure = closure
-    handoff.closed_at = draft.at
-    handoff.met_at = happened
-    handoff.next_at = handoff.snoozed = 0
+    handoff.end = End(closure, draft.at, happened, by_encounter, by_death)
+    handoff.next_at = handoff.snoozed = handoff.owned_at = 0
     handoff.status = COMPLETED if closure in {"met", "met-late"} else CANCELLED
     definition = rule.rule if rule is not None else None
     draft.task(handoff, definition, encounter_ref, why)
     if handoff.gap:
         draft.gap(handoff, definition, encounter_ref, why)
-    if not handoff.notified:
+    if not handoff.alerts:
         return
     if closure in {"met-late", "superseded"}:
         title, neutral = (definition.title, definition.neutral_title) if definition else (handoff.rule, handoff.rule)
-        for recipient in dict.fromkeys(recipient for _, recipient in handoff.notified):
+        for recipient in dict.fromkeys(recipient for _, recipient in handoff.alerts):
             draft.issued(
                 id_=derive(draft.seed, handoff.rule, uuid_text(handoff.id), "closed", recipient),
                 rule=handoff.rule,
@@ -191,17 +186,17 @@ def close(
                 handoff=uuid_text(handoff.id),
             )
     else:
-        for notification, recipient in handoff.notified:
+        for notification, recipient in handoff.alerts:
             draft.withdrawn(uuid_text(notification), Address.parse(recipient), handoff.rule, handoff.version, why)
     if closure != "met-late":
-        handoff.notified = ()
+        handoff.alerts = ()
 
 
 def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> None:
     """Take back the end of *handoff*: what superseded it or made it pointless has itself been cancelled."""
     person = draft.person
     rule = rule_of(handoff, person, world)
-    handoff.closure, handoff.closed_at, handoff.met_at, handoff.ended_by = "", 0, 0, 0
+    handoff.end = None
     handoff.status = first_status(rule.rule, handoff.due, draft.at) if rule is not None else REQUESTED
     if handoff.due <= draft.at and handoff.gap == DUE_SOON:
         handoff.gap = 0  # What is due is not soon due: its own step shows it open, at this instant.
@@ -234,4 +229,4 @@ def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule,
         sensitivity=rule.rule.sensitivity,
         handoff=uuid_text(handoff.id),
     )
-    handoff.notified = (*handoff.notified, *((uuid_bytes(notice.id), notice.recipient) for notice in issued))
+    handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(notice.id), notice.recipient) for notice in issued))

@@ -24,7 +24,7 @@ from agents.coordination.handoffs.handoff import (
 )
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, step_owner
-from agents.coordination.person.state import Handoff, Status
+from agents.coordination.person.state import Alert, Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
@@ -118,15 +118,15 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
 
 def _name_subject(context: Context, rule: Rule) -> None:
     handoff = context.handoff
-    if handoff is None or not isinstance(handoff.ref, str):
+    if handoff is None or handoff.focus is None:
         return
     if rule.subject == "referral":
-        context.referral = next((r for r in context.person.referrals if r.id == handoff.ref), None)
+        context.referral = next((r for r in context.person.referrals if r.id == handoff.focus), None)
     elif rule.subject == "goal":
-        context.goal = next((g for g in context.person.goals if g.id == handoff.ref), None)
+        context.goal = next((g for g in context.person.goals if g.id == handoff.focus), None)
     elif rule.subject == "appointment":
-        context.appointment = next((a for a in context.person.appointments if a.id == handoff.ref), None)
-        context.referral = next((r for r in context.person.referrals if r.id == handoff.ref), None)
+        context.appointment = next((a for a in context.person.appointments if a.id == handoff.focus), None)
+        context.referral = next((r for r in context.person.referrals if r.id == handoff.focus), None)
 
 
 def _reach(  # noqa: PLR0917 -- one step, everything that it changes
@@ -155,7 +155,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft.gap(handoff, rule.rule, encounter_ref, why)
     if step.tells:
         # Who was warned still hears that the gap is open; nobody hears that twice.
-        notified = set() if opens else {Address.parse(recipient).party for _, recipient in handoff.notified}
+        notified = set() if opens else {Address.parse(recipient).party for _, recipient in handoff.alerts}
         hid = uuid_text(handoff.id)
         issued = tell(
             draft,
@@ -172,7 +172,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
             handoff=hid,
             already=notified,
         )
-        handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
+        handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(n.id), n.recipient) for n in issued))
     if (
         step.then == "assume-finished"
         and context.encounter is not None

@@ -5,10 +5,12 @@ Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: t
 
 from __future__ import annotations
 
+import msgspec
+
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import close, ref_for, rule_of
 from agents.coordination.person.retention import remember_seen
-from agents.coordination.person.state import Encounter, Handoff, Person, Status, pack, unpack
+from agents.coordination.person.state import Demographics, Encounter, Handoff, Person, Status, pack, unpack
 from agents.coordination.reference.ids import derive, identity
 from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, StateMoved
@@ -93,15 +95,13 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[
     moved: list[Handoff] = []
     for handoff in other.handoffs:
         handoff.encounter = numbers.get(handoff.encounter, 0)
-        handoff.ended_by = numbers.get(handoff.ended_by, 0)
+        if handoff.end is not None:
+            handoff.end.by_encounter = numbers.get(handoff.end.by_encounter, 0)
         double = next(
             (
                 h
                 for h in person.handoffs
-                if h.rule == handoff.rule
-                and (h.encounter, h.ref) == (handoff.encounter, handoff.ref)
-                and not h.closed_at
-                and not handoff.closed_at
+                if h.rule == handoff.rule and h.subject == handoff.subject and not h.closed_at and not handoff.closed_at
             ),
             None,
         )
@@ -119,9 +119,9 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[
 
 
 def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
-    for notified in other.notified:
+    for notified in other.notifications:
         notified.encounter = numbers.get(notified.encounter, 0)
-        person.notified.append(notified)
+        person.notifications.append(notified)
     for member in other.members:
         if not any((s.role, s.party) == (member.role, member.party) and s.asserted >= member.asserted for s in person.members):
             person.members.append(member)
@@ -150,6 +150,10 @@ def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
     if other.deceased and not person.deceased:
         person.deceased, person.deceased_encounter = other.deceased, numbers.get(other.deceased_encounter, 0)
     person.history_incomplete = person.history_incomplete or other.history_incomplete
-    person.language = person.language or other.language
-    person.region = person.region or other.region
-    person.birth_date = person.birth_date or other.birth_date
+    person.demographics = _joined(person.demographics, other.demographics)
+
+
+def _joined(mine: Demographics | None, theirs: Demographics | None) -> Demographics | None:
+    if mine is None or theirs is None:
+        return mine or (theirs and msgspec.structs.replace(theirs, at=0))
+    return Demographics(mine.language or theirs.language, mine.region or theirs.region, mine.birth_date or theirs.birth_date, mine.at)

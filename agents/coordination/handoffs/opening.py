@@ -21,7 +21,7 @@ from agents.coordination.handoffs.owners import accountable, home_of
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.goal_states import OPEN_STATUSES, REVIEWED_STATUSES, WeightedGoal, gas_t_score, stalled_since
 from agents.coordination.person.referral_states import ENDED
-from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral
+from agents.coordination.person.state import OPENERS, Goal, Handoff, Referral, Subject
 from agents.coordination.reference.calendar import Clock, due_at, local_date
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
@@ -84,17 +84,16 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     subject = _subject(context, rule)
     if subject is None:
         return []
-    encounter, ref = subject
     person = context.person
     # What a notification asks counts from when it went out: nobody can answer late news in the past.
     at = draft.at if event == ISSUED else _start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
-        if not same_subject(known, rule, encounter, ref) or known.closure == "cancelled":
+        if not same_subject(known, rule, subject) or known.closure == "cancelled":
             continue
         if rule.again == "extend":
             # It counts from the last word, however late its trigger arrives; what closed it came after the trigger or before.
-            if not known.closed_at or known.met_at >= context.at:
+            if known.end is None or known.end.happened >= context.at:
                 return []
             continue
         if known.opened_at >= at:
@@ -102,27 +101,30 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
                 _begin_earlier(draft, known, compiled, context, at)
                 return [known]  # What had happened between the two counts now.
             return []
-        if not known.closed_at:
+        if known.end is None:
             if rule.again != "restart":
                 return []
             superseded = known
-        elif known.met_at >= at + (rule.again == "renew") or (rule.subject == "encounter" and rule.again == "keep"):
+        elif known.end.happened >= at + (rule.again == "renew") or (rule.subject == "encounter" and rule.again == "keep"):
             return []
     owner = accountable(rule.accountable, context)
     home = context.organisation
     due, unit, calendar = deadline_of(compiled, context, owner, at)
+    cause_uuid = _uuid_of(draft.cause)
     handoff = Handoff(
-        _handoff_id(draft, rule, str(encounter), ref.hex() if isinstance(ref, bytes) else ref or "", at),
+        _handoff_id(draft, rule, subject, at),
         rule.id,
         rule.version,
-        _packed_cause(draft.cause),
         at,
         due,
         str(owner),
-        encounter,
-        ref,
+        "" if cause_uuid else draft.cause,
+        cause_uuid,
+        subject.encounter,
+        subject.focus,
+        subject.notification,
     )
-    if not encounter or home is not context.world.directory.of_facility(context.encounter.facility if context.encounter else ""):
+    if not subject.encounter or home is not context.world.directory.of_facility(context.encounter.facility if context.encounter else ""):
         handoff.organisation = home.id
     if calendar is not home:
         handoff.calendar = calendar.id
@@ -132,8 +134,8 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     if counts_from in {"admission", "discharge"}:
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
-        superseded.ended_by = encounter
-        close(draft, superseded, compiled, "superseded", happened=at, why=f"A newer trigger begins {rule.id} anew: {draft.words}.")
+        why = f"A newer trigger begins {rule.id} anew: {draft.words}."
+        close(draft, superseded, compiled, "superseded", happened=at, why=why, by_encounter=subject.encounter)
     person.handoffs.append(handoff)
     pass_over_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
@@ -170,12 +172,12 @@ def _waiting_for(context: Context, services: Condition | None) -> Referral | Non
     return max(waiting, key=lambda r: r.requested, default=None)
 
 
-def _handoff_id(draft: EffectsDraft, rule: Rule, encounter: str, ref: str, at: Millis) -> bytes:
+def _handoff_id(draft: EffectsDraft, rule: Rule, subject: Subject, at: Millis) -> bytes:
     """Return the id of a new handoff. One event may open two of a subject: an admission that arrives after its discharge, for both."""
-    id_ = uuid_bytes(derive(draft.seed, rule.id, "handoff", encounter, ref))
-    if any(known.id == id_ for known in draft.person.handoffs):
-        return uuid_bytes(derive(draft.seed, rule.id, "handoff", encounter, ref, str(at)))
-    return id_
+    about = subject.focus or (subject.notification or b"").hex()
+    parts = (draft.seed, rule.id, "handoff", str(subject.encounter), about)
+    id_ = uuid_bytes(derive(*parts))
+    return uuid_bytes(derive(*parts, str(at))) if any(known.id == id_ for known in draft.person.handoffs) else id_
 
 
 def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Millis) -> tuple[Millis, int, Organisation]:
@@ -204,31 +206,31 @@ def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
     return context.at
 
 
-def _subject(context: Context, rule: Rule) -> tuple[int, str | bytes | None] | None:
-    """Return (stay, reference) that the handoff is about, or None where the event has no such subject."""
+def _subject(context: Context, rule: Rule) -> Subject | None:
+    """Return what a handoff of *rule* would be about, or None where the event has no such subject."""
     encounter = context.encounter.number if context.encounter is not None else 0
     match rule.subject:
         case "encounter":
-            return (encounter, None) if encounter else None
+            return Subject(encounter, None, None) if encounter else None
         case "referral":
-            return (encounter, context.referral.id) if context.referral else None
+            return Subject(encounter, context.referral.id, None) if context.referral else None
         case "goal":
-            return (encounter, context.goal.id) if context.goal else None
+            return Subject(encounter, context.goal.id, None) if context.goal else None
         case "appointment":
-            return (encounter, appointed(context)) if appointed(context) else None
+            return Subject(encounter, appointed(context), None) if appointed(context) else None
         case "notification":
-            return (encounter, uuid_bytes(context.notice.id)) if context.notice else None
+            return Subject(encounter, None, uuid_bytes(context.notice.id)) if context.notice else None
         case _:
-            return (encounter, None)
+            return Subject(encounter, None, None)
 
 
-def same_subject(handoff: Handoff, rule: Rule, encounter: int, ref: str | bytes | None) -> bool:
-    """Say whether *handoff* is *rule*'s about that stay or reference: of such only one is open at a time."""
+def same_subject(handoff: Handoff, rule: Rule, subject: Subject) -> bool:
+    """Say whether *handoff* is *rule*'s about *subject*: of such only one is open at a time."""
     if handoff.rule != rule.id:
         return False
     if rule.subject == "encounter":
-        return handoff.encounter == encounter
-    return rule.subject == "person" or handoff.ref == ref
+        return handoff.encounter == subject.encounter
+    return rule.subject == "person" or (handoff.focus, handoff.notification) == subject[1:]
 
 
 def _opening_words(  # noqa: PLR0917
@@ -254,11 +256,12 @@ def _opening_words(  # noqa: PLR0917
     )
 
 
-def _packed_cause(cause: str) -> bytes | str:
+def _uuid_of(cause: str) -> bytes:
+    """Return the 16 bytes of an event id that is a UUID as it is commonly written; nothing for any other id."""
     if len(cause) == 36 and cause[8] == cause[13] == cause[18] == cause[23] == "-":
         try:
             packed = uuid_bytes(cause)
         except ValueError:
-            return cause
-        return packed if uuid_text(packed) == cause else cause
-    return cause
+            return b""
+        return packed if uuid_text(packed) == cause else b""
+    return b""

@@ -41,7 +41,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
     referral, was = context.referral, context.was
     if referral is None or was is None:
         return
-    about = [h for h in context.person.handoffs if h.ref == referral.id and not h.closed_at]
+    about = [h for h in context.person.handoffs if h.focus == referral.id and not h.closed_at]
     if not about:
         return
     moves = {}

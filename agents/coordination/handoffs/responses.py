@@ -29,7 +29,7 @@ from agents.coordination.handoffs.handoff import (
 )
 from agents.coordination.handoffs.notify import tell
 from agents.coordination.handoffs.owners import next_owner, role_owner
-from agents.coordination.person.state import Handoff, Person
+from agents.coordination.person.state import Alert, Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
@@ -92,13 +92,13 @@ def _find(person: Person, task: str) -> Handoff | str:
         return "unknown-task"
     closed = False
     for handoff in person.handoffs:
-        if wanted in (handoff.id, handoff.ref):
+        if wanted in (handoff.id, handoff.notification):
             if not handoff.closed_at:
                 return handoff
             closed = True
     if closed:
         return "closed-task"
-    for notified in person.notified:
+    for notified in person.notifications:
         for recipient in notified.recipients:
             if notified.notification(recipient) == task:
                 return "not-asked"
@@ -144,10 +144,10 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
 
 def _asked(context: Context, handoff: Handoff) -> Address:
     """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
-    if isinstance(handoff.ref, bytes):
-        for notified in context.person.notified:
+    if handoff.notification is not None:
+        for notified in context.person.notifications:
             for recipient in notified.recipients:
-                if uuid_bytes(notified.notification(recipient)) == handoff.ref:
+                if uuid_bytes(notified.notification(recipient)) == handoff.notification:
                     return Address.parse(recipient)
     return Address.parse(handoff.owner)
 
@@ -268,9 +268,9 @@ def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
         purpose=definition.purpose if definition else "treatment",
         sensitivity=definition.sensitivity if definition else "normal",
         handoff=uuid_text(handoff.id),
-        already={Address.parse(recipient).party for _, recipient in handoff.notified},
+        already={Address.parse(recipient).party for _, recipient in handoff.alerts},
     )
-    handoff.notified = (*handoff.notified, *((uuid_bytes(n.id), n.recipient) for n in issued))
+    handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(n.id), n.recipient) for n in issued))
 
 
 def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:

@@ -51,7 +51,7 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
         if issued:
             encounter = context.encounter.number if context.encounter is not None else 0
             kind = OPENERS.index(context.kind) if context.kind in OPENERS else 0
-            person.notified.append(
+            person.notifications.append(
                 NotificationRecord(
                     bytes.fromhex(draft.seed), notice.id, encounter, context.at, kind, tuple(n.recipient for n in issued), notice.version
                 )
@@ -73,8 +73,8 @@ def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
     person = context.person
     kept = []
     only = OPENERS.index(kind)
-    moved_at = encounter.cancels[-1] if kind == "PatientTransferred" else 0
-    for notified in person.notified:
+    moved_at = encounter.cancels[-1].took_back if kind == "PatientTransferred" else 0
+    for notified in person.notifications:
         mine = notified.encounter == encounter.number and (not only or notified.kind == only)
         # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
         if not mine or (moved_at and notified.at // 1000 != moved_at // 1000):
@@ -85,7 +85,7 @@ def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
             draft.withdrawn(notification, Address.parse(recipient), notified.rule, notified.version, why)
             asked = uuid_bytes(notification)
             for handoff in person.handoffs:
-                if handoff.ref == asked and not handoff.closed_at:
+                if handoff.notification == asked and not handoff.closed_at:
                     rule = rule_of(handoff, person, context.world)
                     close(draft, handoff, rule, "cancelled", happened=context.at, why=why)
-    person.notified = kept
+    person.notifications = kept

@@ -83,15 +83,15 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
             if open_encounter or keeps(max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS))
         )
     person.recent = [recent for recent in person.recent if keeps(recent.arrival + KEPT.recent_events * DAY_MS)]
-    person.notified = [
+    person.notifications = [
         notified
-        for notified in person.notified
+        for notified in person.notifications
         if notified.encounter in open_or_unknown or keeps(closed.get(notified.encounter, notified.at) + KEPT.notices * DAY_MS)
     ]
-    refs = {h.ref for h in person.handoffs}
+    refs = {h.focus for h in person.handoffs}
     person.referrals = [r for r in person.referrals if r.id in refs or keeps_long(r.touched + KEPT.referrals * DAY_MS)]
     person.appointments = [a for a in person.appointments if a.id in refs or keeps_long(a.touched + KEPT.appointments * DAY_MS)]
-    if not (person.encounters or person.notified):
+    if not (person.encounters or person.notifications):
         person.members = [member for member in person.members if member.asserted]
     # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
     person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
@@ -99,7 +99,7 @@ def prune(person: Person, now: Millis, late_window_days: dict[str, int]) -> Pers
         person.encounters
         or person.handoffs
         or person.members
-        or person.notified
+        or person.notifications
         or person.seen
         or person.recent
         or person.consents

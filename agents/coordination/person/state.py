@@ -3,20 +3,22 @@
 Owns the shapes, the packed form and the retention table. Must not know any rule or what an event does to a state.
 
 Every record is an array without field names and short defaults, because a million of these are held in memory. Fields are
-only ever added at the end, with a default: release N then reads what N + 1 wrote and ignores what it does not know.
+only ever added at the end, with a default: release N then reads what N + 1 wrote and ignores what it does not know. Where a
+field changes its meaning the state's version is raised, and the version before it is still read (`version_1.py`).
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from agents.coordination.reference.ids import derive
+from agents.coordination.person.version_1 import from_version_1
+from agents.coordination.reference.ids import derive, uuid_text
 from streams.contract.events import Millis, PersonKey
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """The first byte of a packed state. A higher one is written by a release that changed the meaning of a field."""
 
 NEVER: Final = 0x7FFF_FFFF_FFFF_FFFF
@@ -62,6 +64,36 @@ class Status:
 STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")
 
 
+class Cancel(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A cancellation of what an encounter's message said."""
+
+    what: int
+    """What was cancelled: an index of `record.encounter_states` (admission, transfer or discharge)."""
+    at: int
+    took_back: int
+    """Time of the fact that it took back; 0 while that has not arrived."""
+
+
+class Leave(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """The newest word on leave from an encounter."""
+
+    at: int
+    """In seconds."""
+    began: bool
+    """Whether the person left then; else they came back."""
+
+
+class Location(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Where within an encounter the person is."""
+
+    moved_to: str = ""
+    """The facility that the person was moved to; empty while it is the facility of the encounter."""
+    unit: str = ""
+    level: str = ""
+    at: int = 0
+    """When the person was moved there, in seconds; 0: not moved since the admission."""
+
+
 class Encounter(msgspec.Struct, array_like=True, gc=False):
     """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
 
@@ -77,22 +109,17 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     attending_at: int = 0
     disposition_at: int = 0
     diagnoses_at: int = 0
-    place_at: int = 0
     disposition: str = ""
     attending: str = ""
-    unit: str = ""
-    level: str = ""
-    place: str = ""
-    """The facility that the person was moved to; empty while it is the facility of the stay."""
+    location: Location | None = None
+    came_from: Location | None = None
+    """Where the person was before the last move, for its cancellation."""
     via_emergency: bool | None = None
     complexity: str = ""
     diagnoses: tuple[str, ...] = ()
     """`rank|system|code`, principal first."""
     procedures: tuple[str, ...] = ()
-    cancels: tuple[int, ...] = ()
-    """Cancels as triples (what, time of the cancel, time of the fact it took back or 0 while that has not arrived)."""
-    came_from: tuple[str, str, str] | None = None
-    """Place, unit and level before the last move, for its cancellation."""
+    cancels: tuple[Cancel, ...] = ()
     last: int = 0
     """The newest event time seen of this stay."""
     touched: int = 0
@@ -100,8 +127,42 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     assumed: bool = False
     """It ended because nothing was heard, not because anybody said so (ENC-1)."""
     registered_only: bool = False
-    leave_at: int = 0
-    """The newest word on leave, in seconds: when the person left, or minus when they came back."""
+    leave: Leave | None = None
+
+    @property
+    def facility_now(self) -> str:
+        """The facility where the person is."""
+        return (self.location.moved_to if self.location is not None else "") or self.facility
+
+
+class Alert(NamedTuple):
+    """A notification that went out about a handoff."""
+
+    notification: bytes
+    recipient: str
+    """An address (role/kind:id)."""
+
+
+class Subject(NamedTuple):
+    """What a handoff is about, as its rule's subject says: an encounter, a record beside it, or a notification."""
+
+    encounter: int
+    focus: str | None
+    notification: bytes | None
+
+
+class End(msgspec.Struct, array_like=True, gc=False):
+    """How and when a handoff ended."""
+
+    closure: str
+    at: int
+    """Arrival of what closed it, for the late window."""
+    happened: int
+    """Event time of what closed it, so that an earlier event that arrives later can correct met-late to met."""
+    by_encounter: int = 0
+    """The encounter that superseded it or made it pointless; if that is taken back the handoff is open again."""
+    by_death: bool = False
+    """The person's record said that they had died, and no encounter did; if that is taken back the handoff is open again."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):
@@ -110,16 +171,30 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     id: bytes
     rule: str
     version: int
-    cause: Any
-    """bytes or str (msgspec has no union of the two). The id of the event that opened it; 16 raw bytes where it is a UUID."""
     opened_at: int
     due: int
     owner: str
+    """An address (role/kind:id)."""
+    cause_id: str = ""
+    """The id of the event that opened it; empty where it is a UUID: `cause_uuid` holds its 16 bytes then."""
+    cause_uuid: bytes = b""
     encounter: int = 0
-    ref: Any = None
-    """str, bytes or None. The referral, goal, appointment or notification that it is about, as its rule's subject says."""
+    focus: str | None = None
+    """The id of the referral, goal or appointment that it is about (FHIR Task.focus), as its rule's subject says."""
+    notification: bytes | None = None
+    """The id of the notification that it asks somebody to acknowledge."""
+    organisation: str = ""
+    """Whose rules apply, where no stay says it."""
+    calendar: str = ""
+    """Whose zone and holidays apply, where it is another organisation than that."""
+    opened_by: int = 0
+    """Index into `OPENERS`: what a cancellation must look for."""
+    unit: int = 0
+    """Index into `handoffs.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
     next_at: int = 0
     """When the next step of the ladder is reached; 0: there is none."""
+    next_step: int = 0
+    """Index of the step in the rule's ladder that comes next; 0 again when the clock starts again. Not published."""
     step: int = 0
     """How many steps have been taken, as published. An escalation that somebody asked for counts too, so it differs from
     `next_step`; a step whose conditions did not hold does not count."""
@@ -127,38 +202,34 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     """Index into `TASK_STATUS`."""
     gap: int = 0
     """0 nothing shown, 1 due-soon, 2 open."""
-    closure: str = ""
-    closed_at: int = 0
-    """Arrival at which it closed, for the late window; 0 while it is open."""
-    notified: tuple[tuple[bytes, str], ...] = ()
-    """Alerts that went out about it: notification id and recipient."""
+    alerts: tuple[Alert, ...] = ()
     progress: tuple[int, ...] = ()
     """How many events of each closing were seen, where a rule needs several."""
     snoozed: int = 0
-    met_at: int = 0
-    """When the closing event happened, so that an earlier one that arrives later can correct met-late to met.
-    While it is open: `owned_at`."""
-    organisation: str = ""
-    """Whose rules apply, where no stay says it."""
-    calendar: str = ""
-    """Whose zone and holidays apply, where it is another organisation than that."""
-    next_step: int = 0
-    """Index of the step in the rule's ladder that comes next; 0 again when the clock starts again. Not published."""
-    opened_by: int = 0
-    """Index into `OPENERS`: what a cancellation must look for."""
-    unit: int = 0
-    """Index into `handoffs.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
-    ended_by: int = 0
-    """The stay that superseded it or made it pointless, or `DEATH`; if that is taken back the handoff is open again."""
+    owned_at: int = 0
+    """Event time of the newest word that changed whose it is, or 0: an older one that arrives later changes nothing."""
+    end: End | None = None
+    """None while it is open."""
 
     @property
-    def owned_at(self) -> int:
-        """Event time of the newest word that changed whose it is, or 0: an older one that arrives later changes nothing."""
-        return 0 if self.closed_at else self.met_at
+    def cause(self) -> str:
+        """The id of the event that opened it."""
+        return uuid_text(self.cause_uuid) if self.cause_uuid else self.cause_id
 
-    @owned_at.setter
-    def owned_at(self, at: int) -> None:
-        self.met_at = at
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        return Subject(self.encounter, self.focus, self.notification)
+
+    @property
+    def closure(self) -> str:
+        """How it ended: met, met-late, cancelled, superseded or not-applicable; empty while it is open."""
+        return "" if self.end is None else self.end.closure
+
+    @property
+    def closed_at(self) -> int:
+        """Arrival of what closed it; 0 while it is open."""
+        return 0 if self.end is None else self.end.at
 
 
 OPENERS: Final = (
@@ -171,9 +242,6 @@ OPENERS: Final = (
     "NotificationIssued",
 )
 """What opened a handoff, as far as it can be taken back."""
-
-DEATH: Final = -1
-"""`Handoff.ended_by` where the person's record said that they had died, and no stay did."""
 
 TASK_STATUS: Final = (
     *("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed"),
@@ -233,6 +301,16 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     fact: bytes
 
 
+class SaidAt(msgspec.Struct, array_like=True, gc=False):
+    """Event times at which what may change of a referral was last said; 0: never."""
+
+    target: int = 0
+    service: int = 0
+    priority: int = 0
+    needed_by: int = 0
+    goal: int = 0
+
+
 class Referral(msgspec.Struct, array_like=True, gc=False):
     id: str
     status: str = ""
@@ -253,8 +331,7 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     setter: str = ""
     linked: str = ""
     """The earlier referral that this one doubles."""
-    said_at: tuple[int, ...] = ()
-    """Event times at which what may change was last said: target, service, priority, needed_by, goal."""
+    said_at: SaidAt | None = None
     waiting: tuple[Recent, ...] = ()
     """Refused moves that came before the one that makes them legal."""
 
@@ -291,6 +368,16 @@ class Appointment(msgspec.Struct, array_like=True, gc=False):
     end: int = 0
 
 
+class Demographics(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What the person's record says of them, by its newest word."""
+
+    language: str = ""
+    region: str = ""
+    birth_date: str = ""
+    at: int = 0
+    """Event time of that word."""
+
+
 class Person(msgspec.Struct, array_like=True, gc=False):
     """Everything that is remembered of one person."""
 
@@ -298,7 +385,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     encounters: list[Encounter] = []
     handoffs: list[Handoff] = []
     members: list[TeamMember] = []
-    notified: list[NotificationRecord] = []
+    notifications: list[NotificationRecord] = []
     seen: bytes = b""
     """Entries of 12 bytes: 8 of the event's hash, 3 of its arrival in hours, 1 that counts repeats."""
     recent: list[Recent] = []
@@ -318,14 +405,11 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     """Event time of the newest team that was said to be the whole one."""
     history_incomplete: bool = False
     """An event of this person could not be applied by us (rule failed): deadlines still run, but something may be missing."""
-    language: str = ""
-    region: str = ""
-    birth_date: str = ""
+    demographics: Demographics | None = None
     conditions: tuple[tuple[str, str, str], ...] = ()
     """system, code, clinical status of the problem list."""
     observations: tuple[tuple[str, float, str, int], ...] = ()
     """code, value, unit, effective time: the newest of each code."""
-    updated_at: int = 0
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -338,18 +422,19 @@ class UnreadableStateError(Exception):
 
 def pack(person: Person) -> bytes:
     """Return *person* as a version byte, eight bytes of the next deadline, two of the open handoffs, and MessagePack."""
-    return _HEAD.pack(STATE_VERSION, _deadline(person), sum(not h.closed_at for h in person.handoffs)) + _encode(person)
+    return _HEAD.pack(STATE_VERSION, _deadline(person), sum(h.end is None for h in person.handoffs)) + _encode(person)
 
 
 def unpack(packed: bytes) -> Person:
     """Return the person in *packed*. Raises UnreadableStateError for a newer state version or bytes that are no state."""
-    if len(packed) < HEAD_BYTES or packed[0] > STATE_VERSION:
+    if len(packed) < HEAD_BYTES or not 1 <= packed[0] <= STATE_VERSION:
         raise UnreadableStateError(
             f"state version {packed[0] if packed else 'none'} is not known; this release reads up to {STATE_VERSION}"
         )
+    body = memoryview(packed)[HEAD_BYTES:]
     try:
-        return _decode(memoryview(packed)[HEAD_BYTES:])
-    except msgspec.MsgspecError as broken:
+        return _decode(body) if packed[0] == STATE_VERSION else msgspec.convert(from_version_1(msgspec.msgpack.decode(body)), Person)
+    except (msgspec.MsgspecError, LookupError, TypeError) as broken:
         raise UnreadableStateError("these bytes are no person's state") from broken
 
 

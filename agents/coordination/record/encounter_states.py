@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from agents.coordination.person.state import Encounter, Person, Status
+import msgspec
+
+from agents.coordination.person.state import Cancel, Encounter, Leave, Location, Person, Status
 from agents.coordination.rules.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.rules.world import World
 from streams.contract import events as e
@@ -90,6 +92,7 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
 """The whole machine. A cancel that comes before its target is kept in the stay and met by `-overtaken` acts."""
 
 _ADMISSION, _TRANSFER, _DISCHARGE = 1, 2, 3
+"""`Cancel.what`."""
 
 
 def transition(person: Person, event: Event, at: Millis, now: Millis, world: World) -> Transition:
@@ -103,17 +106,17 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
         # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
         encounter.status, encounter.discharged, encounter.assumed = IN_PROGRESS, 0, False
     act = _act(encounter, fact, at)
-    before, class_before = encounter.status, encounter.class_
+    before, class_before, leave = encounter.status, encounter.class_, encounter.leave
     status, kind, reason = TABLE[act, before]
     if act in {"leave", "return"} and status != CANCELLED:
-        if at // 1000 < abs(encounter.leave_at):
+        if leave is not None and at // 1000 < leave.at:
             status, kind, reason = _SAME, "patch", "older-than-what-is-known"
         else:
-            encounter.leave_at = at // 1000 if act == "leave" else -(at // 1000)
-    elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and encounter.leave_at * 1000 >= at:
+            encounter.leave = Leave(at // 1000, began=act == "leave")
+    elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and leave is not None and leave.began and leave.at * 1000 >= at:
         status = ON_LEAVE  # The leave was heard of before the admission.
-    elif act == "transfer" and status == IN_PROGRESS and at // 1000 >= abs(encounter.leave_at):
-        encounter.leave_at = -(at // 1000)  # Who is moved is here.
+    elif act == "transfer" and status == IN_PROGRESS and (leave is None or at // 1000 >= leave.at):
+        encounter.leave = Leave(at // 1000, began=False)  # Who is moved is here.
     elif act == "transfer" and before == ON_LEAVE:
         status = _SAME  # The move was before the leave.
     if status != _SAME:
@@ -160,8 +163,8 @@ def _act(encounter: Encounter, fact: Any, at: Millis) -> str:
             _remember(encounter, _ADMISSION, at, encounter.admitted)
             return "cancel-admission"
         case e.TransferCancelled():
-            if encounter.came_from is not None and encounter.place_at <= at // 1000:
-                _remember(encounter, _TRANSFER, at, encounter.place_at * 1000)
+            if encounter.came_from is not None and _moved_at(encounter) <= at // 1000:
+                _remember(encounter, _TRANSFER, at, _moved_at(encounter) * 1000)
                 return "cancel-transfer"
             _remember(encounter, _TRANSFER, at, 0)
             return "cancel-transfer-early"
@@ -185,7 +188,8 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
                 if encounter.disposition_at <= at // 1000:
                     encounter.disposition, encounter.disposition_at = "", 0
             elif kind == "withdraw-transfer" and encounter.came_from is not None:
-                encounter.place, encounter.unit, encounter.level = encounter.came_from
+                before_it = encounter.came_from
+                encounter.location = Location(before_it.moved_to, before_it.unit, before_it.level, _moved_at(encounter))
                 encounter.came_from = None
             return Transition(kind, encounter, reason)
         case "admit" | "admit-again" | "admit-anew":
@@ -197,8 +201,8 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
                 encounter.admitted = min(encounter.admitted or at, at)
             if fact.via_emergency is not None and encounter.via_emergency is None:
                 encounter.via_emergency = fact.via_emergency
-            if fact.unit and at // 1000 >= encounter.place_at:
-                encounter.unit = fact.unit
+            if fact.unit and at // 1000 >= _moved_at(encounter):
+                encounter.location = msgspec.structs.replace(encounter.location or Location(), unit=fact.unit)
             encounter.registered_only = (encounter.registered_only or act != "admit-again") and fact.registration
             changed = _patch(encounter, fact, at, before, world)
             if act == "admit-again" and "class" in changed and before != FINISHED:
@@ -273,44 +277,45 @@ def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: Worl
 def _move(encounter: Encounter, to: e.Location, at: Millis) -> tuple[str, ...]:
     """Move the stay and say whether that crosses a facility or a level of care (Carequality: a bed change is no transfer)."""
     seconds = at // 1000
-    if seconds < encounter.place_at:
+    if seconds < _moved_at(encounter):
         return ()
-    here = encounter.place or encounter.facility
+    before, here = encounter.location or Location(), encounter.facility_now
     changed = []
     if to.facility and to.facility != here:
         changed.append("facility")
-    if to.level and encounter.level and to.level != encounter.level:
+    if to.level and before.level and to.level != before.level:
         changed.append("level")
-    encounter.came_from = (encounter.place, encounter.unit, encounter.level)
-    encounter.place = to.facility if to.facility != encounter.facility else ""
-    encounter.unit, encounter.level, encounter.place_at = to.unit, to.level or encounter.level, seconds
+    encounter.came_from = msgspec.structs.replace(before, at=0)
+    moved_to = to.facility if to.facility != encounter.facility else ""
+    encounter.location = Location(moved_to, to.unit, to.level or before.level, seconds)
     return tuple(changed)
+
+
+def _moved_at(encounter: Encounter) -> int:
+    """Return when the person was last moved, in seconds, or 0."""
+    return 0 if encounter.location is None else encounter.location.at
 
 
 # ---- cancels that are remembered
 
 
 def _remember(encounter: Encounter, what: int, at: Millis, target: int) -> None:
-    cancels = encounter.cancels
-    for i in range(0, len(cancels), 3):
-        if cancels[i] == what and cancels[i + 1] == at:
-            return
-    encounter.cancels = (*cancels, what, at, target)
+    if not any(cancel.what == what and cancel.at == at for cancel in encounter.cancels):
+        encounter.cancels = (*encounter.cancels, Cancel(what, at, target))
 
 
 def _overtake(encounter: Encounter, what: int, at: Millis) -> bool:
     """Say whether a cancel that has already come takes back what happened at *at*, and note that it met its target."""
     cancels = encounter.cancels
-    for i in range(0, len(cancels), 3):
-        if cancels[i] == what and cancels[i + 1] >= at and cancels[i + 2] in {0, at}:
-            encounter.cancels = (*cancels[: i + 2], at, *cancels[i + 3 :])
+    for i, cancel in enumerate(cancels):
+        if cancel.what == what and cancel.at >= at and cancel.took_back in {0, at}:
+            encounter.cancels = (*cancels[:i], Cancel(what, cancel.at, at), *cancels[i + 1 :])
             return True
     return False
 
 
 def _newest_cancel(encounter: Encounter, what: int) -> int:
-    cancels = encounter.cancels
-    return max((cancels[i + 1] for i in range(0, len(cancels), 3) if cancels[i] == what), default=0)
+    return max((cancel.at for cancel in encounter.cancels if cancel.what == what), default=0)
 
 
 # ---- which stay

@@ -13,7 +13,7 @@ import msgspec
 from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
 from agents.coordination.person.referral_states import ENDED, TASK, Illegal, Moved, duplicate_of, move
-from agents.coordination.person.state import Appointment, Goal, Person, Referral
+from agents.coordination.person.state import Appointment, Demographics, Goal, Person, Referral, SaidAt
 from agents.coordination.reference.directory import party_of
 from agents.coordination.rules.facts import Context
 from streams.contract import events as e
@@ -51,7 +51,7 @@ def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis
     if not referral.status or referral.status_at < at:
         referral.status, referral.status_at = "requested", at
         referral.business_status = referral.business_status or "2.0"
-    referral.requester = _address(fact.requester)
+    referral.requester = _party(fact.requester)
     referral.requester_organisation = fact.requester.organization or ""
     _say(referral, fact, at)
     referral.touched = now
@@ -87,23 +87,18 @@ def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: 
 
 def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
     """Take what *fact* says of what may change, field by field: an older word overwrites no newer one, and is lost to none."""
-    said = list(referral.said_at) or [0] * 5
-    for n, value in enumerate((fact.target, fact.service, fact.priority, fact.needed_by, fact.goal)):
-        if not value or at < said[n]:
-            continue
-        said[n] = at
-        match n:
-            case 0 if fact.target is not None:
-                referral.target, referral.target_organisation = _address(fact.target), fact.target.organization or ""
-            case 1:
-                referral.service = fact.service or ""
-            case 2:
-                referral.priority = fact.priority or ""
-            case 3:
-                referral.needed_by = fact.needed_by or 0
-            case _:
-                referral.goal = fact.goal or ""
-    referral.said_at = tuple(said)
+    said = referral.said_at = SaidAt() if referral.said_at is None else msgspec.structs.replace(referral.said_at)
+    if fact.target is not None and at >= said.target:
+        said.target = at
+        referral.target, referral.target_organisation = _party(fact.target), fact.target.organization or ""
+    if fact.service and at >= said.service:
+        said.service, referral.service = at, fact.service
+    if fact.priority and at >= said.priority:
+        said.priority, referral.priority = at, fact.priority
+    if fact.needed_by and at >= said.needed_by:
+        said.needed_by, referral.needed_by = at, fact.needed_by
+    if fact.goal and at >= said.goal:
+        said.goal, referral.goal = at, fact.goal
 
 
 def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:
@@ -266,12 +261,11 @@ def _reviews(goal: Goal, fact: e.GoalUpdated) -> bool:
 
 def update_person(person: Person, fact: e.PersonUpdated, at: Millis) -> None:
     """Take language, region and date of birth; death is the caller's."""
-    if at < person.updated_at:
-        return
-    person.updated_at = at
-    person.language = fact.language or person.language
-    person.region = fact.address_region or person.region
-    person.birth_date = fact.birth_date or person.birth_date
+    known = person.demographics or Demographics()
+    if at >= known.at:
+        person.demographics = Demographics(
+            fact.language or known.language, fact.address_region or known.region, fact.birth_date or known.birth_date, at
+        )
 
 
 def record_condition(person: Person, fact: e.ConditionRecorded) -> None:
@@ -289,5 +283,5 @@ def record_observation(person: Person, fact: e.ObservationRecorded) -> None:
     person.observations = (*others, (fact.code, fact.value, fact.unit, int(fact.effective)))[-_OBSERVATIONS_MAX:]
 
 
-def _address(party: e.Party) -> str:
+def _party(party: e.Party) -> str:
     return party_of(party) or ""

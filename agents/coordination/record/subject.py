@@ -70,7 +70,7 @@ def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounte
 
 def name_told(context: Context, notification: str) -> None:
     """Name in *context* the notice that *notification* was one of, and the stay that it told of."""
-    for notified in context.person.notified:
+    for notified in context.person.notifications:
         if notified.encounter and any(notified.notification(recipient) == notification for recipient in notified.recipients):
             context.notified = notified
             context.encounter = next((s for s in context.person.encounters if s.number == notified.encounter), None)

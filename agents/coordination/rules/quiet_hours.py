@@ -55,7 +55,7 @@ def is_quiet(quiet: Quiet, now: Millis, zone: str) -> bool:
 def told_of_shortly_before(quiet: Quiet, person: Person, encounter: int, recipient: str, at: Millis) -> Millis | None:
     """Return when *recipient* was told of *stay* within the window before *at*, or None."""
     window = quiet.bundle_minutes * _MINUTE_MS
-    times = [t.at for t in person.notified if t.encounter == encounter and recipient in t.recipients and 0 <= at - t.at < window]
+    times = [t.at for t in person.notifications if t.encounter == encounter and recipient in t.recipients and 0 <= at - t.at < window]
     return Millis(max(times)) if times and encounter else None
 
 

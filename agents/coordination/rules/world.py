@@ -48,8 +48,8 @@ class World:
 
     def notice_of(self, person: Person, handoff: Handoff) -> str | None:
         """Return the routing row whose notification *handoff* is about, or None."""
-        for notified in person.notified:
+        for notified in person.notifications:
             for recipient in notified.recipients:
-                if uuid_bytes(notified.notification(recipient)) == handoff.ref:
+                if uuid_bytes(notified.notification(recipient)) == handoff.notification:
                     return notified.rule
         return None

@@ -151,7 +151,7 @@ class Run:
                     f"closed, but its gap is shown: {h} {gap}"
                 )
                 continue
-            subjects[h.rule, h.encounter if h.ref is None else h.ref] += 1
+            subjects[h.rule, h.focus or h.notification or h.encounter] += 1
             assert not h.closure, f"open with a closure: {h}"
             assert task is None or task.closure is None, f"open, but its task is closed: {h} {task}"
             assert h.owner, f"nobody is accountable: {h}"

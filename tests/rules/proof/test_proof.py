@@ -192,11 +192,11 @@ class Stories(RuleBasedStateMachine):
 
     def subject(self, h: Any, stay_of: dict[int, Any]) -> tuple[str, ...]:
         if h.rule == "NOT-2":
-            text = h.ref.hex()
+            text = h.notification.hex()
             told = self.run.issued["-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))]
             return (told.cause, told.rule)
         if h.rule in {"REF-1", "GOAL-2"}:
-            return (h.ref,)
+            return (h.focus,)
         return (stay_of[h.encounter].facility, stay_of[h.encounter].visit)
 
     # ---- time

@@ -173,7 +173,7 @@ def risk_tier(context: Context) -> Value:
 
 
 def _risk_kind(encounter: Encounter, world: World) -> risk.StayKind | None:
-    if world.directory.of_facility(encounter.place or encounter.facility).kind == "snf":
+    if world.directory.of_facility(encounter.facility_now).kind == "snf":
         return "snf"
     kinds: dict[str, risk.StayKind] = {"emergency": "emergency", "observation": "observation", "inpatient": "inpatient"}
     return kinds.get(SETTING.get(encounter.class_, ""))
@@ -213,7 +213,8 @@ def emergency_visits_12_months(context: Context) -> Value:
 @fact
 def age_years(context: Context) -> Value:
     """Completed years of age, where the date of birth is known."""
-    born = context.person.birth_date.replace("-", "")
+    known = context.person.demographics
+    born = known.birth_date.replace("-", "") if known is not None else ""
     if len(born) < 8 or not born[:8].isdigit():
         return None
     day = local_date(context.at, context.organisation.zone)

@@ -63,7 +63,7 @@ def facility(context: Context) -> Value:
 @fact
 def facility_kind(context: Context) -> Value:
     """The kind of organisation that runs the facility: hospital, snf, home-health, ..."""
-    return context.world.directory.of_facility(context.encounter.place or context.encounter.facility).kind if context.encounter else None
+    return context.world.directory.of_facility(context.encounter.facility_now).kind if context.encounter else None
 
 
 @fact
@@ -95,13 +95,15 @@ def status_of_stay(context: Context) -> Value:
 @fact
 def unit(context: Context) -> Value:
     """The unit or ward, as messages write it."""
-    return (context.encounter.unit or None) if context.encounter else None
+    location = context.encounter.location if context.encounter else None
+    return (location.unit or None) if location else None
 
 
 @fact
 def level(context: Context) -> Value:
     """The level of care after a transfer, as messages write it."""
-    return (context.encounter.level or None) if context.encounter else None
+    location = context.encounter.location if context.encounter else None
+    return (location.level or None) if location else None
 
 
 @fact

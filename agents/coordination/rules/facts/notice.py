@@ -31,7 +31,7 @@ def notice(context: Context) -> Value:
     """Id of the routing row that told somebody (NTF-ADMIT ...)."""
     if context.notice is not None:
         return context.notice.rule
-    if context.handoff is not None and isinstance(context.handoff.ref, bytes):
+    if context.handoff is not None and context.handoff.notification is not None:
         return context.world.notice_of(context.person, context.handoff)
     return None
 
@@ -54,7 +54,7 @@ def role(context: Context) -> Value:
 def somebody_told(context: Context) -> Value:
     """Whether somebody was told of this very event; where the person withheld that, nobody was."""
     encounter = context.encounter.number if context.encounter is not None else 0
-    return any(notified.at == context.at and notified.encounter == encounter for notified in context.person.notified)
+    return any(notified.at == context.at and notified.encounter == encounter for notified in context.person.notifications)
 
 
 @fact

@@ -100,7 +100,7 @@ def own_referral(context: Context) -> Referral | None:
     """Return the referral that the handoff itself is about."""
     if context.handoff is None:
         return None
-    return next((referral for referral in context.person.referrals if referral.id == context.handoff.ref), None)
+    return next((referral for referral in context.person.referrals if referral.id == context.handoff.focus), None)
 
 
 @fact
@@ -125,7 +125,7 @@ def appointment_booked(context: Context) -> Value:
     since, until = (handoff.opened_at, handoff.due) if handoff is not None else (context.at, context.at + 30 * DAY_MS)
     for appointment in context.person.appointments:
         if appointment.status in {"booked", "arrived", "checked-in", "fulfilled"} and (
-            (handoff is not None and handoff.ref and appointment.referral == handoff.ref) or since <= appointment.start <= until
+            (handoff is not None and handoff.focus and appointment.referral == handoff.focus) or since <= appointment.start <= until
         ):
             return True
     return False
@@ -164,6 +164,6 @@ def stands_booked(context: Context) -> Value:
 @fact
 def same_need(context: Context) -> Value:
     """Whether the event's appointment is another one for the same purpose as the handoff's own, with no referral on either."""
-    own = next((a for a in context.person.appointments if context.handoff is not None and a.id == context.handoff.ref), None)
+    own = next((a for a in context.person.appointments if context.handoff is not None and a.id == context.handoff.focus), None)
     other = context.appointment
     return own is not None and other is not None and not (own.referral or other.referral) and own.purpose == other.purpose
