@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from agents.coordination import consequences
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.person.care_team import change_consent, change_team, holders, mention, parties_of
@@ -16,6 +18,7 @@ from agents.coordination.person.state import Person
 from agents.coordination.record import encounter_states
 from agents.coordination.record.encounter_states import Transition
 from agents.coordination.record.fold import (
+    Folded,
     change_appointment,
     change_referral,
     may_become_legal,
@@ -28,7 +31,7 @@ from agents.coordination.record.fold import (
     update_person,
 )
 from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
-from agents.coordination.record.subject import name_told, resolve
+from agents.coordination.record.subject import resolve, with_reported
 from agents.coordination.reference.ids import derive, identity, uuid_bytes
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.words import happened
@@ -71,32 +74,30 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     at = event.arrival if suspect else event.time
     quiet = "backfill" if event.backfill else "too-old" if event.arrival - at > settings.history_days * DAY_MS else ""
     fact: Any = event.data
-    context = Context(person, world, at, world.directory.default, event)
-    context.suspect = suspect
     transition: Transition | None = None
     where = ""
     if type(fact) in _STAY_FACTS:
         where = fact.encounter.facility
-        context.organisation = world.directory.of_facility(where)
         transition = encounter_states.transition(person, event, at, now, world)
-        context.encounter, context.changed = transition.encounter, transition.changed
+        context = Context.of(person, world, at, world.directory.of_facility(where), event, transition.encounter)
+        context = replace(context, changed=transition.changed) if transition.changed else context
     else:
-        resolve(context, fact)
+        context = resolve(Context.of(person, world, at, world.directory.default, event), fact)
     draft = draft_of(person, event, now, seed, context.organisation.zone, at, suspect=suspect, where=where)
     if transition is not None and transition.kind == "refused":
         why = f"{draft.words}: no visit number is given, and {_REFUSALS[transition.reason]} at {where}. {_HOW_TO_MEND}"
         draft.refused(transition.reason, why)
         return tuple(draft.effects)
-    refusal = _fold(context, fact, at, now) if transition is None else ""
-    if refusal:
+    folded = _fold(context, fact, at, now) if transition is None else context
+    if isinstance(folded, str):
         refused = referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
         waits = refused is not None and may_become_legal(refused, fact)
         hope = " It is kept, and made when a move arrives that makes it legal." if waits else ""
-        draft.refused("illegal-move", f"{draft.words}: {refusal}.{hope}", context.kind)
+        draft.refused("illegal-move", f"{draft.words}: {folded}.{hope}", context.kind)
         if refused is not None and waits:
             keep_waiting(refused, event, at)
         return tuple(draft.effects)
-    transition = _members(context, fact, transition, at)
+    context, transition = _members(folded, fact, transition, at)
     remember(person, event, at, world)
     if quiet:
         consequences.quietly(draft, context, transition)
@@ -113,45 +114,44 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     return tuple(draft.effects)
 
 
-def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> Transition | None:
+def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> tuple[Context, Transition | None]:
     """Take the members that a message mentions; a stay that gets another pcp has changed materially."""
     mentioned = getattr(fact, "members", ())
     if not mentioned or isinstance(fact, e.CareTeamChanged) or (transition is not None and transition.kind not in consequences.BELIEVED):
-        return transition
+        return context, transition
     person, directory = context.person, context.world.directory
     members = person.members
     if not mention(person, mentioned, at):
-        return transition
+        return context, transition
     before = holders(members, "pcp", at, directory, context.organisation)
     if before and before != parties_of(person, "pcp", at, directory, context.organisation):
-        context.changed = (*context.changed, "pcp")
+        context = replace(context, changed=(*context.changed, "pcp"))
         if transition is not None and transition.kind == "patch" and context.kind == "EncounterUpdated":
-            return Transition("update", transition.encounter, "", context.changed)
-    return transition
+            return context, Transition("update", transition.encounter, "", context.changed)
+    return context, transition
 
 
-def _fold(context: Context, fact: Any, at: Millis, now: Millis) -> str:
-    """Take what the event says into the records; return why it is refused, or nothing."""
+def _fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:
+    """Take what the event says into the records."""
     take = _FOLDS.get(type(fact))
-    return "" if take is None else take(context, fact, at, now)
+    return context if take is None else take(context, fact, at, now)
 
 
-def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Context, Any, Millis, Millis], str]:
+def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Context, Any, Millis, Millis], Folded]:
     """Return *change* of the person's own records as a fold that never refuses."""
 
-    def fold(context: Context, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
+    def fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:  # noqa: ARG001 -- a fold's arguments
         change(context.person, fact, at)
-        return ""
+        return context
 
     return fold
 
 
-def _delivery(context: Context, fact: Any, at: Millis, now: Millis) -> str:  # noqa: ARG001 -- a fold's arguments
-    name_told(context, fact.notification)
-    return ""
+def _delivery(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:  # noqa: ARG001 -- a fold's arguments
+    return with_reported(context, fact.notification)
 
 
-_FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], str]]] = {
+_FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], Folded]]] = {
     e.ReferralRequested: request,
     e.ReferralChanged: change_referral,
     e.ReferralStatusChanged: move_referral,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs import routing
 from agents.coordination.handoffs.closing import react
 from agents.coordination.handoffs.effects_draft import EffectsDraft
@@ -65,7 +67,7 @@ def _follow(draft: EffectsDraft, context: Context, transition: Transition) -> No
     was_dead = bool(context.person.deceased)
     dies = _says_death(context, transition)
     if dies:
-        context.changed = (*context.changed, "death")
+        context = replace(context, changed=(*context.changed, "death"))
         kind = "update" if kind == "patch" else kind
     else:
         react(draft, context)
@@ -101,8 +103,8 @@ def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Enco
         return
     at = Millis(encounter.discharged)
     fact = e.PatientDischarged(e.EncounterRef(encounter.facility, encounter.visit), encounter.disposition)
-    again = Context(person, world, at, context.organisation, Event(context.event.id, context.event.source, at, draft.at, person.key, fact))
-    again.encounter = encounter
+    event = Event(context.event.id, context.event.source, at, draft.at, person.key, fact)
+    again = Context.of(person, world, at, context.organisation, event, encounter)
     ended = False
     for handoff in person.handoffs:
         if (
@@ -114,9 +116,8 @@ def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Enco
         rule = rule_of(handoff, person, world)
         if rule is None or "PatientDischarged" not in rule.triggers:
             continue
-        goals, again.goal = again.goal, next((g for g in person.goals if g.id == handoff.focus), None)
-        asked = any(holds(tests, again) for _, tests in rule.triggers["PatientDischarged"])
-        again.goal = goals
+        about = replace(again, goal=next((g for g in person.goals if g.id == handoff.focus), None))
+        asked = any(holds(tests, about) for _, tests in rule.triggers["PatientDischarged"])
         end = handoff.end
         if asked and end is not None and end.by_encounter == encounter.number and end.closure == "not-applicable":
             _let_live(draft, context, handoff, f"{draft.words}: it is asked for after all.")
@@ -191,8 +192,7 @@ def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> 
     )
     id_, source = (context.event.id, context.event.source) if context.event is not None else ("", "")
     standing = Event(id_, source, Millis(encounter.discharged), draft.at, person.key, fact)
-    again = Context(person, context.world, Millis(encounter.discharged), context.organisation, standing)
-    again.encounter = encounter
+    again = Context.of(person, context.world, standing.time, context.organisation, standing, encounter)
     if dead:
         react(draft, again)
     _open(draft, again)
@@ -277,8 +277,7 @@ def after_record(draft: EffectsDraft, context: Context) -> None:
     if isinstance(fact, e.PersonUpdated):
         was_dead = bool(person.deceased)
         if _says_death(context, None):
-            context.changed = ("death",)
-            routing.announce(draft, context)
+            routing.announce(draft, replace(context, changed=("death",)))
             _die(draft, context)
         elif was_dead and not person.deceased:
             _live(draft, context)
@@ -325,8 +324,7 @@ def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
         if at < goal.since or draft.at - at > world.settings.history_days * DAY_MS or context.event is None:
             continue
         event = Event(context.event.id, context.event.source, Millis(at), draft.at, person.key, fact)
-        again = Context(person, world, Millis(at), world.directory.of_facility(encounter.facility), event)
-        again.encounter = encounter
+        again = Context.of(person, world, Millis(at), world.directory.of_facility(encounter.facility), event, encounter)
         opened = open_all(draft, again, of_goal=goal)
         if opened:
             _catch_up(draft, again, opened)
@@ -366,14 +364,13 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
     for event in told_again(context):
         if event.time < earliest or (event.arrival <= heard_until and event.time < missed_from):
             continue
-        again = Context(context.person, context.world, event.time, context.organisation, event)
+        again = Context.of(context.person, context.world, event.time, context.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):
             ref = event.data.encounter
-            again.encounter = next(
-                s for s in context.person.encounters if (s.facility, s.visit, s.admitted) == (ref.facility, ref.visit, event.time)
-            )
+            admitted = (ref.facility, ref.visit, event.time)
+            again = replace(again, encounter=next(s for s in context.person.encounters if (s.facility, s.visit, s.admitted) == admitted))
         else:
-            resolve_again(again, event.data)
+            again = resolve_again(again, event.data)
         draft.words = happened(event, event.time, context.organisation.zone)
         for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:

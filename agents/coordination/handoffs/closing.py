@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     UNITS,
@@ -42,20 +44,12 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
         rule = rule_of(handoff, person, world)
         if rule is None or not (kind in rule.closes or kind in rule.ends or kind in rule.shortens):
             continue
-        encounter, referral, goal, appointment = context.encounter, context.referral, context.goal, context.appointment
-        context.handoff = handoff
-        _ends(draft, context, handoff, rule)
-        if not handoff.closed_at or handoff.closure == "met-late":
-            _closes(draft, context, handoff, rule)
-        if not handoff.closed_at:
-            _shortens(draft, context, handoff, rule)
-        context.encounter, context.referral, context.goal, context.appointment, context.handoff = (
-            encounter,
-            referral,
-            goal,
-            appointment,
-            None,
-        )
+        about = replace(context, handoff=handoff)
+        _ends(draft, about, handoff, rule)
+        if handoff.end is None or handoff.end.closure == "met-late":
+            _closes(draft, about, handoff, rule)
+        if handoff.end is None:
+            _shortens(draft, about, handoff, rule)
 
 
 def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
@@ -164,9 +158,12 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
     task = getattr(fact, "task", None)
     if task is not None:
         # A response names one handoff; a contact that it reports counts for all of the same stay.
-        named = context.named
-        return bool(named is handoff) or (
-            named is not None and context.kind == "OutreachAttempted" and bool(handoff.encounter) and named.encounter == handoff.encounter
+        answered = context.answered
+        return bool(answered is handoff) or (
+            answered is not None
+            and context.kind == "OutreachAttempted"
+            and bool(handoff.encounter)
+            and answered.encounter == handoff.encounter
         )
     based: tuple[str, ...] = getattr(fact, "based_on", ())
     if based and rule.subject == "referral":
@@ -194,8 +191,8 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
             notification = getattr(fact, "notification", None)
             if notification is not None:
                 # Old news that arrives is no news of what has happened since.
-                notified = context.notified
-                return notified is not None and notified.encounter == handoff.encounter and notified.at >= handoff.opened_at
+                reported = context.reported
+                return reported is not None and reported.encounter == handoff.encounter and reported.at >= handoff.opened_at
             return context.encounter is None or getattr(fact, "encounter", None) is None or context.encounter.number == handoff.encounter
         case _:
             return True

@@ -213,8 +213,8 @@ def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> Non
 
 def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
     """Tell whoever is accountable for a gap that is open again, where no step is left that would."""
-    context = Context(draft.person, world, draft.at, home_of(handoff, draft.person, world))
-    context.handoff, context.encounter = handoff, encounter_of(handoff, draft.person)
+    person = draft.person
+    context = Context.of(person, world, draft.at, home_of(handoff, person, world), None, encounter_of(handoff, person), handoff)
     issued = tell(
         draft,
         context,

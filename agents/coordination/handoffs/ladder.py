@@ -6,6 +6,8 @@ know a rule by name.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.handoff import (
     ACCEPTED,
@@ -56,13 +58,12 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
         schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
     encounter = encounter_of(handoff, person)
-    context = Context(person, world, at, home_of(handoff, person, world))
-    context.handoff, context.encounter = handoff, encounter
+    context = Context.of(person, world, at, home_of(handoff, person, world), None, encounter, handoff)
     if rule.rule.again == "extend" and encounter is not None and _count_anew(draft, handoff, rule, context, Millis(encounter.last)):
         return
     step = rule.steps[handoff.next_step]
     handoff.next_step += 1
-    _name_subject(context, rule.rule)
+    context = _with_subject(context, handoff, rule.rule)
     if holds(step.tests, context):
         _reach(draft, handoff, rule, step, context, calendar)
     if not handoff.closed_at:
@@ -116,17 +117,22 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
     return True
 
 
-def _name_subject(context: Context, rule: Rule) -> None:
-    handoff = context.handoff
-    if handoff is None or handoff.focus is None:
-        return
-    if rule.subject == "referral":
-        context.referral = next((r for r in context.person.referrals if r.id == handoff.focus), None)
-    elif rule.subject == "goal":
-        context.goal = next((g for g in context.person.goals if g.id == handoff.focus), None)
-    elif rule.subject == "appointment":
-        context.appointment = next((a for a in context.person.appointments if a.id == handoff.focus), None)
-        context.referral = next((r for r in context.person.referrals if r.id == handoff.focus), None)
+def _with_subject(context: Context, handoff: Handoff, rule: Rule) -> Context:
+    """Return *context* with the referral, goal or appointment that *handoff* is about."""
+    person, focus = context.person, handoff.focus
+    if focus is None:
+        return context
+    match rule.subject:
+        case "referral":
+            return replace(context, referral=next((r for r in person.referrals if r.id == focus), None))
+        case "goal":
+            return replace(context, goal=next((g for g in person.goals if g.id == focus), None))
+        case "appointment":
+            # The referral that the appointment is for stands in its place where it names one.
+            appointment = next((a for a in person.appointments if a.id == focus), None)
+            return replace(context, appointment=appointment, referral=next((r for r in person.referrals if r.id == focus), None))
+        case _:
+            return context
 
 
 def _reach(  # noqa: PLR0917 -- one step, everything that it changes

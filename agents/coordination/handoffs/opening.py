@@ -5,6 +5,8 @@ Owns the way from a trigger to an open handoff with exactly one owner, a due and
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
 from agents.coordination.handoffs.handoff import (
     OPEN,
@@ -34,7 +36,7 @@ from streams.contract.events import Millis
 
 
 def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None) -> list[Handoff]:
-    """Open every handoff that the context's event (or notice) triggers; return those that were opened, or begin earlier now.
+    """Open every handoff that the context triggers, by its event or the notification just issued; return what is opened or begins earlier.
 
     *of_goal*: that goal's own alone.
     """
@@ -42,7 +44,7 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
         return []
     world = context.world
     view = world.catalogue.view(context.organisation, programmes_of(context.person, context.at))
-    event = context.kind if context.notice is None else ISSUED
+    event = context.kind if context.issued is None else ISSUED
     opened: list[Handoff] = []
     day = local_date(context.at, context.organisation.zone)
     known: dict[Test, bool] = {}
@@ -51,20 +53,19 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
             continue
         for trigger, tests in triggers:
             if rule.rule.subject == "goal" and context.kind != "GoalUpdated":
-                started, own = False, context.goal
+                started = False
                 for goal in _goals(context) if of_goal is None else [of_goal]:
-                    context.goal = goal
-                    if holds(tests, context):
+                    about = replace(context, goal=goal)
+                    if holds(tests, about):
                         started = True
-                        opened += _open(draft, context, rule, trigger.counts_from, event)
-                context.goal = own
+                        opened += _open(draft, about, rule, trigger.counts_from, event)
                 if started:
                     break
             elif holds_as_known(tests, context, known):
-                referral = context.referral
-                context.referral = referral or _waiting_for(context, trigger.where.get("open_services"))
-                opened += _open(draft, context, rule, trigger.counts_from, event)
-                context.referral = referral
+                about = context
+                if context.referral is None and "open_services" in trigger.where:
+                    about = replace(context, referral=_waiting_for(context, trigger.where["open_services"]))
+                opened += _open(draft, about, rule, trigger.counts_from, event)
                 break
     return opened
 
@@ -164,7 +165,7 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
         draft.gap(handoff, compiled.rule, ref_of(context.encounter), why)
 
 
-def _waiting_for(context: Context, services: Condition | None) -> Referral | None:
+def _waiting_for(context: Context, services: Condition) -> Referral | None:
     """Return the newest open referral for one of the *services* that a trigger asks for: its target is whom that is about."""
     if not isinstance(services, tuple):
         return None
@@ -219,7 +220,7 @@ def _subject(context: Context, rule: Rule) -> Subject | None:
         case "appointment":
             return Subject(encounter, appointed(context), None) if appointed(context) else None
         case "notification":
-            return Subject(encounter, None, uuid_bytes(context.notice.id)) if context.notice else None
+            return Subject(encounter, None, uuid_bytes(context.issued.id)) if context.issued else None
         case _:
             return Subject(encounter, None, None)
 

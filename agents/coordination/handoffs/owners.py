@@ -19,7 +19,7 @@ def accountable(role: str, context: Context) -> Address:
     """Return the owner for a rule's `accountable`."""
     match role:
         case "recipient":
-            return Address.parse(context.notice.recipient) if context.notice is not None else role_owner("care-coordinator", context)
+            return Address.parse(context.issued.recipient) if context.issued is not None else role_owner("care-coordinator", context)
         case "referral-target" | "referral-requester":
             return _referral_side(role, context)
         case "facility":

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     OPEN,
@@ -38,7 +40,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
 
     So it is when a target or a date changes, and when the request itself arrives after its answer. What is overdue stays so.
     """
-    referral, was = context.referral, context.was
+    referral, was = context.referral, context.referral_before
     if referral is None or was is None:
         return
     about = [h for h in context.person.handoffs if h.focus == referral.id and not h.closed_at]
@@ -47,9 +49,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
     moves = {}
     for side in _SIDES:
         now = accountable(side, context)
-        context.referral = was
-        before = accountable(side, context)
-        context.referral = referral
+        before = accountable(side, replace(context, referral=was))
         if before != now:
             moves[side] = now
     for handoff in about:
@@ -109,15 +109,13 @@ def stand_in(draft: EffectsDraft, context: Context) -> list[Context]:
     facts: list[Any] = [asked]
     if heir.status not in {"draft", "requested"}:
         facts.append(e.ReferralStatusChanged(heir.id, heir.status, heir.setter, heir.business_status or None))
-    scenes = []
+    contexts = []
     for fact in facts:
-        again = Context(
-            person, context.world, context.at, context.organisation, Event(event.id, event.source, context.at, draft.at, person.key, fact)
-        )
-        resolve(again, facts[-1] if len(facts) > 1 else e.ReferralChanged(heir.id))
-        again.changed = ("referral-status",)
-        scenes.append(again)
-    return scenes
+        said = Event(event.id, event.source, context.at, draft.at, person.key, fact)
+        again = Context.of(person, context.world, context.at, context.organisation, said)
+        again = resolve(again, facts[-1] if len(facts) > 1 else e.ReferralChanged(heir.id))
+        contexts.append(replace(again, changed=("referral-status",)))
+    return contexts
 
 
 def judge_report(draft: EffectsDraft, context: Context) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from agents.coordination.handoffs.closing import react
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
@@ -52,11 +54,10 @@ def respond(draft: EffectsDraft, context: Context) -> None:
         draft.refused(found, f"No open task {fact.task} of this person can take this response: {found}.", context.kind)
         return
     handoff = found
-    context.named = handoff
-    context.handoff = handoff
-    context.encounter = encounter_of(handoff, context.person)
-    context.organisation = home_of(handoff, context.person, context.world)
-    rule = rule_of(handoff, context.person, context.world)
+    person, world = context.person, context.world
+    encounter, home = encounter_of(handoff, person), home_of(handoff, person, world)
+    context = replace(context, answered=handoff, handoff=handoff, encounter=encounter, organisation=home)
+    rule = rule_of(handoff, person, world)
     if handoff.status == DRAFT:
         draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", context.kind)
         return

@@ -6,7 +6,7 @@ recipient is a rule's matter, triggered by the notice.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import asked_of, close, rule_of
@@ -56,14 +56,12 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
                     bytes.fromhex(draft.seed), notice.id, encounter, context.at, kind, tuple(n.recipient for n in issued), notice.version
                 )
             )
-        for notified in issued:
-            context.notice = notified
-            opened = open_all(draft, context)
-            context.notice = None
-            asked = asked_of(notified, opened)
-            if asked is not None and notified.asks_acknowledgement:
-                index = draft.effects.index(notified)
-                draft.effects[index] = msgspec.structs.replace(notified, handoff=uuid_text(asked.id))
+        for notification in issued:
+            opened = open_all(draft, replace(context, issued=notification))
+            asked = asked_of(notification, opened)
+            if asked is not None and notification.asks_acknowledgement:
+                index = draft.effects.index(notification)
+                draft.effects[index] = replace(notification, handoff=uuid_text(asked.id))
         return True
     return False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
@@ -19,8 +19,8 @@ from agents.coordination.rules.facts import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 
-OK: Final = ""
-"""The answer of a fold that was applied; else it is the reason of the refusal."""
+Folded = Context | str
+"""The answer of a fold: what the event is about and what it changed, or the reason why it is refused."""
 
 _FALLEN_THROUGH: Final = frozenset({"noshow", "cancelled", "entered-in-error"})
 _OBSERVATIONS_MAX: Final = 32
@@ -35,18 +35,17 @@ def referral_named(person: Person, id_: str | None) -> Referral | None:
     return next((r for r in person.referrals if r.id == id_), None) if id_ else None
 
 
-def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis) -> str:
+def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis) -> Folded:
     """Take a new referral; a second request of the same id changes nothing but what was missing."""
     person = context.person
     known = referral_named(person, fact.referral)
     if known is not None and known.requested:
-        context.referral, context.repeated = known, True
         known.touched = now
-        return OK
+        return replace(context, referral=known, repeated=True)
     referral = known or Referral(fact.referral)
     if known is None:
         person.referrals.append(referral)
-    context.was = msgspec.structs.replace(known) if known is not None else Referral(fact.referral)
+    before = replace(known) if known is not None else Referral(fact.referral)
     referral.requested = at
     if not referral.status or referral.status_at < at:
         referral.status, referral.status_at = "requested", at
@@ -66,28 +65,25 @@ def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis
         )
         or ""
     )
-    context.referral = referral
-    return OK
+    return replace(context, referral=referral, referral_before=before)
 
 
-def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: Millis) -> str:
+def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: Millis) -> Folded:
     """Take what changed of a referral; before its request it is remembered."""
     referral = referral_named(context.person, fact.referral)
     if referral is None:
         referral = Referral(fact.referral)
         context.person.referrals.append(referral)
-    context.referral = referral
     referral.touched = now
-    context.was = msgspec.structs.replace(referral)
+    before = replace(referral)
     _say(referral, fact, at)
-    if context.was.requested and (referral.target, referral.target_organisation) != (context.was.target, context.was.target_organisation):
-        context.changed = ("target",)
-    return OK
+    moved = (referral.target, referral.target_organisation) != (before.target, before.target_organisation)
+    return replace(context, referral=referral, referral_before=before, changed=("target",) if before.requested and moved else ())
 
 
 def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
     """Take what *fact* says of what may change, field by field: an older word overwrites no newer one, and is lost to none."""
-    said = referral.said_at = SaidAt() if referral.said_at is None else msgspec.structs.replace(referral.said_at)
+    said = referral.said_at = SaidAt() if referral.said_at is None else replace(referral.said_at)
     if fact.target is not None and at >= said.target:
         said.target = at
         referral.target, referral.target_organisation = _party(fact.target), fact.target.organization or ""
@@ -101,7 +97,7 @@ def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: 
         said.goal, referral.goal = at, fact.goal
 
 
-def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> str:
+def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> Folded:
     """Move a referral by the transition table; what is older than the present status changes nothing."""
     referral = referral_named(context.person, fact.referral)
     if referral is None:
@@ -112,17 +108,16 @@ def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, n
         moved = move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status)
         if isinstance(moved, Illegal):
             return moved.reason
-    context.referral = referral
     referral.touched = now
     if at < referral.status_at:
-        return OK
-    context.repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
-    if referral.status != fact.status:
+        return replace(context, referral=referral)
+    repeated = referral.status == fact.status and (fact.business_status or "") in {"", referral.business_status}
+    changed = ("referral-status",) if referral.status != fact.status else ()
+    if changed:
         referral.previous_status = referral.status
-        context.changed = ("referral-status",)
     referral.status, referral.status_at, referral.setter = fact.status, at, fact.by
-    referral.business_status = fact.business_status or ("" if not context.repeated else referral.business_status)
-    return OK
+    referral.business_status = fact.business_status or ("" if not repeated else referral.business_status)
+    return replace(context, referral=referral, repeated=repeated, changed=changed)
 
 
 def is_legal(referral: Referral, fact: e.ReferralStatusChanged, at: Millis) -> bool:
@@ -138,16 +133,16 @@ def may_become_legal(referral: Referral, fact: e.ReferralStatusChanged) -> bool:
     return says is not None and fact.by in says.by and referral.status not in ENDED
 
 
-def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis, now: Millis) -> str:
+def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis, now: Millis) -> Folded:
     """Take an appointment as it stands; an older word changes nothing."""
     person = context.person
     appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
     if appointment is None:
         appointment = Appointment(fact.appointment)
         person.appointments.append(appointment)
-    context.repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
+    repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
     # A no-show that is called off, or a cancelled one that is deleted, has fallen through once.
-    context.repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
+    repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
     if at >= appointment.at:
         appointment.status, appointment.at = fact.status, at
         appointment.start = fact.start or appointment.start
@@ -155,15 +150,14 @@ def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis,
         appointment.purpose = fact.purpose or appointment.purpose
     appointment.referral = appointment.referral or fact.referral or ""
     appointment.touched = now
-    context.appointment = appointment
-    context.referral = referral_named(person, fact.referral or appointment.referral)
-    return OK
+    referral = referral_named(person, fact.referral or appointment.referral)
+    return replace(context, appointment=appointment, referral=referral, repeated=repeated)
 
 
 # ---- goals
 
 
-def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> str:
+def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
     """Take a goal as it stands; a goal's update is a review where it says so or says how far the goal has come.
 
     Who moved a goal is known only where the event says whether the person accepted it; else whoever may do it is taken to
@@ -182,15 +176,13 @@ def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> str:
         goal = Goal(fact.goal)
         person.goals.append(goal)
     elif at < goal.at:
-        context.goal = goal
-        context.changed = ("goal-reviewed",) if _reviews(goal, fact) else ()
+        reviewed = _reviews(goal, fact)
         _achieve(goal, fact, at)
-        return OK
+        return replace(context, goal=goal, changed=("goal-reviewed",) if reviewed else ())
     elif goal.status:
         refusal = _illegal_goal_move(goal, fact)
         if refusal:
             return refusal
-    context.goal = goal
     changed: list[str] = []
     if goal.status and _reviews(goal, fact):
         changed.append("goal-reviewed")
@@ -214,8 +206,7 @@ def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> str:
         party = party_of(fact.owner)
         if party:
             goal.owner = f"{fact.owner.role}/{party}"
-    context.changed = tuple(changed)
-    return OK
+    return replace(context, goal=goal, changed=tuple(changed))
 
 
 def _achieve(goal: Goal, fact: e.GoalUpdated, at: Millis) -> None:
@@ -233,16 +224,17 @@ def _differs(said: str, known: str) -> bool:
 
 
 def _illegal_goal_move(goal: Goal, fact: e.GoalUpdated) -> str:
+    """Return why the move is refused; empty where it is legal."""
     said = fact.accepted_by_person
     by_person = move_goal(goal.status, fact.lifecycle_status, "person")
     by_team = move_goal(goal.status, fact.lifecycle_status, "team")
     legal_person = not isinstance(by_person, IllegalGoal)
     legal_team = not isinstance(by_team, IllegalGoal)
     if legal_team or (legal_person and said is not False) or (legal_person and fact.lifecycle_status == "rejected"):
-        return OK
+        return ""
     if isinstance(by_person, IllegalGoal):
         return by_person.reason
-    return by_team.reason if isinstance(by_team, IllegalGoal) else OK
+    return by_team.reason if isinstance(by_team, IllegalGoal) else ""
 
 
 def _reviews(goal: Goal, fact: e.GoalUpdated) -> bool:

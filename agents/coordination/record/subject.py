@@ -7,56 +7,60 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from agents.coordination.person.state import Encounter, Person
 from agents.coordination.record.fold import referral_named
-from agents.coordination.reference.directory import Organisation
+from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.rules.facts import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 
 
-def resolve(context: Context, fact: Any) -> None:
-    """Name in *context* what an event that is no stay's own is about, and the organisation whose rules apply."""
+def resolve(context: Context, fact: Any) -> Context:
+    """Return *context* with what an event that is no stay's own is about, and the organisation whose rules apply."""
     person, directory = context.person, context.world.directory
     ref: e.EncounterRef | None = getattr(fact, "encounter", None)
-    if ref is not None:
-        context.encounter = encounter_named(person, ref, context.at)
-    context.referral = referral_named(person, getattr(fact, "referral", None))
+    encounter = encounter_named(person, ref, context.at) if ref is not None else None
+    referral, goal = referral_named(person, getattr(fact, "referral", None)), None
     based = getattr(fact, "based_on", ())
     if based:
-        context.goal = next((g for g in person.goals if g.id in based), None)
-        context.referral = next((r for r in person.referrals if r.id in based), None)
+        goal = next((g for g in person.goals if g.id in based), None)
+        referral = next((r for r in person.referrals if r.id in based), None)
     organisation: Organisation | None = None
     target = getattr(fact, "target", None)
     if ref is not None:
         organisation = directory.of_facility(ref.facility)
     elif target is not None:
-        organisation = _organisation_of(target, context) or _organisation_of(getattr(fact, "requester", None), context)
-    elif context.referral is not None:
+        organisation = _organisation_of(target, directory) or _organisation_of(getattr(fact, "requester", None), directory)
+    elif referral is not None:
         known = directory.organisations
-        organisation = known.get(context.referral.target_organisation) or known.get(context.referral.requester_organisation)
-    context.organisation = organisation or usual_organisation(context)
+        organisation = known.get(referral.target_organisation) or known.get(referral.requester_organisation)
+    organisation = organisation or _usual_organisation(person, directory)
+    return replace(context, encounter=encounter, referral=referral, goal=goal, organisation=organisation)
 
 
-def resolve_again(context: Context, fact: Any) -> None:
-    """Name what a remembered event is about, by what is known of it now."""
-    resolve(context, fact)
+def resolve_again(context: Context, fact: Any) -> Context:
+    """Return *context* with what a remembered event is about, by what is known of it now."""
+    context = resolve(context, fact)
     person = context.person
     if isinstance(fact, e.GoalUpdated):
-        context.goal = next((g for g in person.goals if g.id == fact.goal), None)
-        context.changed = ("goal-reviewed",) if fact.reviewed else ()
-    elif isinstance(fact, e.AppointmentChanged):
-        context.appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
-        if context.referral is None and context.appointment is not None:
-            context.referral = referral_named(person, context.appointment.referral)
+        goal = next((g for g in person.goals if g.id == fact.goal), None)
+        return replace(context, goal=goal, changed=("goal-reviewed",) if fact.reviewed else ())
+    if isinstance(fact, e.AppointmentChanged):
+        appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
+        referral = context.referral
+        if referral is None and appointment is not None:
+            referral = referral_named(person, appointment.referral)
+        return replace(context, appointment=appointment, referral=referral)
+    return context
 
 
-def usual_organisation(context: Context) -> Organisation:
+def _usual_organisation(person: Person, directory: Directory) -> Organisation:
     """Return the organisation of the person's newest stay, or the default."""
-    directory = context.world.directory
-    if not context.person.encounters:
+    if not person.encounters:
         return directory.default
-    return directory.of_facility(max(context.person.encounters, key=lambda s: (s.last, s.number)).facility)
+    return directory.of_facility(max(person.encounters, key=lambda s: (s.last, s.number)).facility)
 
 
 def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounter | None:
@@ -68,17 +72,17 @@ def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounte
     return max(begun or here, key=lambda s: (s.admitted or s.discharged, s.number))
 
 
-def name_told(context: Context, notification: str) -> None:
-    """Name in *context* the notice that *notification* was one of, and the stay that it told of."""
-    for notified in context.person.notifications:
-        if notified.encounter and any(notified.notification(recipient) == notification for recipient in notified.recipients):
-            context.notified = notified
-            context.encounter = next((s for s in context.person.encounters if s.number == notified.encounter), None)
-            return
+def with_reported(context: Context, notification: str) -> Context:
+    """Return *context* with the notification that a delivery report names, and the stay that it told of."""
+    person = context.person
+    for record in person.notifications:
+        if record.encounter and any(record.notification(recipient) == notification for recipient in record.recipients):
+            encounter = next((s for s in person.encounters if s.number == record.encounter), None)
+            return replace(context, reported=record, encounter=encounter)
+    return context
 
 
-def _organisation_of(party: e.Party | None, context: Context) -> Organisation | None:
-    directory = context.world.directory
+def _organisation_of(party: e.Party | None, directory: Directory) -> Organisation | None:
     if party is None:
         return None
     if party.organization and party.organization in directory.organisations:

@@ -7,7 +7,9 @@ texts (any of them may fit), or None where it is not known; it never guesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
 
 from agents.coordination.person.state import Appointment, Encounter, Goal, Handoff, NotificationRecord, Person, Referral
 from agents.coordination.reference.directory import Organisation
@@ -20,54 +22,52 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 
 
-class Context:
-    """What a condition is read from: the event and what it is about, or a handoff whose step is reached (no event)."""
+class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What a condition is read from: the event and what it is about, or a handoff whose step is reached (no event).
 
-    __slots__ = (
-        "appointment",
-        "at",
-        "changed",
-        "encounter",
-        "event",
-        "fact",
-        "goal",
-        "handoff",
-        "kind",
-        "named",
-        "notice",
-        "notified",
-        "organisation",
-        "person",
-        "referral",
-        "repeated",
-        "suspect",
-        "was",
-        "world",
-    )
+    It never changes: `msgspec.structs.replace` gives a copy about something else. What it names of the person does change.
+    """
 
-    def __init__(self, person: Person, world: World, at: Millis, organisation: Organisation, event: Event | None = None) -> None:
-        self.person = person
-        self.world = world
-        self.at = at
-        self.organisation = organisation
-        self.event = event
-        self.fact: Any = event.data if event is not None else None
-        self.kind = event.type if event is not None else ""
-        self.encounter: Encounter | None = None
-        self.referral: Referral | None = None
-        self.was: Referral | None = None
-        """The referral as it stood before the event said something new of it."""
-        self.goal: Goal | None = None
-        self.appointment: Appointment | None = None
-        self.handoff: Handoff | None = None
-        self.named: Handoff | None = None
-        """The handoff that a response is about."""
-        self.notice: NotificationIssued | None = None
-        self.notified: NotificationRecord | None = None
-        """The notice that a delivery is about."""
-        self.changed: tuple[str, ...] = ()
-        self.repeated = False
-        self.suspect = False
+    person: Person
+    world: World
+    at: Millis
+    organisation: Organisation
+    event: Event | None
+    fact: Any
+    """What the event says; None without an event."""
+    kind: str
+    """The event's type; empty without an event."""
+    encounter: Encounter | None = None
+    handoff: Handoff | None = None
+    referral: Referral | None = None
+    referral_before: Referral | None = None
+    """The referral as it stood before the event said something new of it."""
+    goal: Goal | None = None
+    appointment: Appointment | None = None
+    answered: Handoff | None = None
+    """The handoff that a response is about."""
+    issued: NotificationIssued | None = None
+    """The notification that has just gone out."""
+    reported: NotificationRecord | None = None
+    """The notification that a delivery report is about."""
+    changed: tuple[str, ...] = ()
+    repeated: bool = False
+
+    @classmethod
+    def of(  # noqa: PLR0917 -- what every context has, and what most have
+        cls,
+        person: Person,
+        world: World,
+        at: Millis,
+        organisation: Organisation,
+        event: Event | None = None,
+        encounter: Encounter | None = None,
+        handoff: Handoff | None = None,
+    ) -> Self:
+        """Return the context of *event*, or of *handoff* where no event is its reason."""
+        if event is None:
+            return cls(person, world, at, organisation, None, None, "", encounter, handoff)
+        return cls(person, world, at, organisation, event, event.data, event.type, encounter, handoff)
 
 
 Read = Callable[[Context], Value]

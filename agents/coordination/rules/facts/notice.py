@@ -29,8 +29,8 @@ def performer_role(context: Context) -> Value:
 @fact
 def notice(context: Context) -> Value:
     """Id of the routing row that told somebody (NTF-ADMIT ...)."""
-    if context.notice is not None:
-        return context.notice.rule
+    if context.issued is not None:
+        return context.issued.rule
     if context.handoff is not None and context.handoff.notification is not None:
         return context.world.notice_of(context.person, context.handoff)
     return None
@@ -39,14 +39,14 @@ def notice(context: Context) -> Value:
 @fact
 def asks_acknowledgement(context: Context) -> Value:
     """Whether the notification asks its recipient to acknowledge."""
-    return context.notice.asks_acknowledgement if context.notice else None
+    return context.issued.asks_acknowledgement if context.issued else None
 
 
 @fact
 def role(context: Context) -> Value:
     """Role of the recipient."""
-    if context.notice is not None:
-        return context.notice.role
+    if context.issued is not None:
+        return context.issued.role
     return Address.parse(event_says(context, "recipient") or "").role or None
 
 
@@ -60,9 +60,9 @@ def somebody_told(context: Context) -> Value:
 @fact
 def recipient_known(context: Context) -> Value:
     """False where only the fallback pool could be told."""
-    if context.notice is None:
+    if context.issued is None:
         return None
-    return not context.notice.recipient.endswith(f"/{context.world.directory.fallback_pool}")
+    return not context.issued.recipient.endswith(f"/{context.world.directory.fallback_pool}")
 
 
 @fact
