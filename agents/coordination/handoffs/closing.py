@@ -17,7 +17,6 @@ from agents.coordination.handoffs.handoff import (
     close,
     due_said,
     pass_over_warnings,
-    ref_for,
     rule_of,
     schedule_next_step,
 )
@@ -209,8 +208,5 @@ def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
             pass_over_warnings(handoff, rule, draft.at)
             schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
             why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, calendar.zone)} already."
-            encounter_ref = ref_for(handoff, context.person)
-            draft.task(handoff, rule.rule, encounter_ref, why)
-            if handoff.gap:
-                draft.gap(handoff, rule.rule, encounter_ref, why)
+            draft.show(handoff, rule, why)
             return

@@ -10,6 +10,7 @@ from typing import Final
 from agents.coordination.person.care_team import watchers_of
 from agents.coordination.person.state import TASK_STATUS, Encounter, Handoff, Person
 from agents.coordination.reference.ids import derive, uuid_text
+from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.rule import Rule
 from streams.contract.address import Address
 from streams.contract.effects import (
@@ -117,27 +118,26 @@ class EffectsDraft:
             )
         )
 
-    def task(self, handoff: Handoff, rule: Rule | None, encounter_ref: EncounterRef | None, why: str) -> None:
-        """Add the task as it stands now."""
-        self._line(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, encounter_ref, why)
+    def show(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
+        """Add the task as it stands now and, where one is shown, its gap: the two never name two owners."""
+        self.task(handoff, rule, why)
+        if handoff.gap:
+            self.gap(handoff, rule, why)
 
-    def gap(self, handoff: Handoff, rule: Rule | None, encounter_ref: EncounterRef | None, why: str) -> None:
-        """Add the gap as it stands now."""
-        state = "closed" if handoff.closure else GAP_STATES[handoff.gap]
-        self._line(GapState, "gap", state, handoff, rule, encounter_ref, why)
+    def task(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
+        """Add the task alone, as it stands now: nothing that its gap says has changed."""
+        self._add(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, why)
 
-    def _line(  # noqa: PLR0917 -- the parts of a line, in its order
-        self,
-        kind: type[TaskState | GapState],
-        name: str,
-        state: str,
-        handoff: Handoff,
-        rule: Rule | None,
-        encounter_ref: EncounterRef | None,
-        why: str,
+    def gap(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
+        """Add the gap alone, as it stands now."""
+        self._add(GapState, "gap", "closed" if handoff.closure else GAP_STATES[handoff.gap], handoff, rule, why)
+
+    def _add(  # noqa: PLR0917 -- what a task and a gap have in common
+        self, kind: type[TaskState | GapState], name: str, state: str, handoff: Handoff, compiled: CompiledRule | None, why: str
     ) -> None:
-        id_ = uuid_text(handoff.id)
+        id_, rule = uuid_text(handoff.id), compiled.rule if compiled is not None else None
         referral, goal = _serves(self.person, handoff, rule)
+        title, neutral_title = titles_of(handoff, compiled)
         self.effects.append(
             kind(
                 derive(self.seed, handoff.rule, id_, name, state, str(handoff.step), handoff.closure, str(handoff.due), handoff.owner),
@@ -151,17 +151,22 @@ class EffectsDraft:
                 handoff.owner,
                 Millis(handoff.due),
                 handoff.step,
-                rule.title if rule is not None else handoff.rule,
-                rule.neutral_title if rule is not None else handoff.rule,
+                title,
+                neutral_title,
                 why,
                 handoff.closure or None,
                 Millis(handoff.opened_at),
-                encounter_ref,
+                ref_of(self.person.encounter_numbered(handoff.encounter)),
                 referral,
                 goal,
                 watchers_of(self.person, handoff.owner, self.at, rule.purpose, rule.sensitivity) if rule is not None else (),
             )
         )
+
+
+def titles_of(handoff: Handoff, rule: CompiledRule | None) -> tuple[str, str]:
+    """Return the title and the neutral title of *handoff*; its rule's id where that left the catalogue."""
+    return (rule.rule.title, rule.rule.neutral_title) if rule is not None else (handoff.rule, handoff.rule)
 
 
 def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:

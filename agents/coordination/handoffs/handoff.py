@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
-from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of, titles_of
+from agents.coordination.handoffs.notify import alert, overdue_urgency
 from agents.coordination.person.care_team import programmes_of
-from agents.coordination.person.state import Alert, Encounter, End, Handoff, Person
+from agents.coordination.person.state import End, Handoff, Person
 from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep
 from agents.coordination.rules.facts import Context
-from agents.coordination.rules.rule import Rule, Tell
+from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import due_words
 from agents.coordination.rules.world import World
 from streams.contract.address import Address
 from streams.contract.effects import NotificationIssued
-from streams.contract.events import EncounterRef, Millis
+from streams.contract.events import Millis
 
 REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED, DRAFT = range(10)
 """Indices into `state.TASK_STATUS`."""
@@ -42,7 +42,7 @@ def home_of(handoff: Handoff, person: Person, world: World) -> Organisation:
     """Return the organisation whose rules apply to *handoff*."""
     if handoff.organisation:
         return world.directory.organisations.get(handoff.organisation, world.directory.default)
-    encounter = encounter_of(handoff, person)
+    encounter = person.encounter_numbered(handoff.encounter)
     return world.directory.of_facility(encounter.facility) if encounter is not None else world.directory.default
 
 
@@ -50,20 +50,6 @@ def calendar_of(handoff: Handoff, person: Person, world: World) -> Organisation:
     """Return the organisation whose zone and holidays *handoff* was opened with."""
     known = world.directory.organisations.get(handoff.calendar) if handoff.calendar else None
     return known or home_of(handoff, person, world)
-
-
-def encounter_of(handoff: Handoff, person: Person) -> Encounter | None:
-    """Return the stay that *handoff* belongs to, or None."""
-    if handoff.encounter:
-        for encounter in person.encounters:
-            if encounter.number == handoff.encounter:
-                return encounter
-    return None
-
-
-def ref_for(handoff: Handoff, person: Person) -> EncounterRef | None:
-    """Return that stay as effects name it."""
-    return ref_of(encounter_of(handoff, person))
 
 
 def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | None:
@@ -159,19 +145,15 @@ def close(
     Whoever was alerted hears once more: the alert is taken back where it was never so (met in time, cancelled, pointless),
     else a message says that it is closed.
     """
-    person = draft.person
-    encounter_ref = ref_for(handoff, person)
     handoff.end = End(closure, draft.at, happened, by_encounter, by_death)
     handoff.next_at = handoff.snoozed = handoff.owned_at = 0
     handoff.status = COMPLETED if closure in {"met", "met-late"} else CANCELLED
-    definition = rule.rule if rule is not None else None
-    draft.task(handoff, definition, encounter_ref, why)
-    if handoff.gap:
-        draft.gap(handoff, definition, encounter_ref, why)
+    draft.show(handoff, rule, why)
     if not handoff.alerts:
         return
     if closure in {"met-late", "superseded"}:
-        title, neutral = (definition.title, definition.neutral_title) if definition else (handoff.rule, handoff.rule)
+        title, neutral_title = titles_of(handoff, rule)
+        encounter_ref = ref_of(draft.person.encounter_numbered(handoff.encounter))
         for recipient in dict.fromkeys(recipient for _, recipient in handoff.alerts):
             draft.issued(
                 id_=derive(draft.seed, handoff.rule, uuid_text(handoff.id), "closed", recipient),
@@ -179,7 +161,7 @@ def close(
                 version=handoff.version,
                 recipient=Address.parse(recipient),
                 title=f"Closed: {title}",
-                neutral_title=f"Closed: {neutral}",
+                neutral_title=f"Closed: {neutral_title}",
                 why=why,
                 urgency="routine",
                 encounter_ref=encounter_ref,
@@ -203,30 +185,9 @@ def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> Non
     if rule is not None:
         pass_over_warnings(handoff, rule, draft.at)
     schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
-    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, person)
-    draft.task(handoff, definition, encounter_ref, why)
-    if handoff.gap:
-        draft.gap(handoff, definition, encounter_ref, why)
+    draft.show(handoff, rule, why)
     if handoff.gap == OPEN and rule is not None and handoff.next_step >= len(rule.steps):
-        _tell_owner_again(draft, handoff, rule, world, why)
-
-
-def _tell_owner_again(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, world: World, why: str) -> None:
-    """Tell whoever is accountable for a gap that is open again, where no step is left that would."""
-    person = draft.person
-    context = Context.of(person, world, draft.at, home_of(handoff, person, world), None, encounter_of(handoff, person), handoff)
-    issued = tell(
-        draft,
-        context,
-        (Tell("owner", required=True),),
-        rule=rule.id,
-        version=handoff.version,
-        title=f"Overdue: {rule.rule.title}",
-        neutral_title=f"Overdue: {rule.rule.neutral_title}",
-        why=why,
-        urgency=rule.rule.urgency if rule.rule.urgency != "routine" else "urgent",
-        purpose=rule.rule.purpose,
-        sensitivity=rule.rule.sensitivity,
-        handoff=uuid_text(handoff.id),
-    )
-    handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(notice.id), notice.recipient) for notice in issued))
+        # No step is left that would tell whoever is accountable.
+        encounter = person.encounter_numbered(handoff.encounter)
+        context = Context.of(person, world, draft.at, home_of(handoff, person, world), None, encounter, handoff)
+        alert(draft, context, rule, headline="Overdue", why=why, urgency=overdue_urgency(rule), again=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     ACCEPTED,
     DRAFT,
@@ -17,19 +17,16 @@ from agents.coordination.handoffs.handoff import (
     REQUESTED,
     calendar_of,
     due_said,
-    encounter_of,
     home_of,
     next_step_at,
-    ref_for,
     rule_of,
     schedule_next_step,
 )
-from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.notify import alert, overdue_urgency
 from agents.coordination.handoffs.owners import next_owner, step_owner
-from agents.coordination.person.state import Alert, Handoff, Status
+from agents.coordination.person.state import Handoff, Status
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep, holds
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
@@ -47,9 +44,7 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     if handoff.snoozed:
         handoff.snoozed = 0
         handoff.status = REQUESTED if Address.parse(handoff.owner).is_pool else ACCEPTED
-        draft.task(
-            handoff, rule.rule if rule else None, ref_for(handoff, person), f"Put off until {moment(at, calendar.zone)}; that is now."
-        )
+        draft.task(handoff, rule, f"Put off until {moment(at, calendar.zone)}; that is now.")
         schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
     _relieve(draft, handoff, rule, world)
@@ -57,7 +52,7 @@ def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
     if rule is None or reached is None or reached > at:
         schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
-    encounter = encounter_of(handoff, person)
+    encounter = person.encounter_numbered(handoff.encounter)
     context = Context.of(person, world, at, home_of(handoff, person, world), None, encounter, handoff)
     if rule.rule.again == "extend" and encounter is not None and _count_anew(draft, handoff, rule, context, Millis(encounter.last)):
         return
@@ -80,11 +75,8 @@ def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, w
     was, handoff.owner, handoff.owned_at = handoff.owner, str(cover), draft.at
     if handoff.status != DRAFT:
         handoff.status = REQUESTED
-    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, draft.person)
     why = f"{person_words(was)} is absent; {person_words(handoff.owner)} covers and is accountable now."
-    draft.task(handoff, definition, encounter_ref, f"{why[:1].upper()}{why[1:]}")
-    if handoff.gap:
-        draft.gap(handoff, definition, encounter_ref, f"{why[:1].upper()}{why[1:]}")
+    draft.show(handoff, rule, f"{why[:1].upper()}{why[1:]}")
 
 
 def hear(draft: EffectsDraft, context: Context) -> None:
@@ -111,9 +103,7 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
     schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
     heard, until = moment(last, calendar.zone), due_said(handoff, calendar.zone)
     why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
-    draft.task(handoff, rule.rule, ref_of(context.encounter), why)
-    if handoff.gap:
-        draft.gap(handoff, rule.rule, ref_of(context.encounter), why)
+    draft.show(handoff, rule, why)
     return True
 
 
@@ -139,7 +129,6 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, step: CompiledStep, context: Context, calendar: Organisation
 ) -> None:
     at = draft.at
-    encounter_ref = ref_of(context.encounter)
     handoff.step += 1
     overdue = at >= handoff.due
     was = handoff.owner
@@ -157,28 +146,13 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     if asked or (moved and handoff.status != DRAFT):
         handoff.status = REQUESTED
     if moved or asked:
-        draft.task(handoff, rule.rule, encounter_ref, why)
-    draft.gap(handoff, rule.rule, encounter_ref, why)
+        draft.task(handoff, rule, why)
+    draft.gap(handoff, rule, why)
     if step.tells:
+        headline = "Overdue" if overdue else "Due soon"
+        urgency = overdue_urgency(rule) if overdue else rule.rule.urgency
         # Who was warned still hears that the gap is open; nobody hears that twice.
-        notified = set() if opens else {Address.parse(recipient).party for _, recipient in handoff.alerts}
-        hid = uuid_text(handoff.id)
-        issued = tell(
-            draft,
-            context,
-            step.tells,
-            rule=rule.id,
-            version=handoff.version,
-            title=f"{'Overdue' if overdue else 'Due soon'}: {rule.rule.title}",
-            neutral_title=f"{'Overdue' if overdue else 'Due soon'}: {rule.rule.neutral_title}",
-            why=why,
-            urgency=rule.rule.urgency if not overdue or rule.rule.urgency != "routine" else "urgent",
-            purpose=rule.rule.purpose,
-            sensitivity=rule.rule.sensitivity,
-            handoff=hid,
-            already=notified,
-        )
-        handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(n.id), n.recipient) for n in issued))
+        alert(draft, context, rule, headline=headline, why=why, urgency=urgency, tells=step.tells, again=opens)
     if (
         step.then == "assume-finished"
         and context.encounter is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.handoffs.handoff import close, ref_for, rule_of
+from agents.coordination.handoffs.handoff import close, rule_of
 from agents.coordination.person.retention import remember_seen
 from agents.coordination.person.state import Demographics, Encounter, Handoff, Person, Status, pack, unpack
 from agents.coordination.reference.ids import derive, identity
@@ -46,11 +46,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
     _rest(person, other, numbers)
     for handoff in moved_in:
         rule = rule_of(handoff, person, world)
-        definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, person)
-        why = f"{draft.words}: the handoff goes on for the person that the records were merged into."
-        draft.task(handoff, definition, encounter_ref, why)
-        if handoff.gap:
-            draft.gap(handoff, definition, encounter_ref, why)
+        draft.show(handoff, rule, f"{draft.words}: the handoff goes on for the person that the records were merged into.")
     if person.deceased:
         for handoff in person.handoffs:
             if not handoff.closed_at:

@@ -6,18 +6,23 @@ Owns who gets a message and what is suppressed instead. Must not know which even
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of, titles_of
 from agents.coordination.handoffs.owners import accountable
 from agents.coordination.person.care_team import may_tell, parties_of
-from agents.coordination.reference.ids import derive
+from agents.coordination.person.state import Alert
+from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
+from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.facts import Context
 from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rules.rule import Tell
 from streams.contract.address import Address
 from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis
+
+_OWNER: Final = (Tell("owner", required=True),)
+"""Whoever is accountable, and nobody else."""
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
 _NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
@@ -140,3 +145,46 @@ def tell(
             )
         )
     return issued
+
+
+def alert(
+    draft: EffectsDraft,
+    context: Context,
+    rule: CompiledRule | None,
+    *,
+    headline: str,
+    why: str,
+    urgency: str,
+    tells: Iterable[Tell] = _OWNER,
+    again: bool = False,
+) -> None:
+    """Notify about the context's handoff, and remember who had an alert: they hear once more when it closes.
+
+    *again*: also whoever had one before.
+    """
+    handoff = context.handoff
+    if handoff is None:
+        return
+    definition = rule.rule if rule is not None else None
+    title, neutral_title = titles_of(handoff, rule)
+    issued = tell(
+        draft,
+        context,
+        tells,
+        rule=handoff.rule,
+        version=handoff.version,
+        title=f"{headline}: {title}",
+        neutral_title=f"{headline}: {neutral_title}",
+        why=why,
+        urgency=urgency,
+        purpose=definition.purpose if definition is not None else "treatment",
+        sensitivity=definition.sensitivity if definition is not None else "normal",
+        handoff=uuid_text(handoff.id),
+        already=() if again else {Address.parse(recipient).party for _, recipient in handoff.alerts},
+    )
+    handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(notification.id), notification.recipient) for notification in issued))
+
+
+def overdue_urgency(rule: CompiledRule) -> str:
+    """Return how urgent it is that a handoff of *rule* is overdue: never routine."""
+    return rule.rule.urgency if rule.rule.urgency != "routine" else "urgent"

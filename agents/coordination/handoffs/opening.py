@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of
+from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     OPEN,
     UNITS,
@@ -140,12 +140,8 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     person.handoffs.append(handoff)
     pass_over_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
-    draft.task(
-        handoff,
-        rule,
-        ref_of(context.encounter),
-        _opening_words(draft, compiled, context, compiled.clock(context) if unit else None, handoff, calendar),
-    )
+    why = _opening_words(draft, compiled, context, compiled.clock(context) if unit else None, handoff, calendar)
+    draft.task(handoff, compiled, why)
     return [handoff]
 
 
@@ -160,9 +156,7 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
     pass_over_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
     why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, calendar.zone)}."
-    draft.task(handoff, compiled.rule, ref_of(context.encounter), why)
-    if handoff.gap:
-        draft.gap(handoff, compiled.rule, ref_of(context.encounter), why)
+    draft.show(handoff, compiled, why)
 
 
 def _waiting_for(context: Context, services: Condition) -> Referral | None:

@@ -16,7 +16,6 @@ from agents.coordination.handoffs.handoff import (
     calendar_of,
     due_said,
     pass_over_warnings,
-    ref_for,
     rule_of,
     schedule_next_step,
 )
@@ -70,10 +69,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         if not handoff.snoozed:
             calendar = calendar_of(handoff, context.person, context.world)
             schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
-        encounter_ref, words = ref_for(handoff, context.person), f"{'; '.join(why)} ({draft.words})."
-        draft.task(handoff, rule.rule, encounter_ref, words)
-        if handoff.gap:
-            draft.gap(handoff, rule.rule, encounter_ref, words)
+        draft.show(handoff, rule, f"{'; '.join(why)} ({draft.words}).")
 
 
 def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:

@@ -23,20 +23,17 @@ from agents.coordination.handoffs.handoff import (
     REQUESTED,
     calendar_of,
     close,
-    encounter_of,
     home_of,
-    ref_for,
     rule_of,
     schedule_next_step,
 )
-from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.notify import alert
 from agents.coordination.handoffs.owners import next_owner, role_owner
-from agents.coordination.person.state import Alert, Handoff, Person
+from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
-from agents.coordination.reference.ids import uuid_bytes, uuid_text
+from agents.coordination.reference.ids import uuid_bytes
 from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.facts import Context
-from agents.coordination.rules.rule import Tell
 from agents.coordination.rules.words import moment, person_words
 from streams.contract import events as e
 from streams.contract.address import Address
@@ -55,7 +52,7 @@ def respond(draft: EffectsDraft, context: Context) -> None:
         return
     handoff = found
     person, world = context.person, context.world
-    encounter, home = encounter_of(handoff, person), home_of(handoff, person, world)
+    encounter, home = person.encounter_numbered(handoff.encounter), home_of(handoff, person, world)
     context = replace(context, answered=handoff, handoff=handoff, encounter=encounter, organisation=home)
     rule = rule_of(handoff, person, world)
     if handoff.status == DRAFT:
@@ -106,12 +103,10 @@ def _find(person: Person, task: str) -> Handoff | str:
     return "unknown-task"
 
 
-def _line(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
-    """Show the task; where it *moved* to another owner, its gap too: task and gap never name two owners."""
-    definition, encounter_ref = rule.rule if rule else None, ref_for(handoff, context.person)
-    draft.task(handoff, definition, encounter_ref, f"{why} ({draft.words}).")
-    if moved and handoff.gap:
-        draft.gap(handoff, definition, encounter_ref, f"{why} ({draft.words}).")
+def _show(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
+    """Show the task; where it *moved* to another owner, its gap too."""
+    add = draft.show if moved else draft.task
+    add(handoff, rule, f"{why} ({draft.words}).")
 
 
 def _acts_for(by: Party, address: Address, directory: Directory) -> bool:
@@ -140,7 +135,7 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
         draft.suppressed("already-acknowledged", rule=handoff.rule, version=handoff.version)
         return
     handoff.status = RECEIVED
-    _line(draft, context, handoff, rule, "Seen by its owner")
+    _show(draft, handoff, rule, "Seen by its owner")
 
 
 def _asked(context: Context, handoff: Handoff) -> Address:
@@ -169,7 +164,7 @@ def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compil
         return
     was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, ACCEPTED, context.at
     _reschedule(handoff, rule, draft, context)
-    _line(draft, context, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
+    _show(draft, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
 
 
 def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
@@ -182,7 +177,7 @@ def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
         return
     was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
-    _line(draft, context, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
+    _show(draft, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
 
 
 def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
@@ -200,7 +195,7 @@ def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Comp
     handoff.owner, handoff.status, handoff.owned_at = str(Address.of(owner.role, pool or directory.fallback_pool)), REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
     why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
-    _line(draft, context, handoff, rule, why, moved=was != handoff.owner)
+    _show(draft, handoff, rule, why, moved=was != handoff.owner)
 
 
 def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
@@ -216,7 +211,7 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
         zone = calendar_of(handoff, context.person, context.world).zone
-        _line(draft, context, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
+        _show(draft, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
 
 
 def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
@@ -254,24 +249,8 @@ def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
     _reschedule(handoff, rule, draft, context)
     why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
-    _line(draft, context, handoff, rule, why, moved=True)
-    definition = rule.rule if rule is not None else None
-    issued = tell(
-        draft,
-        context,
-        (Tell("owner", required=True),),
-        rule=handoff.rule,
-        version=handoff.version,
-        title=f"Escalated: {definition.title if definition else handoff.rule}",
-        neutral_title=f"Escalated: {definition.neutral_title if definition else handoff.rule}",
-        why=why,
-        urgency="urgent",
-        purpose=definition.purpose if definition else "treatment",
-        sensitivity=definition.sensitivity if definition else "normal",
-        handoff=uuid_text(handoff.id),
-        already={Address.parse(recipient).party for _, recipient in handoff.alerts},
-    )
-    handoff.alerts = (*handoff.alerts, *(Alert(uuid_bytes(n.id), n.recipient) for n in issued))
+    _show(draft, handoff, rule, why, moved=True)
+    alert(draft, context, rule, headline="Escalated", why=why, urgency="urgent")
 
 
 def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
@@ -279,4 +258,4 @@ def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS
-        _line(draft, context, handoff, rule, f"Outreach: {fact.outcome}")
+        _show(draft, handoff, rule, f"Outreach: {fact.outcome}")

@@ -411,6 +411,13 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     observations: tuple[tuple[str, float, str, int], ...] = ()
     """code, value, unit, effective time: the newest of each code."""
 
+    def encounter_numbered(self, number: int) -> Encounter | None:
+        """Return the encounter with this number, or None. No encounter has the number 0."""
+        for encounter in self.encounters if number else ():
+            if encounter.number == number:
+                return encounter
+        return None
+
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Person).decode

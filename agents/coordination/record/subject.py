@@ -77,8 +77,7 @@ def with_reported(context: Context, notification: str) -> Context:
     person = context.person
     for record in person.notifications:
         if record.encounter and any(record.notification(recipient) == notification for recipient in record.recipients):
-            encounter = next((s for s in person.encounters if s.number == record.encounter), None)
-            return replace(context, reported=record, encounter=encounter)
+            return replace(context, reported=record, encounter=person.encounter_numbered(record.encounter))
     return context
 
 
