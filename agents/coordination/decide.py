@@ -27,7 +27,7 @@ _ACROSS: Final = frozenset({PersonStateMoved, PersonMerged})
 """Facts about two persons."""
 
 _PRUNE_AFTER_MS: Final = 32 * DAY_MS
-"""When the first of a person's short-lived records may go (`state.KEPT`)."""
+"""When the first of a person's short-lived records may go (`retention.KEPT`)."""
 
 
 class Decision(NamedTuple):

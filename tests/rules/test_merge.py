@@ -8,6 +8,7 @@ import pytest
 from timeline import millis
 
 from agents.coordination.decide import decide
+from agents.coordination.handoffs.merge import MERGED, OWN
 from agents.coordination.person.state import Person, pack, unpack
 from agents.coordination.rules.world import World
 from streams.contract import effects as out
@@ -176,3 +177,17 @@ def test_clocks_of_one_record_end_with_the_death_known_to_the_other(two):
     two.at(ANNA, e.PersonUpdated(deceased=True), 0.5)
     two.at(ANNE, merged(ANNA), 1)
     assert two.open(ANNA) == []
+
+
+def test_every_field_of_a_person_has_its_way_of_being_merged():
+    told_apart = {"encounters", "handoffs", "deceased", "deceased_encounter"}
+    assert set(Person.__struct_fields__) == MERGED.keys() | OWN | told_apart
+
+
+def test_newest_word_on_sharing_counts_after_a_merge_and_of_one_instant_the_refusal(two):
+    two.at(ANNE, e.ConsentChanged("permit", "pcp"), 0)
+    two.at(ANNA, e.ConsentChanged("deny", "pcp"), 0)
+    two.at(ANNE, e.ConsentChanged("deny", "lead"), 1)
+    two.at(ANNA, e.ConsentChanged("permit", "lead"), 2)
+    two.at(ANNE, merged(ANNA), 3)
+    assert {c.recipient: c.permit for c in two.person(ANNA).consents} == {"pcp": False, "lead": True}

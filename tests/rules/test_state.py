@@ -9,6 +9,7 @@ import pytest
 from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide, decide_packed, expire, spoil
+from agents.coordination.person.retention import LASTING, POLICIES
 from agents.coordination.person.state import (
     HEAD_BYTES,
     Person,
@@ -214,3 +215,9 @@ def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word
     assert len(unpack(story._packed).encounters) == 1
     story.until("2027-09-30T00:00")
     assert story._packed is None
+
+
+def test_every_record_of_a_person_either_goes_by_time_or_is_known_to_last():
+    records = {field for field in Person.__struct_fields__ if isinstance(getattr(Person(PERSON), field), list)}
+    assert records == POLICIES.keys() | LASTING
+    assert not POLICIES.keys() & LASTING

@@ -5,12 +5,28 @@ Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: t
 
 from __future__ import annotations
 
-import msgspec
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import close, rule_of
 from agents.coordination.person.retention import remember_seen
-from agents.coordination.person.state import Demographics, Encounter, Handoff, Person, Status, pack, unpack
+from agents.coordination.person.state import (
+    Consent,
+    Demographics,
+    Encounter,
+    Handoff,
+    NotificationRecord,
+    Person,
+    Referral,
+    Status,
+    TeamMember,
+    pack,
+    unpack,
+)
 from agents.coordination.reference.ids import derive, identity
 from agents.coordination.rules.world import World
 from streams.contract.effects import Effect, StateMoved
@@ -41,9 +57,12 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
     other = unpack(fact.state)
     if person.into:
         person = Person(person.key)
-    numbers = _encounters(person, other)
-    moved_in = _handoffs(draft, person, other, numbers, world)
-    _rest(person, other, numbers)
+    _renumber(other, _encounters(person, other))
+    moved_in = _handoffs(draft, person, other, world)
+    for field, merge in MERGED.items():
+        setattr(person, field, merge(getattr(person, field), getattr(other, field)))
+    if not person.deceased:
+        person.deceased, person.deceased_encounter = other.deceased, other.deceased_encounter
     for handoff in moved_in:
         rule = rule_of(handoff, person, world)
         draft.show(handoff, rule, f"{draft.words}: the handoff goes on for the person that the records were merged into.")
@@ -86,13 +105,22 @@ def _join(encounter: Encounter, other: Encounter) -> None:
     encounter.last, encounter.touched = max(encounter.last, other.last), max(encounter.touched, other.touched)
 
 
-def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[int, int], world: World) -> list[Handoff]:
+def _renumber(other: Person, numbers: Mapping[int, int]) -> None:
+    """Let what the other brings name encounters by their new *numbers*."""
+    records: list[Handoff | NotificationRecord | Referral] = [*other.handoffs, *other.notifications, *other.referrals]
+    for record in records:
+        record.encounter = numbers.get(record.encounter, 0)
+    for handoff in other.handoffs:
+        if handoff.end is not None:
+            # What a death had ended stays so: the other record may hold the same handoff, and one of them is enough.
+            handoff.end.by_encounter, handoff.end.by_death = numbers.get(handoff.end.by_encounter, 0), False
+    other.deceased_encounter = numbers.get(other.deceased_encounter, 0)
+
+
+def _handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) -> list[Handoff]:
     """Take in the other's handoffs; of two open ones of one rule about one subject the older goes on."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
-        handoff.encounter = numbers.get(handoff.encounter, 0)
-        if handoff.end is not None:
-            handoff.end.by_encounter = numbers.get(handoff.end.by_encounter, 0)
         double = next(
             (
                 h
@@ -114,42 +142,63 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, numbers: dict[
     return moved
 
 
-def _rest(person: Person, other: Person, numbers: dict[int, int]) -> None:
-    for notified in other.notifications:
-        notified.encounter = numbers.get(notified.encounter, 0)
-        person.notifications.append(notified)
-    for member in other.members:
-        if not any((s.role, s.party) == (member.role, member.party) and s.asserted >= member.asserted for s in person.members):
-            person.members.append(member)
-    person.team_at = max(person.team_at, other.team_at)
-    for consent in other.consents:
+# ---- the table
+
+
+def _all(mine: Any, theirs: Any) -> Any:
+    return mine + theirs
+
+
+def _by_id(mine: list[Any], theirs: list[Any]) -> list[Any]:
+    known = {record.id for record in mine}
+    return [*mine, *(record for record in theirs if record.id not in known)]
+
+
+def _others(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*mine, *(row for row in theirs if row not in mine))
+
+
+def _members(mine: list[TeamMember], theirs: list[TeamMember]) -> list[TeamMember]:
+    merged = list(mine)
+    for member in theirs:
+        if not any((m.role, m.party) == (member.role, member.party) and m.asserted >= member.asserted for m in merged):
+            merged.append(member)
+    return merged
+
+
+def _consents(mine: list[Consent], theirs: list[Consent]) -> list[Consent]:
+    """Keep the newest decision of each combination; of two of one instant the refusal."""
+    merged = {(c.recipient, c.purpose, c.sensitivity): c for c in mine}
+    for consent in theirs:
         key = (consent.recipient, consent.purpose, consent.sensitivity)
-        mine = next((c for c in person.consents if (c.recipient, c.purpose, c.sensitivity) == key), None)
-        if mine is None:
-            person.consents.append(consent)
-        elif consent.at > mine.at or (consent.at == mine.at and not consent.permit):
-            mine.permit, mine.at = consent.permit, consent.at
-    for referral in other.referrals:
-        if not any(r.id == referral.id for r in person.referrals):
-            referral.encounter = numbers.get(referral.encounter, 0)
-            person.referrals.append(referral)
-    for goal in other.goals:
-        if not any(g.id == goal.id for g in person.goals):
-            person.goals.append(goal)
-    for appointment in other.appointments:
-        if not any(a.id == appointment.id for a in person.appointments):
-            person.appointments.append(appointment)
-    person.recent += other.recent
-    person.seen += other.seen
-    person.conditions = (*person.conditions, *(c for c in other.conditions if c not in person.conditions))
-    person.observations = (*person.observations, *(o for o in other.observations if o not in person.observations))
-    if other.deceased and not person.deceased:
-        person.deceased, person.deceased_encounter = other.deceased, numbers.get(other.deceased_encounter, 0)
-    person.history_incomplete = person.history_incomplete or other.history_incomplete
-    person.demographics = _joined(person.demographics, other.demographics)
+        known = merged.get(key)
+        if known is None or consent.at > known.at or (consent.at == known.at and not consent.permit):
+            merged[key] = consent
+    return list(merged.values())
 
 
-def _joined(mine: Demographics | None, theirs: Demographics | None) -> Demographics | None:
+def _demographics(mine: Demographics | None, theirs: Demographics | None) -> Demographics | None:
     if mine is None or theirs is None:
-        return mine or (theirs and msgspec.structs.replace(theirs, at=0))
+        return mine or (theirs and replace(theirs, at=0))
     return Demographics(mine.language or theirs.language, mine.region or theirs.region, mine.birth_date or theirs.birth_date, mine.at)
+
+
+MERGED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "notifications": _all,
+    "members": _members,
+    "team_at": max,
+    "consents": _consents,
+    "referrals": _by_id,
+    "goals": _by_id,
+    "appointments": _by_id,
+    "recent": _all,
+    "seen": _all,
+    "conditions": _others,
+    "observations": _others,
+    "history_incomplete": operator.or_,
+    "demographics": _demographics,
+}
+"""What becomes of each field of a person: from what the one that goes on has and what the other brings."""
+
+OWN: Final = frozenset({"key", "into", "stay_count", "prune_at"})
+"""Fields that the one that goes on keeps as they are. The encounters, handoffs and death of both are told apart above."""

@@ -1,6 +1,6 @@
-"""A person's state: what is remembered, how it is packed, and when it may be forgotten.
+"""A person's state: what is remembered, and how it is packed.
 
-Owns the shapes, the packed form and the retention table. Must not know any rule or what an event does to a state.
+Owns the shapes and the packed form. Must not know any rule, what an event does to a state or what is forgotten when.
 
 Every record is an array without field names and short defaults, because a million of these are held in memory. Fields are
 only ever added at the end, with a default: release N then reads what N + 1 wrote and ignores what it does not know. Where a
@@ -26,28 +26,6 @@ NEVER: Final = 0x7FFF_FFFF_FFFF_FFFF
 
 _HEAD: Final = struct.Struct(">BqH")
 HEAD_BYTES: Final = _HEAD.size
-
-
-class Retention(msgspec.Struct, frozen=True):
-    """What is kept how long, in days. Counted from arrival where not said."""
-
-    event_hashes: int = 30
-    """After arrival and after the close of the last open stay, so that a repeat is recognised at once. An event repeated
-    later is harmless through the encounter machine and through the age limit of events."""
-    recent_events: int = 31
-    """Closing and ending events, kept because they may arrive before what they close. Older ones could close nothing: an
-    event older than 30 days opens no clock."""
-    notices: int = 31
-    """Who was told what, kept after the close of the stay, so that exactly they hear of a cancellation."""
-    encounters: int = 396
-    """13 months after the last word of a stay: scores and flags look back twelve months."""
-    referrals: int = 396
-    appointments: int = 396
-    """Handoffs that are closed stay for the late window of their rule; open ones, consents, goals and the asserted care
-    team stay until something ends them: to forget a refusal would be to break it."""
-
-
-KEPT: Final = Retention()
 
 
 class Status:
