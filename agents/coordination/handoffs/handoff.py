@@ -27,7 +27,7 @@ from streams.contract.events import Millis
 REQUESTED, RECEIVED, ACCEPTED, IN_PROGRESS, ON_HOLD, COMPLETED, CANCELLED, REJECTED, FAILED, DRAFT = range(10)
 """Indices into `state.TASK_STATUS`."""
 DUE_SOON, OPEN = 1, 2
-"""Indices into `draft.GAP_STATES`."""
+"""Indices into `effects_draft.GAP_STATES`."""
 
 UNITS: Final[tuple[Unit | Literal[""], ...]] = ("", "minute", "hour", "open-hour", "day", "business-day", "week", "month")
 """`Handoff.unit`: the unit of the clock that it was opened with; none where a fact said when it is due."""

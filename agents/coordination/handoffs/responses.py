@@ -96,9 +96,9 @@ def _find(person: Person, task: str) -> Handoff | str:
             closed = True
     if closed:
         return "closed-task"
-    for notified in person.notifications:
-        for recipient in notified.recipients:
-            if notified.notification(recipient) == task:
+    for record in person.notifications:
+        for recipient in record.recipients:
+            if record.notification(recipient) == task:
                 return "not-asked"
     return "unknown-task"
 
@@ -141,9 +141,9 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
 def _asked(context: Context, handoff: Handoff) -> Address:
     """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
     if handoff.notification is not None:
-        for notified in context.person.notifications:
-            for recipient in notified.recipients:
-                if uuid_bytes(notified.notification(recipient)) == handoff.notification:
+        for record in context.person.notifications:
+            for recipient in record.recipients:
+                if uuid_bytes(record.notification(recipient)) == handoff.notification:
                     return Address.parse(recipient)
     return Address.parse(handoff.owner)
 

@@ -72,15 +72,15 @@ def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
     kept = []
     only = OPENERS.index(kind)
     moved_at = encounter.cancels[-1].took_back if kind == "PatientTransferred" else 0
-    for notified in person.notifications:
-        mine = notified.encounter == encounter.number and (not only or notified.kind == only)
+    for record in person.notifications:
+        mine = record.encounter == encounter.number and (not only or record.kind == only)
         # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
-        if not mine or (moved_at and notified.at // 1000 != moved_at // 1000):
-            kept.append(notified)
+        if not mine or (moved_at and record.at // 1000 != moved_at // 1000):
+            kept.append(record)
             continue
-        for recipient in notified.recipients:
-            notification = notified.notification(recipient)
-            draft.withdrawn(notification, Address.parse(recipient), notified.rule, notified.version, why)
+        for recipient in record.recipients:
+            notification = record.notification(recipient)
+            draft.withdrawn(notification, Address.parse(recipient), record.rule, record.version, why)
             asked = uuid_bytes(notification)
             for handoff in person.handoffs:
                 if handoff.notification == asked and not handoff.closed_at:

@@ -54,7 +54,7 @@ def role(context: Context) -> Value:
 def somebody_told(context: Context) -> Value:
     """Whether somebody was told of this very event; where the person withheld that, nobody was."""
     encounter = context.encounter.number if context.encounter is not None else 0
-    return any(notified.at == context.at and notified.encounter == encounter for notified in context.person.notifications)
+    return any(record.at == context.at and record.encounter == encounter for record in context.person.notifications)
 
 
 @fact
