@@ -31,6 +31,7 @@ AGENTS = AgentTable(
     module="agents",
     load_intake=Lazy("agents.loaders:load_intake"),
     load_rules=Lazy("agents.loaders:load_rules"),
+    load_names=Lazy("agents.loaders:load_names"),
     replay=Lazy("agents.loaders:replay_all"),
 )
 

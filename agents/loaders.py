@@ -18,6 +18,7 @@ from streams.contract.events import Millis
 from streams.intake.reading import Arrived
 from streams.intake.settings import IntakeSettings
 from streams.output.lines import Line
+from streams.output.sentences import Names
 from streams.replay.replay import replay
 
 
@@ -48,6 +49,11 @@ def load_intake(settings: Settings) -> IntakeSettings:
         default_zone=directory.default.zone,
         default_facility=settings.default_facility,
     )
+
+
+def load_names(settings: Settings) -> Names:
+    """Load the directory; return what gives the name of an address. Raises ValueError or OSError with file and field."""
+    return load_directory(settings.directory or DIRECTORY, settings.profile).name_of
 
 
 def replay_all(settings: Settings, arrivals: Iterable[Arrived], until: Millis | None) -> Iterator[Line]:

@@ -32,46 +32,60 @@ class Metrics:
         self._sources: set[str] = set()
 
         # Records that were decided, by topic. Their rate is the load.
-        self.events = Counter("care_events", "Events decided.", ["topic"], registry=r)
+        self.events = Counter("care_events", "Events that were decided.", ["topic"], registry=r)
         # Effects published, by kind: NotificationIssued, NotificationWithdrawn, TaskState, GapState, EffectSuppressed, EventRefused.
-        self.effects = Counter("care_effects", "Effects published, by kind.", ["effect"], registry=r)
+        self.effects = Counter("care_effects", "Effects that were published, by kind.", ["effect"], registry=r)
         # Records in the dead letters. A rise for one source is that sender's misconfiguration; `rule-failed` is ours.
-        self.refused = Counter("care_refused", "Records refused, by reason and source.", ["reason", "source"], registry=r)
+        self.refused = Counter("care_refused", "Records that were refused, by reason and source.", ["reason", "source"], registry=r)
         # A rule raised: a page. The person's history is flagged incomplete.
-        self.rules_failed = Counter("care_rules_failed", "Events or deadlines for which a rule raised.", ["exception"], registry=r)
+        self.rules_failed = Counter(
+            "care_rules_failed", "Events or deadlines for which a rule failed with an exception.", ["exception"], registry=r
+        )
         # Records under a partition that their key does not hash to: a publisher with another partitioner.
-        self.misrouted = Counter("care_misrouted", "Records relayed to the shard of their key.", registry=r)
+        self.misrouted = Counter("care_misrouted", "Records in the wrong partition, forwarded to the shard of their key.", registry=r)
         # Records below the position, read again after a rebalance. Harmless.
-        self.repeated = Counter("care_repeated", "Records dropped because their shard had applied them.", registry=r)
+        self.repeated = Counter("care_repeated", "Records that were skipped because their shard had already applied them.", registry=r)
         # Deadlines that came due.
-        self.deadlines = Counter("care_deadlines", "Deadlines fired.", registry=r)
+        self.deadlines = Counter("care_deadlines", "Deadlines that fired.", registry=r)
         # From the begin of a transaction to its end. Above a second the broker is the place to look.
-        self.commit_seconds = Histogram("care_commit_seconds", "Duration of a transaction.", buckets=_COMMIT_SECONDS, registry=r)
+        self.commit_seconds = Histogram(
+            "care_commit_seconds", "Duration of a transaction, in seconds.", buckets=_COMMIT_SECONDS, registry=r
+        )
         # Records in one transaction: grows with the load, which is what keeps up with it.
-        self.batch_records = Histogram("care_batch_records", "Records applied in one transaction.", buckets=_BATCH_RECORDS, registry=r)
+        self.batch_records = Histogram("care_batch_records", "Number of records in one transaction.", buckets=_BATCH_RECORDS, registry=r)
         # End of the log less the position. Grows while the worker can't keep up.
-        self.position_lag = Gauge("care_position_lag_records", "Records not applied yet.", ["topic", "shard"], registry=r)
+        self.position_lag = Gauge("care_position_lag_records", "Records that are not applied yet.", ["topic", "shard"], registry=r)
         # How long the oldest deadline that is due has waited: the promise to notice a stall in time.
         self.clock_lag_seconds = Gauge(
-            "care_clock_lag_seconds", "Age of the oldest deadline that is due and has not fired.", ["shard"], registry=r
+            "care_clock_lag_seconds", "Seconds since the oldest deadline that has not fired was due.", ["shard"], registry=r
         )
         # Handoffs that wait for somebody.
-        self.open_handoffs = Gauge("care_open_handoffs", "Handoffs that are open.", ["shard"], registry=r)
+        self.open_handoffs = Gauge("care_open_handoffs", "Number of open handoffs.", ["shard"], registry=r)
         # Persons in memory.
-        self.persons = Gauge("care_persons", "Persons whose state is kept.", ["shard"], registry=r)
+        self.persons = Gauge("care_persons", "Number of persons in memory.", ["shard"], registry=r)
         # Reading a shard's state when it opens. Near its limit (80 s) the worker ends.
-        self.restore_seconds = Histogram("care_restore_seconds", "Duration of opening shards.", buckets=_RESTORE_SECONDS, registry=r)
+        self.restore_seconds = Histogram(
+            "care_restore_seconds", "Duration of opening shards, in seconds.", buckets=_RESTORE_SECONDS, registry=r
+        )
         # Shards that this worker owns.
-        self.shards_open = Gauge("care_shards_open", "Shards open in this worker.", registry=r)
+        self.shards_open = Gauge("care_shards_open", "Shards that are open in this worker.", registry=r)
         # Other workers' claims that had to be fenced: they were dead or zombies.
-        self.fenced = Counter("care_fenced", "Producers fenced while shards were opened.", registry=r)
+        self.fenced = Counter("care_fenced", "Producers that were fenced while shards were opened.", registry=r)
         # Seconds since 1970 of the last commit, or of the last look that found nothing to do.
-        self.progress = Gauge("care_last_progress_timestamp_seconds", "When the loop last went round.", registry=r)
+        self.progress = Gauge(
+            "care_last_progress_timestamp_seconds", "Time of the last progress of the worker, in seconds since 1970.", registry=r
+        )
         # 1 where a source has more refused than its limit: its sender has to be told.
-        self.source_failing = Gauge("care_source_failing", "1 while a source exceeds its limit of refused records.", ["source"], registry=r)
+        self.source_failing = Gauge(
+            "care_source_failing", "1 while more records of a source are refused than its limit allows.", ["source"], registry=r
+        )
         # Names of fields that the log's allow-list dropped: a programming error, nothing was leaked.
-        self.log_fields_dropped = Gauge("care_log_fields_dropped", "Fields that the log's allow-list dropped.", registry=r)
-        self.build = Gauge("care_build_info", "1; version and Python as labels.", ["version", "python"], registry=r)
+        self.log_fields_dropped = Gauge(
+            "care_log_fields_dropped", "Number of log fields that were dropped because they are not on the allow-list.", registry=r
+        )
+        self.build = Gauge(
+            "care_build_info", "Always 1; the labels give the versions of CareRelay and Python.", ["version", "python"], registry=r
+        )
         self.build.labels(version_of("carerelay"), platform.python_version()).set(1)
 
     def source(self, name: str) -> str:
@@ -109,13 +123,13 @@ class Metrics:
 
     def document(self) -> str:
         """Return the table of all metrics as Markdown: `docs/metrics.md`."""
-        rows = ["| metric | kind | labels | what it says |", "| --- | --- | --- | --- |"]
+        rows = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
         for collector in self._collectors():
             (family,) = collector.describe()
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = ", ".join(f"`{label}`" for label in collector._labelnames)  # noqa: SLF001 -- there is no public way
             rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-        return "# Metrics\n\nMade from `streams/base/metrics.py`; a test holds the two together.\n\n" + "\n".join(rows) + "\n"
+        return "# Metrics\n\nGenerated from `streams/base/metrics.py`; a test compares the two.\n\n" + "\n".join(rows) + "\n"
 
     def _collectors(self) -> list[Counter | Gauge | Histogram]:
         return [value for value in vars(self).values() if isinstance(value, Counter | Gauge | Histogram)]

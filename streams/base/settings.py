@@ -54,19 +54,19 @@ def _addresses(value: str) -> str:
     for address in value.split(","):
         host, _, port = address.strip().rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("must be host:port, or several with commas")
+            raise ValueError("must be host:port, or several of them separated by commas")
     return value.replace(" ", "")
 
 
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
+        raise ValueError("must start with http:// or https://")
     return value
 
 
 def _secret(value: str) -> bytes:
     if len(value.encode()) < _SECRET_BYTES_MIN:
-        raise ValueError(f"must have at least {_SECRET_BYTES_MIN} bytes")
+        raise ValueError(f"must be at least {_SECRET_BYTES_MIN} bytes long")
     return value.encode()
 
 
@@ -100,14 +100,14 @@ def _zone(value: str) -> str:
     try:
         return ZoneInfo(value).key
     except (ValueError, OSError, KeyError):
-        raise ValueError("must be an IANA zone, as America/New_York is one") from None
+        raise ValueError("must be an IANA time zone, for example America/New_York") from None
 
 
 def _clock(value: str) -> Clock:
     try:
         return Clock.parse(value)
     except ValueError:
-        raise ValueError("must be broker_origin_ms,story_origin_ms,speed with a speed above 0") from None
+        raise ValueError("must be broker_origin_ms,story_origin_ms,speed with a speed greater than 0") from None
 
 
 def _setting(variable: str, about: str, read: Callable[[str], Any], default: Any, *, secret: bool = False) -> Any:
@@ -119,66 +119,101 @@ class Settings:
     """What a deployment decides. Every field names its variable, what it means, and how it is read."""
 
     bootstrap: str = _setting(
-        "KAFKA_BOOTSTRAP", "Kafka to use, host:port with commas; empty: `carerelay run` starts its own", _addresses, ""
+        "KAFKA_BOOTSTRAP",
+        "Kafka brokers as host:port, separated by commas; if empty, `carerelay run` starts a local broker",
+        _addresses,
+        "",
     )
     security_protocol: str = _setting(
-        "CARERELAY_KAFKA_SECURITY_PROTOCOL", f"how Kafka is reached: {', '.join(PROTOCOLS)}", _one_of(*PROTOCOLS), "PLAINTEXT"
+        "CARERELAY_KAFKA_SECURITY_PROTOCOL", f"protocol for connections to Kafka: {', '.join(PROTOCOLS)}", _one_of(*PROTOCOLS), "PLAINTEXT"
     )
     ssl_ca: Path | None = _setting(
-        "CARERELAY_KAFKA_SSL_CA_FILE", "PEM file of those who may sign the brokers' certificates; empty: the system's", _file, None
+        "CARERELAY_KAFKA_SSL_CA_FILE",
+        "PEM file of the CA certificates that sign the brokers' certificates; if empty, those of the system",
+        _file,
+        None,
     )
-    ssl_certificate: Path | None = _setting("CARERELAY_KAFKA_SSL_CERT_FILE", "PEM file of the certificate to show to Kafka", _file, None)
-    ssl_key: Path | None = _setting("CARERELAY_KAFKA_SSL_KEY_FILE", "PEM file of its key; empty: in the same file", _file, None)
+    ssl_certificate: Path | None = _setting("CARERELAY_KAFKA_SSL_CERT_FILE", "PEM file of the client certificate", _file, None)
+    ssl_key: Path | None = _setting(
+        "CARERELAY_KAFKA_SSL_KEY_FILE",
+        "PEM file of the client certificate's key; if empty, the key is in the certificate's file",
+        _file,
+        None,
+    )
     ssl_key_password: str = _setting(
-        "CARERELAY_KAFKA_SSL_KEY_PASSWORD_FILE", "file that holds the key's password, where it has one", _password_file, "", secret=True
+        "CARERELAY_KAFKA_SSL_KEY_PASSWORD_FILE", "file with the password of the key, if it has one", _password_file, "", secret=True
     )
-    sasl_mechanism: str = _setting("CARERELAY_KAFKA_SASL_MECHANISM", f"one of {', '.join(MECHANISMS)}", _one_of(*MECHANISMS), "")
-    sasl_username: str = _setting("CARERELAY_KAFKA_SASL_USERNAME", "user that Kafka knows", _text, "")
-    sasl_password: str = _setting(
-        "CARERELAY_KAFKA_SASL_PASSWORD_FILE", "file that holds the user's password", _password_file, "", secret=True
-    )
+    sasl_mechanism: str = _setting("CARERELAY_KAFKA_SASL_MECHANISM", f"SASL mechanism: {', '.join(MECHANISMS)}", _one_of(*MECHANISMS), "")
+    sasl_username: str = _setting("CARERELAY_KAFKA_SASL_USERNAME", "SASL user name", _text, "")
+    sasl_password: str = _setting("CARERELAY_KAFKA_SASL_PASSWORD_FILE", "file with the SASL password", _password_file, "", secret=True)
     partitions: int = _setting(
-        "CARERELAY_PARTITIONS", "partitions of each inbound topic: the number of shards, kept for ever", _number(1, PARTITIONS_MAX), 8
+        "CARERELAY_PARTITIONS",
+        "partitions of each inbound topic, which is the number of shards; cannot be changed later",
+        _number(1, PARTITIONS_MAX),
+        8,
     )
-    replication: int = _setting("CARERELAY_REPLICATION", "replicas of each topic; 3 outside development", _number(1, 9), 1)
+    replication: int = _setting("CARERELAY_REPLICATION", "replicas of each new topic; use 3 in production", _number(1, 9), 1)
     group: str = _setting("CARERELAY_GROUP", "consumer group of the workers", _text, "coordination")
     batch_records_max: int = _setting(
-        "CARERELAY_BATCH_RECORDS_MAX", "records applied in one transaction, at most", _number(1, 100_000), 4000
+        "CARERELAY_BATCH_RECORDS_MAX", "maximum number of records in one transaction", _number(1, 100_000), 4000
     )
-    restore_seconds_max: int = _setting("CARERELAY_RESTORE_SECONDS_MAX", "a restore that takes longer ends the worker", _number(1, 85), 80)
+    restore_seconds_max: int = _setting(
+        "CARERELAY_RESTORE_SECONDS_MAX", "maximum seconds for opening shards; a worker that takes longer stops", _number(1, 85), 80
+    )
     clock: Clock = _setting(
-        "CARERELAY_CLOCK", "an accelerated clock: broker_origin_ms,story_origin_ms,speed; empty: real time", _clock, Clock()
+        "CARERELAY_CLOCK", "accelerated clock as broker_origin_ms,story_origin_ms,speed; if empty, real time", _clock, Clock()
     )
     key_secret: bytes = _setting(
-        "CARERELAY_KEY_SECRET", "secret that persons' keys are made with; keys last, so it does", _secret, DEMO_SECRET, secret=True
+        "CARERELAY_KEY_SECRET",
+        "secret from which person keys are derived; it must never change, because the keys would change too",
+        _secret,
+        DEMO_SECRET,
+        secret=True,
     )
-    key_secret_from_file: bytes = _setting(
-        "CARERELAY_KEY_SECRET_FILE", "file that holds the secret instead", _secret_file, b"", secret=True
+    key_secret_from_file: bytes = _setting("CARERELAY_KEY_SECRET_FILE", "file with that secret", _secret_file, b"", secret=True)
+    rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules; if empty, the built-in rules", Path, None)
+    directory: Path | None = _setting(
+        "CARERELAY_DIRECTORY", "directory file (organisations, roles, pools, time zones); if empty, the demonstration's", Path, None
     )
-    rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules instead of the ones that come with it", Path, None)
-    directory: Path | None = _setting("CARERELAY_DIRECTORY", "directory.yaml: organisations, roles, pools, zones", Path, None)
     profile: str = _setting(
-        "CARERELAY_PROFILE", "whose rules and calendar hold for facilities that the directory does not name: us, england", _text, ""
+        "CARERELAY_PROFILE", "profile (us, england) whose rules and calendar apply to facilities that are not in the directory", _text, ""
     )
-    default_zone: str = _setting("CARERELAY_ZONE", "IANA zone in which times are shown", _zone, "UTC")
-    default_facility: str = _setting("CARERELAY_FACILITY", "facility of HL7 messages with an empty MSH-4", _text, "")
-    backfill_days: int = _setting("CARERELAY_BACKFILL_DAYS", "older events change state only: no clock, no message", _number(1, 3660), 30)
+    default_zone: str = _setting("CARERELAY_ZONE", "IANA time zone for displayed times", _zone, "UTC")
+    default_facility: str = _setting("CARERELAY_FACILITY", "default facility for HL7 messages with an empty MSH-4", _text, "")
+    backfill_days: int = _setting(
+        "CARERELAY_BACKFILL_DAYS",
+        "events older than this many days update the state but open no deadlines and notify nobody",
+        _number(1, 3660),
+        30,
+    )
     length_of_stay: str = _setting(
         "CARERELAY_LENGTH_OF_STAY",
-        "days of a stay for risk scores: nights, or inclusive of the days of admission and discharge",
+        "how risk scores count the days of a stay: nights, or inclusive (with the days of admission and discharge)",
         _one_of("nights", "inclusive"),
         "nights",
     )
-    registry: str = _setting("CARERELAY_REGISTRY", "root of a schema registry's Confluent API; empty: frames carry fingerprints", _url, "")
-    web_host: str = _setting("CARERELAY_WEB_HOST", "address of /metrics, /healthz and /readyz", _text, "127.0.0.1")
-    web_port: int = _setting("CARERELAY_WEB_PORT", "its port; 0: any free one", _number(0, 65535), 6066)
-    log_format: str = _setting(
-        "CARERELAY_LOG_FORMAT", "json, console, or auto: console on a terminal", _one_of("auto", "json", "console"), "auto"
+    registry: str = _setting(
+        "CARERELAY_REGISTRY", "URL of a schema registry (Confluent API); if empty, records carry schema fingerprints", _url, ""
     )
-    log_level: str = _setting("CARERELAY_LOG_LEVEL", "debug, info, warning, error", _one_of("debug", "info", "warning", "error"), "info")
-    run_dir: Path = _setting("CARERELAY_RUN_DIR", "folder of the local Kafka: jars and records", Path, Path(".run"))
-    kafka_jars: Path | None = _setting("CARERELAY_KAFKA_JARS", "folder of Kafka's jars; empty: in the folder above", Path, None)
-    kafka_port: int | None = _setting("CARERELAY_KAFKA_PORT", "port of the local Kafka; empty: any free one", _number(1, 65535), None)
+    web_host: str = _setting("CARERELAY_WEB_HOST", "address on which /metrics, /healthz and /readyz are served", _text, "127.0.0.1")
+    web_port: int = _setting(
+        "CARERELAY_WEB_PORT", "port for /metrics, /healthz and /readyz; 0 takes any free port", _number(0, 65535), 6066
+    )
+    log_format: str = _setting(
+        "CARERELAY_LOG_FORMAT",
+        "json, console or auto (console if standard error is a terminal)",
+        _one_of("auto", "json", "console"),
+        "auto",
+    )
+    log_level: str = _setting(
+        "CARERELAY_LOG_LEVEL",
+        "lowest level that is logged: debug, info, warning or error",
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+    )
+    run_dir: Path = _setting("CARERELAY_RUN_DIR", "folder for the local Kafka's jars and data", Path, Path(".run"))
+    kafka_jars: Path | None = _setting("CARERELAY_KAFKA_JARS", "folder of Kafka's jars; if empty, inside CARERELAY_RUN_DIR", Path, None)
+    kafka_port: int | None = _setting("CARERELAY_KAFKA_PORT", "port of the local Kafka; if empty, any free port", _number(1, 65535), None)
 
     @property
     def has_tls(self) -> bool:
@@ -211,7 +246,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             except ValueError as error:
                 wrong.append(f"{setting.metadata['variable']} {error}")
     if "key_secret" in found and "key_secret_from_file" in found:
-        wrong.append("CARERELAY_KEY_SECRET and CARERELAY_KEY_SECRET_FILE are both set: keep one")
+        wrong.append("CARERELAY_KEY_SECRET and CARERELAY_KEY_SECRET_FILE are both set; unset one of them")
     elif "key_secret_from_file" in found:
         found["key_secret"] = found["key_secret_from_file"]
     if not wrong:
@@ -227,12 +262,12 @@ def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
     wrong = []
     protocol = f"{_variable('security_protocol')} is {settings.security_protocol}"
     for names, wanted in ((_TLS, settings.has_tls), (_SASL, settings.has_sasl)):
-        wrong += [f"{_variable(name)} is set but {protocol}: it would not be used" for name in names if name in found and not wanted]
+        wrong += [f"{_variable(name)} is set but would not be used, because {protocol}" for name in names if name in found and not wanted]
     if settings.has_sasl:
-        wrong += [f"{_variable(name)} must be set where {protocol}" for name in _SASL if name not in found]
+        wrong += [f"{_variable(name)} must be set, because {protocol}" for name in _SASL if name not in found]
     for name in ("ssl_key", "ssl_key_password"):
         if name in found and "ssl_certificate" not in found:
-            wrong.append(f"{_variable(name)} is set without {_variable('ssl_certificate')}")
+            wrong.append(f"{_variable(name)} is set but {_variable('ssl_certificate')} is not")
     return wrong
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.intake.reading import Arrived
     from streams.intake.settings import IntakeSettings
     from streams.output.lines import Line
+    from streams.output.sentences import Names
     from streams.replay.replay import Deciding
     from streams.shard.agent import Agent
 
@@ -70,6 +71,8 @@ class AgentTable:
     """Make the settings of the doors."""
     load_rules: Callable[[Settings], Deciding]
     """Make the rules about persons, as a replay asks for them."""
+    load_names: Callable[[Settings], Names]
+    """Make what gives the name of an address, for the sentences of the terminal."""
     replay: Callable[[Settings, Iterable[Arrived], Millis | None], Iterable[Line]]
     """Replay arrivals with all agents."""
 

@@ -36,33 +36,34 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     paths: PathsOrTopics = None,
     rules: Annotated[Path | None, typer.Option(help="Folder of the changed handoff rules.", show_default=False)] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Folder of the rules to compare with; default: those in force.", show_default=False)
+        Path | None, typer.Option(help="Folder of the rules to compare with; default: the rules in use.", show_default=False)
     ] = None,
     since: Annotated[
-        str, typer.Option("--from", help="Count from then on, as 2026-10-01T00:00:00-04:00.", metavar="TIME", show_default=False)
+        str,
+        typer.Option("--from", help="Count from this time on, for example 2026-10-01T00:00:00-04:00.", metavar="TIME", show_default=False),
     ] = "",
-    until: Annotated[str, typer.Option("--to", help="Read and count up to then.", metavar="TIME", show_default=False)] = "",
-    examples: Annotated[int, typer.Option(help="Examples of each rule, role and change, at most.", min=0, max=1000)] = 3,
+    until: Annotated[str, typer.Option("--to", help="Read and count up to this time.", metavar="TIME", show_default=False)] = "",
+    examples: Annotated[int, typer.Option(help="Maximum number of examples for each rule, role and change.", min=0, max=1000)] = 3,
     bootstrap: BootstrapToRead = "",
     directory: Directory = None,
     profile: Annotated[
-        str | None, typer.Option(help="Whose rules hold for facilities that the directory does not name.", show_default=False)
+        str | None, typer.Option(help="Profile (us, england) for facilities that are not in the directory.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay one history under both catalogues, and show in what they differ."""
     agents: AgentTable = context.obj
     if rules is None:
-        raise UserError("--rules names the folder of the changed rules")
+        raise UserError("--rules is required: give the folder of the changed rules")
     window = _instant("--from", since), _instant("--to", until)
     if window[0] is not None and window[1] is not None and window[0] > window[1]:
         raise UserError("--from is later than --to")
     if not paths and (window[0] is None or window[1] is None):
-        raise UserError("name files, or --from and --to for what is on the topics")
+        raise UserError("give files or folders, or --from and --to to read the topics on Kafka")
     settings = changed(settings_of(needed(bootstrap) if not paths else ""), directory=directory, profile=profile)
     for folder in (rules, against):
         if folder is not None and not folder.is_dir():
-            raise UserError(f"{folder} is no folder of rules")
+            raise UserError(f"{folder} is not a folder")
     old, new = changed(settings, rules=against), changed(settings, rules=rules)
     # A catalogue that can't be loaded is a line here, not a traceback out of another process.
     with files_right():
@@ -71,7 +72,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     history = _history(settings, paths or [], *window)
     before, after = _both(Loaders(agents.load_rules, agents.load_intake), old, new, history)
     found = compare(before.tally, after.tally, examples)
-    names = (str(against or settings.rules or "the rules in force"), str(rules))
+    names = (str(against or settings.rules or "the rules in use"), str(rules))
     if as_json:
         write_out(map(write_line, lines(found, before, after, names, since)))
     else:
@@ -84,7 +85,7 @@ def _instant(option: str, text: str) -> Millis | None:
     try:
         return parse_instant(text)
     except ValueError as error:
-        raise UserError(f"{option} is {error}: write it as 2026-10-01T00:00:00-04:00") from None
+        raise UserError(f"{option} is {error}; write for example 2026-10-01T00:00:00-04:00") from None
 
 
 def _history(settings: Settings, paths: list[Path], since: Millis | None, until: Millis | None) -> History:
@@ -106,11 +107,13 @@ def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> t
     try:
         return run_both(loaders, old, new, history)
     except OffsetOutOfRangeError:
-        raise UserError("Kafka deleted records while they were read: try again", Exit.UNAVAILABLE) from None
+        raise UserError("Kafka deleted records while they were read. Try again", Exit.UNAVAILABLE) from None
     except KafkaError as error:
-        raise UserError(f"Kafka at {old.bootstrap}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+        raise UserError(f"Kafka at {old.bootstrap} reported an error: {type(error).__name__}", Exit.UNAVAILABLE) from None
     except BrokenProcessPool:
-        raise UserError("a process of the backtest was ended from outside: is there memory enough?", Exit.WRONG) from None
+        raise UserError(
+            "a backtest process was killed, perhaps because memory ran out. Try fewer files or a shorter time", Exit.WRONG
+        ) from None
 
 
 # ---- as lines
@@ -195,9 +198,9 @@ def show(console: Console, found: Comparison, old: Outcome, names: tuple[str, st
         if table.row_count:
             console.print(table)
             same = sum(1 for row in rows if not row.changed)
-            console.print(f"{same} rules and roles do the same.\n")
+            console.print(f"{same} other combinations of rule and role do not change.\n")
         else:
-            console.print(f"{title}: {total_old}, nothing would change.\n")
+            console.print(f"{title}: {total_old}, no change.\n")
     for example in found.examples:
         console.print(f"{example.change:8}{example.what:6}{example.rule}, {example.role}:", style="bold")
         for name, one in (("old", example.old), ("new", example.new)):
@@ -210,9 +213,9 @@ def _show_gaps_of_history(console: Console, old: Outcome) -> None:
     missing = old.begin_missing
     if missing:
         shown = ", ".join(f"…{key[-6:]}" for key in missing[:_SHOWN_PEOPLE]) + (" and others" if len(missing) > _SHOWN_PEOPLE else "")
-        console.print(f"{len(missing)} people have a stay or referral whose beginning is not in this history: {shown}")
+        console.print(f"The history lacks the start of an encounter or referral of {len(missing)} people: {shown}")
     if old.may_be_missing:
-        console.print(f"{old.may_be_missing} people are in shards whose oldest records are deleted: they may have an earlier past")
+        console.print(f"{old.may_be_missing} people are in shards whose oldest records were deleted, so their history may be incomplete")
     for reason, count in sorted(old.unread.items()):
-        console.print(f"{count} records not taken: {reason}")
+        console.print(f"{count} records could not be read: {reason}")
     console.print()

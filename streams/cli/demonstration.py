@@ -1,7 +1,7 @@
-"""`carerelay run`: a local Kafka, a worker of each agent, a story of three weeks, and what comes out, as it happens.
+"""`carerelay run`: start a local Kafka and a worker of each agent, play a story of three weeks, show what happens.
 
-Owns the course of the demonstration and that nothing it starts outlives it. The clock is accelerated and said so; one
-function maps it (`streams/base/clock.py`), for the worker as for the publisher. Knows no rule.
+Owns the course of the demonstration, and stops everything that it starts. The clock is accelerated, and the output says so;
+workers and publisher map it with the same function (`streams/base/clock.py`). Knows no rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.request import urlopen
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.text import Text
@@ -36,33 +35,34 @@ from streams.local.jars import jars_folder
 from streams.local.kafka import LocalKafka, free_port
 from streams.output.follow import Watch
 from streams.output.lines import line_of_arrival, lines_of_notes
+from streams.output.sentences import Wording
 from streams.output.terminal import Board
 
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
 FOLDER = "demonstration"
-"""In the run folder: the local Kafka and the workers' logs."""
+"""Inside the run folder; holds the local Kafka and the workers' logs."""
 STORY_EPILOGUE_MS = 3 * 86_400_000
-"""How long the story's clock runs on after the last message, so that what nobody answers is seen to stall."""
+"""How long the story's clock continues after the last message, so that unanswered tasks become overdue."""
 LEAD_SECONDS = 4.0
-"""From the worker's start to the first message; what comes before it is ready waits in Kafka."""
+"""From the start of the workers to the first message. Messages wait in Kafka until the workers are ready."""
 _DRAIN_SECONDS = 90.0
-"""A machine that is busy with other things opens the shards late; the story waits for them in Kafka."""
+"""On a busy machine the shards open late; the messages wait in Kafka."""
 _SHOW_SECONDS = 0.25
 _WORKER_GRACE_SECONDS = 8.0
 
 
 class DemonstrationError(Exception):
-    """The demonstration can't go on. One line for a person."""
+    """The demonstration cannot continue; the text is one line for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is played: the messages in the order of their arrival, and how many story seconds pass in one."""
+    """What is played: the messages in the order of arrival, the story seconds per second, and the wording of the output."""
 
     arrivals: list[Arrived]
     speed: float
-    zone: str
+    wording: Wording
 
     @property
     def first(self) -> Millis:
@@ -74,17 +74,17 @@ class Course:
 
 
 def demonstrate(agents: AgentTable, settings: Settings, course: Course, console: Console) -> None:
-    """Run *course* from beginning to end. Raises LocalKafkaError, DemonstrationError, KafkaError; Ctrl-C ends it cleanly."""
+    """Run *course* from start to end; Ctrl-C stops it cleanly. Raises LocalKafkaError, DemonstrationError, KafkaError."""
     if settings.bootstrap:
-        console.print(Text(f"Kafka: {settings.bootstrap} (given)", style="dim"), soft_wrap=True)
+        console.print(Text(f"Kafka: {settings.bootstrap} (the one you named)", style="dim"), soft_wrap=True)
         _on_kafka(agents, settings, course, console, from_beginning=False)
         return
     folder = settings.run_dir / FOLDER
     kafka = LocalKafka(folder / "kafka", jars=jars_folder(settings.run_dir, settings.kafka_jars), port=settings.kafka_port)
-    console.print(Text("Kafka: starting a local one (the first time its jars are fetched) …", style="dim"), soft_wrap=True)
+    console.print(Text("Kafka: starting a local broker (the first run downloads it) …", style="dim"), soft_wrap=True)
     kafka.erase()
     with kafka:
-        console.print(Text(f"Kafka: {kafka.bootstrap}, records and log in {folder / 'kafka'}", style="dim"), soft_wrap=True)
+        console.print(Text(f"Kafka: {kafka.bootstrap}, its data and log are in {folder / 'kafka'}", style="dim"), soft_wrap=True)
         _on_kafka(agents, replace(in_clear(settings), bootstrap=kafka.bootstrap), course, console, from_beginning=True)
 
 
@@ -100,10 +100,10 @@ class _Worker:
     child: Child
     log: Path
     metrics: str
-    """Address of its metrics."""
+    """URL of its metrics."""
 
     async def is_at_rest(self, speed: float) -> bool:
-        """Say whether it has shards, has applied what is there, and is not late with its deadlines, by its own metrics."""
+        """Say whether, by its own metrics, its shards are open, all records are applied and no deadline is late."""
         try:
             text = await asyncio.to_thread(self._read)
         except OSError:
@@ -126,20 +126,20 @@ class _Demonstration:
         self._settings = settings
         self._course = course
         self._console = console
-        self._board = Board(console, course.zone)
+        self._board = Board(console, course.wording)
         self._kafka = connection_of(settings)
         events = [arrived.item for arrived in course.arrivals if isinstance(arrived.item, Event)]
         self._ours = {event.person for event in events} | {e.data.into.key for e in events if isinstance(e.data, PersonMerged)}
         self._ours |= {feed_key(event.source) for event in events}
 
     async def run(self, *, from_beginning: bool) -> None:
-        # What goes wrong is said in a line of ours; aiokafka would write each attempt between the story's lines.
+        # Errors are reported in one line; aiokafka would log each attempt between the lines of the story.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         created = await create_topics(self._kafka, self._settings.partitions, self._settings.replication)
         wrong = [m for m in await check_topics(self._kafka, self._settings.partitions) if m.fatal]
         if wrong:
             raise DemonstrationError(str(wrong[0]))
-        self._say(f"Topics: {len(created)} created" if created else "Topics: all there")
+        self._say(f"Topics: created {len(created)}" if created else "Topics: all of them exist")
         watch = Watch(self._kafka, from_beginning=from_beginning)
         await watch.start()
         workers: list[_Worker] = []
@@ -174,22 +174,23 @@ class _Demonstration:
                 grace_seconds=_WORKER_GRACE_SECONDS,
             )
         worker = _Worker(agent.title, child, log, f"http://127.0.0.1:{given['CARERELAY_WEB_PORT']}/metrics")
-        self._say(f"{agent.title}: process {child.pid}, log in {log}, metrics on {worker.metrics}")
+        self._say(f"{agent.title}: process {child.pid}, log in {log}, metrics at {worker.metrics}")
         return worker
 
     def _say_clock(self) -> None:
-        zone = ZoneInfo(self._course.zone)
+        zone = self._course.wording.zone
         first, last = (f"{datetime.fromtimestamp(at / 1000, zone):%d %B %Y}" for at in (self._course.first, self._course.last))
         speed = self._course.speed
+        seconds = (self._course.last - self._course.first + STORY_EPILOGUE_MS) / 1000 / speed
         self._console.print(
             Text(
-                f"Clock: accelerated. {len(self._course.arrivals)} messages from {first} to {last}; one second here is "
-                f"{_span(speed)} there, {(self._course.last - self._course.first + STORY_EPILOGUE_MS) / 1000 / speed:.0f} seconds in all. "
-                "Synthetic persons only.\n",
+                f"Clock: accelerated. {len(self._course.arrivals)} messages from {first} to {last}. One second here is "
+                f"{_span(speed)} of the story, which takes {seconds:.0f} seconds. All persons are synthetic.\n",
                 style="bold yellow",
             ),
             soft_wrap=True,
         )
+        self._board.begin()
 
     async def _play(self, watch: Watch, workers: list[_Worker]) -> None:
         showing = asyncio.create_task(self._show(watch))
@@ -205,7 +206,7 @@ class _Demonstration:
             await asyncio.gather(showing, guarding, playing, return_exceptions=True)
 
     async def _publish(self, watch: Watch, worker: _Worker) -> None:
-        """Publish the story, let its clock run on, and wait until all that came of it was shown."""
+        """Publish the story, let its clock continue, and wait until everything that follows from it is shown."""
         clock = self._settings.clock
 
         def pace(arrival: Millis) -> float:
@@ -240,24 +241,24 @@ class _Demonstration:
 
     async def _show(self, watch: Watch) -> None:
         async for line in watch.lines():
-            # On a Kafka that others use too, only what concerns this story is shown.
+            # Others may use this Kafka too, so only lines about this story are shown.
             if line["person"] in self._ours:
                 self._board.show(line)
 
     async def _guard(self, workers: list[_Worker]) -> None:
-        """End the demonstration when one of its workers ends; meanwhile show what waits for more of its kind."""
+        """Stop the demonstration when one of its workers stops; until then, show waiting lines."""
         while all(worker.child.alive for worker in workers):
             await asyncio.sleep(_SHOW_SECONDS)
             self._board.flush()
         ended = next(worker for worker in workers if not worker.child.alive)
-        raise DemonstrationError(f"the {ended.name.lower()} ended with {ended.child.exit_code}: see {ended.log}")
+        raise DemonstrationError(f"the {ended.name.lower()} stopped with exit code {ended.child.exit_code}: read {ended.log}")
 
     def _say(self, text: str) -> None:
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
 
 def own_secret() -> bytes:
-    """Make a secret for one demonstration on a Kafka that outlives it: its persons are strangers to earlier ones."""
+    """Make a secret for one demonstration on a given Kafka, so that its persons get other keys than those of earlier ones."""
     return secrets.token_hex(16).encode()
 
 

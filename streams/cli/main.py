@@ -20,42 +20,47 @@ from streams.cli.agents import AgentTable, Command
 from streams.cli.exits import Exit, UserError, say
 
 _EPILOG = (
-    "Exit codes: 0 done, 1 a check found something or a process ended, 2 usage or settings, 3 no Kafka, Java or Maven, 130 interrupted."
+    "Exit codes: 0 success, 1 a check failed or a process stopped, 2 wrong usage or settings, 3 Kafka, Java or Maven not available, "
+    "130 interrupted."
 )
 
 COMMANDS = (
-    Command("run", "streams.cli.run:run", "Start a local Kafka and workers, play a story of three weeks, and show what comes out."),
+    Command("run", "streams.cli.run:run", "Start a local Kafka and workers, play a story of three weeks, and show what happens."),
     Command(
         "replay",
         "streams.cli.replay:replay",
-        "Decide from files what the worker would decide: in memory, without Kafka, the same bytes each time.",
+        "Show what a worker would decide for messages in files. Runs without Kafka; the same files always give the same output.",
     ),
     Command(
         "simulate",
         "streams.cli.simulate:simulate_command",
-        "Make a deterministic stream of events of made people, from a model whose rates are documented.",
+        "Generate events of synthetic people from a documented model. The same arguments give the same events.",
     ),
     Command(
         "backtest",
         "streams.cli.backtest:backtest_command",
-        "Show what changed rules would have done with what has happened. Reads only: nothing is written or committed on Kafka.",
+        "Compare what changed rules and the present ones decide for past events. Only reads: nothing is written to Kafka.",
     ),
     Command(
         "report",
         "streams.cli.report:report_command",
-        "Show operations what is overdue, by owner, and how what was overdue ended in the seven days before.",
+        "Report what is overdue, by owner, and what was closed in the seven days before.",
     ),
     Command(
         "play",
         "streams.cli.play:play",
-        "Publish messages from files. With CARERELAY_CLOCK set they keep to that clock, unless --speed says otherwise.",
+        "Publish messages from files. They follow CARERELAY_CLOCK if it is set, unless --speed is given.",
     ),
-    Command("show", "streams.cli.show:show", "Show what workers publish, committed records only, until Ctrl-C."),
-    Command("worker", "streams.cli.worker:worker", "Run a worker: it takes its share of the shards, and gives them up on SIGTERM."),
-    Command("settings", "streams.cli.settings:show_settings", "List the environment variables that are settings, with their defaults."),
+    Command("show", "streams.cli.show:show", "Show what workers publish, as it is committed, until Ctrl-C."),
+    Command("worker", "streams.cli.worker:worker", "Run a worker: it takes its share of the shards and gives them back on SIGTERM."),
+    Command("settings", "streams.cli.settings:show_settings", "List all settings (environment variables) with their defaults."),
     Command("version", "streams.cli.version:version", "Print the version."),
-    Command("topics", "streams.cli.topics:topics_app", "Create the topics on Kafka, or compare Kafka with the table."),
-    Command("positions", "streams.cli.positions:positions_app", "Where the shards stand in their topics, and the way on after a loss."),
+    Command("topics", "streams.cli.topics:topics_app", "Create the topics on Kafka, or check them."),
+    Command(
+        "positions",
+        "streams.cli.positions:positions_app",
+        "Show how far each shard has read its topics, and continue after a loss of records.",
+    ),
 )
 """The commands that know no agent. The text here is their help: nothing is imported to show it."""
 

@@ -15,6 +15,7 @@ from streams.cli.exits import say
 from streams.cli.options import AsJson, Bootstrap, Directory, Paths
 from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
 from streams.contract.events import Millis
+from streams.contract.topics import QUARANTINE
 from streams.intake.files import read_paths
 from streams.intake.publisher import at_once, faster_by, publish
 from streams.intake.reading import Arrived
@@ -24,7 +25,7 @@ from streams.output.lines import DOOR_KINDS, line_of_arrival, reasons_of, write_
 def play(  # noqa: PLR0917 -- options of a command
     context: typer.Context,
     paths: Paths,
-    speed: Annotated[float, typer.Option(help="Story seconds in one second; 0: as fast as Kafka takes them.", min=0)] = 0,
+    speed: Annotated[float, typer.Option(help="Seconds of story time per second; 0 publishes as fast as possible.", min=0)] = 0,
     bootstrap: Bootstrap = "",
     directory: Directory = None,
     as_json: AsJson = False,
@@ -58,6 +59,8 @@ def play(  # noqa: PLR0917 -- options of a command
         return
     for topic, count in sorted(published.events.items()):
         typer.echo(f"{count:8} {topic}")
-    typer.echo(f"{published.total:8} published, {published.others} refused or ignored, {published.quarantined} of them in the quarantine")
+    typer.echo(
+        f"{published.total:8} published, {published.others} refused or ignored, of which {published.quarantined} are in {QUARANTINE.name}"
+    )
     for (kind, reason), count in sorted(reasons.items()):
         typer.echo(f"{count:8} {kind}: {reason}")

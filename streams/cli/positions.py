@@ -24,7 +24,7 @@ positions_app = typer.Typer(no_args_is_help=True)
 
 @positions_app.command("show")
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
-    """List each shard's position in each topic, with what the topic holds; exit 1 where one lies outside."""
+    """List each shard's position in each topic and the topic's offsets; exit 1 if a position is outside them."""
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]
 
@@ -45,17 +45,17 @@ def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
 
 @positions_app.command("accept-loss")
 def positions_accept_loss(
-    topic: Annotated[str, typer.Argument(help="Inbound topic.")],
-    partition: Annotated[int, typer.Argument(help="Partition, which is the shard.", min=0)],
+    topic: Annotated[str, typer.Argument(help="Name of the inbound topic.")],
+    partition: Annotated[int, typer.Argument(help="Number of the partition, which is the number of the shard.", min=0)],
     bootstrap: Bootstrap = "",
 ) -> None:
-    """Go on from what is there, where a position no longer fits its topic. A worker that serves the shard ends, and opens it again."""
+    """Continue a shard whose position is no longer in its topic. A worker that owns the shard stops."""
     settings = settings_of(needed(bootstrap))
     names = [t.name for t in INBOUND]
     if topic not in names:
-        raise UserError(f"{topic} is no inbound topic: there are {', '.join(names)}")
+        raise UserError(f"{topic} is not an inbound topic. The inbound topics are {', '.join(names)}")
     if partition >= settings.partitions:
-        raise UserError(f"there is no partition {partition}: there are {settings.partitions} (CARERELAY_PARTITIONS)")
+        raise UserError(f"partition {partition} does not exist: the partitions are 0 to {settings.partitions - 1} (CARERELAY_PARTITIONS)")
 
     async def accept(kafka: Mapping[str, Any]) -> Accepted | None:
         await require_topics(kafka, [STATE.name, *names])
@@ -64,14 +64,20 @@ def positions_accept_loss(
     try:
         accepted = on_kafka(settings, accept)
     except ShardLost:
-        raise UserError(f"a worker claimed shard {partition} meanwhile: stop the workers, and run this again", Exit.WRONG) from None
+        raise UserError(f"a worker took shard {partition} in the meantime. Stop the workers and run this again", Exit.WRONG) from None
     except TimeoutError:
-        raise UserError(f"shard {partition} could not be opened in time: is the state topic there?", Exit.UNAVAILABLE) from None
+        raise UserError(
+            f"shard {partition} could not be opened in time. Check that Kafka is healthy: carerelay topics check", Exit.UNAVAILABLE
+        ) from None
     if accepted is None:
-        typer.echo(f"{topic}/{partition}: the position fits its topic; nothing is lost, nothing was changed")
+        typer.echo(f"{topic}/{partition}: the position is valid; nothing was changed")
     elif accepted.skipped:
-        typer.echo(f"{topic}/{partition}: {accepted.before} -> {accepted.after}, {accepted.skipped} offsets are skipped: deleted unread")
+        typer.echo(
+            f"{topic}/{partition}: position moved from {accepted.before} to {accepted.after}; "
+            f"{accepted.skipped} offsets are skipped, because their records were deleted before they were read"
+        )
     else:
         typer.echo(
-            f"{topic}/{partition}: {accepted.before} -> {accepted.after}, the topic is not the one that was read; what is newer is applied"
+            f"{topic}/{partition}: position moved from {accepted.before} to {accepted.after}; "
+            "the topic was created again, and its newer records will be applied"
         )

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from streams.cli.agents import AgentTable
-from streams.cli.options import AsJson, Directory, Paths, Profile, Rules, Zone
-from streams.cli.shared import changed, files_right, instant_of, paths_there, settings_of, write_out, zone_that_exists
+from streams.cli.options import AsJson, Directory, Paths, Profile, Rules, Verbose, Zone
+from streams.cli.shared import changed, files_right, instant_of, paths_there, settings_of, wording_of, write_out, zone_that_exists
 from streams.intake.files import read_paths
 from streams.output.lines import write_line
 from streams.output.terminal import Board
@@ -22,13 +22,15 @@ def replay(  # noqa: PLR0917 -- options of a command
     context: typer.Context,
     paths: Paths,
     until: Annotated[
-        str, typer.Option(help="Fire what is due until then, as 2026-07-31T00:00:00-04:00; default: the last arrival.", metavar="TIME")
+        str,
+        typer.Option(help="Continue until this time, for example 2026-07-31T00:00:00-04:00; default: the last message.", metavar="TIME"),
     ] = "",
     rules: Rules = None,
     directory: Directory = None,
     profile: Profile = None,
     zone: Zone = "",
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Replay files with all agents, and show each line as it comes, then what is still open."""
     agents: AgentTable = context.obj
@@ -41,7 +43,8 @@ def replay(  # noqa: PLR0917 -- options of a command
     if as_json:
         write_out(map(write_line, lines))
         return
-    board = Board(Console(highlight=False), zone)
+    board = Board(Console(highlight=False), wording_of(agents, settings, zone, verbose=verbose))
+    board.begin()
     for line in lines:
         board.show(line)
     board.finish()

@@ -12,8 +12,8 @@ import typer
 
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
-from streams.cli.options import AsJson, BootstrapToRead, PathsOrTopics, Zone
-from streams.cli.shared import files_right, instant_of, needed, on_kafka, paths_there, settings_of, write_out, zone_that_exists
+from streams.cli.options import AsJson, BootstrapToRead, PathsOrTopics, Verbose, Zone
+from streams.cli.shared import files_right, instant_of, needed, on_kafka, paths_there, settings_of, wording_of, write_out, zone_that_exists
 from streams.contract.topics import GAP
 from streams.intake.files import read_paths
 from streams.output.follow import NoTopics, Watch
@@ -26,11 +26,12 @@ def report_command(  # noqa: PLR0917 -- options of a command
     context: typer.Context,
     paths: PathsOrTopics = None,
     until: Annotated[
-        str, typer.Option(help="The end of the week, as 2026-07-31T00:00:00-04:00; default: the last arrival, or now.", metavar="TIME")
+        str, typer.Option(help="End of the week, for example 2026-07-31T00:00:00-04:00; default: the last message, or now.", metavar="TIME")
     ] = "",
     bootstrap: BootstrapToRead = "",
     zone: Zone = "",
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make the report of a week from files or from the topic of gaps, and write it as text or as lines."""
     agents: AgentTable = context.obj
@@ -44,7 +45,10 @@ def report_command(  # noqa: PLR0917 -- options of a command
         week = Week(replay(read_paths(paths, doors), rules, end), end)
     else:
         week = Week(on_kafka(settings, _gaps_so_far), end or settings.clock.to_story(int(time.time() * 1000)))
-    write_out(map(write_line, week.lines()) if as_json else (line.encode() for line in week.text(zone)))
+    if as_json:
+        write_out(map(write_line, week.lines()))
+    else:
+        write_out(line.encode() for line in week.text(wording_of(agents, settings, zone, verbose=verbose)))
 
 
 async def _gaps_so_far(kafka: dict[str, Any]) -> list[Line]:

@@ -14,18 +14,21 @@ from rich.console import Console
 from streams.cli.agents import AgentTable
 from streams.cli.demonstration import STORY, STORY_ZONE, Course, DemonstrationError, demonstrate, own_secret
 from streams.cli.exits import Exit, UserError
-from streams.cli.options import Bootstrap, Zone
-from streams.cli.shared import changed, files_right, kafka_answering, paths_there, settings_of, zone_that_exists
+from streams.cli.options import Bootstrap, Verbose, Zone
+from streams.cli.shared import changed, files_right, kafka_answering, paths_there, settings_of, wording_of, zone_that_exists
 from streams.intake.files import read_paths
 from streams.local.jars import LocalKafkaError
 
 
-def run(
+def run(  # noqa: PLR0917 -- options of a command
     context: typer.Context,
-    speed: Annotated[float, typer.Option(help="Story seconds in one second: 10080 is a week a minute.", min=1)] = 10_080,
-    path: Annotated[list[Path] | None, typer.Option(help="Messages to play instead of the story.", show_default=False)] = None,
+    speed: Annotated[float, typer.Option(help="Seconds of story time per second: 10080 is a week per minute.", min=1)] = 10_080,
+    path: Annotated[
+        list[Path] | None, typer.Option(help="Files or folders of messages to play instead of the story.", show_default=False)
+    ] = None,
     bootstrap: Bootstrap = "",
     zone: Zone = "",
+    verbose: Verbose = False,
 ) -> None:
     """Check what is given, read the messages, and run the demonstration."""
     agents: AgentTable = context.obj
@@ -39,12 +42,13 @@ def run(
         for row in agents.rows:
             row.load(settings)  # what no worker could use is said now, not in the log of a worker that ended
         doors = agents.load_intake(settings)
+    wording = wording_of(agents, settings, shown, verbose=verbose)
     arrivals = list(read_paths(paths, doors))
     if not arrivals:
-        raise UserError("there is no message to play")
+        raise UserError(f"there are no messages in {', '.join(map(str, paths))}")
     try:
         with kafka_answering(settings):
-            demonstrate(agents, settings, Course(arrivals, speed, shown), Console())
+            demonstrate(agents, settings, Course(arrivals, speed, wording), Console())
     except DemonstrationError as error:
         raise UserError(str(error), Exit.WRONG) from None
     except LocalKafkaError as error:

@@ -19,10 +19,12 @@ from zoneinfo import ZoneInfo
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from streams.base.settings import Settings, SettingsError, read_settings, unknown_variables
+from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError, say
 from streams.contract.events import Millis
 from streams.contract.instants import parse_instant
 from streams.kafka.connection import connection_of
+from streams.output.sentences import Wording
 
 
 def settings_of(bootstrap: str | None = "") -> Settings:
@@ -31,16 +33,16 @@ def settings_of(bootstrap: str | None = "") -> Settings:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
         connection_of(settings)  # certificates that can't be used are found now, whatever the command
     except SettingsError as error:
-        raise UserError(f"wrong settings:\n{error}") from None
+        raise UserError(f"settings are wrong:\n{error}") from None
     for name in unknown_variables(os.environ):
-        say(f"carerelay: {name} is no setting (carerelay settings lists them)")
+        say(f"carerelay: {name} is not a setting and was ignored. To list the settings: carerelay settings")
     return settings
 
 
 def needed(bootstrap: str) -> str:
     """Return *bootstrap*. Raises UserError where neither it nor the environment names a Kafka."""
     if not bootstrap and not os.environ.get("KAFKA_BOOTSTRAP", "").strip():
-        raise UserError("no Kafka is named: set KAFKA_BOOTSTRAP=host:port or give --bootstrap; carerelay run starts its own")
+        raise UserError("no Kafka given: set KAFKA_BOOTSTRAP=host:port or use --bootstrap (only carerelay run starts a local broker)")
     return bootstrap
 
 
@@ -60,22 +62,22 @@ def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
 @contextmanager
 def kafka_answering(settings: Settings) -> Iterator[None]:
     """Turn what goes wrong on the way to Kafka into a line and an exit code."""
-    where = settings.bootstrap or "the local one"
+    where = settings.bootstrap or "the local broker"
     try:
         yield
     except KafkaConnectionError:
-        raise UserError(f"no Kafka answers at {where}{_how(settings)}", Exit.UNAVAILABLE) from None
+        raise UserError(f"cannot connect to Kafka at {where}{_how(settings)}", Exit.UNAVAILABLE) from None
     except UnknownTopicOrPartitionError:
-        raise UserError(f"Kafka at {where} does not have all topics: carerelay topics create makes them", Exit.WRONG) from None
+        raise UserError(f"Kafka at {where} lacks some topics. Run: carerelay topics create", Exit.WRONG) from None
     except KafkaError as error:
-        raise UserError(f"Kafka at {where}: {type(error).__name__}", Exit.UNAVAILABLE) from None
+        raise UserError(f"Kafka at {where} reported an error: {type(error).__name__}", Exit.UNAVAILABLE) from None
 
 
 def _how(settings: Settings) -> str:
     """Say what else may be wrong than the address: aiokafka tells a broker that refuses us from none at all in its log alone."""
     asked = ["the certificates"] if settings.has_tls else []
     asked += ["user and password"] if settings.has_sasl else []
-    return f" by {settings.security_protocol}: check the address, {' and '.join(asked)}" if asked else ""
+    return f" with {settings.security_protocol}: check the address, {' and '.join(asked)}" if asked else ""
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def paths_there(paths: Iterable[Path]) -> None:
     """Raise UserError where a path that was named is not there."""
     for path in paths:
         if not path.exists():
-            raise UserError(f"{path} is not there")
+            raise UserError(f"{path} does not exist")
 
 
 def instant_of(text: str) -> Millis:
@@ -101,7 +103,7 @@ def instant_of(text: str) -> Millis:
     try:
         return parse_instant(text)
     except ValueError as error:
-        raise UserError(f"--until is {error}: write it as 2026-07-31T00:00:00-04:00") from None
+        raise UserError(f"--until is {error}; write for example 2026-07-31T00:00:00-04:00") from None
 
 
 def zone_that_exists(name: str) -> str:
@@ -109,7 +111,13 @@ def zone_that_exists(name: str) -> str:
     try:
         return ZoneInfo(name).key
     except (ValueError, OSError, KeyError):
-        raise UserError(f"{name} is no IANA zone, as America/New_York is one") from None
+        raise UserError(f"--zone must be an IANA time zone, for example America/New_York, not {name}") from None
+
+
+def wording_of(agents: AgentTable, settings: Settings, zone: str, *, verbose: bool) -> Wording:
+    """Return how lines are put into words: with the names that the agents know, and times in *zone*. Raises UserError."""
+    with files_right():
+        return Wording(ZoneInfo(zone), agents.load_names(settings), verbose)
 
 
 def write_out(lines: Iterable[bytes]) -> None:

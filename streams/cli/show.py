@@ -12,23 +12,30 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
-from streams.cli.options import AsJson, Bootstrap, Zone
-from streams.cli.shared import needed, on_kafka, settings_of, write_out, zone_that_exists
+from streams.cli.options import AsJson, Bootstrap, Directory, Verbose, Zone
+from streams.cli.shared import changed, needed, on_kafka, settings_of, wording_of, write_out, zone_that_exists
 from streams.output.follow import NoTopics, Watch
 from streams.output.lines import Line, write_line
+from streams.output.sentences import Wording
 from streams.output.terminal import Board
 
 
-def show(
+def show(  # noqa: PLR0917 -- options of a command
+    context: typer.Context,
     bootstrap: Bootstrap = "",
-    from_beginning: Annotated[bool, typer.Option(help="Show what is there already, too.")] = False,
+    from_beginning: Annotated[bool, typer.Option(help="Start with the records that are already there.")] = False,
     zone: Zone = "",
+    directory: Directory = None,
     as_json: AsJson = False,
+    verbose: Verbose = False,
 ) -> None:
     """Follow the topics of effects until Ctrl-C."""
-    settings = settings_of(needed(bootstrap))
-    show_line, flush = _shower(zone_that_exists(zone or settings.default_zone), as_json=as_json)
+    agents: AgentTable = context.obj
+    settings = changed(settings_of(needed(bootstrap)), directory=directory)
+    zone = zone_that_exists(zone or settings.default_zone)
+    show_line, flush = _shower(None if as_json else wording_of(agents, settings, zone, verbose=verbose))
 
     async def flush_often() -> None:
         while True:
@@ -53,9 +60,10 @@ def show(
     on_kafka(settings, follow)
 
 
-def _shower(zone: str, *, as_json: bool) -> tuple[Callable[[Line], None], Callable[[], None]]:
-    """Return what shows a line, and what shows the lines that wait for others of their kind."""
-    if as_json:
+def _shower(wording: Wording | None) -> tuple[Callable[[Line], None], Callable[[], None]]:
+    """Return what shows a line, and what shows the lines that wait for others of their kind; without a *wording* as JSON."""
+    if wording is None:
         return lambda line: write_out([write_line(line)]), lambda: None
-    board = Board(Console(highlight=False), zone)
+    board = Board(Console(highlight=False), wording)
+    board.begin()
     return board.show, board.flush

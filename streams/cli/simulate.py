@@ -32,41 +32,44 @@ HOSPITALS_MAX = 1000
 def simulate_command(  # noqa: PLR0917 -- options of a command
     context: typer.Context,
     seed: Annotated[int, typer.Option(help="The same seed and arguments give the same bytes.")] = 1,
-    people: Annotated[int, typer.Option(help="People who live there; most of them are never in hospital.", min=1, max=PEOPLE_MAX)] = 1000,
-    days: Annotated[int, typer.Option(help="Days from the start.", min=1, max=DAYS_MAX)] = 30,
-    hospitals: Annotated[int, typer.Option(help="Hospitals; the first three are the demonstration's.", min=1, max=HOSPITALS_MAX)] = 3,
+    people: Annotated[int, typer.Option(help="Number of people; most of them never go to hospital.", min=1, max=PEOPLE_MAX)] = 1000,
+    days: Annotated[int, typer.Option(help="Number of days.", min=1, max=DAYS_MAX)] = 30,
+    hospitals: Annotated[
+        int, typer.Option(help="Number of hospitals; the first three are those of the demonstration.", min=1, max=HOSPITALS_MAX)
+    ] = 3,
     faults: Annotated[
-        str, typer.Option(help="all, none, or some of late, repeated, out-of-order, cancelled, merged; late=0.1 sets the share.")
+        str, typer.Option(help="all, none, or a list of late, repeated, out-of-order, cancelled, merged; late=0.1 sets the share.")
     ] = "all",
-    start: Annotated[str, typer.Option(help="First day, as 2026-06-01.", metavar="DATE")] = "2026-06-01",
-    respond: Annotated[
-        bool, typer.Option("--respond/--no-respond", help="People and channels answer what the rules decide; else nobody answers.")
-    ] = True,
-    rules: Annotated[Path | None, typer.Option(help="Folder of handoff rules that are answered.", show_default=False)] = None,
+    start: Annotated[str, typer.Option(help="First day, for example 2026-06-01.", metavar="DATE")] = "2026-06-01",
+    respond: Annotated[bool, typer.Option("--respond/--no-respond", help="Simulate answers to notifications and tasks.")] = True,
+    rules: Annotated[
+        Path | None, typer.Option(help="Folder of the handoff rules that decide what is answered.", show_default=False)
+    ] = None,
     directory: Directory = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File of JSON lines (.gz: packed), or a folder: one file a source; - or nothing: standard output.", show_default=False
+            help="File of JSON lines (gzipped if it ends in .gz), or a folder for one file per source; default: standard output.",
+            show_default=False,
         ),
     ] = None,
     bootstrap: Annotated[
-        str, typer.Option(help="Publish onto this Kafka instead, host:port.", metavar="HOST:PORT", show_default=False)
+        str, typer.Option(help="Publish to this Kafka broker instead, host:port.", metavar="HOST:PORT", show_default=False)
     ] = "",
 ) -> None:
     """Make the stream, and write it to files, to standard output or to Kafka."""
     agents: AgentTable = context.obj
     if out is not None and bootstrap:
-        raise UserError("--out and --bootstrap: choose one")
+        raise UserError("give either --out or --bootstrap, not both")
     try:
         first = date.fromisoformat(start)
         shares = faults_of(faults)
     except FaultError as error:
         raise UserError(f"--faults: {error}") from None
     except ValueError:
-        raise UserError("--start is a day, as 2026-06-01") from None
+        raise UserError("--start must be a date, for example 2026-06-01") from None
     if not date(1970, 1, 2) <= first <= date(2200, 1, 1):
-        raise UserError("--start lies between 1970-01-02 and 2200-01-01")
+        raise UserError("--start must be between 1970-01-02 and 2200-01-01")
     settings = changed(settings_of(needed(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
     with files_right():
         deciding = agents.load_rules(settings) if respond else None

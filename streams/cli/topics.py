@@ -20,7 +20,7 @@ topics_app = typer.Typer(no_args_is_help=True)
 
 @topics_app.command("create")
 def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
-    """Create the topics that are not there."""
+    """Create the topics that do not exist yet."""
     settings = settings_of(needed(bootstrap))
     try:
         created = on_kafka(settings, lambda kafka: create_topics(kafka, settings.partitions, settings.replication))
@@ -29,17 +29,17 @@ def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     if as_json:
         write_out([write_line({"created": created})])
     else:
-        typer.echo("\n".join(f"created {name}" for name in created) or "all topics are there")
+        typer.echo("\n".join(f"created {name}" for name in created) or "all topics exist")
 
 
 @topics_app.command("check")
 def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
-    """Compare Kafka's topics with the table; exit 1 where a worker must not start on them."""
+    """Compare the topics on Kafka with what CareRelay needs; exit 1 if a worker could not start."""
     settings = settings_of(needed(bootstrap))
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
     if as_json:
         write_out([write_line(asdict(mismatch)) for mismatch in found])
     else:
-        typer.echo("\n".join(map(str, found)) or "all topics are as the table says")
+        typer.echo("\n".join(map(str, found)) or "all topics are configured correctly")
     if any(mismatch.fatal for mismatch in found):
         raise typer.Exit(Exit.WRONG)

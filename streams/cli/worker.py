@@ -21,24 +21,24 @@ from streams.ops.worker_app import run_worker
 def worker(
     context: typer.Context,
     bootstrap: Bootstrap = "",
-    agent: Annotated[str, typer.Option(help="Whose worker: coordination, or feeds (which watches for silent sources).")] = "coordination",
+    agent: Annotated[str, typer.Option(help="Agent to run: coordination, or feeds, which watches for silent sources.")] = "coordination",
 ) -> None:
     """Load the agent, check the topics, and serve shards until SIGTERM."""
     agents: AgentTable = context.obj
     settings = settings_of(needed(bootstrap))
     row = agents.row(agent)
     if row is None:
-        raise UserError(f"--agent is one of {', '.join(agents.names)}")
+        raise UserError(f"--agent must be one of {', '.join(agents.names)}")
     with files_right():
         loaded = row.load(settings)
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
     if missing := [mismatch.topic for mismatch in found if mismatch.is_missing]:
-        raise UserError(f"{missing[0]} is not there{_and_more(missing)}: carerelay topics create", Exit.WRONG)
+        raise UserError(f"topic {missing[0]}{_and_more(missing)} does not exist. Run: carerelay topics create", Exit.WRONG)
     if fatal := [str(mismatch) for mismatch in found if mismatch.fatal]:
-        raise UserError("\n".join(["a worker must not start on these topics:", *fatal]), Exit.WRONG)
+        raise UserError("\n".join(["the worker cannot start, because topics are configured wrongly:", *fatal]), Exit.WRONG)
     logs.configure(settings.log_format, settings.log_level)
     run_worker(settings, settings.group + row.group_suffix, row.state_topic, loaded)
 
 
 def _and_more(names: list[str]) -> str:
-    return f", nor are {len(names) - 1} other topics" if len(names) > 1 else ""
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

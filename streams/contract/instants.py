@@ -63,14 +63,14 @@ def _parse_any(text: str) -> Millis:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError("not an ISO 8601 instant") from None
+        raise ValueError("not an ISO 8601 timestamp") from None
     if not _SEPARATORS.intersection(text):  # Python would take any character between date and time.
-        raise ValueError("not an ISO 8601 instant")
+        raise ValueError("not an ISO 8601 timestamp")
     if parsed.tzinfo is None:
-        raise ValueError("an instant without its offset from UTC")
+        raise ValueError("a timestamp without an offset from UTC")
     found = (parsed - _EPOCH) // _MILLISECOND
     if not EARLIEST <= found <= LATEST:
-        raise ValueError("an instant outside the years 1 to 9999")
+        raise ValueError("a timestamp outside the years 1 to 9999")
     return Millis(found)
 
 
@@ -81,7 +81,7 @@ def format_instant(instant: Millis) -> str:
     Raises ValueError when it lies outside the years 1 to 9999.
     """
     if not EARLIEST <= instant <= LATEST:
-        raise ValueError("an instant outside the years 1 to 9999")
+        raise ValueError("a timestamp outside the years 1 to 9999")
     minute, millis = divmod(instant, 60_000)
     second, millis = divmod(millis, 1000)
     return f"{_minute(minute)}{second:02d}.{millis:03d}Z" if millis else f"{_minute(minute)}{second:02d}Z"

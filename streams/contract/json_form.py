@@ -141,7 +141,7 @@ def _code_reader(code_set: CodeSet) -> _Read:
         if not isinstance(value, str):
             raise FormError(path, f"must be text, not {_what(value)}")
         if value not in code_set.codes:
-            raise FormError(path, f"is not a code of {code_set.name}; write one of {' '.join(code_set.codes)}")
+            raise FormError(path, f"is not a code of {code_set.name}; the codes are {' '.join(code_set.codes)}")
         return value
 
     return read
@@ -194,7 +194,7 @@ def _read_text(value: object, path: str, _: KeyOf | None) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise FormError(path, "holds half of a surrogate pair, which no text can") from None
+            raise FormError(path, "contains half of a surrogate pair, which is not valid text") from None
     return value
 
 
@@ -208,7 +208,7 @@ def _read_int(value: object, path: str, _: KeyOf | None) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise FormError(path, f"must be a whole number, not {_what(value)}")
     if not _LONG_MIN <= value <= _LONG_MAX:
-        raise FormError(path, "is beyond 64 bits")
+        raise FormError(path, "must fit in 64 bits")
     return value
 
 
@@ -235,11 +235,11 @@ def _read_bytes(value: object, path: str, _: KeyOf | None) -> bytes:
 
 def _read_instant(value: object, path: str, _: KeyOf | None) -> Millis:
     if not isinstance(value, str):
-        raise FormError(path, f"must be an instant as text, not {_what(value)}; write {EXAMPLE_INSTANT}")
+        raise FormError(path, f"must be a timestamp as text, not {_what(value)}; for example {EXAMPLE_INSTANT}")
     try:
         return parse_instant(value)
     except ValueError:
-        raise FormError(path, f"{_shown(value)} is not an ISO 8601 instant with an offset; write {EXAMPLE_INSTANT}") from None
+        raise FormError(path, f"{_shown(value)} is not an ISO 8601 timestamp with an offset; write for example {EXAMPLE_INSTANT}") from None
 
 
 def _practitioner(read: _Read) -> _Read:

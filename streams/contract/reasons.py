@@ -11,21 +11,21 @@ from collections.abc import Mapping
 import msgspec
 
 REASONS: Mapping[str, str] = {
-    "no-value": "The record has no value; a tombstone says nothing on an event topic.",
-    "no-key": "The record has no key, so nobody knows whom it is about.",
-    "key-bad": "The key is no person key: printable ASCII without spaces, at most 128 characters.",
-    "header-missing": "A CloudEvents attribute that every event must have is not among the headers.",
-    "header-bad": "A CloudEvents attribute is there twice, or its value is not what the attribute may hold.",
-    "time-bad": "ce_time is not an RFC 3339 instant with an offset.",
-    "unknown-type": "ce_type is not the name of an event.",
-    "wrong-topic": "Events of that type do not belong on that topic.",
-    "not-avro": "The value begins with neither the single-object marker nor a schema registry's frame.",
-    "unknown-schema": "The value names a schema that is neither ours nor known to the registry.",
-    "type-mismatch": "ce_type names one type and the value holds another.",
-    "cut-short": "The value ends before the record does.",
-    "left-over": "Bytes follow the end of the record.",
-    "not-canonical": "The value is not in the one form in which its record is written: it would not encode back to itself.",
-    "out-of-range": "An instant lies outside the years 1 to 9999, or a number is not finite.",
+    "no-value": "The record has no value. Event topics do not take tombstones; send the event as the value.",
+    "no-key": "The record has no key. Send the person key, so that it is known whom the event is about.",
+    "key-bad": "The key is not a person key. A person key is printable ASCII without spaces, at most 128 characters.",
+    "header-missing": "A required CloudEvents attribute is missing from the headers. Send it.",
+    "header-bad": "A CloudEvents header is repeated or its value is not allowed. Send it once, with a valid value.",
+    "time-bad": "ce_time must be an RFC 3339 timestamp with an offset, for example 2026-07-02T15:00:00-04:00.",
+    "unknown-type": "ce_type must be the name of an event in schemas/avro/events.",
+    "wrong-topic": "Events of this type belong on another topic.",
+    "not-avro": "The value is not Avro: it must start with the single-object marker (C3 01) or a schema registry's magic byte (00).",
+    "unknown-schema": "The value's schema is unknown here and to the schema registry. Register it, or use a schema in schemas/avro/events.",
+    "type-mismatch": "ce_type and the schema of the value name different events.",
+    "cut-short": "The value is cut short: it ends in the middle of the record.",
+    "left-over": "The value has extra bytes after the end of the record.",
+    "not-canonical": "The value is not in canonical form: encoding what was read would give other bytes.",
+    "out-of-range": "A timestamp is outside the years 1 to 9999, or a number is not finite.",
 }
 """What each code means, for the dead letters' reader."""
 

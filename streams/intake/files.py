@@ -180,7 +180,11 @@ def _document(head: bytes) -> Refused | None:
     if found is _NONE:
         return None
     fhir = isinstance(found, dict) and "resourceType" in found
-    detail = "a FHIR resource is none of the events; send HL7 v2" if fhir else "the file is one JSON value over several lines"
+    detail = (
+        "this is a FHIR resource, which is not supported; send HL7 v2 or events as JSON lines"
+        if fhir
+        else "the file is one JSON value spread over several lines"
+    )
     return Refused("not-json", "", "", "", content_id(head), detail)
 
 
@@ -219,7 +223,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             try:
                 data = unpack.decompress(rest, _CHUNK)
             except zlib.error:
-                raise _UnreadableError("the gzip stream is damaged") from None
+                raise _UnreadableError("the gzip data is damaged") from None
             if data:
                 yield data
             rest = unpack.unconsumed_tail
@@ -229,7 +233,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
                     return
                 unpack = zlib.decompressobj(wbits=31)
     if not unpack.eof:
-        raise _UnreadableError("the gzip stream is cut short")
+        raise _UnreadableError("the gzip data is cut short")
 
 
 def _raw_chunks(path: Path) -> Iterator[bytes]:
@@ -251,4 +255,4 @@ def _raw_chunks(path: Path) -> Iterator[bytes]:
             if len(chunk) < _CHUNK:
                 return
     except OSError as error:
-        raise _UnreadableError(error.strerror or "can't be read") from None
+        raise _UnreadableError(error.strerror or "it cannot be read") from None

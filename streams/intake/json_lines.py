@@ -38,7 +38,7 @@ def read_line(line: bytes, settings: IntakeSettings) -> Reading | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Reading((Refused("not-json", "", "", "", own_id),), digest=digest)
     if not isinstance(found, dict):
-        return Reading((Refused("not-json", "", "", "", own_id, "the line is JSON but not an object"),), digest=digest)
+        return Reading((Refused("not-json", "", "", "", own_id, "the line is JSON but not a JSON object"),), digest=digest)
     try:
         event = _event(found, settings)
     except FormError as error:
@@ -62,7 +62,7 @@ def _event(found: Mapping[str, object], settings: IntakeSettings) -> Event:
             raise FormError(name, "missing")
     for name in found:
         if name not in _KNOWN and name not in _PASSED_OVER:
-            raise FormError(ascii(name)[1:-1][:40], f"is not a field of a line; the fields are {', '.join(sorted(_KNOWN))}")
+            raise FormError(ascii(name)[1:-1][:40], f"is not a field of an event line; the fields are {', '.join(sorted(_KNOWN))}")
 
     def key_of(authority: str, identifier: str) -> PersonKey:
         return person_key(settings.secret, authority, identifier)
@@ -73,7 +73,7 @@ def _event(found: Mapping[str, object], settings: IntakeSettings) -> Event:
         raise FormError("backfill", "must be true or false")
     person = record_from_json(PersonRef, found["person"], key_of, "person")
     if not person.key.strip():
-        raise FormError("person.key", "is blank")
+        raise FormError("person.key", "must not be blank")
     kind = _required_text(found, "type")
     return Event(
         id=_attribute(found, "id"),
@@ -97,7 +97,7 @@ def _attribute(found: Mapping[str, object], name: str) -> str:
     """Return an id or source that readers of Kafka take, too."""
     value = _required_text(found, name)
     if not attribute_fits(value):
-        raise FormError(name, f"must be printable, of at most {ATTRIBUTE_BYTES_MAX} bytes")
+        raise FormError(name, f"must be printable text of at most {ATTRIBUTE_BYTES_MAX} bytes")
     return value
 
 
@@ -107,7 +107,7 @@ def _instant(found: Mapping[str, object], name: str) -> Millis:
         try:
             return parse_instant(value)
         except ValueError as error:
-            raise FormError(name, f"is {error}; write {EXAMPLE_INSTANT}") from None
+            raise FormError(name, f"is {error}; write for example {EXAMPLE_INSTANT}") from None
     raise FormError(name, f"must be an instant as text; write {EXAMPLE_INSTANT}")
 
 

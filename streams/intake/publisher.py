@@ -151,9 +151,9 @@ def _framed(event: Event) -> bytes | Refused:
     try:
         value = frame(event.data)
     except ValueError:
-        return Refused("form-wrong", "", "data", event.source, event.id, "a value is not one of those that its field may have", event.type)
+        return Refused("form-wrong", "", "data", event.source, event.id, "a field has a value that its schema does not allow", event.type)
     if len(value) > VALUE_BYTES_MAX:
-        return Refused("too-large", "", "data", event.source, event.id, f"at most {VALUE_BYTES_MAX} bytes", event.type)
+        return Refused("too-large", "", "data", event.source, event.id, f"the limit is {VALUE_BYTES_MAX} bytes", event.type)
     return value
 
 

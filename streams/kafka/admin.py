@@ -39,7 +39,7 @@ class Mismatch:
         return self.about == _TOPIC
 
     def __str__(self) -> str:
-        return f"{self.topic}: {self.about} is {self.found}, must be {self.wanted}. {self.how_to_mend}"
+        return f"{self.topic}: {self.about} is {self.found} but must be {self.wanted}. {self.how_to_mend}"
 
 
 class TopicsRefused(Exception):  # noqa: N818 -- it names what happened
@@ -104,7 +104,7 @@ async def check_topics(kafka: dict[str, Any], partitions: int, topics: Sequence[
     mismatches: list[Mismatch] = []
     for topic in topics:
         if topic.name not in there:
-            mismatches.append(Mismatch(topic.name, _TOPIC, "not there", "there", "Run: carerelay topics create"))
+            mismatches.append(Mismatch(topic.name, _TOPIC, "missing", "present", "Run: carerelay topics create"))
         else:
             mismatches.extend(_compare(topic, counts[topic.name], configs[topic.name], partitions))
     return mismatches
@@ -130,7 +130,9 @@ async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
         if not waiting:
             return
         if time.monotonic() > deadline:
-            raise TopicsRefused(f"Kafka made {waiting[0]} but nothing leads it after {TIMEOUT_MS // 1000} s")
+            raise TopicsRefused(
+                f"Kafka created {waiting[0]} but it has no leader after {TIMEOUT_MS // 1000} s. Check the brokers and try again"
+            )
         await asyncio.sleep(0.05)
 
 
@@ -154,7 +156,7 @@ def _compare(topic: Topic, count: int, config: dict[str, str], partitions: int) 
                 "the number of partitions",
                 str(count),
                 str(partitions),
-                "Keys would move, so it stays: set CARERELAY_PARTITIONS to what the topics have, or begin with new topics.",
+                "Set CARERELAY_PARTITIONS to the number that the topics have, or start with new topics: the number cannot change later.",
             )
         )
     for name, wanted in config_of(topic, 1).items():

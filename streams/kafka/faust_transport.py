@@ -253,7 +253,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         numbers = {tp.partition for tp in assigned if tp.topic in inbound}
         split = sorted(n for n in numbers if not all(TP(t, n) in assigned for t in inbound))
         if split:
-            end_process("shards_split", f"partitions {split} are not assigned of every inbound topic: other workers run another release?")
+            end_process(
+                "shards_split", f"partitions {split} are not assigned for every inbound topic. Check that all workers run the same release"
+            )
 
         if self._ends is None:
             self._ends = _Ends(self.app.kafka)

@@ -153,7 +153,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
                 patience_over=patience_over,
             )
             if step.act is Act.LOST:
-                raise ShardLost(f"shard {reading.number}: another worker claimed it after this one, or fenced this one")
+                raise ShardLost(f"shard {reading.number}: another worker has taken it over")
             if step.act is Act.OPEN:
                 del todo[tp]
             elif step.act is Act.FENCE:
@@ -272,15 +272,15 @@ async def check_positions(
                 positions[topic] = begins[tp]
                 continue
             position = reading.positions[topic][0]
-            how = f"`carerelay positions accept-loss {topic} {reading.number}` goes on from what is there, and says what is skipped"
+            how = f"To continue with the records that exist: carerelay positions accept-loss {topic} {reading.number}"
             if not begins[tp] <= position <= ends[tp]:
                 raise PositionLost(
-                    f"{topic}/{reading.number}: the position {position} is outside the topic's [{begins[tp]}, {ends[tp]}]: "
-                    f"records were deleted before they were applied, or the topic was made again. {how}"
+                    f"{topic}/{reading.number}: position {position} is outside the topic's offsets [{begins[tp]}, {ends[tp]}]: "
+                    f"records were deleted before they were read, or the topic was created again. {how}"
                 )
             if tp in foreign:
                 raise PositionLost(
-                    f"{topic}/{reading.number}: the topic is not the one that was read up to {position}: it was made again. {how}"
+                    f"{topic}/{reading.number}: the topic was created again after it was read up to position {position}. {how}"
                 )
             positions[topic] = position
     return found

@@ -27,7 +27,7 @@ COORDINATES = (
 JAVA_AT_LEAST = 17
 """Kafka 4's broker is compiled for Java 17."""
 
-ELSEWHERE = "or set KAFKA_BOOTSTRAP=host:port to use a Kafka that runs already"
+ELSEWHERE = "or set KAFKA_BOOTSTRAP=host:port to use a running Kafka"
 _LIST = "jars.json"
 _RESOLVE_SECONDS = 600
 
@@ -51,11 +51,11 @@ def find_java() -> str:
     java = java or shutil.which("java")
     wanted = f"install Java {JAVA_AT_LEAST} or newer (Debian: apt install openjdk-17-jre-headless), {ELSEWHERE}"
     if java is None:
-        raise LocalKafkaError(f"Java is not there: {wanted}")
+        raise LocalKafkaError(f"Java is not installed: {wanted}")
     try:
         said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr  # noqa: S603
     except (OSError, subprocess.SubprocessError):
-        raise LocalKafkaError(f"Java does not start: {wanted}") from None
+        raise LocalKafkaError(f"Java could not be started: {wanted}") from None
     version = re.search(r'version "(?:1\.)?(\d+)', said)
     if version is None or int(version[1]) < JAVA_AT_LEAST:
         raise LocalKafkaError(f"Java {version[1] if version else 'of unknown version'} is too old for Kafka {KAFKA_VERSION}: {wanted}")
@@ -75,7 +75,7 @@ def resolve_jars(folder: Path) -> str:
                 if not _is_whole(folder):
                     _resolve(folder)
         except OSError as error:
-            raise LocalKafkaError(f"the folder for Kafka's jars, {folder}, can't be written: {error.strerror}") from None
+            raise LocalKafkaError(f"cannot write to the folder for Kafka's jars, {folder}: {error.strerror}") from None
     return str(folder.resolve() / "*")
 
 
@@ -90,7 +90,7 @@ def _is_whole(folder: Path) -> bool:
 def _resolve(folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        raise LocalKafkaError(f"Maven is not there: install it (Debian: apt install maven), {ELSEWHERE}")
+        raise LocalKafkaError(f"Maven is not installed: install it (Debian: apt install maven), {ELSEWHERE}")
     # Maven reads a relative folder from where the pom lies, not from here.
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent.resolve()))
     try:
@@ -100,12 +100,14 @@ def _resolve(folder: Path) -> None:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)  # noqa: S603
         except subprocess.TimeoutExpired:
-            raise LocalKafkaError(f"Maven did not resolve Kafka {KAFKA_VERSION} in {_RESOLVE_SECONDS} s: try again, {ELSEWHERE}") from None
+            raise LocalKafkaError(
+                f"Maven did not download Kafka {KAFKA_VERSION} within {_RESOLVE_SECONDS} s: try again, {ELSEWHERE}"
+            ) from None
         found = {jar.name: jar.stat().st_size for jar in sorted(jars.glob("*.jar"))} if jars.is_dir() else {}
         if done.returncode or not any(name.startswith("kafka_2.13") for name in found):
             said = re.search(r"\[ERROR\]\s*(.+)", _plain(done.stdout + done.stderr))
-            reason = said[1][:200] if said else f"mvn ended with {done.returncode}"
-            raise LocalKafkaError(f"Maven could not resolve Kafka {KAFKA_VERSION} ({reason}): look at network and proxy, {ELSEWHERE}")
+            reason = said[1][:200] if said else f"mvn stopped with exit code {done.returncode}"
+            raise LocalKafkaError(f"Maven could not download Kafka {KAFKA_VERSION} ({reason}): check network and proxy, {ELSEWHERE}")
         (jars / _LIST).write_text(json.dumps({"of": COORDINATES, "jars": found}, indent=1), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)

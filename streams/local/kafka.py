@@ -160,16 +160,18 @@ class LocalKafka:
             strangers = [] if (self.data / _MARK).exists() else sorted(p.name for p in self.data.iterdir() if p.name != ".owner")
             owned = (self.data / ".owner").open("a")
         except OSError as error:
-            raise LocalKafkaError(f"the data folder {self.data} can't be used: {error.strerror}") from None
+            raise LocalKafkaError(f"cannot use the data folder {self.data}: {error.strerror}") from None
         if strangers:
             owned.close()
-            raise LocalKafkaError(f"the data folder {self.data} holds files of something else ({strangers[0]}): name another one")
+            raise LocalKafkaError(
+                f"the data folder {self.data} contains other files ({strangers[0]}): choose another folder with CARERELAY_RUN_DIR"
+            )
         try:
             fcntl.flock(owned, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             owned.close()
             raise LocalKafkaError(
-                f"a local Kafka runs in {self.data} already: stop it first, name another data folder, {ELSEWHERE}"
+                f"a local Kafka is already running in {self.data}: stop it, choose another folder with CARERELAY_RUN_DIR, {ELSEWHERE}"
             ) from None
         self._owned = owned
 
@@ -206,7 +208,7 @@ class LocalKafka:
                 [*self._jvm(java, classpath, 128), *tool], capture_output=True, text=True, timeout=_FORMAT_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            raise LocalKafkaError(f"Kafka did not format {self.data} in {_FORMAT_SECONDS} s") from None
+            raise LocalKafkaError(f"Kafka did not format {self.data} within {_FORMAT_SECONDS} s. Try again") from None
         if done.returncode:
             raise LocalKafkaError(f"Kafka could not format {self.data}: {_reason(done.stdout + done.stderr)}")
         self._write_mark(formatted=True)
@@ -261,7 +263,7 @@ class LocalKafka:
             taken = [port for port in self._ports if not _is_free(port)]
             if self._port is not None and self._port in taken:
                 raise LocalKafkaError(
-                    f"port {self._port} on {HOST} is in use: stop what uses it, or name another with CARERELAY_KAFKA_PORT"
+                    f"port {self._port} on {HOST} is in use: stop the program that uses it, or set CARERELAY_KAFKA_PORT to another port"
                 )
             if taken:
                 broker, controller = (port if port not in taken else free_port() for port in self._ports)
@@ -270,7 +272,7 @@ class LocalKafka:
             self._write_mark(formatted=True)
             if self._start_once(java, classpath):
                 return
-        raise LocalKafkaError(f"no free port was found on {HOST} in {_PORT_ATTEMPTS} attempts: see {self.log_path}")
+        raise LocalKafkaError(f"found no free port on {HOST} in {_PORT_ATTEMPTS} attempts: read {self.log_path}")
 
     def _start_once(self, java: str, classpath: str) -> bool:
         """Start the broker and wait for its first answer; False where a port was lost between choosing and binding."""
@@ -288,9 +290,9 @@ class LocalKafka:
                 said = self.log_path.read_bytes()[seen:].decode(errors="replace")
                 if "Address already in use" in said or "BindException" in said:
                     return False
-                raise LocalKafkaError(f"the local Kafka ended while it started: {_reason(said)} (see {self.log_path})")
+                raise LocalKafkaError(f"the local Kafka stopped during startup: {_reason(said)}. Read {self.log_path}")
             time.sleep(0.05)
-        raise LocalKafkaError(f"the local Kafka did not answer within {self._start_seconds:.0f} s: see {self.log_path}")
+        raise LocalKafkaError(f"the local Kafka did not answer within {self._start_seconds:.0f} s: read {self.log_path}")
 
 
 def answers(bootstrap: str, seconds: float = 2.0) -> bool:
@@ -337,4 +339,4 @@ def _reason(said: str) -> str:
     """Pick the line of Kafka's output that a person can use: the first exception, else the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     wanted = [line for line in lines if "Exception" in line or "ERROR" in line or "Error" in line] or lines[-1:]
-    return wanted[0][:300] if wanted else "it said nothing"
+    return wanted[0][:300] if wanted else "it wrote no output"

@@ -1,6 +1,6 @@
-"""What the worker publishes, read back as anybody may read it: committed records only.
+"""Read what workers publish: committed records only.
 
-Owns the reader of the outbound topics and the way from a record to a line. Writes nothing, belongs to no group.
+Owns the consumer of the outbound topics, and how a record becomes a line. Writes nothing and has no consumer group.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ERROR_HEADER = "__care.errors."
 
 
 class NoTopics(Exception):  # noqa: N818 -- it names the finding
-    """Kafka has no topics of ours."""
+    """A topic of CareRelay does not exist on Kafka."""
 
 
 class Watch:
-    """Read the outbound *topics* of *kafka* (what aiokafka's clients take) from the beginning, or from now on."""
+    """Read the outbound *topics* of *kafka* (arguments of aiokafka's clients), from the beginning or from now on."""
 
     def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool, topics: Sequence[str] = WATCHED) -> None:
         self._from_beginning = from_beginning
@@ -43,14 +43,14 @@ class Watch:
         self._partitions: list[TopicPartition] = []
 
     async def start(self) -> None:
-        """Connect and find the place to begin. Raises KafkaError, NoTopics."""
+        """Connect and seek to the start. Raises KafkaError, NoTopics."""
         try:
             await self._consumer.start()
             self._partitions = sorted(self._consumer.assignment())
             missing = sorted(set(self._topics) - {place.topic for place in self._partitions})
             if missing:
-                raise NoTopics(  # noqa: TRY301 -- stopping is the same for all
-                    f"{missing[0]} is not there: carerelay topics create"
+                raise NoTopics(  # noqa: TRY301 -- the consumer is stopped below, whatever the error
+                    f"topic {missing[0]} does not exist. Run: carerelay topics create"
                 )
             where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
             for place, offset in (await where(self._partitions)).items():
@@ -63,19 +63,19 @@ class Watch:
         await self._consumer.stop()
 
     async def lines(self) -> AsyncIterator[Line]:
-        """Yield a line for each record, for ever; what was fetched together in the order of its instants and persons."""
+        """Yield a line for each record, without end. Records that were fetched together are sorted by instant and person."""
         while True:
             records = await self._fetch(_WAIT_MS)
             if records:
-                # A transaction's topics come one by one: a moment more, and they can be told together.
+                # The topics of a transaction arrive one by one. After a short wait their lines can be shown together.
                 records += await self._fetch(_GATHER_MS)
             lines = [(record, line) for record in records if (line := line_of_record(record)) is not None]
-            lines.sort(key=lambda told: (told[1]["at"], told[1]["person"] or "", WATCHED.index(told[0].topic), told[0].offset))
+            lines.sort(key=lambda pair: (pair[1]["at"], pair[1]["person"] or "", WATCHED.index(pair[0].topic), pair[0].offset))
             for _, line in lines:
                 yield line
 
     async def lines_so_far(self) -> AsyncIterator[Line]:
-        """Yield a line for each record that is committed by now, in the order of its partition."""
+        """Yield a line for each record that is committed now, in the order of each partition."""
         while True:
             fetched = await self._fetch(_WAIT_MS)
             for line in map(line_of_record, fetched):
@@ -89,13 +89,13 @@ class Watch:
         return [record for records in fetched.values() for record in records]
 
     async def is_drained(self) -> bool:
-        """Say whether everything that is committed by now has been read."""
+        """Say whether everything that is committed now has been read."""
         ends = await self._consumer.end_offsets(self._partitions)
         return all([await self._consumer.position(place) >= end for place, end in ends.items()])
 
 
 def line_of_record(record: ConsumerRecord) -> Line | None:
-    """Return the line of an outbound record; None where it is nobody's to see (a tombstone, an unknown record)."""
+    """Return the line of an outbound record; None if it is internal (a tombstone, an unknown record)."""
     if record.topic == DEAD_LETTER.name:
         return _dead_letter(record)
     if record.value is None:
@@ -123,6 +123,6 @@ def _dead_letter(record: ConsumerRecord) -> Line:
         "reason": errors.get("code", "unknown"),
         "source": given.get("ce_source", ""),
         "trigger": given.get("ce_type", ""),
-        "why": f"put aside at {errors.get('stage', 'unknown')}",
+        "why": f"The record is in the dead letters; processing stopped at the stage: {errors.get('stage', 'unknown')}",
         "where": place,
     }

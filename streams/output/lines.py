@@ -1,8 +1,8 @@
-"""What came out, as lines: one flat object for each effect, refusal and ignored message.
+"""Lines: one flat object for each effect, refused message and ignored message.
 
-Owns names and order of the fields of `carerelay replay --json` and `carerelay watch --json`, described in
-`docs/replay.md`. Knows effects and outcomes of reading; knows no rule, no file and no terminal. The same effect gives
-the same bytes for ever: field order is fixed, instants are in UTC, nothing here looks at a clock.
+Owns the names and the order of the fields of `carerelay replay --json` and `carerelay show --json`, described in
+`docs/replay.md`. Knows effects and the results of intake; knows no rule, no file and no terminal. The same effect always
+gives the same bytes: the order of the fields is fixed, instants are in UTC, and no clock is read.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from streams.contract.instants import format_instant
 from streams.intake.reading import IGNORED, NOTES, SHOWN_NOTES, Arrived, Ignored, Refused
 
 Line = dict[str, Any]
-"""A line before it is written: JSON values only."""
+"""A line before it is written; it contains JSON values only."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def write_line(line: Line) -> bytes:
-    """Return *line* as JSON without its line end."""
+    """Return *line* as JSON, without a line end."""
     return _encode(line)
 
 
 def line_of_effect(effect: Effect) -> Line | None:
-    """Return the line of *effect*; None for one that is nobody's to see (a state on its way to another key)."""
+    """Return the line of *effect*; None if it is internal (a state that moves to another key)."""
     make = _MAKERS.get(type(effect))
     return None if make is None else make(effect)
 
 
 def line_of_arrival(arrived: Arrived) -> Line | None:
-    """Return the line of a message that was refused or ignored when it was read; None for an event."""
+    """Return the line of a message that intake refused or ignored; None for an event."""
     item = arrived.item
     if isinstance(item, Event):
         return None
@@ -69,7 +69,7 @@ def line_of_arrival(arrived: Arrived) -> Line | None:
 
 
 def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
-    """Yield a line for each thing of a message that was dropped or taken for something else while it was read."""
+    """Yield a line for each part of a message that intake dropped or replaced."""
     item = arrived.item
     for reason in dict.fromkeys(note.reason for note in arrived.notes if note.reason in SHOWN_NOTES):
         yield {
@@ -89,11 +89,11 @@ def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
 
 
 DOOR_KINDS = ("refused", "ignored", "suppressed", "noted")
-"""What a door says of a message, in the words of the lines; `noted` is odd, but nothing of the message was lost."""
+"""What intake reports about a message, in the terms of lines. `noted` means unusual, but nothing was lost."""
 
 
 def reasons_of(arrived: Arrived) -> Iterator[tuple[str, str]]:
-    """Yield (kind, reason) of all that a door says of a message: what is to be counted, shown as a line or not."""
+    """Yield (kind, reason) of everything that intake reports about a message, to be counted, whether a line shows it or not."""
     if not isinstance(arrived.item, Event):
         yield "refused" if isinstance(arrived.item, Refused) else "ignored", arrived.item.reason
     for note in arrived.notes:

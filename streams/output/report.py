@@ -1,7 +1,7 @@
-"""The weekly report for operations: which handoffs are overdue and whose they are, and how those of the week ended.
+"""The weekly report for operations: which handoffs are overdue and who owns them, and how those of the week ended.
 
-Owns the fold of gap lines into the report, and its two forms. Reads nothing but lines as `streams/output/lines.py` writes them, and
-says no title that reveals a condition. It sends nothing: who is overdue was told when it became so.
+Owns the fold of gap lines into the report, and its two forms. Reads only lines as `streams/output/lines.py` writes them, and
+shows no title that reveals a condition. It sends nothing: the owners were notified when their handoffs became overdue.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant, parse_instant
 from streams.contract.topics import DAY_MS
 from streams.output.lines import Line
+from streams.output.sentences import Wording, how_it_ended, plain
 
 _WEEK_MS = 7 * DAY_MS
 
 
 class Week:
-    """What the gaps have come to at *end*, and in the seven days before it.
+    """The gaps as they stand at *end*, and what was closed in the seven days before it.
 
-    Lines of one instant come in their order; else the newest of a gap counts, for a merged person's stand on two partitions.
+    The newest line of a gap counts: lines of a merged person come from two partitions. Of two lines of one instant the later one counts.
     """
 
     def __init__(self, lines: Iterable[Line], end: Millis | None = None) -> None:
@@ -64,20 +64,20 @@ class Week:
         for rule, closure, count in self.closed():
             yield {"report": "closed", "at": format_instant(self.end), "rule": rule, "closure": closure, "count": count}
 
-    def text(self, zone: str) -> Iterator[str]:
-        """Yield the report as lines for a person, with times in *zone*."""
+    def text(self, wording: Wording) -> Iterator[str]:
+        """Yield the report as lines for a person, put into words by *wording*."""
         overdue = self.overdue()
-        yield f"Overdue on {_moment(format_instant(self.end), zone)} ({zone}): {len(overdue)}"
+        end = datetime.fromtimestamp(self.end / 1000, wording.zone)
+        yield f"Overdue on {end:%a} {end.day} {end:%b %Y %H:%M} ({wording.zone.key}): {len(overdue)}"
         for owner, of_owner in groupby(overdue, key=lambda line: line["owner"]):
             rows = list(of_owner)
-            yield f"\n{owner}: {len(rows)}"
+            yield f"\n{wording.who(owner)}: {len(rows)}"
             for line in rows:
                 weeks = (self.end - parse_instant(line["due"])) // _WEEK_MS
                 since = f", {weeks} {'week' if weeks == 1 else 'weeks'} ago" if weeks else ""
-                yield f"  {line['rule']:7} was due {_moment(line['due'], zone)}{since}, step {line['step']}: {line['neutral_title']}"
-        closed = ", ".join(f"{rule} {closure} {count}" for rule, closure, count in self.closed())
-        yield f"\nClosed in the seven days before: {closed or 'none'}"
-
-
-def _moment(instant: str, zone: str) -> str:
-    return f"{datetime.fromisoformat(instant).astimezone(ZoneInfo(zone)):%a %d %b %Y %H:%M}"
+                yield f"  {plain(line['neutral_title'])}: was due by {wording.deadline(line['due'])}{since}{wording.ids(line)}"
+        titles = {line["rule"]: plain(line["neutral_title"]) for line in self._gaps.values()}
+        closed = self.closed()
+        yield f"\nClosed in the seven days before: {sum(count for *_, count in closed) or 'none'}"
+        for rule, closure, count in closed:
+            yield f"  {titles[rule]}: {count} {how_it_ended(closure)}" + (f" [{rule}, {closure}]" if wording.verbose else "")

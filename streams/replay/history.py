@@ -62,7 +62,7 @@ async def find_boundaries(kafka: Mapping[str, Any], until_ms: int) -> Boundaries
     counts = await _partitions(kafka, names)
     places = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     if len(set(counts.values())) != 1:
-        raise NoTopics(f"the inbound topics differ in their number of partitions: {counts}; carerelay topics check")
+        raise NoTopics(f"the inbound topics have different numbers of partitions: {counts}. Run: carerelay topics check")
     consumer = _consumer(kafka)
     await consumer.start()
     try:
@@ -257,7 +257,7 @@ async def _partitions(kafka: Mapping[str, Any], names: list[str]) -> dict[str, i
     try:
         missing = sorted(set(names) - set(await admin.list_topics()))
         if missing:
-            raise NoTopics(f"{missing[0]} is not there: carerelay topics create")
+            raise NoTopics(f"topic {missing[0]} does not exist. Run: carerelay topics create")
         return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics(names)}
     finally:
         await admin.close()

@@ -95,7 +95,7 @@ class _Persons:
             streak = streak + 1 if last == (at, key) else 0
             last = at, key
             if streak > SAME_INSTANT_MAX:
-                raise EndlessDeadline(f"a deadline at {format_instant(at)} fires without end")
+                raise EndlessDeadline(f"the deadline at {format_instant(at)} fires again and again; this is an error in a rule")
             packed = self._packed[key]
             try:
                 kept, effects = self._rules.expire(key, packed, at)
@@ -157,5 +157,5 @@ def _failed(exc: Exception, at: Millis, key: PersonKey, cause: Event | None) -> 
         "person": key,
         "reason": "rule-failed",
         "source": cause.source if cause else None,
-        "why": f"a rule raised {type(exc).__name__}: the person's history is incomplete from here",
+        "why": f"a rule failed with {type(exc).__name__}; from now on the person's history is incomplete",
     }

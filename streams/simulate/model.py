@@ -121,7 +121,7 @@ class Model:
             name for name, rate in (tables.rates | tables.faults).items() if rate.unit.startswith("share") and not 0 <= rate.value <= 1
         ]
         if shares:
-            raise ValueError(f"model.yaml: {shares[0]} is a share and must lie between 0 and 1")
+            raise ValueError(f"model.yaml: {shares[0]} is a share and must be between 0 and 1")
 
     def rate(self, name: str) -> float:
         """Return a rate or share by its name."""

@@ -81,13 +81,13 @@ def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
     for part in text.split(","):
         name, given, value = part.strip().partition("=")
         if name not in known:
-            raise FaultError(f"{name!r} is no fault; write all, none, or some of {', '.join(FAULTS)}, each with =share if wanted")
+            raise FaultError(f"{name!r} is not a fault; write all, none, or a list of {', '.join(FAULTS)}, each optionally with =share")
         try:
             share = float(value) if given else known[name]
         except ValueError:
             share = -1.0
         if not 0 <= share <= 1:
-            raise FaultError(f"{name}: the share must be a number from 0 to 1, as {name}=0.05")
+            raise FaultError(f"{name}: the share must be a number from 0 to 1, for example {name}=0.05")
         found[name] = share
     return {name: found[name] for name in FAULTS if name in found}
 

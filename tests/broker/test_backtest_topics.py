@@ -119,7 +119,7 @@ def wrong_partition(key: PersonKey) -> int:
 
 async def test_topics_that_are_not_there_are_named(broker: LocalKafka):
     # The first test of this file: the others make the topics.
-    with pytest.raises(NoTopics, match=r"care\.\S+ is not there"):
+    with pytest.raises(NoTopics, match=r"topic care\.\S+ does not exist"):
         await find_boundaries({"bootstrap_servers": broker.bootstrap}, FAR)
 
 

@@ -51,7 +51,7 @@ class Run:
         """Return the broker's address and the process ids of the workers of both agents, once messages go in."""
         bootstrap = self.until(r"Kafka: (127\.0\.0\.1:\d+)")[1]
         workers = [int(self.until(rf"(?m)^{row.title}: process (\d+)")[1]) for row in AGENTS.rows]
-        self.until(r"  in  ")
+        self.until(r"  received  ")
         return bootstrap, workers
 
 
@@ -90,12 +90,12 @@ def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kaf
 
     assert "Clock: accelerated." in run.text
     for said in (
-        "TELL  Admitted to hospital",
-        "TAKE BACK",
-        "STALL TCM-1",
-        "DONE  TCM-1",
-        "not told caregiver/caregiver:household-44",
-        "Open tasks: ",
+        "NOTIFIED   Admitted to hospital: Dr Lindgren (pcp)",
+        "WITHDRAWN  Admitted to hospital, sent to Dr Okonjo (pcp)",
+        "OVERDUE    Speak with the person within 2 business days of discharge. It was due by the end of Tue 7 Jul.",
+        "DONE       Speak with the person within 2 business days of discharge: done late",
+        "NOT SENT   Household 44 (caregiver) was not notified: the person withholds consent",
+        "Open and not overdue: ",
     ):
         assert said in run.text, said
     assert "Traceback" not in run.text
@@ -134,9 +134,9 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tm
         run = Run(folder, kafka_jars, "--speed", "150000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
         runs.append(run)
         assert run.process.wait(timeout=120) == 0, run.text
-        assert f"Kafka: {empty_kafka} (given)" in run.text
+        assert f"Kafka: {empty_kafka} (the one you named)" in run.text
         # Three admissions, and one class that changes back to inpatient.
-        assert run.text.count("TELL  Admitted to hospital") == 4
+        assert run.text.count("NOTIFIED   Admitted to hospital") == 4
         assert answers(empty_kafka)
 
 
@@ -148,4 +148,4 @@ def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, ka
     os.kill(workers[-1], signal.SIGKILL)
 
     assert run.process.wait(timeout=40) == 1
-    assert re.search(r"carerelay: the feeds worker ended with -9: see .*feeds-worker\.log", run.text)
+    assert re.search(r"carerelay: the feeds worker stopped with exit code -9: read .*feeds-worker\.log", run.text)

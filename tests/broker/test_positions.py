@@ -108,7 +108,7 @@ async def test_records_that_were_deleted_before_they_were_applied_stop_the_shard
     await stage.until(lambda: not worker.alive, "its end")
     said = worker.said("open_failed")[0]["reason"]
     assert worker.code == 4
-    assert "the position 2 is outside the topic's [5, 8]" in said
+    assert "position 2 is outside the topic's offsets [5, 8]" in said
     assert f"carerelay positions accept-loss {topic} 0" in said
     shown = {(row.topic, row.shard): row for row in await show_positions(stage.kafka, stage.topics.state, stage.topics.inbound, PARTITIONS)}
     assert shown[topic, 0].outside
@@ -134,7 +134,7 @@ async def test_a_topic_that_was_made_again_is_known_and_read_from_its_beginning_
     for n in range(more):
         await stage.publish(topic, person, event(f"new{n}"))
 
-    with pytest.raises(PositionLost, match="made again"):
+    with pytest.raises(PositionLost, match="created again"):
         await check(stage)
     accepted = await accept_loss(stage.kafka, stage.topics.state, topic, 0)
 

@@ -94,7 +94,7 @@ async def said_by(kafka: str, *arguments: str) -> str:
 async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, admin):
     await create_topics({"bootstrap_servers": kafka}, 3, 1)
 
-    assert f"{ADMISSION.name}: the number of partitions is 3, must be 4" in await said_by(kafka, "worker")
+    assert f"{ADMISSION.name}: the number of partitions is 3 but must be 4" in await said_by(kafka, "worker")
 
 
 @pytest.mark.parametrize("arguments", [("worker",), ("show",), ("positions", "show")])

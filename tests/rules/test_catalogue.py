@@ -238,6 +238,7 @@ def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_p
             ("cover[0].of", "practitioner:8801"),
         ),
         ("version: 1", "version: one", ("directory.yaml", "version")),
+        ("practitioner:8801: Dr Okonjo", "staff:8801: Dr Okonjo", ("names", "staff:8801", "practitioner:8801: Dr Okonjo")),
     ],
 )
 def test_bad_directory_is_refused_with_the_path_and_how_to_mend_it(tmp_path, find, put, says):
@@ -248,3 +249,18 @@ def test_bad_directory_is_refused_with_the_path_and_how_to_mend_it(tmp_path, fin
         load_directory(tmp_path / "directory.yaml")
     for words in ("directory.yaml", *says):
         assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("pcp/practitioner:8802", "Dr Lindgren (pcp)"),
+        ("care-coordinator/pool:riverside-coordinators", "Riverside Family Practice (care coordinator)"),
+        ("community-nurse/organization:thames-surgery", "Thames Street Surgery (community nurse)"),
+        ("coordinator-lead/pool:unassigned", "Unassigned pool (coordinator lead)"),
+        ("pcp/practitioner:12377H87", "pcp 12377H87"),
+        ("caregiver/caregiver:C268", "caregiver C268"),
+    ],
+)
+def test_address_is_called_by_its_name_or_its_organisation_and_else_by_role_and_id(address, name):
+    assert load_directory().name_of(address) == name

@@ -84,12 +84,12 @@ def test_every_loader_in_the_table_is_there_and_can_be_sent_to_a_process(loader)
         (("worker", "--agnt", "feeds"), "--agent"),
         (("bogus",), "No such command 'bogus'"),
         (("replay",), "Missing argument"),
-        (("replay", "nowhere.hl7"), "nowhere.hl7 is not there"),
+        (("replay", "nowhere.hl7"), "nowhere.hl7 does not exist"),
         (("play", "x", "--speed", "fast"), "--speed"),
-        (("play", "x"), "no Kafka is named"),
-        (("show",), "no Kafka is named"),
-        (("worker",), "no Kafka is named"),
-        (("topics", "check"), "no Kafka is named"),
+        (("play", "x"), "no Kafka given: set KAFKA_BOOTSTRAP=host:port"),
+        (("show",), "no Kafka given: set KAFKA_BOOTSTRAP=host:port"),
+        (("worker",), "no Kafka given: set KAFKA_BOOTSTRAP=host:port"),
+        (("topics", "check"), "no Kafka given: set KAFKA_BOOTSTRAP=host:port"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_two(tmp_path, arguments, said):
@@ -99,12 +99,13 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path, arguments, said):
 def test_wrong_time_says_how_to_write_it(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     done = carerelay("replay", "empty.jsonl", "--until", "2026-07-31", cwd=tmp_path)
-    assert_one_line(done, 2, "write it as 2026-07-31T00:00:00-04:00")
+    assert_one_line(done, 2, "write for example 2026-07-31T00:00:00-04:00")
 
 
 def test_wrong_zone_is_named(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
-    assert_one_line(carerelay("replay", "empty.jsonl", "--zone", "Mars/Olympus", cwd=tmp_path), 2, "Mars/Olympus is no IANA zone")
+    done = carerelay("replay", "empty.jsonl", "--zone", "Mars/Olympus", cwd=tmp_path)
+    assert_one_line(done, 2, "--zone must be an IANA time zone, for example America/New_York, not Mars/Olympus")
 
 
 def test_wrong_setting_is_named_by_its_variable():
@@ -117,7 +118,7 @@ def test_wrong_setting_is_named_by_its_variable():
 def test_misspelt_setting_is_said_and_the_command_goes_on():
     done = carerelay("settings", CARERELAY_PARTITONS="8")
     assert done.returncode == 0
-    assert "CARERELAY_PARTITONS is no setting" in done.stderr
+    assert "CARERELAY_PARTITONS is not a setting" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_misspelt_setting_is_said_and_the_command_goes_on():
     ],
 )
 def test_kafka_that_does_not_answer_is_one_line_and_exit_code_three(arguments):
-    assert_one_line(carerelay(*arguments, KAFKA_BOOTSTRAP="127.0.0.1:9"), 3, "no Kafka answers at 127.0.0.1:9")
+    assert_one_line(carerelay(*arguments, KAFKA_BOOTSTRAP="127.0.0.1:9"), 3, "cannot connect to Kafka at 127.0.0.1:9")
 
 
 @pytest.mark.parametrize("variable", ["CARERELAY_RULES", "CARERELAY_DIRECTORY"])

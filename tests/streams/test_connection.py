@@ -88,13 +88,19 @@ def test_faust_hears_the_same(password, certificate):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"SASL_MECHANISM": "PLAIN"}, "SASL_MECHANISM is set but CARERELAY_KAFKA_SECURITY_PROTOCOL is PLAINTEXT: it would not be used"),
-        ({"SECURITY_PROTOCOL": "SSL", "SASL_USERNAME": "x"}, "SASL_USERNAME is set but CARERELAY_KAFKA_SECURITY_PROTOCOL is SSL"),
-        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_PASSWORD_FILE must be set where CARERELAY_KAFKA_SECURITY_PROTOCOL is SASL_SSL"),
+        (
+            {"SASL_MECHANISM": "PLAIN"},
+            "SASL_MECHANISM is set but would not be used, because CARERELAY_KAFKA_SECURITY_PROTOCOL is PLAINTEXT",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "SASL_USERNAME": "x"},
+            "SASL_USERNAME is set but would not be used, because CARERELAY_KAFKA_SECURITY_PROTOCOL is SSL",
+        ),
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "SASL_PASSWORD_FILE must be set, because CARERELAY_KAFKA_SECURITY_PROTOCOL is SASL_SSL"),
         ({"SECURITY_PROTOCOL": "tls"}, "SECURITY_PROTOCOL must be one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ({"SASL_MECHANISM": "GSSAPI"}, "SASL_MECHANISM must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
         ({"SECURITY_PROTOCOL": "SSL", "SSL_CA_FILE": "/nowhere/at-all"}, "SSL_CA_FILE must name a file that can be read"),
-        ({"SECURITY_PROTOCOL": "SSL", "SSL_KEY_FILE": __file__}, "SSL_KEY_FILE is set without CARERELAY_KAFKA_SSL_CERT_FILE"),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_KEY_FILE": __file__}, "SSL_KEY_FILE is set but CARERELAY_KAFKA_SSL_CERT_FILE is not"),
         ({"SECURITY_PROTOCOL": "SSL", "SSL_CA_FILE": __file__}, "SSL_CA_FILE must hold certificates as PEM"),
         ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": __file__}, "must hold a certificate and its key as PEM"),
     ],

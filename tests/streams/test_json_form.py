@@ -34,7 +34,11 @@ def refused(type_name, data):
         ("PatientAdmitted", {"encounter": STAY, "class_": "IMP"}, "data.class_: is not a field of PatientAdmitted; did you mean class?"),
         ("PatientAdmitted", {"encounter": {"visit": "V"}, "class": "IMP"}, "data.encounter.facility: missing"),
         ("PatientAdmitted", {"encounter": STAY, "class": 7}, "data.class: must be text, not a number"),
-        ("PatientAdmitted", {"encounter": STAY, "class": "I\ud800"}, "data.class: holds half of a surrogate pair, which no text can"),
+        (
+            "PatientAdmitted",
+            {"encounter": STAY, "class": "I\ud800"},
+            "data.class: contains half of a surrogate pair, which is not valid text",
+        ),
         ("PatientAdmitted", {"encounter": STAY, "class": "IMP", "planned": 1}, "data.planned: must be true or false, not a number"),
         ("PatientAdmitted", {"encounter": STAY, "class": "IMP", "diagnoses": {}}, "data.diagnoses: must be a list, not an object"),
         (
@@ -50,17 +54,17 @@ def refused(type_name, data):
         (
             "PatientAdmitted",
             {"encounter": STAY, "class": "IMP", "diagnoses": [{"system": "s", "code": "c", "rank": 1 << 63}]},
-            "data.diagnoses[0].rank: is beyond 64 bits",
+            "data.diagnoses[0].rank: must fit in 64 bits",
         ),
         (
             "AppointmentChanged",
             {"appointment": "A1", "status": "booked", "start": "2026-13-01"},
-            "data.start: '2026-13-01' is not an ISO 8601 instant with an offset; write 2026-07-02T15:00:00-04:00",
+            "data.start: '2026-13-01' is not an ISO 8601 timestamp with an offset; write for example 2026-07-02T15:00:00-04:00",
         ),
         (
             "AppointmentChanged",
             {"appointment": "A1", "status": "booked", "start": 1782990000000},
-            "data.start: must be an instant as text, not a number; write 2026-07-02T15:00:00-04:00",
+            "data.start: must be a timestamp as text, not a number; for example 2026-07-02T15:00:00-04:00",
         ),
         ("GoalUpdated", {"goal": "G", "lifecycle_status": "active", "weight": float("nan")}, "data.weight: must be a finite number"),
         ("GoalUpdated", {"goal": "G", "lifecycle_status": "active", "weight": 10**400}, "data.weight: must be a finite number"),

@@ -120,7 +120,7 @@ def test_folder_of_something_else_is_left_alone(kafka_jars: Path, tmp_path: Path
     (tmp_path / "records").mkdir()
     (tmp_path / "records/thesis.txt").write_text("years of work")
 
-    with pytest.raises(LocalKafkaError, match="holds files of something else"):
+    with pytest.raises(LocalKafkaError, match="contains other files"):
         LocalKafka(tmp_path, jars=kafka_jars).start()
 
     assert (tmp_path / "records/thesis.txt").read_text() == "years of work"
@@ -153,7 +153,7 @@ def test_child_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path):
 
 def test_missing_java_says_what_to_install_or_how_to_name_a_kafka(kafka_jars: Path, tmp_path, monkeypatch):
     only_on_path(monkeypatch, tmp_path / "bin")
-    with pytest.raises(LocalKafkaError, match=r"^Java is not there: install Java 17.*KAFKA_BOOTSTRAP=host:port") as caught:
+    with pytest.raises(LocalKafkaError, match=r"^Java is not installed: install Java 17.*KAFKA_BOOTSTRAP=host:port") as caught:
         LocalKafka(tmp_path / "broker", jars=kafka_jars).start()
     assert "\n" not in str(caught.value)
 
@@ -166,7 +166,7 @@ def test_old_java_is_named_with_its_version(tmp_path, monkeypatch):
 
 def test_missing_maven_says_what_to_install(tmp_path, monkeypatch):
     only_on_path(monkeypatch, tmp_path / "bin")
-    with pytest.raises(LocalKafkaError, match=r"^Maven is not there: install it.*KAFKA_BOOTSTRAP=host:port"):
+    with pytest.raises(LocalKafkaError, match=r"^Maven is not installed: install it.*KAFKA_BOOTSTRAP=host:port"):
         jars.resolve_jars(tmp_path / "jars")
 
 

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from streams.contract.instants import parse_instant
 from streams.output.report import Week
+from streams.output.sentences import Wording
 
+UTC = Wording(ZoneInfo("UTC"))
 END = parse_instant("2026-07-20T00:00:00Z")
 
 
@@ -48,7 +51,7 @@ def test_gap_that_is_due_soon_or_was_closed_before_the_week_is_not_in_it():
     soon, before = gap("2026-07-19T10:00:00Z", "due-soon"), gap("2026-07-13T00:00:00Z", "closed", "h2", "met-late")
 
     assert list(Week([soon, before], END).lines()) == []
-    assert list(Week([soon, before], END).text("UTC")) == [
+    assert list(Week([soon, before], END).text(UTC)) == [
         "Overdue on Mon 20 Jul 2026 00:00 (UTC): 0",
         "\nClosed in the seven days before: none",
     ]
@@ -62,7 +65,7 @@ def test_report_is_by_owner_and_the_oldest_first():
     ]
 
     assert [line["handoff"] for line in Week(gaps, END).lines()] == ["h3", "h1", "h2"]
-    assert "pcp/practitioner:8801: 2" in "\n".join(Week(gaps, END).text("UTC"))
+    assert "pcp 8801: 2" in "\n".join(Week(gaps, END).text(UTC))
 
 
 def test_command_reports_of_files_without_a_kafka(tmp_path: Path) -> None:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hl7_building import SETTINGS, adt, pid, pv1, segment
 from rich.console import Console
 
 from streams.intake.files import read_paths
 from streams.output.lines import DOOR_KINDS, line_of_arrival, lines_of_notes, reasons_of
+from streams.output.sentences import Wording, role_and_id
 from streams.output.terminal import Board
+
+UTC = ZoneInfo("UTC")
 
 LINE = {
     "at": "2026-07-06T14:00:00Z",
     "effect": "task",
+    "id": "5d9a2b1c-0000-5000-8000-000000000001",
+    "cause": "event-17",
     "rule": "NOT-1",
+    "rule_version": 2,
     "person": "p1.somebody",
     "handoff": "h1",
     "owner": "facility/organization:general",
@@ -23,14 +30,26 @@ LINE = {
     "step": 0,
     "closure": None,
     "title": "Get the news of the stay to the care team",
-    "why": "because",
+    "why": "Rule NOT-1 version 2: admitted at GENERAL (event event-17). facility (organization:general) is accountable.",
 }
+NOTIFICATION = LINE | {
+    "effect": "notification",
+    "id": "n1",
+    "handoff": None,
+    "recipient": "pcp/practitioner:8802",
+    "title": "Admitted to hospital",
+    "urgency": "routine",
+    "asks_acknowledgement": True,
+    "deliver_after": None,
+}
+NAMES = {"pcp/practitioner:8802": "Dr Lindgren (pcp)", "facility/organization:general": "General Hospital (facility)"}
 
 
-def shown(*lines: dict[str, Any]) -> str:
+def shown(*lines: dict[str, Any], verbose: bool = False) -> str:
     """What the board prints of *lines*, each but for what it says otherwise the line above."""
     paper = io.StringIO()
-    board = Board(Console(file=paper, width=200), "UTC")
+    wording = Wording(UTC, lambda address: NAMES.get(address, role_and_id(address)), verbose)
+    board = Board(Console(file=paper, width=200), wording)
     for line in lines:
         board.show(LINE | line)
     board.finish()
@@ -40,15 +59,84 @@ def shown(*lines: dict[str, Any]) -> str:
 def test_task_that_asks_nobody_yet_is_not_shown_nor_its_end():
     paper = shown({"state": "draft"}, {"state": "completed", "closure": "met", "at": "2026-07-06T14:01:00Z"})
 
-    assert "NOT-1" not in paper
-    assert "2 task" in paper
+    assert LINE["title"] not in paper
+    assert "2 task updates" in paper
 
 
 def test_task_that_was_a_draft_is_shown_once_it_is_asked_for():
     paper = shown({"state": "draft"}, {"state": "requested", "at": "2026-07-06T14:05:00Z"})
 
-    assert "TASK  NOT-1 Get the news of the stay to the care team" in paper
-    assert "Open tasks: 1" in paper
+    assert "TO DO      General Hospital (facility) has until Mon 6 Jul 14:05: Get the news of the stay to the care team" in paper
+    assert "Open and not overdue: 1" in paper
+
+
+# ---- sentences
+
+
+def test_deadline_at_midnight_is_the_end_of_the_day_before():
+    paper = shown({"state": "requested", "due": "2026-07-08T00:00:00Z"})
+
+    assert "has until the end of Tue 7 Jul: " in paper
+
+
+def test_address_without_a_name_is_shown_as_role_and_id():
+    assert "community nurse N7 has until" in shown({"state": "requested", "owner": "community-nurse/practitioner:N7"})
+
+
+def test_rules_their_versions_and_ids_are_shown_only_when_asked_for():
+    short, verbose = shown({"state": "requested"}), shown({"state": "requested"}, verbose=True)
+
+    assert "  Admitted at GENERAL. General Hospital (facility) is accountable.\n" in short
+    for id_ in ("NOT-1", "version", "event-17", "h1", LINE["id"], "organization:general"):
+        assert id_ not in short
+        assert id_ in verbose
+
+
+def test_id_of_a_task_is_left_out_of_a_refusal():
+    refused = {"effect": "refused", "rule": None, "reason": "closed-task", "where": None, "field": None, "segment": None}
+    why = "No open task 03c8415c-1861-5a67-a5b7-1f2c04aa4c6b of this person can take this response."
+
+    paper = shown(refused | {"why": why})
+
+    assert "REFUSED    Closed task\n" in paper
+    assert "No open task of this person can take this response." in paper
+
+
+def test_overdue_task_says_when_it_was_due_and_who_is_accountable_now():
+    paper = shown({"effect": "gap", "state": "open", "owner": "pcp/practitioner:8802"})
+
+    assert f"OVERDUE    {LINE['title']}. It was due by Mon 6 Jul 14:05. Dr Lindgren (pcp) is accountable now\n" in paper
+    assert "Overdue: 1" in paper
+
+
+def test_withdrawal_names_the_message_that_is_withdrawn():
+    withdrawal = NOTIFICATION | {"at": "2026-07-06T15:00:00Z", "effect": "withdrawal", "notification": "n1", "why": "it was a mistake."}
+
+    paper = shown(NOTIFICATION, withdrawal)
+
+    assert "NOTIFIED   Admitted to hospital: Dr Lindgren (pcp), who is asked to acknowledge\n" in paper
+    assert "WITHDRAWN  Admitted to hospital, sent to Dr Lindgren (pcp)\n" in paper
+    assert "It was a mistake." in paper
+
+
+def test_notification_that_waits_says_until_when():
+    assert "Dr Lindgren (pcp), not before Tue 7 Jul 07:00, who" in shown(NOTIFICATION | {"deliver_after": "2026-07-07T07:00:00Z"})
+
+
+def test_message_that_was_not_sent_says_to_whom_and_why():
+    held = LINE | {"effect": "suppressed", "recipient": "pcp/practitioner:8802", "reason": "consent-missing"}
+
+    paper = shown(held, held | {"recipient": None, "reason": "no-material-change"})
+
+    assert "NOT SENT   Dr Lindgren (pcp) was not notified: no consent on file\n" in paper
+    assert "NO ACTION  Nobody was notified: nothing important has changed\n" in paper
+    assert "In all: 1 no action, 1 not sent." in paper
+
+
+def test_what_one_event_says_is_shown_once_for_all_that_it_opens():
+    paper = shown({"state": "requested"}, {"state": "requested", "handoff": "h2"})
+
+    assert paper.count("Admitted at GENERAL.") == 1
 
 
 # ---- what the doors say
@@ -61,7 +149,7 @@ def arrivals(tmp_path, *messages):
 
 def told(lines, *, width=100, terminal=True):
     out = io.StringIO()
-    board = Board(Console(file=out, force_terminal=terminal, color_system=None, width=width), "UTC")
+    board = Board(Console(file=out, force_terminal=terminal, color_system=None, width=width), Wording(UTC))
     for line in lines:
         board.show(line)
     board.flush()
@@ -73,7 +161,7 @@ def test_what_a_door_notes_names_no_recipient_for_there_is_none(tmp_path):
 
     shown = told(lines_of_notes(arrived))
 
-    assert "noted trigger-contradicts-event" in shown
+    assert "NOTED      Trigger contradicts event" in shown
     assert "None" not in shown
 
 
@@ -84,9 +172,9 @@ def test_long_line_goes_on_under_its_words(tmp_path):
 
     first, second, *_ = told([line], width=80).splitlines()
 
-    assert first.startswith("Thu 02 Jul 19:00")
-    assert second.startswith(" " * 28)
-    assert second[28] != " "
+    assert first.startswith("Thu  2 Jul 19:00")
+    assert second.startswith(" " * 37)
+    assert second[37] != " "
     assert len(told([line], width=80, terminal=False).splitlines()) == 2
 
 
@@ -120,9 +208,9 @@ def test_every_line_has_the_fields_that_every_line_has(tmp_path):
 
 def test_colour_is_for_the_word_at_the_head_alone():
     out = io.StringIO()
-    board = Board(Console(file=out, force_terminal=True, color_system="standard", width=200), "UTC")
+    board = Board(Console(file=out, force_terminal=True, color_system="standard", width=200), Wording(UTC))
     board.show(LINE | {"state": "requested"})
     board.flush()
     first = out.getvalue().splitlines()[0]
-    assert "\x1b[1;34mTASK  \x1b[0mNOT-1" in first
-    assert "\x1b[2mMon 06 Jul" in first
+    assert "\x1b[1;34mTO DO    \x1b[0m  facility general" in first
+    assert "\x1b[2mMon  6 Jul" in first

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from agents.coordination.reference.calendar import HolidayRegion, check_calendar, first_instant
-from streams.contract.address import split_party
+from streams.contract.address import Address, split_party
 from streams.contract.events import Millis, Party
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
@@ -97,6 +97,8 @@ class DirectoryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """The pool that hears what nobody else is known for, and is accountable where nobody else is. Watched by people."""
     escalation: dict[str, str] = {}
     organisations: dict[str, Organisation]
+    names: dict[str, str] = {}
+    """What people call a party (`practitioner:8801`: Dr Okonjo); only what they read depends on it."""
 
 
 class Directory:
@@ -124,6 +126,10 @@ class Directory:
         self._by_facility: dict[str, Organisation] = {}
         self._by_party: dict[str, Organisation] = {}
         self._covers: dict[str, tuple[_Absence, ...]] = {}
+        self._names = dict(file.names)
+        for party, name in file.names.items():
+            if not _is_party(party) or not name.strip():
+                raise ValueError(f"names: {party!r}: {name!r} is not a name of a party; write for example practitioner:8801: Dr Okonjo")
         for id_, organisation in self.organisations.items():
             self._take(id_, organisation)
         for id_, organisation in self.organisations.items():
@@ -158,8 +164,7 @@ class Directory:
         self._by_party[f"organization:{id_}"] = organisation
         for number, cover in enumerate(organisation.cover):
             for field, value in (("of", cover.of), ("by", cover.by)):
-                kind, party_id = split_party(value)
-                if kind not in KINDS or not party_id:
+                if not _is_party(value):
                     raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is no party; write for example practitioner:8801")
             if cover.to < cover.from_:
                 raise ValueError(f"{at}.cover[{number}]: ends before it begins; swap from and to")
@@ -177,6 +182,18 @@ class Directory:
     def of_party(self, party: str) -> Organisation | None:
         """Return the organisation of a party (`practitioner:8801`), or None."""
         return self._by_party.get(party)
+
+    def name_of(self, address: str) -> str:
+        """Return what people call the holder of *address* (`role/kind:id`): `Dr Lindgren (pcp)`; without a name its role and id.
+
+        A pool without a name of its own is called by its organisation: `General Hospital (care coordinator)`.
+        """
+        holder = Address.parse(address)
+        role = holder.role.replace("-", " ")
+        name = self._names.get(holder.party)
+        if name is None and holder.kind != "practitioner" and (organisation := self._by_party.get(holder.party)):
+            name = organisation.name
+        return f"{name} ({role})" if name else f"{role} {holder.id}".strip()
 
     def holder(self, role: str, organisation: Organisation) -> str | None:
         """Return the party that holds *role* at *organisation*, or None."""
@@ -217,6 +234,11 @@ def party_of(party: Party) -> str | None:
     if party.organization:
         return f"organization:{party.organization}"
     return None
+
+
+def _is_party(text: str) -> bool:
+    kind, id_ = split_party(text)
+    return kind in KINDS and bool(id_)
 
 
 def _check_line(line: Mapping[str, str], at: str) -> None:

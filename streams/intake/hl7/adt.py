@@ -52,7 +52,7 @@ def facts(context: MessageContext, person: Segment) -> Facts:
     members = clinical.members_of(context)
     if trigger in tables.ADMIT:
         if kind is None:
-            return Refused("field-missing", "PV1", "PV1-2", "", "", "patient class, table 0004")
+            return Refused("field-missing", "PV1", "PV1-2", "", "", "patient class, HL7 table 0004")
         return _with_death([_admission(context, visit, stay, kind, members)], death)
     if trigger in tables.PLAN:
         start = context.instant(message.first("PV2"), 8)

@@ -213,9 +213,9 @@ def decode(raw: RawMessage) -> str | Refused:
         segment = _segment_name(before)
         # MSH-1 is the separator itself.
         field = f"{segment}-{before.count(header[3:4]) + (segment == 'MSH')}" if segment else ""
-        return Refused("charset-wrong", segment, field, "", content_id(content), f"read as {charset}")
+        return Refused("charset-wrong", segment, field, "", content_id(content), f"it was read as {charset}")
     if raw.unicode and "\ufffd" in text:
-        return Refused("charset-wrong", "", "", "", content_id(content), "not whole UTF-16 or UTF-32")
+        return Refused("charset-wrong", "", "", "", content_id(content), "the UTF-16 or UTF-32 text is incomplete")
     return text
 
 

@@ -89,7 +89,17 @@ def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
         return answer((Ignored(reason, source, first_id, _shown(code, trigger)),), arrival)
     if not trigger:
         return answer(
-            (Refused("message-type-missing", "MSH", "MSH-9", source, first_id, "no trigger in MSH-9.2 or EVN-1", _shown(code, "")),),
+            (
+                Refused(
+                    "message-type-missing",
+                    "MSH",
+                    "MSH-9",
+                    source,
+                    first_id,
+                    "there is no trigger event in MSH-9.2 or EVN-1",
+                    _shown(code, ""),
+                ),
+            ),
             arrival,
         )
     why = plan.ignored(trigger)

@@ -81,7 +81,7 @@ def appointment_facts(context: MessageContext, person: Segment) -> list[msgspec.
     # only where a placer asked (chapter 10.6.1).
     appointment = schedule.get(2) or schedule.get(1)
     if not appointment:
-        return Refused("field-missing", "SCH", "SCH-2", "", "", "filler appointment id, else SCH-1")
+        return Refused("field-missing", "SCH", "SCH-2", "", "", "filler appointment id; SCH-1 is read if SCH-2 is empty")
     status = tables.APPOINTMENT[context.trigger]
     said = tables.FILLER_STATUS.get(schedule.get(25).upper())
     if said is not None and said in tables.SCHEDULING_REFINEMENTS.get(context.trigger, ()):

@@ -1,0 +1,249 @@
+"""Lines as sentences: what a person at the terminal reads for one handoff, one notification, one refusal.
+
+Owns the words, the labels and their colours. Reads only lines as `streams/output/lines.py` writes them, and knows no
+rule and no terminal. Names of people and organisations come from the caller; ids stand only in verbose sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from streams.contract.address import Address
+from streams.output.lines import Line
+
+Names = Callable[[str], str]
+"""Returns what people call the holder of an address `role/kind:id`."""
+
+LABEL_WIDTH = 9
+
+_OVERDUE = ("OVERDUE", "bold red")
+_DUE_SOON = ("DUE SOON", "yellow")
+_TO_DO = ("TO DO", "bold blue")
+_REFUSED = ("REFUSED", "bold red")
+_IGNORED = ("IGNORED", "dim")
+_WITHDRAWN = ("WITHDRAWN", "bold magenta")
+_NOT_SENT = ("NOT SENT", "bold yellow")
+_NO_ACTION = ("NO ACTION", "yellow")
+_NOTED = ("NOTED", "yellow")
+
+_CLOSURES = {
+    "met": ("DONE", "bold green", "done in time"),
+    "met-late": ("DONE", "bold green", "done late"),
+    "superseded": ("CLOSED", "bold", "replaced by a newer event"),
+    "cancelled": ("CLOSED", "bold", "cancelled"),
+    "not-applicable": ("CLOSED", "bold", "no longer needed"),
+}
+
+_REASONS = {
+    "bundled": "already notified of the same encounter",
+    "consent-missing": "no consent on file",
+    "consent-withheld": "the person withholds consent",
+    "duplicate": "this event was received before",
+    "form-wrong": "not a valid event",
+    "no-material-change": "nothing important has changed",
+    "not-told-by-routing": "no row of the routing table applies",
+    "same-facility-and-level": "same facility and same level of care",
+}
+"""What a reason means, where its code with spaces says too little."""
+
+_CHANGES = {
+    "received": "has seen the task and",
+    "accepted": "has taken the task and",
+    "in-progress": "is working on it and",
+    "on-hold": "has put it off and",
+    "requested": "now owns the task and",
+}
+"""What the owner did when an open task changed, by its state."""
+
+_KINDS = "practitioner|organization|caregiver|pool"
+_ADDRESS = re.compile(rf"\b([a-z][a-z-]*)(?:/| \()((?:{_KINDS}):[^\s(),;]+[^\s(),;.:])\)?")
+_EVENT_IN_BRACKETS = re.compile(r"\(event [^;)]+(?:; )?")
+_EMPTY_BRACKETS = re.compile(r"\s*\(\)")
+_SENTENCE_END = re.compile(r"(?<=\.)\s+(?=[A-Z])")
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A label with its style, what happened, and why. `why` is empty where the sentence says it already."""
+
+    label: str
+    style: str
+    text: str
+    why: str = ""
+
+
+def role_and_id(address: str) -> str:
+    """Return `pcp 8802` for `pcp/practitioner:8802`, to be shown if there is no name."""
+    holder = Address.parse(address)
+    return f"{words(holder.role)} {holder.id}".strip()
+
+
+def words(code: str) -> str:
+    """Return a code with spaces: `consent missing` for `consent-missing`."""
+    return code.replace("-", " ")
+
+
+def reason_of(code: str) -> str:
+    """Return what a reason's code means, as part of a sentence."""
+    return _REASONS.get(code, words(plain(code)))
+
+
+def plain(text: str) -> str:
+    """Replace control characters: a sender's text must not control the reader's terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def how_it_ended(closure: str) -> str:
+    """Return what a closure means: `done late` for `met-late`."""
+    return _CLOSURES[closure][2] if closure in _CLOSURES else words(closure)
+
+
+def without(why: str, said: set[str]) -> str:
+    """Drop the sentences of *why* that *said* holds, and add the others to it."""
+    new = [sentence for sentence in _SENTENCE_END.split(why) if sentence not in said]
+    said.update(new)
+    return " ".join(new)
+
+
+def label_of(line: Line) -> str:
+    """Return the label of a line that has a reason, in lower case: what its reason is counted under."""
+    return _label(line)[0].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How sentences are written: with whose names, in which time zone, and whether with ids and rule versions."""
+
+    zone: ZoneInfo
+    name: Names = role_and_id
+    verbose: bool = False
+
+    # ---- parts of sentences
+
+    def moment(self, instant: str) -> str:
+        """Return an instant of a line as `Thu 2 Jul 15:00`."""
+        at = self._local(instant)
+        return f"{at:%a} {at.day} {at:%b %H:%M}"
+
+    def deadline(self, instant: str) -> str:
+        """Return a deadline as `Thu 2 Jul 15:00`; midnight as the end of the day before it."""
+        at = self._local(instant)
+        if (at.hour, at.minute, at.second) != (0, 0, 0):
+            return self.moment(instant)
+        day = at - timedelta(days=1)
+        return f"the end of {day:%a} {day.day} {day:%b}"
+
+    def _local(self, instant: str) -> datetime:
+        return datetime.fromisoformat(instant).astimezone(self.zone)
+
+    def who(self, address: str) -> str:
+        """Return the name of an address, with the address itself where it is verbose."""
+        name = plain(self.name(address))
+        return f"{name} [{plain(address)}]" if self.verbose else name
+
+    def why(self, line: Line) -> str:
+        """Return the reason of *line* as a sentence; without ids and rule versions unless it is verbose."""
+        text = line.get("why") or ""
+        if not self.verbose:
+            text = _without_ids(text, line)
+        text = plain(_ADDRESS.sub(lambda found: self.name(f"{found[1]}/{found[2]}"), text))
+        if goals := "; ".join(f"“{plain(goal['description'])}”" for goal in line.get("goals", ())):
+            text = f"{text} The person's goals: {goals}"
+        ends = not text or text.endswith((".", "”", "?", "!"))
+        return _sentence(text) + ("" if ends else ".") + self.ids(line)
+
+    def ids(self, line: Line) -> str:
+        """Return rule and ids of *line* in brackets; empty unless it is verbose."""
+        if not self.verbose:
+            return ""
+        rule = f"{line['rule']} version {line['rule_version']}" if line.get("rule_version") else line.get("rule")
+        step = f"step {line['step']}" if line.get("step") else None
+        handoff = f"handoff {line['handoff']}" if line.get("handoff") else None
+        said = [plain(part) for part in (rule, step, handoff, f"id {line['id']}" if line.get("id") else None) if part]
+        return f" [{', '.join(said)}]" if said else ""
+
+    # ---- sentences
+
+    def of_handoff(self, last: Line, closure: str | None, task: Line | None, notified: Sequence[Line], *, opened: bool) -> Sentence:
+        """Say what became of a handoff: opened, due soon, overdue, changed, closed.
+
+        *last* is its newest gap or task line, *task* its newest task line of the same moment, *notified* the
+        notifications about it.
+        """
+        title, owner = plain(last["title"]), self.who(last["owner"])
+        until = f"has until {self.deadline(last['due'])}: {title}"
+        recipients = _listed(list(dict.fromkeys(self.who(line["recipient"]) for line in notified)))
+        also = f". Notified: {recipients}" if recipients else ""
+        if closure:
+            label, style, how = _CLOSURES.get(closure, ("CLOSED", "bold", words(closure)))
+            return Sentence(label, style, f"{title}: {how}{also}", self.why(last))
+        if last["effect"] == "gap" and last["state"] == "open":
+            text = f"{title}. It was due by {self.deadline(last['due'])}. {owner} is accountable now{also}"
+            return Sentence(*_OVERDUE, text, self.why(last))
+        if last["effect"] == "gap" and not opened:
+            return Sentence(*_DUE_SOON, f"{owner} {until}{also}", self.why(last) if notified else "")
+        change = "" if opened or task is None else _CHANGES.get(task["state"], "")
+        return Sentence(*_TO_DO, " ".join(filter(None, (owner, change, until))) + also, self.why(last))
+
+    def of_notifications(self, lines: Sequence[Line]) -> Sentence:
+        """Say who gets one message."""
+        urgent = any(line["urgency"] not in ("routine", "") for line in lines)
+        recipients = "; ".join(self._recipient(line) for line in lines)
+        return Sentence("NOTIFIED", "bold red" if urgent else "bold green", f"{plain(lines[0]['title'])}: {recipients}", self.why(lines[0]))
+
+    def _recipient(self, line: Line) -> str:
+        later = f", not before {self.moment(line['deliver_after'])}" if line.get("deliver_after") else ""
+        asked = ", who is asked to acknowledge" if line["asks_acknowledgement"] else ""
+        return f"{self.who(line['recipient'])}{later}{asked}"
+
+    def of_withdrawals(self, lines: Sequence[Line], title: str) -> Sentence:
+        """Say which message was withdrawn, and from whom; *title* is empty if that message was not shown."""
+        recipients = _listed(list(dict.fromkeys(self.who(line["recipient"]) for line in lines)))
+        return Sentence(*_WITHDRAWN, f"{plain(title) or 'An earlier notification'}, sent to {recipients}", self.why(lines[0]))
+
+    def of_line(self, line: Line) -> Sentence:
+        """Say what a line without others of its kind means: suppressed, refused or ignored."""
+        label, style = _label(line)
+        reason = reason_of(line["reason"])
+        where = f" ({plain(line['where'])})" if line.get("where") else ""
+        if line["effect"] == "ignored":
+            trigger = f"{plain(line['trigger'])}: " if line["trigger"] else ""
+            return Sentence(label, style, _sentence(f"{trigger}{plain(line['why'])}") + where)
+        if line.get("recipient"):
+            return Sentence(label, style, f"{self.who(line['recipient'])} was not notified: {reason}", self.why(line))
+        place = line.get("field") or line.get("segment")
+        text = f"Nobody was notified: {reason}" if (label, style) == _NO_ACTION else _sentence(reason)
+        return Sentence(label, style, text + (f" in {plain(place)}" if place else "") + where, self.why(line))
+
+
+def _label(line: Line) -> tuple[str, str]:
+    if line["effect"] == "refused":
+        return _REFUSED
+    if line["effect"] == "ignored":
+        return _IGNORED
+    if line.get("where"):  # About a message that was accepted when it was read: nobody was to be notified.
+        return _NOTED
+    return _NOT_SENT if line.get("recipient") else _NO_ACTION
+
+
+def _without_ids(text: str, line: Line) -> str:
+    """Remove the rule, its version, and the ids of events and tasks from *text*."""
+    if rule := line.get("rule"):
+        text = re.sub(rf"(?:\bRule )?\b{re.escape(rule)}(?: version \d+)?: (.)", lambda found: found[1].upper(), text)
+    text = _EMPTY_BRACKETS.sub("", _EVENT_IN_BRACKETS.sub("(", text))
+    ids = "|".join([_UUID, *(re.escape(line[name]) for name in ("cause", "id") if line.get(name))])
+    return re.sub(rf"\b([Ee]vent|[Tt]ask) (?:{ids})(?!\w)", r"\1", text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join names as a sentence does: a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
