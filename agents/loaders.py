@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agents.coordination.agent import Coordination, CoordinationRecords
+from agents.coordination.reference.reference_data import CareSettings
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.rules.loading import DIRECTORY, RULES, load_directory, load_world
-from agents.coordination.rules.world import CareSettings
 from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
 from agents.feeds.reports import with_heard
 from streams.base.settings import Settings

@@ -55,8 +55,6 @@ ROOMS = (
 
 STILL_WRONG = {
     ("agents.coordination.agent", "agents.feeds.reports"),
-    ("agents.coordination.rules.facts.clinical", "agents.coordination.rules.world"),
-    ("agents.coordination.rules.facts.context", "agents.coordination.rules.world"),
     ("streams.shard.agent", "streams.kafka.transactions"),
     ("streams.shard.isolation", "streams.kafka.opening"),
     ("streams.shard.isolation", "streams.kafka.transactions"),

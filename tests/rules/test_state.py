@@ -20,7 +20,8 @@ from agents.coordination.person.state import (
     packed_deadline,
     unpack,
 )
-from agents.coordination.rules.world import CareSettings, World
+from agents.coordination.reference.reference_data import CareSettings
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract.events import (
     Diagnosis,

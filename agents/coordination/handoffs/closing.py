@@ -26,9 +26,9 @@ from agents.coordination.reference.calendar import due_at, end_of_local_day, sta
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, holds
-from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Closing, Rule
 from agents.coordination.rules.words import moment
+from agents.coordination.rules.world import Context
 from streams.contract.events import Millis
 
 

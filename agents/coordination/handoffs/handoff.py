@@ -16,10 +16,9 @@ from agents.coordination.reference.calendar import Clock, Unit, after_due, due_a
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep
-from agents.coordination.rules.facts import Context
 from agents.coordination.rules.rule import Rule
 from agents.coordination.rules.words import due_words
-from agents.coordination.rules.world import World
+from agents.coordination.rules.world import Context, World
 from streams.contract.address import Address
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Millis

@@ -14,9 +14,9 @@ from agents.coordination.person.care_team import may_tell, parties_of
 from agents.coordination.person.state import Alert
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Context
 from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rules.rule import Tell
+from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agents.coordination.person.care_team import parties_of
 from agents.coordination.reference.directory import Organisation
-from agents.coordination.rules.facts import Context
+from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 
 _LINE_MAX = 16

@@ -33,8 +33,8 @@ from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import uuid_bytes
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.facts import Context
 from agents.coordination.rules.words import moment, person_words
+from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.address import Address
 from streams.contract.events import Party

@@ -16,7 +16,7 @@ from agents.coordination.person.goal_states import OPEN_STATUSES
 from agents.coordination.person.state import OPENERS, Encounter, NotificationRecord
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import holds
-from agents.coordination.rules.facts import Context
+from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 from streams.contract.effects import GoalWords
 

@@ -15,7 +15,7 @@ from agents.coordination.person.goal_states import Illegal as IllegalGoal
 from agents.coordination.person.referral_states import ENDED, TASK, Illegal, Moved, duplicate_of, move
 from agents.coordination.person.state import Appointment, Demographics, Goal, Person, Referral, SaidAt
 from agents.coordination.reference.directory import party_of
-from agents.coordination.rules.facts import Context
+from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 

@@ -13,8 +13,7 @@ import msgspec
 
 from agents.coordination.person.state import Person, Recent, Referral, Status
 from agents.coordination.record.fold import is_legal
-from agents.coordination.rules.facts import Context
-from agents.coordination.rules.world import World
+from agents.coordination.rules.world import Context, World
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
 from streams.contract.topics import FACT_OF

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from agents.coordination.person.state import Encounter, Person
 from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Directory, Organisation
-from agents.coordination.rules.facts import Context
+from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.events import Millis
 

@@ -1,7 +1,7 @@
 """The rules of a deployment together: overlays resolved, looked up by event type.
 
-Owns the catalogue and the view that an organisation has of it. Must not know files (`catalogue.py`), what one rule needs to
-be loaded (`validity.py`) or what happens when a rule fires (`handoffs.py`).
+Owns the catalogue and the view that an organisation has of it. Must not know files (`loading.py`), what one rule needs to
+be loaded (`validation.py`) or what happens when a rule fires (`handoffs/`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from agents.coordination.reference.directory import EVERY, Organisation
 from agents.coordination.rules.compiled import CompiledNotice, CompiledRule, CompiledStep
 from agents.coordination.rules.conditions import RuleError, Test, holds, holds_as_known
-from agents.coordination.rules.facts import PLAIN, Context, Value
+from agents.coordination.rules.facts import PLAIN, FactContext, Value
 from agents.coordination.rules.quiet_hours import Quiet
 from agents.coordination.rules.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
 from agents.coordination.rules.validation import ISSUED, check_codes, check_groups
@@ -44,7 +44,7 @@ class Openings:
         self._plain = tuple((name, tests[name].read) for name in sorted(tests))
         self._left: dict[tuple[Value, ...], tuple[Row, ...]] = {}
 
-    def left(self, context: Context) -> tuple[Row, ...]:
+    def left(self, context: FactContext) -> tuple[Row, ...]:
         """Return what *context* may open."""
         values = tuple([read(context) for _, read in self._plain])
         found = self._left.get(values)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agents.coordination.reference.calendar import Clock
 from agents.coordination.rules.conditions import RuleError, Test, compile_where, holds
-from agents.coordination.rules.facts import FACTS, Context
+from agents.coordination.rules.facts import FACTS, FactContext
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.rules.validation import check
 from streams.contract.topics import FACT_OF
@@ -54,7 +54,7 @@ class CompiledRule:
             for i, step in enumerate(rule.steps or COMMON_LADDER)
         )
 
-    def clock(self, context: Context) -> Clock:
+    def clock(self, context: FactContext) -> Clock:
         """Return the clock that holds for the context: the first case whose conditions hold, else the rule's own."""
         for tests, clock in self.cases:
             if holds(tests, context):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import cast
 
-from agents.coordination.rules.facts import FACTS, Context, Value
+from agents.coordination.rules.facts import FACTS, FactContext, Value
 from agents.coordination.rules.facts.values import VALUES
 from agents.coordination.rules.rule import Condition, Limits, Scalar, Where
 
@@ -48,7 +48,7 @@ def values_in(condition: Condition) -> tuple[Scalar, ...]:
     return named if isinstance(named, tuple) else () if named is None else (named,)
 
 
-def holds(tests: Iterable[Test], context: Context) -> bool:
+def holds(tests: Iterable[Test], context: FactContext) -> bool:
     """Say whether all *tests* hold."""
     # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
     for test in tests:  # noqa: SIM110
@@ -57,7 +57,7 @@ def holds(tests: Iterable[Test], context: Context) -> bool:
     return True
 
 
-def holds_as_known(tests: Iterable[Test], context: Context, known: dict[Test, bool]) -> bool:
+def holds_as_known(tests: Iterable[Test], context: FactContext, known: dict[Test, bool]) -> bool:
     """Say whether all *tests* hold, asking each only once for a context that does not change: rules share conditions."""
     for test in tests:
         verdict = known.get(test)

@@ -12,10 +12,11 @@ import msgspec
 import yaml
 
 from agents.coordination.reference.directory import Directory, DirectoryFile
+from agents.coordination.reference.reference_data import DEFAULTS, CareSettings
 from agents.coordination.reference.valuesets import ValueSets, load_valuesets
 from agents.coordination.rules.catalogue import Catalogue, RuleError
 from agents.coordination.rules.rule import Overlay, Routing, Rule, RuleChange
-from agents.coordination.rules.world import DEFAULTS, CareSettings, World
+from agents.coordination.rules.world import World
 from streams.base.yaml_files import read_yaml
 
 HERE: Final = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ Owns the vocabulary as a whole: whoever imports it has every fact. Must not know
 
 from agents.coordination.rules.facts import goal, notice, referral
 from agents.coordination.rules.facts.clinical import groups_of, known_groups, lace_of, risk_words
-from agents.coordination.rules.facts.context import FACTS, PLAIN, Context, Value, described
+from agents.coordination.rules.facts.context import FACTS, PLAIN, FactContext, Value, described
 from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "FACTS",
     "PLAIN",
     "SETTING",
-    "Context",
+    "FactContext",
     "Value",
     "described",
     "goal",

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agents.coordination.person.state import Encounter, Status
 from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
+from agents.coordination.reference.reference_data import ReferenceData
 from agents.coordination.reference.risk import HospitalInputs, HospitalVariant, LaceInputs, Score
 from agents.coordination.reference.valuesets import lace_comorbidities
-from agents.coordination.rules.facts.context import Context, Value, fact
+from agents.coordination.rules.facts.context import FactContext, Value, fact
 from agents.coordination.rules.facts.encounter import SETTING, complexity, length_of_stay_days
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 
-if TYPE_CHECKING:
-    from agents.coordination.rules.world import World
 
-
-def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = False) -> frozenset[str]:
+def groups_of(diagnoses: tuple[str, ...], world: ReferenceData, *, principal: bool = False) -> frozenset[str]:
     """Return the value-set groups of a stay's diagnoses (`rank|system|code`), or of its principal one alone."""
     found: frozenset[str] = frozenset()
     for diagnosis in diagnoses[:1] if principal else diagnoses:
@@ -29,18 +27,18 @@ def groups_of(diagnoses: tuple[str, ...], world: World, *, principal: bool = Fal
 
 
 @fact
-def diagnosis_group(context: Context) -> Value:
+def diagnosis_group(context: FactContext) -> Value:
     """Value sets that any diagnosis of the stay belongs to."""
     return groups_of(context.encounter.diagnoses, context.world) if context.encounter else frozenset()
 
 
 @fact
-def principal_diagnosis_group(context: Context) -> Value:
+def principal_diagnosis_group(context: FactContext) -> Value:
     """Value sets that the principal diagnosis of the stay belongs to."""
     return groups_of(context.encounter.diagnoses, context.world, principal=True) if context.encounter else frozenset()
 
 
-def known_groups(context: Context) -> frozenset[str]:
+def known_groups(context: FactContext) -> frozenset[str]:
     """Return the value-set groups of the problem list and of every stay that is remembered."""
     found: frozenset[str] = frozenset()
     for system, code, status in context.person.conditions:
@@ -52,18 +50,18 @@ def known_groups(context: Context) -> frozenset[str]:
 
 
 @fact
-def condition_group(context: Context) -> Value:
+def condition_group(context: FactContext) -> Value:
     """Value sets of the person's active conditions and diagnoses of the past 13 months."""
     return known_groups(context)
 
 
 @fact
-def high_risk_conditions(context: Context) -> Value:
+def high_risk_conditions(context: FactContext) -> Value:
     """How many of HEDIS FMC's high-risk conditions the person has."""
     return sum(1 for group in known_groups(context) if group.startswith("fmc/"))
 
 
-def lace_of(context: Context) -> Score | None:
+def lace_of(context: FactContext) -> Score | None:
     """Compute LACE for the context's stay, ranges where inputs are missing; None without a stay."""
     encounter = context.encounter
     if encounter is None:
@@ -96,7 +94,7 @@ _SODIUM: Final = frozenset({"2951-2", "2947-0"})
 """LOINC: haemoglobin in blood by mass and by substance; sodium in serum or plasma, and in blood."""
 
 
-def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
+def hospital_of(context: FactContext, variant: HospitalVariant) -> Score | None:
     """Compute HOSPITAL in the *variant* named for the context's stay, a range where inputs are missing; None without a stay.
 
     No message says the oncology service or that an admission was elective, so these are known only where they are met.
@@ -127,14 +125,16 @@ def hospital_of(context: Context, variant: HospitalVariant) -> Score | None:
     )
 
 
-def _measured(context: Context, encounter: Encounter, codes: frozenset[str], convert: Callable[[float, str], float | None]) -> float | None:
+def _measured(
+    context: FactContext, encounter: Encounter, codes: frozenset[str], convert: Callable[[float, str], float | None]
+) -> float | None:
     """Return the newest value of *codes* that was measured during the stay, in the score's unit."""
     until = encounter.discharged or context.at
     found = [o for o in context.person.observations if o[0] in codes and encounter.admitted and encounter.admitted <= o[3] <= until]
     return convert(*max(found, key=lambda o: o[3])[1:3]) if found else None
 
 
-def risk_words(context: Context) -> str:
+def risk_words(context: FactContext) -> str:
     """Return what is known of the risk, in words: both scores, HOSPITAL in both variants, and the flags that are up."""
     scores = [lace_of(context), *(hospital_of(context, variant) for variant in risk.HOSPITAL_VARIANTS)]
     said = [f"{score.name}: {score.words}" for score in scores if score is not None]
@@ -145,34 +145,34 @@ def risk_words(context: Context) -> str:
 
 
 @fact
-def hospital_derivation(context: Context) -> Value:
+def hospital_derivation(context: FactContext) -> Value:
     """HOSPITAL as first published (2013), as far as it is certain."""
     score = hospital_of(context, "derivation-2013")
     return score.low if score else None
 
 
 @fact
-def hospital_international(context: Context) -> Value:
+def hospital_international(context: FactContext) -> Value:
     """HOSPITAL in its international validation (2016), as far as it is certain."""
     score = hospital_of(context, "international-2016")
     return score.low if score else None
 
 
 @fact
-def lace(context: Context) -> Value:
+def lace(context: FactContext) -> Value:
     """LACE as far as it is certain: the lower end where inputs are missing."""
     score = lace_of(context)
     return score.low if score else None
 
 
 @fact
-def risk_tier(context: Context) -> Value:
+def risk_tier(context: FactContext) -> Value:
     """How soon the person must be seen after discharge: high, moderate, low (stated complexity and LACE)."""
     said = complexity(context)
     return risk.follow_up_tier(str(said) if said else None, lace_of(context))
 
 
-def _risk_kind(encounter: Encounter, world: World) -> risk.StayKind | None:
+def _risk_kind(encounter: Encounter, world: ReferenceData) -> risk.StayKind | None:
     if world.directory.of_facility(encounter.facility_now).kind == "snf":
         return "snf"
     kinds: dict[str, risk.StayKind] = {"emergency": "emergency", "observation": "observation", "inpatient": "inpatient"}
@@ -180,7 +180,7 @@ def _risk_kind(encounter: Encounter, world: World) -> risk.StayKind | None:
 
 
 @fact
-def flags(context: Context) -> Value:
+def flags(context: FactContext) -> Value:
     """Utilisation flags: high-utiliser, readmission-risk, recent-inpatient-stay, recent-snf-stay."""
     encounters = [
         risk.EncounterSpan(
@@ -198,7 +198,7 @@ def flags(context: Context) -> Value:
 
 
 @fact
-def emergency_visits_12_months(context: Context) -> Value:
+def emergency_visits_12_months(context: FactContext) -> Value:
     """Emergency visits in the twelve months up to now, this one included."""
     since = context.at - 365 * DAY_MS
     return sum(
@@ -211,7 +211,7 @@ def emergency_visits_12_months(context: Context) -> Value:
 
 
 @fact
-def age_years(context: Context) -> Value:
+def age_years(context: FactContext) -> Value:
     """Completed years of age, where the date of birth is known."""
     known = context.person.demographics
     born = known.birth_date.replace("-", "") if known is not None else ""

@@ -7,29 +7,27 @@ texts (any of them may fit), or None where it is not known; it never guesses.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from agents.coordination.person.state import Appointment, Encounter, Goal, Handoff, NotificationRecord, Person, Referral
 from agents.coordination.reference.directory import Organisation
+from agents.coordination.reference.reference_data import ReferenceData
 from streams.contract.effects import NotificationIssued
 from streams.contract.events import Event, Millis
-
-if TYPE_CHECKING:
-    from agents.coordination.rules.world import World
 
 Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 
 
-class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
+class FactContext(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What a condition is read from: the event and what it is about, or a handoff whose step is reached (no event).
 
     It never changes: `msgspec.structs.replace` gives a copy about something else. What it names of the person does change.
     """
 
     person: Person
-    world: World
+    world: ReferenceData
     at: Millis
     organisation: Organisation
     event: Event | None
@@ -57,7 +55,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
     def of(  # noqa: PLR0917 -- what every context has, and what most have
         cls,
         person: Person,
-        world: World,
+        world: ReferenceData,
         at: Millis,
         organisation: Organisation,
         event: Event | None = None,
@@ -70,7 +68,7 @@ class Context(msgspec.Struct, frozen=True, eq=False, gc=False):
         return cls(person, world, at, organisation, event, event.data, event.type, encounter, handoff)
 
 
-Read = Callable[[Context], Value]
+Read = Callable[[FactContext], Value]
 
 FACTS: Final[dict[str, Read]] = {}
 """Every fact by its name, as a catalogue file writes it."""
@@ -113,6 +111,6 @@ def described() -> Mapping[str, str]:
     return {name: (read.__doc__ or "").strip().splitlines()[0] for name, read in sorted(FACTS.items())}
 
 
-def event_says(context: Context, field: str) -> Any:
+def event_says(context: FactContext, field: str) -> Any:
     """Return what the context's event itself says in *field*; None without an event or the field."""
     return getattr(context.fact, field, None) if context.fact is not None else None

@@ -6,7 +6,7 @@ from typing import Final
 
 from agents.coordination.person.state import Status
 from agents.coordination.reference import risk
-from agents.coordination.rules.facts.context import Context, Value, event_says, fact
+from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from streams.contract.events import Millis
 
 SETTING: Final = {
@@ -31,61 +31,61 @@ DISPOSITION_GROUP: Final = {
 
 
 @fact
-def of_class(context: Context) -> Value:
+def of_class(context: FactContext) -> Value:
     """Encounter class (EMER, IMP, OBSENC, AMB ...), `unknown` where nobody said it."""
     return event_says(context, "class_") or (context.encounter.class_ if context.encounter else "") or "unknown"
 
 
 @fact
-def setting(context: Context) -> Value:
+def setting(context: FactContext) -> Value:
     """Setting by class: emergency, observation, inpatient, outpatient, home, planned, unknown."""
     return SETTING.get(str(of_class(context)), "unknown")
 
 
 @fact
-def setting_of_stay(context: Context) -> Value:
+def setting_of_stay(context: FactContext) -> Value:
     """Setting by the newest word of the stay's class, however late an older one arrives."""
     return SETTING.get(context.encounter.class_, "unknown") if context.encounter else None
 
 
 @fact
-def registration(context: Context) -> Value:
+def registration(context: FactContext) -> Value:
     """True for a registration (HL7 A04) in place of an admission."""
     return bool(event_says(context, "registration"))
 
 
 @fact
-def facility(context: Context) -> Value:
+def facility(context: FactContext) -> Value:
     """The facility's id, as messages write it."""
     return context.encounter.facility if context.encounter else None
 
 
 @fact
-def facility_kind(context: Context) -> Value:
+def facility_kind(context: FactContext) -> Value:
     """The kind of organisation that runs the facility: hospital, snf, home-health, ..."""
     return context.world.directory.of_facility(context.encounter.facility_now).kind if context.encounter else None
 
 
 @fact
-def via_emergency(context: Context) -> Value:
+def via_emergency(context: FactContext) -> Value:
     """Whether the stay began in an emergency department."""
     return context.encounter.via_emergency if context.encounter else None
 
 
 @fact
-def disposition(context: Context) -> Value:
+def disposition(context: FactContext) -> Value:
     """FHIR discharge disposition (home, snf, exp ...) by the newest word of it, however late an older one arrives."""
     return (context.encounter.disposition if context.encounter else "") or event_says(context, "disposition") or "unknown"
 
 
 @fact
-def disposition_group(context: Context) -> Value:
+def disposition_group(context: FactContext) -> Value:
     """Where life goes on: community, hospital, facility, hospice, died, unknown."""
     return DISPOSITION_GROUP.get(str(disposition(context)), "unknown")
 
 
 @fact
-def status_of_stay(context: Context) -> Value:
+def status_of_stay(context: FactContext) -> Value:
     """planned, in-progress, onleave, finished, cancelled, unknown."""
     return (
         ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.encounter.status] if context.encounter else None
@@ -93,64 +93,64 @@ def status_of_stay(context: Context) -> Value:
 
 
 @fact
-def unit(context: Context) -> Value:
+def unit(context: FactContext) -> Value:
     """The unit or ward, as messages write it."""
     location = context.encounter.location if context.encounter else None
     return (location.unit or None) if location else None
 
 
 @fact
-def level(context: Context) -> Value:
+def level(context: FactContext) -> Value:
     """The level of care after a transfer, as messages write it."""
     location = context.encounter.location if context.encounter else None
     return (location.level or None) if location else None
 
 
 @fact
-def changed(context: Context) -> Value:
+def changed(context: FactContext) -> Value:
     """What the event changed materially, as `facts.values` lists it: class, disposition, diagnosis-group, facility, death ..."""
     return context.changed
 
 
 @fact
-def material_change(context: Context) -> Value:
+def material_change(context: FactContext) -> Value:
     """Whether the event changed anything material at all."""
     return bool(context.changed)
 
 
 @fact
-def other_stay(context: Context) -> Value:
+def other_stay(context: FactContext) -> Value:
     """Whether the event is about another stay than the handoff's."""
     return context.handoff is not None and context.encounter is not None and context.encounter.number != context.handoff.encounter
 
 
 @fact
-def same_stay(context: Context) -> Value:
+def same_stay(context: FactContext) -> Value:
     """Whether the event is about the handoff's own stay."""
     return context.handoff is not None and context.encounter is not None and context.encounter.number == context.handoff.encounter
 
 
 @fact
-def complexity(context: Context) -> Value:
+def complexity(context: FactContext) -> Value:
     """Complexity of the decision making that was stated at discharge: low, moderate, high."""
     return context.encounter.complexity or None if context.encounter else None
 
 
 @fact
-def deceased(context: Context) -> Value:
+def deceased(context: FactContext) -> Value:
     """Whether the person has died."""
     return bool(context.person.deceased)
 
 
 @fact
-def planned(context: Context) -> Value:
+def planned(context: FactContext) -> Value:
     """Whether the admission was planned, where the message says so."""
     said: Value = event_says(context, "planned")
     return said
 
 
 @fact
-def length_of_stay_days(context: Context) -> Value:
+def length_of_stay_days(context: FactContext) -> Value:
     """Days between admission and discharge in the facility's local time: nights, or both days counted, as a setting says."""
     encounter = context.encounter
     if encounter is None or not encounter.admitted or not encounter.discharged:
@@ -161,13 +161,13 @@ def length_of_stay_days(context: Context) -> Value:
 
 
 @fact
-def leave(context: Context) -> Value:
+def leave(context: FactContext) -> Value:
     """Whether the person is on leave from the stay."""
     return context.encounter is not None and context.encounter.status == Status.ON_LEAVE
 
 
 @fact
-def at_hospital(context: Context) -> Value:
+def at_hospital(context: FactContext) -> Value:
     """Whether the person is in hospital now: emergency, observation or inpatient."""
     return any(
         encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE}

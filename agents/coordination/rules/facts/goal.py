@@ -2,68 +2,68 @@
 
 from __future__ import annotations
 
-from agents.coordination.rules.facts.context import Context, Value, event_says, fact
+from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from agents.coordination.rules.facts.referral import own_referral
 
 
 @fact
-def lifecycle_status(context: Context) -> Value:
+def lifecycle_status(context: FactContext) -> Value:
     """FHIR Goal.lifecycleStatus."""
     return (context.goal.status or None) if context.goal else event_says(context, "lifecycle_status")
 
 
 @fact
-def achievement_status(context: Context) -> Value:
+def achievement_status(context: FactContext) -> Value:
     """FHIR Goal.achievementStatus."""
     return (context.goal.achievement or None) if context.goal else event_says(context, "achievement_status")
 
 
 @fact
-def achievement_said(context: Context) -> Value:
+def achievement_said(context: FactContext) -> Value:
     """FHIR Goal.achievementStatus as this very update says it; not known where it says none."""
     said: Value = event_says(context, "achievement_status")
     return said
 
 
 @fact
-def reviewed(context: Context) -> Value:
+def reviewed(context: FactContext) -> Value:
     """Whether the goal's update is a review: said so, or status, achievement or attainment moved."""
     return "goal-reviewed" in context.changed
 
 
 @fact
-def accepted_by_person(context: Context) -> Value:
+def accepted_by_person(context: FactContext) -> Value:
     """Whether the person accepted the goal; not known until they said."""
     return context.goal.accepted if context.goal else event_says(context, "accepted_by_person")
 
 
 @fact
-def goal_setting(context: Context) -> Value:
+def goal_setting(context: FactContext) -> Value:
     """Setting of the plan that the goal belongs to: hospice, home-health, icf, social-care ..."""
     return (context.goal.setting or None) if context.goal else event_says(context, "setting")
 
 
 @fact
-def setbacks(context: Context) -> Value:
+def setbacks(context: FactContext) -> Value:
     """How many updates in a row said worsening or no progress."""
     return context.goal.setbacks if context.goal else None
 
 
 @fact
-def active_goals(context: Context) -> Value:
+def active_goals(context: FactContext) -> Value:
     """How many goals of the person are accepted, active or on hold."""
     return sum(1 for goal in context.person.goals if goal.status in {"accepted", "active", "on-hold"})
 
 
 @fact
-def same_goal(context: Context) -> Value:
+def same_goal(context: FactContext) -> Value:
     """Whether the event is about the goal that the handoff's referral serves, or about any where the referral names none."""
     own = own_referral(context)
     return own is not None and context.goal is not None and own.goal in {"", context.goal.id}
 
 
 @fact
-def first_review(context: Context) -> Value:
+def first_review(context: FactContext) -> Value:
     """Whether the goal has never been reviewed since it was accepted or taken up again."""
     if context.goal is None or context.kind == "CareActivityRecorded":
         return False
@@ -71,6 +71,6 @@ def first_review(context: Context) -> Value:
 
 
 @fact
-def revised(context: Context) -> Value:
+def revised(context: FactContext) -> Value:
     """Whether the goal's words or priority changed."""
     return "goal-revised" in context.changed

@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-from agents.coordination.rules.facts.context import Context, Value, event_says, fact
+from agents.coordination.person.state import Handoff, Person
+from agents.coordination.reference.ids import uuid_bytes
+from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from streams.contract.address import Address
 
 
 @fact
-def code(context: Context) -> Value:
+def code(context: FactContext) -> Value:
     """Code of the activity, observation or condition."""
     said: Value = event_says(context, "code")
     return said
 
 
 @fact
-def outcome(context: Context) -> Value:
+def outcome(context: FactContext) -> Value:
     """Outcome of the activity, completion or outreach (reached, no-answer, voicemail, refused)."""
     return event_says(context, "outcome") or None
 
 
 @fact
-def performer_role(context: Context) -> Value:
+def performer_role(context: FactContext) -> Value:
     """Role of whoever gave the care or responded."""
     party = event_says(context, "performer") or event_says(context, "by")
     return getattr(party, "role", None)
 
 
 @fact
-def notice(context: Context) -> Value:
+def notice(context: FactContext) -> Value:
     """Id of the routing row that told somebody (NTF-ADMIT ...)."""
     if context.issued is not None:
         return context.issued.rule
     if context.handoff is not None and context.handoff.notification is not None:
-        return context.world.notice_of(context.person, context.handoff)
+        return _row_of(context.person, context.handoff)
+    return None
+
+
+def _row_of(person: Person, handoff: Handoff) -> str | None:
+    """Return the routing row whose notification *handoff* is about, or None."""
+    for notified in person.notifications:
+        for recipient in notified.recipients:
+            if uuid_bytes(notified.notification(recipient)) == handoff.notification:
+                return notified.rule
     return None
 
 
 @fact
-def asks_acknowledgement(context: Context) -> Value:
+def asks_acknowledgement(context: FactContext) -> Value:
     """Whether the notification asks its recipient to acknowledge."""
     return context.issued.asks_acknowledgement if context.issued else None
 
 
 @fact
-def role(context: Context) -> Value:
+def role(context: FactContext) -> Value:
     """Role of the recipient."""
     if context.issued is not None:
         return context.issued.role
@@ -51,14 +62,14 @@ def role(context: Context) -> Value:
 
 
 @fact
-def somebody_told(context: Context) -> Value:
+def somebody_told(context: FactContext) -> Value:
     """Whether somebody was told of this very event; where the person withheld that, nobody was."""
     encounter = context.encounter.number if context.encounter is not None else 0
     return any(record.at == context.at and record.encounter == encounter for record in context.person.notifications)
 
 
 @fact
-def recipient_known(context: Context) -> Value:
+def recipient_known(context: FactContext) -> Value:
     """False where only the fallback pool could be told."""
     if context.issued is None:
         return None
@@ -66,18 +77,18 @@ def recipient_known(context: Context) -> Value:
 
 
 @fact
-def programme(context: Context) -> Value:
+def programme(context: FactContext) -> Value:
     """Programmes that the care team names for the person."""
     return tuple(sorted({member.programme for member in context.person.members if member.programme}))
 
 
 @fact
-def team_known(context: Context) -> Value:
+def team_known(context: FactContext) -> Value:
     """Whether anybody is named as caring for the person."""
     return any(not member.to or member.to > context.at for member in context.person.members)
 
 
 @fact
-def overdue(context: Context) -> Value:
+def overdue(context: FactContext) -> Value:
     """Whether the handoff's clock has ended."""
     return context.handoff is not None and context.at >= context.handoff.due

@@ -4,51 +4,51 @@ from __future__ import annotations
 
 from agents.coordination.person.referral_states import ENDED
 from agents.coordination.person.state import Referral
-from agents.coordination.rules.facts.context import Context, Value, event_says, fact
+from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from streams.contract.topics import DAY_MS
 
 
 @fact
-def status(context: Context) -> Value:
+def status(context: FactContext) -> Value:
     """The status that the event says: Task.status of a referral, Appointment.status, or an activity's status."""
     said: Value = event_says(context, "status")
     return said
 
 
 @fact
-def referral_status(context: Context) -> Value:
+def referral_status(context: FactContext) -> Value:
     """Task.status of the referral after the event."""
     return (context.referral.status or None) if context.referral else None
 
 
 @fact
-def previous_status(context: Context) -> Value:
+def previous_status(context: FactContext) -> Value:
     """Task.status of the referral before its last change."""
     return (context.referral.previous_status or None) if context.referral else None
 
 
 @fact
-def status_moved(context: Context) -> Value:
+def status_moved(context: FactContext) -> Value:
     """Whether the event moved the referral to another Task.status; a business status may move alone."""
     return "referral-status" in context.changed
 
 
 @fact
-def business_status(context: Context) -> Value:
+def business_status(context: FactContext) -> Value:
     """BSeR businessStatus of the referral (2.0 created ... 7.0 fulfilment completed)."""
     said = event_says(context, "business_status")
     return said or (context.referral.business_status or None if context.referral else None)
 
 
 @fact
-def by(context: Context) -> Value:
+def by(context: FactContext) -> Value:
     """Who changed the referral: requester or target."""
     said = event_says(context, "by")
     return said if isinstance(said, str) else None
 
 
 @fact
-def priority(context: Context) -> Value:
+def priority(context: FactContext) -> Value:
     """Priority of the referral or goal: routine, urgent, asap, stat; high-priority ..."""
     if context.referral is not None:
         return context.referral.priority
@@ -57,14 +57,14 @@ def priority(context: Context) -> Value:
 
 
 @fact
-def service(context: Context) -> Value:
+def service(context: FactContext) -> Value:
     """Code of the service that is asked for."""
     said: Value = context.referral.service if context.referral else event_says(context, "service")
     return said
 
 
 @fact
-def target_kind(context: Context) -> Value:
+def target_kind(context: FactContext) -> Value:
     """The kind of organisation that the referral goes to, where the directory knows it: home-health, pharmacy, ..."""
     if context.referral is None:
         return None
@@ -73,30 +73,30 @@ def target_kind(context: Context) -> Value:
 
 
 @fact
-def needed_by(context: Context) -> Value:
+def needed_by(context: FactContext) -> Value:
     """Until when the referral needs its answer, in milliseconds."""
     return (context.referral.needed_by or None) if context.referral else None
 
 
 @fact
-def linked(context: Context) -> Value:
+def linked(context: FactContext) -> Value:
     """Whether the referral doubles an earlier one of the same person to the same service."""
     return bool(context.referral and context.referral.linked)
 
 
 @fact
-def has_referral(context: Context) -> Value:
+def has_referral(context: FactContext) -> Value:
     """Whether the event is about a referral."""
     return context.referral is not None
 
 
 @fact
-def open_services(context: Context) -> Value:
+def open_services(context: FactContext) -> Value:
     """Services that open referrals of the person ask for."""
     return tuple(sorted({r.service for r in context.person.referrals if r.service and r.status and r.status not in ENDED}))
 
 
-def own_referral(context: Context) -> Referral | None:
+def own_referral(context: FactContext) -> Referral | None:
     """Return the referral that the handoff itself is about."""
     if context.handoff is None:
         return None
@@ -104,7 +104,7 @@ def own_referral(context: Context) -> Referral | None:
 
 
 @fact
-def same_service(context: Context) -> Value:
+def same_service(context: FactContext) -> Value:
     """Whether the event's referral is another one for the service of the handoff's own, or replaces it."""
     own = own_referral(context)
     if own is None or context.referral is None or context.referral.id == own.id:
@@ -113,13 +113,13 @@ def same_service(context: Context) -> Value:
 
 
 @fact
-def purpose(context: Context) -> Value:
+def purpose(context: FactContext) -> Value:
     """Purpose of the appointment."""
     return (context.appointment.purpose or None) if context.appointment else event_says(context, "purpose")
 
 
 @fact
-def appointment_booked(context: Context) -> Value:
+def appointment_booked(context: FactContext) -> Value:
     """Whether an appointment of the person stands booked between the handoff's trigger and its due."""
     handoff = context.handoff
     since, until = (handoff.opened_at, handoff.due) if handoff is not None else (context.at, context.at + 30 * DAY_MS)
@@ -132,13 +132,13 @@ def appointment_booked(context: Context) -> Value:
 
 
 @fact
-def appointment_status(context: Context) -> Value:
+def appointment_status(context: FactContext) -> Value:
     """The appointment's status by the newest word, however late an older one arrives."""
     return (context.appointment.status or None) if context.appointment else None
 
 
 @fact
-def still_stands(context: Context) -> Value:
+def still_stands(context: FactContext) -> Value:
     """Whether the event's own appointment is booked by the newest word, for a time to come."""
     own = context.appointment
     since = context.handoff.opened_at if context.handoff is not None else context.at
@@ -146,7 +146,7 @@ def still_stands(context: Context) -> Value:
 
 
 @fact
-def stands_booked(context: Context) -> Value:
+def stands_booked(context: FactContext) -> Value:
     """Whether an appointment for the same referral (else the same purpose), other than the event's own, stands booked."""
     own = context.appointment
     named = context.referral.id if context.referral is not None else own.referral if own is not None else ""
@@ -162,7 +162,7 @@ def stands_booked(context: Context) -> Value:
 
 
 @fact
-def same_need(context: Context) -> Value:
+def same_need(context: FactContext) -> Value:
     """Whether the event's appointment is another one for the same purpose as the handoff's own, with no referral on either."""
     own = next((a for a in context.person.appointments if context.handoff is not None and a.id == context.handoff.focus), None)
     other = context.appointment
