@@ -18,11 +18,12 @@ from zoneinfo import ZoneInfo
 
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
-from streams.base.settings import Settings, SettingsError, read_settings, unknown_variables
+from streams.base.settings import Settings, SettingsError, read_settings, table, unknown_variables
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError, say
 from streams.contract.events import Millis
 from streams.contract.instants import parse_instant
+from streams.contract.suggestions import did_you_mean
 from streams.kafka.connection import connection_of
 from streams.output.sentences import Wording
 
@@ -35,7 +36,8 @@ def settings_of(bootstrap: str | None = "") -> Settings:
     except SettingsError as error:
         raise UserError(f"settings are wrong:\n{error}") from None
     for name in unknown_variables(os.environ):
-        say(f"carerelay: {name} is not a setting and was ignored. To list the settings: carerelay settings")
+        hint = did_you_mean(name, (variable for variable, _, _ in table()))
+        say(f"carerelay: {name} is not a setting and was ignored (carerelay settings lists them){hint}")
     return settings
 
 

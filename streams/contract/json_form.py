@@ -17,7 +17,6 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import cache
 
 import msgspec
@@ -35,6 +34,7 @@ from streams.contract.events import (
     record_name,
 )
 from streams.contract.instants import format_instant, parse_instant
+from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF, RELAY
 
 KeyOf = Callable[[str, str], PersonKey]
@@ -67,7 +67,7 @@ def fact_from_json(type_name: str, data: object, key_of: KeyOf | None = None) ->
     """
     kind = PUBLISHED.get(type_name)
     if kind is None:
-        raise FormError("type", f"{_shown(type_name)} is not an event{_hint(type_name, PUBLISHED)}")
+        raise FormError("type", f"{_shown(type_name)} is not an event{did_you_mean(type_name, PUBLISHED)}")
     return record_from_json(kind, data, key_of)
 
 
@@ -99,7 +99,7 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
             raise FormError(path, f"must be an object, not {_what(value)}")
         if not names.issuperset(value):
             unknown = next(name for name in value if name not in names)
-            raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {record_name(kind)}{_hint(str(unknown), names)}")
+            raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {record_name(kind)}{did_you_mean(str(unknown), names)}")
         found: dict[str, object] = {}
         for outer, inner, required, nullable, read_field in fields:
             given = value.get(outer)
@@ -282,7 +282,9 @@ def _person(read: _Read) -> _Read:
             return read(value, path, key_of)
         for name in value:
             if name not in ("authority", "identifier"):
-                raise FormError(f"{path}.{_plain(name)}", f"is not a field of a person{_hint(str(name), ('authority', 'identifier'))}")
+                raise FormError(
+                    f"{path}.{_plain(name)}", f"is not a field of a person{did_you_mean(str(name), ('authority', 'identifier'))}"
+                )
         given = {}
         for name in ("authority", "identifier"):
             if value.get(name) is None:
@@ -322,12 +324,6 @@ def _plain(name: object) -> str:
 
 def _shown(text: object) -> str:
     return ascii(text if len(str(text)) <= 40 else str(text)[:40] + "...")
-
-
-def _hint(name: str, known: typing.Iterable[str]) -> str:
-    """Say which known name comes nearest, if one is near."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 # ---- writing

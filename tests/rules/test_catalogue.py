@@ -12,6 +12,7 @@ from timeline import Timeline, millis
 
 from agents.coordination.rules.facts import described
 from agents.coordination.rules.loading import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
+from agents.coordination.rules.references import notes
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
 
@@ -69,6 +70,29 @@ def change(folder: Path, **fields: Any) -> None:
         ({"again": "sometimes"}, ("TCM-1.yaml", "again", "sometimes")),
         ({"until": "christmas"}, ("TCM-1", "until", "christmas")),
         ({"version": 0}, ("TCM-1", "version")),
+        ({"triggers": [{"event": "PatientDischarge"}]}, ("triggers[0].event", "did you mean PatientDischarged", "rules codes")),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"seting": "emergency"}}]},
+            ("triggers[0].where.seting", "no such fact (`carerelay rules facts` lists them all); did you mean setting"),
+        ),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"setting": "emergancy"}}]},
+            ("is never 'emergancy'; it is one of emergency", "did you mean emergency?"),
+        ),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_leest": 6}}}]},
+            ("triggers[0].where", "no such field: at_leest; there are not, at_least", "did you mean at_least?"),
+        ),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"diagnosis_group": "mental-ilness"}}]},
+            ("did you mean mental-illness", "`carerelay rules groups` lists them all"),
+        ),
+        (
+            {"closes": [{"event": "CareActivityRecorded", "where": {"code": "interactive-contract"}}]},
+            ("did you mean interactive-contact?", "`carerelay rules codes` lists them all"),
+        ),
+        ({"clock": {"amount": 2, "unit": "busines-day"}}, ("clock.unit", "did you mean business-day?", "open-hour")),
+        ({"acountable": "pcp"}, ("no such field: acountable", "did you mean accountable?")),
     ],
 )
 def test_bad_rule_is_refused_with_file_rule_and_field(folder, fields, says):
@@ -146,6 +170,9 @@ def test_overlays_alone_change_the_rules_that_come_with_the_product_and_without_
         ("rules: {TCM-1: {steps: [{at: soon}]}}", ("rule TCM-1: steps[0].at:", "no moment")),
         ("rules: {TCM-1: {closes: []}}", ("rule TCM-1: closes:", "no event can close it")),
         ("rules: {TCM-1: {colour: red}}", ("rule TCM-1", "colour")),
+        ("rules: {TCM-1: {clok: {amount: 1, unit: hour}}}", ("rule TCM-1", "no such field: clok", "did you mean clock?")),
+        ("rules: {TMC-1: {enabled: false}}", ("did you mean TCM-1",)),
+        ("organisation: [general]\nrules: {}", ("no such field: organisation;", "did you mean organisations?")),
     ],
 )
 def test_bad_overlay_is_refused_with_its_own_file_the_rule_and_the_field(folder, text, says):
@@ -179,6 +206,72 @@ def test_facility_that_nobody_named_has_the_rules_of_every_profile_until_one_is_
 def test_profile_that_no_organisation_has_is_refused_with_those_that_there_are():
     with pytest.raises(CatalogueError, match=r"'wales'.*england.*us"):
         load_world(profile="wales")
+    with pytest.raises(CatalogueError, match="did you mean england"):
+        load_world(profile="englnd")
+
+
+# ---- names that the directory does not know
+
+
+def test_catalogue_and_directory_that_come_with_the_product_give_no_note():
+    world = load_world()
+    assert notes(world.catalogue, world.directory) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"accountable": "pcb"}, "rule TCM-1: accountable: the directory does not know the role 'pcb'; did you mean pcp?"),
+        (
+            {"steps": [{"at": "due", "owner": "coordinator-leed"}]},
+            "rule TCM-1: steps[0].owner: the directory does not know the role 'coordinator-leed'; did you mean coordinator-lead?",
+        ),
+        (
+            {"steps": [{"at": "due", "tells": [{"role": "ward-leads"}]}]},
+            "rule TCM-1: steps[0].tells[0].role: the directory does not know the role 'ward-leads'; did you mean ward-lead?",
+        ),
+        ({"profiles": ["englnd"]}, "rule TCM-1: profiles: the directory does not know the profile 'englnd'; did you mean england?"),
+    ],
+)
+def test_name_in_a_rule_that_the_directory_does_not_know_is_noted_with_the_nearest(folder, fields, note):
+    change(folder, **fields)
+    assert note in notes(load_catalogue(folder), load_directory())
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("organisations: [genaral]", "organisations: the directory does not know the organisation 'genaral'; did you mean general?"),
+        ("localities: [riverside]", "localities: the directory does not know the locality 'riverside'; did you mean riverside-county?"),
+        ("profiles: [uk]", "profiles: the directory does not know the profile 'uk'"),
+    ],
+)
+def test_overlay_for_what_the_directory_does_not_know_is_noted(folder, text, note):
+    overlay(folder, f"{text}\nrules: {{TCM-1: {{enabled: false}}}}")
+    assert notes(load_catalogue(folder), load_directory())[0] == f"overlay x: {note}"
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "note"),
+    [
+        (
+            "{organization: home-nursing}",
+            "{organization: home-nurses}",
+            (
+                "directory: organisations.general.roles.home-health.organization: "
+                "the directory does not know the organisation 'home-nurses'; did you mean home-nursing?"
+            ),
+        ),
+        (
+            "pcp: practice-manager",
+            "pcp: practise-manager",
+            "directory: escalation.pcp: the directory does not know the role 'practise-manager'; did you mean practice-manager?",
+        ),
+    ],
+)
+def test_name_in_the_directory_that_it_does_not_know_itself_is_noted(tmp_path, find, put, note):
+    (tmp_path / "directory.yaml").write_text(DIRECTORY.read_text().replace(find, put, 1))
+    assert notes(load_catalogue(), load_directory(tmp_path / "directory.yaml")) == [note]
 
 
 def test_open_handoff_keeps_the_version_and_deadline_that_it_was_opened_with(folder, tmp_path):
@@ -225,8 +318,24 @@ def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_p
 @pytest.mark.parametrize(
     ("find", "put", "says"),
     [
-        ("zone: Europe/London", "zone: Europe/Londres", ("organisations.st-brides", "Europe/Londres", "America/New_York")),
-        ("default_organisation: elsewhere", "default_organisation: elsewere", ("default_organisation", "elsewere", "elsewhere")),
+        (
+            "zone: Europe/London",
+            "zone: Europe/Londres",
+            ("organisations.st-brides", "Europe/Londres", "did you mean Europe/London?", "America/New_York"),
+        ),
+        (
+            "default_organisation: elsewhere",
+            "default_organisation: elsewere",
+            ("default_organisation", "elsewere", "did you mean elsewhere?"),
+        ),
+        (
+            "fallback_pool: unassigned",
+            "falback_pool: unassigned",
+            (
+                "no such field: falback_pool",
+                "did you mean fallback_pool?",
+            ),
+        ),
         ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "people watch")),
         ("{pool: mercy-ward}", "{pool: mercy-ward, practitioner: x}", ("organisations.mercy.roles.attending", "exactly one")),
         ("facilities: [MERCY, MERCY-ED]", "facilities: [MERCY, GENERAL]", ("organisations.mercy.facilities", "GENERAL", "general")),

@@ -119,6 +119,7 @@ def test_misspelt_setting_is_said_and_the_command_goes_on():
     done = carerelay("settings", CARERELAY_PARTITONS="8")
     assert done.returncode == 0
     assert "CARERELAY_PARTITONS is not a setting" in done.stderr
+    assert "did you mean CARERELAY_PARTITIONS?" in done.stderr
 
 
 @pytest.mark.parametrize(

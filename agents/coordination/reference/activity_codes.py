@@ -7,8 +7,9 @@ its `routing.yaml`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Final
+
+from streams.contract.suggestions import did_you_mean
 
 ACTIVITY_CODES: Final = frozenset({
     "interactive-contact",
@@ -35,5 +36,7 @@ def why_unknown(code: str, further: Iterable[str] = ()) -> str | None:
     known = ACTIVITY_CODES.union(further)
     if code in known:
         return None
-    closest = get_close_matches(code, sorted(known), n=1, cutoff=0.0)
-    return f"no activity is called {code!r}; did you mean {closest[0]}? A code of your own goes under codes: in routing.yaml"
+    return (
+        f"no care activity has the code {code!r} (`carerelay rules codes` lists them all; write a code of your own under codes: "
+        f"in routing.yaml){did_you_mean(code, known)}"
+    )

@@ -17,12 +17,13 @@ from collections.abc import Container
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import holidays
 import msgspec
 
 from streams.contract.events import Millis
+from streams.contract.suggestions import did_you_mean
 
 Unit = Literal["minute", "hour", "open-hour", "day", "business-day", "week", "month"]
 
@@ -190,7 +191,7 @@ def _zone(zone: str) -> ZoneInfo:
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
-        raise ValueError(f"{zone!r} is no IANA time zone") from unknown
+        raise ValueError(f"{zone!r} is no IANA time zone{did_you_mean(zone, available_timezones())}") from unknown
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

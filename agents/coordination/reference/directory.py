@@ -17,6 +17,7 @@ import msgspec
 from agents.coordination.reference.calendar import HolidayRegion, check_calendar, first_instant
 from streams.contract.address import Address, split_party
 from streams.contract.events import Millis, Party
+from streams.contract.suggestions import did_you_mean
 
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
 
@@ -114,7 +115,8 @@ class Directory:
         }
         if file.default_organisation not in self.organisations:
             raise ValueError(
-                f"default_organisation: {file.default_organisation!r} is not under organisations; name one of {_names(self.organisations)}"
+                f"default_organisation: {file.default_organisation!r} is not under organisations; name one of "
+                f"{_names(self.organisations)}{did_you_mean(file.default_organisation, self.organisations)}"
             )
         if not file.fallback_pool.strip():
             raise ValueError("fallback_pool: empty; name the pool that people watch when nobody else is known")
@@ -139,8 +141,9 @@ class Directory:
         """Return the default organisation with the rules, zone and holidays of the first one that has *profile*."""
         of_it = next((o for o in self.organisations.values() if o.profile == profile), None)
         if of_it is None:
-            there = _names(dict.fromkeys(o.profile for o in self.organisations.values()))
-            raise ValueError(f"profile: no organisation has the profile {profile!r}; there are {there}")
+            there = dict.fromkeys(o.profile for o in self.organisations.values())
+            hint = did_you_mean(profile, there)
+            raise ValueError(f"profile: no organisation has the profile {profile!r}; there are {_names(there)}{hint}")
         return msgspec.structs.replace(self.default, profile=profile, zone=of_it.zone, holidays=of_it.holidays)
 
     def _take(self, id_: str, organisation: Organisation) -> None:
@@ -148,7 +151,7 @@ class Directory:
         try:
             check_calendar(organisation.zone, organisation.holidays)
         except (ValueError, KeyError) as unknown:
-            raise ValueError(f"{at}: {unknown}; write zone as in America/New_York, holidays as country: US, subdivision: NY") from unknown
+            raise ValueError(f"{at}: {unknown}. Write zone as in America/New_York, holidays as country: US, subdivision: NY") from unknown
         for facility in organisation.facilities:
             if facility in self._by_facility:
                 raise ValueError(
@@ -219,6 +222,17 @@ class Directory:
     def absent_since(self, party: str, at: Millis) -> Millis | None:
         """Return when the absence of *party* began that lasts at *at*, or None where it is there."""
         return next((a.begins for a in self._covers.get(party, ()) if a.begins <= at < a.ends), None)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role that an organisation holds, or that the line of escalation begins with."""
+        held = {role for organisation in self.organisations.values() for role in (*organisation.roles, *organisation.escalation)}
+        return frozenset({*held, *self._line} - {"*"})
+
+    def escalations(self) -> list[tuple[str, str]]:
+        """Return where a line of escalation names a next role, and which."""
+        lines = [("escalation", self._line), *((f"organisations.{id_}.escalation", o.escalation) for id_, o in self.organisations.items())]
+        return [(f"{where}.{role}", following) for where, line in lines for role, following in line.items()]
 
     def next_role(self, role: str, organisation: Organisation) -> str | None:
         """Return the next role in the line of escalation, or None at its end."""

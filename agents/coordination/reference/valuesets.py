@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from streams.base.yaml_files import read_yaml
+from streams.base.yaml_files import mismatch, read_yaml
 
 CATALOGUE_VALUESETS: Final = Path(__file__).parents[1] / "catalogue" / "valuesets"
 
@@ -119,8 +119,10 @@ def _read(path: Path) -> list[tuple[Group, str]]:
     try:
         written: Any = read_yaml(path.read_text(encoding="utf-8"))
         file = msgspec.convert(written, _File)
-    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as wrong:
+    except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise ValueError(f"{path.name}: {wrong}") from wrong
+    except msgspec.ValidationError as wrong:
+        raise ValueError(f"{path.name}: {': '.join(filter(None, mismatch(_File, wrong)))}") from wrong
     if not file.source.strip():
         raise ValueError(f"{path.name}: source: a value set says where it comes from")
     for group in file.groups:

@@ -19,6 +19,7 @@ from agents.coordination.rules.facts import PLAIN, FactContext, Value
 from agents.coordination.rules.quiet_hours import Quiet
 from agents.coordination.rules.rule import Notice, Overlay, Rule, RuleChange, Tell, Trigger
 from agents.coordination.rules.validation import ISSUED, check_codes, check_groups
+from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _KEPT_MAX: Final = 4096
@@ -141,7 +142,8 @@ class Catalogue:
 
     def _check_change(self, overlay: Overlay, id_: str, change: RuleChange) -> None:
         if id_ not in self.rules:
-            raise RuleError(id_, "id", f"no such rule in the catalogue; there are {', '.join(self.rules)}", overlay.id)
+            hint = did_you_mean(id_, self.rules, most=3)
+            raise RuleError(id_, "id", f"no such rule in the catalogue; there are {', '.join(self.rules)}{hint}", overlay.id)
         try:
             self._ready(_changed(self.rules[id_], change))
         except RuleError as wrong:

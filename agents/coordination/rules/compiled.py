@@ -13,6 +13,7 @@ from agents.coordination.rules.conditions import RuleError, Test, compile_where,
 from agents.coordination.rules.facts import FACTS, FactContext
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
 from agents.coordination.rules.validation import check
+from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
 
 _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital_international", "flags"})
@@ -91,8 +92,9 @@ class CompiledNotice:
     def __init__(self, notice: Notice) -> None:
         kind = FACT_OF.get(notice.event)
         if kind is None:
-            raise RuleError(notice.id, "event", f"{notice.event!r} is no event that can arrive")
+            hint = did_you_mean(notice.event, FACT_OF, most=3)
+            raise RuleError(notice.id, "event", f"{notice.event!r} is not an event (`carerelay rules codes` lists them all){hint}")
         if not notice.tells:
-            raise RuleError(notice.id, "tells", "nobody is told; name at least one role")
+            raise RuleError(notice.id, "tells", "nobody is notified; name at least one role")
         self.notice = notice
         self.tests = compile_where(notice.where, notice.id, "notices")

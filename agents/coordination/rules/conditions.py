@@ -12,6 +12,7 @@ from typing import cast
 from agents.coordination.rules.facts import FACTS, FactContext, Value
 from agents.coordination.rules.facts.values import VALUES
 from agents.coordination.rules.rule import Condition, Limits, Scalar, Where
+from streams.contract.suggestions import did_you_mean
 
 
 class Test:
@@ -70,13 +71,13 @@ def holds_as_known(tests: Iterable[Test], context: FactContext, known: dict[Test
 
 def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
     if name not in FACTS:
-        raise RuleError(rule, field, f"no such fact; known are {', '.join(sorted(FACTS))}")
+        raise RuleError(rule, field, f"no such fact (`carerelay rules facts` lists them all){did_you_mean(name, FACTS, most=3)}")
     if condition == ():
-        raise RuleError(rule, field, "an empty list can never hold; name what is wanted")
+        raise RuleError(rule, field, "an empty list never holds; write at least one value")
     allowed = VALUES.get(name, ())
     for value in values_in(condition) if allowed else ():
         if value not in allowed:
-            raise RuleError(rule, field, f"it never says {value!r}; it says one of {', '.join(allowed)}")
+            raise RuleError(rule, field, f"is never {value!r}; it is one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}")
     return _shared_test(name, condition, type(condition).__name__)
 
 

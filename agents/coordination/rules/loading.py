@@ -17,7 +17,7 @@ from agents.coordination.reference.valuesets import ValueSets, load_valuesets
 from agents.coordination.rules.catalogue import Catalogue, RuleError
 from agents.coordination.rules.rule import Overlay, Routing, Rule, RuleChange
 from agents.coordination.rules.world import World
-from streams.base.yaml_files import read_yaml
+from streams.base.yaml_files import mismatch, read_yaml
 
 HERE: Final = Path(__file__).parents[1]
 RULES: Final = HERE / "catalogue"
@@ -99,20 +99,20 @@ def _read(path: Path, kind: type[T]) -> T:
     except msgspec.ValidationError as wrong:
         written = written if isinstance(written, dict) else {}
         who = f"rule {written['id']}: " if kind is Rule and written.get("id") else ""
+        form: type[msgspec.Struct] = kind
         if kind is Overlay:
-            who, wrong = _in_overlay(written, wrong)
-        detail, _, where = str(wrong).partition(" - at `$")
-        field = where.rstrip("`").lstrip(".") or "the file"
-        raise CatalogueError(f"{'overlays/' if kind is Overlay else ''}{path.name}: {who}{field}: {detail}") from wrong
+            who, wrong, form = _in_overlay(written, wrong)
+        where, detail = mismatch(form, wrong)
+        raise CatalogueError(f"{'overlays/' if kind is Overlay else ''}{path.name}: {who}{where or 'the file'}: {detail}") from wrong
 
 
-def _in_overlay(written: dict[str, Any], wrong: msgspec.ValidationError) -> tuple[str, msgspec.ValidationError]:
-    """Return which overlay is *wrong*, and of which rule: a place within a mapping is not said by its key."""
+def _in_overlay(written: dict[str, Any], wrong: msgspec.ValidationError) -> tuple[str, msgspec.ValidationError, type[msgspec.Struct]]:
+    """Return which overlay is *wrong*, the error and its form, of one rule if it is in one: msgspec does not name a mapping's key."""
     who = f"overlay {written.get('id', '?')}: "
     rules = written.get("rules")
     for id_, change in rules.items() if isinstance(rules, dict) else ():
         try:
             msgspec.convert(change, RuleChange)
         except msgspec.ValidationError as here:
-            return f"{who}rule {id_}: ", here
-    return who, wrong
+            return f"{who}rule {id_}: ", here, RuleChange
+    return who, wrong, Overlay

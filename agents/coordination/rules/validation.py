@@ -14,6 +14,7 @@ from agents.coordination.rules.facts import FACTS
 from agents.coordination.rules.facts.values import GROUPS
 from agents.coordination.rules.rule import Limits, Rule, Trigger
 from streams.contract.codes import CODES
+from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
 
 ISSUED: Final = "NotificationIssued"
@@ -38,7 +39,11 @@ def check(rule: Rule) -> None:
     if not rule.closes and not rule.completable:
         raise RuleError(rule.id, "closes", "no event can close it; name one, or set completable: true")
     if rule.until is not None and rule.until not in FACTS:
-        raise RuleError(rule.id, "until", f"{rule.until!r} is no fact")
+        raise RuleError(
+            rule.id,
+            "until",
+            f"{rule.until!r} is no fact{did_you_mean(rule.until, FACTS) or ';'} write a fact that is an instant: needed_by",
+        )
     for field, clock in (("clock", rule.clock), *((f"cases[{i}].clock", c.clock) for i, c in enumerate(rule.cases))):
         if clock.amount < (0 if clock.unit in {"day", "business-day"} else 1):
             raise RuleError(rule.id, field, f"an amount of {clock.amount} {clock.unit} is no time to act in")
@@ -60,8 +65,8 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
         return
     kind = FACT_OF.get(event)
     if kind is None:
-        known = ", ".join(sorted(FACT_OF))
-        raise RuleError(rule.id, f"{field}.event", f"{event!r} is no event that can arrive; known are {known}")
+        hint = did_you_mean(event, FACT_OF, most=3)
+        raise RuleError(rule.id, f"{field}.event", f"{event!r} is not an event (`carerelay rules codes` lists them all){hint}")
     for name, condition in row.where.items():
         attribute = _EVENT_FIELD.get(name)
         if attribute is None:
@@ -72,7 +77,8 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
         said = _OUTREACH if (event, attribute) == ("OutreachAttempted", "outcome") else codes.codes if codes is not None else ()
         for value in values_in(condition) if said else ():
             if value not in said:
-                raise RuleError(rule.id, f"{field}.where.{name}", f"{event} never says {value!r}; it says one of {', '.join(said)}")
+                never = f"the {name} of {event} is never {value!r}; it is one of {', '.join(said)}{did_you_mean(str(value), said)}"
+                raise RuleError(rule.id, f"{field}.where.{name}", never)
 
 
 def check_groups(rule: Rule, groups: Collection[str]) -> None:
@@ -86,8 +92,11 @@ def check_groups(rule: Rule, groups: Collection[str]) -> None:
         for name in GROUPS & where.keys():
             for value in values_in(where[name]):
                 if value not in groups:
+                    hint = did_you_mean(str(value), groups, most=3)
                     raise RuleError(
-                        rule.id, f"{field}.where.{name}", f"no value set has the group {value!r}; there are {', '.join(sorted(groups))}"
+                        rule.id,
+                        f"{field}.where.{name}",
+                        f"no value set has the group {value!r} (`carerelay rules groups` lists them all){hint}",
                     )
 
 

@@ -1,0 +1,78 @@
+"""Names in rules, overlays and the directory that the directory does not know: most likely misspelt.
+
+Owns the notes that `carerelay rules check` prints. They are notes and not errors: a role may come from care teams alone, and
+a rule may wait for an organisation that is not there yet. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from agents.coordination.reference.directory import EVERY, Directory
+from agents.coordination.rules.catalogue import Catalogue
+from agents.coordination.rules.rule import COMMON_LADDER, Rule
+from streams.contract.suggestions import did_you_mean
+
+NAMED_BY_THE_SUBJECT: Final = {
+    "owner": "whoever is accountable at that moment",
+    "next": "the next role in the directory's line of escalation; for the owner of a step only",
+    "recipient": "whoever was notified",
+    "referral-target": "the organisation that the referral goes to",
+    "referral-requester": "whoever requested the referral",
+    "goal-owner": "the owner of the goal",
+    "setter": "whoever set the status",
+    "facility": "the hospital or other facility itself",
+    "transferring-facility": "the hospital that the person came from",
+    "patient": "the person",
+    "mdt": "the whole care team",
+}
+"""Roles that no directory holds, because the subject of a handoff or the care team says who has them."""
+
+
+def notes(catalogue: Catalogue, directory: Directory) -> list[str]:
+    """Return one line for each name that *directory* does not know, with where it stands and the nearest known name."""
+    known = {
+        "role": {*directory.roles, *NAMED_BY_THE_SUBJECT},
+        "organisation": set(directory.organisations),
+        "locality": {locality for o in directory.organisations.values() for locality in o.localities},
+        "profile": {o.profile for o in directory.organisations.values()} - {EVERY},
+    }
+    said: dict[str, None] = {}
+    for where, kind, name in (*_in_catalogue(catalogue), *_in_directory(directory)):
+        if name not in known[kind]:
+            said[f"{where}: the directory does not know the {kind} {name!r}{did_you_mean(name, known[kind])}"] = None
+    return list(said)
+
+
+def _in_catalogue(catalogue: Catalogue) -> Iterator[tuple[str, str, str]]:
+    for rule in catalogue.rules.values():
+        yield from ((f"rule {rule.id}: profiles", "profile", profile) for profile in rule.profiles)
+        yield from ((f"rule {rule.id}: {field}", "role", role) for field, role in _roles(rule))
+    for overlay in catalogue.overlays:
+        where = f"overlay {overlay.id}"
+        yield from ((f"{where}: profiles", "profile", name) for name in overlay.profiles)
+        yield from ((f"{where}: localities", "locality", name) for name in overlay.localities)
+        yield from ((f"{where}: organisations", "organisation", name) for name in overlay.organisations)
+        for id_ in overlay.rules:
+            changed = next(rule for other, rule in catalogue.changes_of(id_) if other is overlay)
+            yield from ((f"{where}: rule {id_}: {field}", "role", role) for field, role in _roles(changed))
+    for rows in catalogue.notices.values():
+        for row in rows:
+            yield from ((f"routing {row.notice.id}: tells[{i}].role", "role", tell.role) for i, tell in enumerate(row.notice.tells))
+
+
+def _roles(rule: Rule) -> Iterable[tuple[str, str]]:
+    yield "accountable", rule.accountable
+    for i, step in enumerate(rule.steps or COMMON_LADDER):
+        if step.owner is not None:
+            yield f"steps[{i}].owner", step.owner
+        yield from ((f"steps[{i}].tells[{n}].role", tell.role) for n, tell in enumerate(step.tells))
+
+
+def _in_directory(directory: Directory) -> Iterator[tuple[str, str, str]]:
+    for id_, organisation in directory.organisations.items():
+        for role, holder in organisation.roles.items():
+            if holder.organization:
+                yield f"directory: organisations.{id_}.roles.{role}.organization", "organisation", holder.organization
+    yield from ((f"directory: {where}", "role", role) for where, role in directory.escalations())

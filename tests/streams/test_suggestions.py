@@ -1,0 +1,36 @@
+"""The nearest known name to one that nothing knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.contract.suggestions import closest, did_you_mean
+
+NAMES = ("setting", "setting_of_stay", "status", "age_years", "TaskCompleted")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("seting", ["setting"]),
+        ("SETTING", ["setting", "setting_of_stay"]),
+        ("age", ["age_years"]),
+        ("taskcompleted", ["TaskCompleted"]),
+        ("colour", []),
+        ("", []),
+    ],
+)
+def test_names_that_look_like_it_or_contain_it_are_found_nearest_first(name, found):
+    assert closest(name, NAMES, 3) == found
+
+
+def test_no_more_are_named_than_asked_for():
+    assert closest("setting", NAMES, 1) == ["setting"]
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [((), ""), (("abcd",), "; did you mean abcd?"), (("abcdef", "abcd", "abcde"), "; did you mean abcd, abcde or abcdef?")],
+)
+def test_suggestion_is_put_after_the_error(known, words):
+    assert did_you_mean("abc", known, most=3) == words
