@@ -12,7 +12,7 @@ from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of, tit
 from agents.coordination.handoffs.notify import alert, overdue_urgency
 from agents.coordination.person.care_team import programmes_of
 from agents.coordination.person.state import End, Handoff, Person
-from agents.coordination.reference.calendar import Clock, Unit, after_due, due_at, fraction_at
+from agents.coordination.reference.calendar import Unit, after_due, due_at, fraction_at
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep
@@ -77,19 +77,17 @@ def appointed(context: Context) -> str:
 
 
 def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) -> Millis:
-    m = step.moment
+    m = step.moment(UNITS[handoff.unit])
     opened, due = Millis(handoff.opened_at), Millis(handoff.due)
     if m.base == "share":
         return fraction_at(opened, due, m.share)
     if m.clock is None:
         return due
-    unit = UNITS[handoff.unit]
-    clock = Clock(m.clock.amount, unit) if m.own_unit and unit else m.clock
     if m.sign < 0:
-        return Millis(due - (due_at(clock, Millis(0), "UTC", calendar.holidays)))
+        return Millis(due - (due_at(m.clock, Millis(0), "UTC", calendar.holidays)))
     if m.base == "due":
-        return after_due(clock, due, calendar.zone, calendar.holidays)
-    return due_at(clock, opened, calendar.zone, calendar.holidays)
+        return after_due(m.clock, due, calendar.zone, calendar.holidays)
+    return due_at(m.clock, opened, calendar.zone, calendar.holidays)
 
 
 def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
@@ -111,7 +109,7 @@ def next_step_at(handoff: Handoff, rule: CompiledRule | None, calendar: Organisa
 def pass_over_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
     """Leave out the steps before the due of a *handoff* that is due already: what is open is not soon due."""
     if handoff.due <= now:
-        while handoff.next_step < len(rule.steps) and rule.steps[handoff.next_step].moment.before_due:
+        while handoff.next_step < len(rule.steps) and rule.steps[handoff.next_step].moment(UNITS[handoff.unit]).before_due:
             handoff.next_step += 1
 
 

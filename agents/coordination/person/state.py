@@ -168,7 +168,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     opened_by: int = 0
     """Index into `OPENERS`: what a cancellation must look for."""
     unit: int = 0
-    """Index into `handoff.UNITS`: the unit of the clock, by which `due + clock` and the words go."""
+    """Index into `handoff.UNITS`: the unit of the clock, by which texts say when it is due."""
     next_at: int = 0
     """When the next step of the ladder is reached; 0: there is none."""
     next_step: int = 0

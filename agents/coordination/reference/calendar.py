@@ -16,7 +16,7 @@ import calendar as _gregorian
 from collections.abc import Container
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import holidays
@@ -26,6 +26,7 @@ from streams.contract.events import Millis
 from streams.contract.suggestions import did_you_mean
 
 Unit = Literal["minute", "hour", "open-hour", "day", "business-day", "week", "month"]
+UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

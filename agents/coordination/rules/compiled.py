@@ -6,12 +6,12 @@ Owns the form that decisions work with. Must not know overlays (`catalogue.py`) 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from agents.coordination.reference.calendar import Clock
+from agents.coordination.reference.calendar import Clock, Unit
 from agents.coordination.rules.conditions import RuleError, Test, compile_where, holds
 from agents.coordination.rules.facts import FACTS, FactContext
-from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moment_of
+from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moments_of
 from agents.coordination.rules.validation import check
 from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
@@ -20,16 +20,21 @@ _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital
 
 
 class CompiledStep:
-    """A step of the ladder, ready."""
+    """A step of the ladder, ready. *moments*: by the unit of the clock that a handoff was opened with."""
 
-    __slots__ = ("moment", "owner", "tells", "tests", "then")
+    __slots__ = ("_first", "_moments", "owner", "tells", "tests", "then")
 
-    def __init__(self, step: Step, moment: Moment, tests: tuple[Test, ...]) -> None:
+    def __init__(self, step: Step, moments: Mapping[Unit, Moment], tests: tuple[Test, ...]) -> None:
         self.owner = step.owner
         self.tells = step.tells
         self.then = step.then
-        self.moment = moment
         self.tests = tests
+        self._moments = moments
+        self._first = next(iter(moments.values()))
+
+    def moment(self, unit: Unit | Literal[""]) -> Moment:
+        """Return when the step is reached by a handoff whose clock counts in *unit*; empty: a fact said when it is due."""
+        return self._moments.get(unit, self._first) if unit else self._first
 
 
 class CompiledRule:
@@ -51,7 +56,7 @@ class CompiledRule:
         """Whether the person's risk decides about it; its words then say the scores."""
         self.until = FACTS[rule.until] if rule.until else None
         self.steps = tuple(
-            CompiledStep(step, _moment(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
+            CompiledStep(step, _moments(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
             for i, step in enumerate(rule.steps or COMMON_LADDER)
         )
 
@@ -77,9 +82,9 @@ def _closings(rule: Rule) -> Mapping[str, tuple[tuple[int, Closing, tuple[Test, 
     return {event: tuple(rows) for event, rows in found.items()}
 
 
-def _moment(step: Step, rule: Rule, index: int) -> Moment:
+def _moments(step: Step, rule: Rule, index: int) -> Mapping[Unit, Moment]:
     try:
-        return moment_of(step.at, rule.clock)
+        return moments_of(rule, step)
     except ValueError as wrong:
         raise RuleError(rule.id, f"steps[{index}].at", str(wrong)) from wrong
 

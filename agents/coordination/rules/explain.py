@@ -11,7 +11,7 @@ from datetime import date
 from textwrap import TextWrapper
 from typing import Final
 
-from agents.coordination.reference.calendar import ELAPSED_MS, Clock
+from agents.coordination.reference.calendar import ELAPSED_MS, Clock, Unit
 from agents.coordination.rules.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
 
@@ -142,14 +142,14 @@ def _ladder(rule: Rule) -> Iterable[str]:
     if not rule.steps:
         yield "It takes the common ladder:"
     for step in rule.steps or COMMON_LADDER:
-        yield _step(step, rule)
+        yield _step(step)
     yield "Each is told once that it is open, however many steps name them."
     yield "After the last step it stays open with its owner, and stands in the weekly report (carerelay report), until it is closed."
     yield "When it closes, whoever was told that it stalls is told once that it is over."
 
 
-def _step(step: Step, rule: Rule) -> str:
-    moment = moment_of(step.at, rule.clock)
+def _step(step: Step) -> str:
+    moment = moment_of(step.at if isinstance(step.at, str) else next(iter(step.at.values())))
     what: list[str] = []
     if step.then == "assume-finished":
         what.append("the stay is taken to be over, and is marked as assumed")
@@ -161,11 +161,13 @@ def _step(step: Step, rule: Rule) -> str:
         what.append(f"{_role(step.owner)} becomes accountable")
     what.append(_told(step.tells))
     only = f", if {conditions_in_words(step.where)}" if step.where else ""
-    return _sentence(f"{_at(step.at, rule)}{only}: {'; '.join(what)}")
+    return _sentence(f"{_at(step.at)}{only}: {'; '.join(what)}")
 
 
-def _at(at: str, rule: Rule) -> str:
-    moment = moment_of(at, rule.clock)
+def _at(at: str | dict[Unit, str]) -> str:
+    if not isinstance(at, str):
+        return ", or ".join(f"{_at(moment)} if the clock counts in {UNIT[unit][1]}" for unit, moment in at.items())
+    moment = moment_of(at)
     if moment.base == "share":
         return "when half of the time has gone" if moment.share == 0.5 else f"when {round(moment.share * 100)} % of the time has gone"
     if moment.clock is None:

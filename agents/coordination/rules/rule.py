@@ -15,8 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from agents.coordination.reference.calendar import Clock
+from agents.coordination.reference.calendar import UNITS, Clock, Unit
 from agents.coordination.rules.quiet_hours import Delivery, Quiet
+from streams.contract.suggestions import did_you_mean
 
 Scalar = str | int | float | bool
 
@@ -131,7 +132,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `owner` moves accountability: a role, or `next` (the directory's line of escalation). Nobody but `tells` gets a message.
     """
 
-    at: str
+    at: str | dict[Unit, str]
     owner: str | None = None
     tells: tuple[Tell, ...] = ()
     where: Where = {}
@@ -195,10 +196,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 COMMON_LADDER: tuple[Step, ...] = (
     Step(at="50%"),
     Step(at="due", tells=(Tell("owner", required=True), Tell("coordinator-lead", required=True))),
-    Step(at="due + clock", owner="next", tells=(Tell("owner", required=True),)),
+    Step(at="due + 1 business-day", owner="next", tells=(Tell("owner", required=True),)),
 )
-"""care.md 3.4, CareRelay default: the worklist warns at half time, the gap is open at due and its owner and the lead are
-told, one clock unit later the next role is accountable. Nothing is sent for a mere tick."""
+"""The steps of a rule that names none (CareRelay default): the worklist warns at half time; at due the gap is open, and the
+owner and the coordinators' lead are notified; one business day later the next role is accountable."""
 
 
 class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -262,7 +263,7 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return bool(self.profiles or self.localities or self.organisations or self.programmes)
 
 
-_AT = re.compile(r"^(due|trigger)(?: *([+-]) *(?:(\d+) +([a-z-]+)|(clock)))?$|^(\d{1,2})%$")
+_AT = re.compile(r"^(due|trigger)(?: *([+-]) *(\d+) +([a-z-]+))?$|^(\d{1,2})%$")
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -273,32 +274,42 @@ class Moment(msgspec.Struct, frozen=True):
     sign: int = 1
     clock: Clock | None = None
     before_due: bool = False
-    own_unit: bool = False
-    """`due + clock`: one unit of the clock that the handoff was opened with."""
 
 
-def moment_of(at: str, rule_clock: Clock) -> Moment:
-    """Take `Step.at` apart. Raises ValueError that says what may be written instead."""
+def moments_of(rule: Rule, step: Step) -> dict[Unit, Moment]:
+    """Return the moment of *step* for each unit that a clock of *rule* has. Raises ValueError that says what to write instead."""
+    clocks = (rule.clock, *(case.clock for case in rule.cases), *(shortening.clock for shortening in rule.shortens))
+    units = dict.fromkeys(clock.unit for clock in clocks)
+    if isinstance(step.at, str):
+        return dict.fromkeys(units, moment_of(step.at))
+    if step.at.keys() != units.keys():
+        raise ValueError(f"has a moment for {', '.join(step.at)}; the clocks of the rule need one for {', '.join(units)}")
+    return {unit: moment_of(step.at[unit]) for unit in units}
+
+
+def moment_of(at: str) -> Moment:
+    """Take `Step.at` apart. Raises ValueError that says what to write instead."""
     match = _AT.match(at.strip())
+    if match is None and at.rstrip().endswith("clock"):
+        raise ValueError(f"{at!r} no longer exists: write an amount and a unit, for example due + 1 business-day")
     if match is None:
-        raise ValueError(f"{at!r} is no moment: write 50%, due, due + 1 business-day, due - 12 hour, due + clock or trigger + 5 day")
-    base, sign, amount, unit, own, percent = match.groups()
+        raise ValueError(f"{at!r} is no moment: write 50%, due, due + 1 business-day, due - 12 hour or trigger + 5 day")
+    base, sign, amount, unit, percent = match.groups()
     if percent is not None:
         return Moment("share", share=int(percent) / 100, before_due=True)
     if sign is None and base == "trigger":
         raise ValueError(f"{at!r} is the opening itself, no step: write for example trigger + 5 day")
     clock = None
-    if own:
-        clock = Clock(1, rule_clock.unit)
-    elif sign is not None:
+    if sign is not None:
         try:
             clock = msgspec.convert({"amount": int(amount), "unit": unit}, Clock)
         except msgspec.ValidationError as wrong:
-            raise ValueError(f"{at!r}: {unit} is no unit of a clock") from wrong
+            hint = did_you_mean(unit, UNITS)
+            raise ValueError(f"{at!r}: {unit} is no unit of a clock; write one of {', '.join(UNITS)}{hint}") from wrong
     negative = sign == "-"
     if negative and clock is not None and clock.unit not in {"minute", "hour"}:
         raise ValueError(f"{at!r}: before due only minutes and hours can be counted back; else say a share or trigger + days")
     if negative and base == "trigger":
         raise ValueError(f"{at!r} is before the trigger")
     before_due = negative or base == "trigger"
-    return Moment("due" if base == "due" else "trigger", sign=-1 if negative else 1, clock=clock, before_due=before_due, own_unit=bool(own))
+    return Moment("due" if base == "due" else "trigger", sign=-1 if negative else 1, clock=clock, before_due=before_due)
