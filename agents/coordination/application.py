@@ -33,7 +33,7 @@ from agents.coordination.record.fold import (
 from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
 from agents.coordination.record.subject import resolve, with_reported
 from agents.coordination.reference.ids import derive, identity, uuid_bytes
-from agents.coordination.rules.words import happened
+from agents.coordination.rules.wording import happened
 from agents.coordination.rules.world import Context, World
 from streams.contract import events as e
 from streams.contract.effects import Effect

@@ -24,7 +24,7 @@ from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING
-from agents.coordination.rules.words import happened
+from agents.coordination.rules.wording import happened
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.events import Event, Millis

@@ -12,10 +12,10 @@ import yaml
 
 from agents.coordination.reference.calendar import Clock
 from agents.coordination.rules import facts, rule
-from agents.coordination.rules.explain import clock_in_words, conditions_in_words, explain, explain_change
+from agents.coordination.rules.explain import COMMON, common_steps, conditions_in_words, explain, explain_change
 from agents.coordination.rules.rule import Case, Closing, Ending, Limits, Overlay, Rule, Shortening, Step, Tell, Trigger
 from agents.coordination.rules.rulebook import render_rulebook
-from agents.coordination.rules.words import HAPPENED
+from agents.coordination.rules.wording import EVENT, clock_words
 from streams.contract.topics import FACT_OF
 
 FOLDER = Path(rule.__file__).parents[1] / "catalogue"
@@ -58,12 +58,13 @@ def test_every_rule_of_the_catalogue_is_explained_without_words_of_the_machine(p
     assert text.startswith(f"{described.id}: {described.title}\n")
     for heading in (
         "When it opens",
-        "Whose it is",
-        "Until when",
-        "What happens meanwhile",
+        "Who is accountable",
+        "When it is due",
+        "What happens until it is closed",
         "What closes it",
-        "What else ends it",
+        *(("What else ends it",) if described.ends else ()),
         "Where it comes from",
+        "For every rule",
     ):
         assert f"\n{heading}\n  - " in text
     assert "_" not in text
@@ -85,26 +86,40 @@ def test_every_fact_that_the_catalogue_asks_for_is_in_the_vocabulary():
 def test_trigger_clock_calendar_owner_and_source_are_said():
     text = words(explain(PLAIN))
 
-    assert "When the person is discharged, and the setting is inpatient or observation." in text
-    assert "The person's primary care practice (pcp) is accountable from the beginning" in text
-    assert "2 business days." in text
-    assert "It ends at 24:00 of the last day, counted from the day after the trigger's own date" in text
-    assert "Monday to Friday without the public holidays of the accountable organisation" in text
-    assert "Care on the trigger's own date does not count" in text
+    assert "When the person is discharged, if the setting is inpatient or observation." in text
+    assert "Who is accountable - The primary care practice (pcp)." in text
+    assert "When it is due - 2 business days." in text
+    assert "Care on the day of the trigger does not count." in text
     assert "When care is recorded as interactive-contact and completed." in text
-    assert "To tick the task off is not enough" in text
-    assert "Not applicable any more when the person dies." in text
+    assert "Completing the task by hand does not close it." in text
     assert "A test. - Version 3, in force in every profile." in text
+
+
+def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
+    text, book = words(explain(PLAIN)), render_rulebook([PLAIN, msgspec.structs.replace(PLAIN, id="X-2")])
+
+    for said in (
+        "ends at 24:00 local time of its last day. The day after the trigger is the first day.",
+        "Business days are Monday to Friday without public holidays.",
+        "are those of the accountable organisation, unless the rule says that the facility's count.",
+        "Minutes and hours are elapsed time",
+        "Hours of open days leave out Saturdays, Sundays and public holidays.",
+        "It is not applicable any more when the person dies.",
+    ):
+        assert said in text
+        assert any(said in sentence for sentence in COMMON)
+    assert [book.count(sentence) for sentence in COMMON] == [1] * len(COMMON)
+    assert [book.count(f"\n- {step}\n") for step in common_steps()] == [3, 3, 3], (
+        "once for all, and once for each that has no steps of its own"
+    )
 
 
 def test_common_ladder_is_told_step_by_step():
     text = words(explain(PLAIN))
 
-    assert (
-        'It takes the common ladder: - When half of the time has gone: the worklist shows it as "due soon"; nobody gets a message.' in text
-    )
-    assert "At the end of the clock: the gap is open; whoever is accountable then and the coordinators' lead are told." in text
-    assert "1 business day after the end of the clock: the next in the directory's line of escalation becomes accountable" in text
+    assert 'The common steps: - At half of the time: the worklist shows "due soon"; nobody is notified.' in text
+    assert "At the due time: the gap is open; the owner and the coordinators' lead are notified." in text
+    assert "1 business day after the due time: the next role in the line of escalation becomes accountable" in text
 
 
 def test_own_steps_replace_the_common_ladder():
@@ -117,12 +132,29 @@ def test_own_steps_replace_the_common_ladder():
 
     text = changed(steps=steps)
 
-    assert "common ladder" not in text
-    assert 'When 75 % of the time has gone: the worklist shows it as "due soon"; the coordinators\' lead is told.' in text
+    assert "common steps" not in text
+    assert 'At 75 % of the time: the worklist shows "due soon"; the coordinators\' lead is notified.' in text
     assert "5 days after the trigger, if an appointment is not booked in time:" in text
-    assert "whoever is accountable then is told, and whoever is accountable then asked to acknowledge." in text
-    assert "12 hours before the end of the clock:" in text
-    assert "At the end of the clock: the gap is open; the ward lead becomes accountable; nobody gets a message." in text
+    assert "the owner is notified; the owner is asked to acknowledge." in text
+    assert "12 hours before the due time:" in text
+    assert "At the due time: the gap is open; the ward lead becomes accountable; nobody is notified." in text
+
+
+def test_step_with_a_moment_for_each_unit_is_told_with_both():
+    steps = (Step({"hour": "due + 1 hour", "business-day": "due + 1 business-day"}, owner="next"),)
+
+    text = changed(steps=steps, cases=(Case({"priority": "urgent"}, Clock(4, "hour")),))
+
+    assert (
+        "1 hour after the due time if the clock counts in hours, or 1 business day after the due time if the clock counts in business days:"
+        in text
+    )
+
+
+def test_when_the_clock_starts_is_told_where_that_is_not_the_event():
+    assert "When the stay is updated. The clock starts at the discharge." in changed(
+        triggers=(Trigger("EncounterUpdated", {}, "discharge"),)
+    )
 
 
 def test_other_clocks_are_told_with_their_conditions():
@@ -133,14 +165,14 @@ def test_other_clocks_are_told_with_their_conditions():
         shortens=(Shortening("AppointmentChanged", Clock(0, "day"), {"status": "fulfilled"}),),
     )
 
-    assert "Until the date by which the answer is needed; where that is not known, 60 days." in text
-    assert "Instead 1 hour where the priority is urgent or stat." in text
-    assert "Hours and minutes are elapsed time" in text
-    assert "It is due earlier, at the end of that day, when an appointment is reported, and the status is fulfilled." in text
+    assert "On the date by which the answer is needed; 60 days if that is not known." in text
+    assert "1 hour if the priority is urgent or stat." in text
+    assert "Earlier, at the end of that day, when an appointment is reported, if the status is fulfilled." in text
 
 
-def test_closed_days_are_told_where_they_do_not_count():
-    assert "Hours of Saturdays, Sundays and public holidays do not count" in changed(clock=Clock(72, "open-hour"), calendar="facility")
+def test_calendar_of_the_facility_is_told_where_it_counts():
+    assert "The local time and the holidays of the facility count." in changed(clock=Clock(72, "open-hour"), calendar="facility")
+    assert "The local time and the holidays of the facility count." not in changed(clock=Clock(72, "open-hour"))
 
 
 def test_special_closings_are_told():
@@ -153,11 +185,11 @@ def test_special_closings_are_told():
         completable=True,
     )
 
-    assert "It takes all of these:" in text
+    assert "All of these are needed:" in text
     assert "and it names the referral that it is based on, and when it ended." in text
-    assert "2 times when somebody tries to reach the person, and the outcome is no-answer, not before 24 hours after the trigger." in text
-    assert "Its owner completes the task." in text
-    assert "To tick the task off is not enough" not in text
+    assert "2 times when somebody tries to reach the person, if the outcome is no-answer, not before 24 hours after the trigger." in text
+    assert "When the owner completes the task." in text
+    assert "Completing the task by hand does not close it." not in text
 
 
 def test_endings_dates_profiles_and_sensitivity_are_told():
@@ -172,15 +204,15 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
         task="due",
     )
 
-    assert "Superseded when the person is admitted or registered, and it is another stay." in text
+    assert "Superseded when the person is admitted or registered, if it is another stay." in text
     assert "Not applicable any more when the goal is updated." in text
     assert (
         "in force in the profiles us and england, but switched off unless an overlay switches it on, from 28 February 2026 until 1 January 2027."
         in text
     )
     assert "It is sensitive (mental-health)" in text
-    assert 'reads: "Make a call".' in text
-    assert "the open one is superseded and a new one begins" in text
+    assert 'see: "Make a call".' in text
+    assert "a new handoff with a new clock supersedes it" in text
     assert "Until it is due its task is a draft" in text
 
 
@@ -191,9 +223,9 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
         ({"disposition": Limits(not_=("hospice", "exp"))}, "the disposition is not hospice or exp"),
         ({"age_years": Limits(at_least=6, or_unknown=True)}, "the age in years is at least 6 or not known"),
         ({"age_years": Limits(at_least=6, at_most=17)}, "the age in years is at least 6 and is at most 17"),
-        ({"risk_tier": Limits(known=False)}, "the risk, from stated complexity and LACE, is not known"),
+        ({"risk_tier": Limits(known=False)}, "the risk (stated complexity and LACE) is not known"),
         ({"accepted_by_person": Limits(known=True)}, "the person's own answer is known"),
-        ({"linked": False}, "it is not the double of an earlier referral"),
+        ({"linked": False}, "it is not a duplicate of an earlier referral"),
         ({"first_review": False}, "the goal has been reviewed"),
         ({"at_hospital": True, "reviewed": False}, "the person is in hospital, and it is not a review"),
     ],
@@ -212,15 +244,13 @@ def test_condition_is_put_into_words(condition, said):
     ],
 )
 def test_clock_is_put_into_words(clock, said):
-    assert clock_in_words(clock) == said
+    assert clock_words(clock) == said
 
 
 def test_book_of_rules_is_drawn_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
-    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), (
-        "draw it anew: python -m agents.coordination.rules.rulebook > docs/rules.md"
-    )
+    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "write it again: carerelay rules book"
 
 
 def test_rule_of_a_deployment_stands_in_the_book_too():
@@ -233,8 +263,8 @@ def test_overlay_is_told_by_what_it_changes_and_where():
     text = words(explain_change(PLAIN, slower, Overlay(id="slow", localities=("riverside-county",), rules={})))
 
     assert text == (
-        "With the overlay slow, in the locality riverside-county - now: Until when: 3 business days. "
-        "- no longer: Until when: 2 business days."
+        "With the overlay slow, in the locality riverside-county - now: When it is due: 3 business days. "
+        "- no longer: When it is due: 2 business days."
     )
 
 
@@ -245,4 +275,4 @@ def test_overlay_that_switches_a_rule_off_says_so():
 
 
 def test_every_event_has_words_for_a_coordinator():
-    assert set(FACT_OF) <= set(HAPPENED)
+    assert set(FACT_OF) <= set(EVENT)

@@ -27,7 +27,7 @@ from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.ids import uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, holds
 from agents.coordination.rules.rule import Closing, Rule
-from agents.coordination.rules.words import moment
+from agents.coordination.rules.wording import moment
 from agents.coordination.rules.world import Context
 from streams.contract.events import Millis
 

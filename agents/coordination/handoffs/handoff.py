@@ -17,7 +17,7 @@ from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep
 from agents.coordination.rules.rule import Rule
-from agents.coordination.rules.words import due_words
+from agents.coordination.rules.wording import due_words
 from agents.coordination.rules.world import Context, World
 from streams.contract.address import Address
 from streams.contract.effects import NotificationIssued

@@ -29,7 +29,7 @@ from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep, holds
 from agents.coordination.rules.rule import Rule
-from agents.coordination.rules.words import moment, person_words
+from agents.coordination.rules.wording import moment, person_words
 from agents.coordination.rules.world import Context, World
 from streams.contract.address import Address
 from streams.contract.events import Millis

@@ -30,7 +30,7 @@ from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import ISSUED, CompiledRule, Test, holds, holds_as_known
 from agents.coordination.rules.facts import risk_words
 from agents.coordination.rules.rule import Condition, Rule
-from agents.coordination.rules.words import clock_words, person_words
+from agents.coordination.rules.wording import clock_words, person_words
 from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 from streams.contract.events import Millis

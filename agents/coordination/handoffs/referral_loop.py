@@ -25,7 +25,7 @@ from agents.coordination.person.referral_states import ENDED, GIVEN_UP, REPORT, 
 from agents.coordination.person.state import Handoff
 from agents.coordination.record.subject import resolve
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.words import person_words
+from agents.coordination.rules.wording import person_words
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.address import Address

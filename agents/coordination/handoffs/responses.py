@@ -33,7 +33,7 @@ from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import uuid_bytes
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.words import moment, person_words
+from agents.coordination.rules.wording import moment, person_words
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.address import Address

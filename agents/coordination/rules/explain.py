@@ -1,7 +1,8 @@
 """A rule in plain words, from its data alone.
 
-Owns wording: what `carerelay rules show` prints, so that a reader without Python knows what happens when. Must not know a
-person, decide anything, or say what the rule's data do not.
+Owns the sentences of `carerelay rules show` and of the rule book, written for a reader without Python: what opens the
+handoff, who is accountable, when it is due, and what closes it. Must not know a person, decide anything, or say what the
+rule's data do not.
 """
 
 from __future__ import annotations
@@ -11,19 +12,56 @@ from datetime import date
 from textwrap import TextWrapper
 from typing import Final
 
-from agents.coordination.reference.calendar import ELAPSED_MS, Clock, Unit
-from agents.coordination.rules.explain_words import FACT, ROLE, UNIT, VALUE, WHEN
+from agents.coordination.reference.calendar import Unit
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
+from agents.coordination.rules.wording import EVENT, FACT, ROLE, UNIT, VALUE, clock_words
 
 WIDTH: Final = 100
 
+COMMON: Final = tuple(
+    " ".join(paragraph.split())
+    for paragraph in """
+At most one handoff of a rule is open for each stay, referral, goal, appointment, notification or person, whichever the rule is
+about. If the event that opens it happens again meanwhile, nothing changes, unless the rule says otherwise.
+
+A handoff has exactly one owner at any time. If nobody is known for a role, the organisation's pool for that role takes its
+place; if there is none, the directory's fallback pool does.
+
+Minutes and hours are elapsed time: they run at night, at weekends and on holidays. Hours of open days leave out Saturdays,
+Sundays and public holidays.
+
+A clock in days, weeks or months ends at 24:00 local time of its last day. The day after the trigger is the first day. Care on
+the day of the trigger counts, unless the rule says otherwise.
+
+Business days are Monday to Friday without public holidays.
+
+The local time and the holidays are those of the accountable organisation, unless the rule says that the facility's count. They
+are the facility's too if the directory does not know the accountable organisation.
+
+Each recipient is notified once that the gap is open, even if several steps name them. When the handoff closes, they are
+notified once more.
+
+After the last step the handoff stays open with its owner. It is in the weekly report (carerelay report) until it is closed.
+
+If the closing event happened in time but is reported late, the handoff counts as met. If it happened after the due time, it
+counts as met late. Reports count for 30 days after the handoff closed, unless the rule says otherwise.
+
+A handoff is cancelled when the event that opened it is cancelled. It is not applicable any more when the person dies.
+
+An open handoff keeps the version of the rule that it was opened with.
+""".strip().split("\n\n")
+)
+"""What holds for every rule."""
+
+COMMON_STEPS: Final = "The common steps:"
+
 
 def explain(rule: Rule) -> str:
-    """Return *rule* in plain words: what opens it, whose it is, until when, what happens meanwhile, and what ends it."""
+    """Return *rule* in plain words, in parts, and after them what holds for every rule."""
     lines = [f"{rule.id}: {rule.title}"]
     if rule.about.strip():
         lines += ["", *_wrap(rule.about.strip(), "")]
-    for heading, sentences in _parts(rule):
+    for heading, sentences in (*parts(rule), ("For every rule", COMMON)):
         lines += ["", heading]
         for sentence in sentences:
             lines += _wrap(sentence, "  - ")
@@ -31,7 +69,7 @@ def explain(rule: Rule) -> str:
 
 
 def explain_change(rule: Rule, changed: Rule, overlay: Overlay) -> str:
-    """Return in plain words what *overlay* makes of *rule*: what is said of it then and what is not, part by part."""
+    """Return in plain words what *overlay* makes of *rule*: which sentences it adds and which it takes away."""
     kinds = {
         "profile": overlay.profiles,
         "locality": overlay.localities,
@@ -42,28 +80,46 @@ def explain_change(rule: Rule, changed: Rule, overlay: Overlay) -> str:
     lines = [f"With the overlay {overlay.id}, {_list(where, 'or') if where else 'everywhere'}"]
     if not changed.enabled:
         return "\n".join([*lines, *_wrap("The rule is switched off.", "  - ")]) + "\n"
-    for (heading, before), (_, after) in zip(_parts(rule), _parts(changed), strict=True):
+    for (heading, before), (_, after) in zip(parts(rule), parts(changed), strict=True):
         lines += [line for said in after if said not in before for line in _wrap(f"{heading}: {said}", "  - now: ")]
         lines += [line for said in before if said not in after for line in _wrap(f"{heading}: {said}", "  - no longer: ")]
     return "\n".join(lines) + "\n"
 
 
-def _parts(rule: Rule) -> list[tuple[str, list[str]]]:
+def parts(rule: Rule) -> list[tuple[str, list[str]]]:
+    """Return what is particular to *rule*: each heading with its sentences."""
     return [
         ("When it opens", list(_opens(rule))),
-        ("Whose it is", list(_owner(rule))),
-        ("Until when", list(_until(rule))),
-        ("What happens meanwhile", list(_ladder(rule))),
+        ("Who is accountable", list(_owner(rule))),
+        ("When it is due", list(_due(rule))),
+        ("What happens until it is closed", list(_ladder(rule))),
         ("What closes it", list(_closes(rule))),
         ("What else ends it", list(_ends(rule))),
         ("Where it comes from", list(_origin(rule))),
     ]
 
 
-def clock_in_words(clock: Clock) -> str:
-    """Return a clock as `2 business days`."""
-    one, many = UNIT[clock.unit]
-    return f"{clock.amount} {one if clock.amount == 1 else many}"
+def common_steps() -> list[str]:
+    """Return the steps of a rule that names none."""
+    return [_step(step) for step in COMMON_LADDER]
+
+
+def due_in_words(rule: Rule) -> str:
+    """Return the clock of *rule* in a few words, other clocks of its cases in brackets: `4 hours (1 business day)`."""
+    if rule.until is not None:
+        return f"{fact_in_words(rule.until)}, else {clock_words(rule.clock)}"
+    others = dict.fromkeys(clock_words(case.clock) for case in rule.cases)
+    return f"{clock_words(rule.clock)} ({', '.join(others)})" if others else clock_words(rule.clock)
+
+
+def role_in_words(role: str) -> str:
+    """Return a role as a reader without Python would say it."""
+    return ROLE.get(role, f"the {role.replace('-', ' ')}")
+
+
+def fact_in_words(name: str) -> str:
+    """Return a fact as a condition says it."""
+    return FACT.get(name, f"the {name.replace('_', ' ')}")
 
 
 def conditions_in_words(where: Where) -> str:
@@ -75,91 +131,73 @@ def conditions_in_words(where: Where) -> str:
 
 
 def _opens(rule: Rule) -> Iterable[str]:
+    starts = {
+        "event": "",
+        "admission": " The clock starts at the admission.",
+        "discharge": " The clock starts at the discharge.",
+        "second-setback": " The clock starts at the second setback in a row.",
+    }
     for trigger in rule.triggers:
-        yield _sentence(f"when {_event(trigger.event, trigger.where)}")
-    yield {
-        "keep": "If that happens again while it is open, it stays as it is, with its clock.",
-        "restart": "If that happens again while it is open, the open one is superseded and a new one begins with a new clock.",
-        "extend": "Its clock counts from the last word of the stay: each message of it begins the time anew, until it is due.",
-        "renew": "If that happens again while it is open, it stays as it is; once it is closed, the next one begins with it.",
-    }[rule.again]
-    about = {"encounter": "stay", "person": "person", "notification": "notification"}.get(rule.subject, rule.subject)
-    yield f"It is about one {about}: never two of them open at once for the same {about}."
+        yield _sentence(f"when {_event(trigger.event, trigger.where)}") + starts[trigger.counts_from]
+    again = {
+        "restart": "If this happens again while the handoff is open, a new handoff with a new clock supersedes it.",
+        "extend": "Each new message about the stay restarts the clock until the handoff is due.",
+        "renew": "When the handoff closes, the event that closes it may open the next one.",
+    }
+    if rule.again in again:
+        yield again[rule.again]
+    yield f"It is about one {'stay' if rule.subject == 'encounter' else rule.subject}."
 
 
 def _owner(rule: Rule) -> Iterable[str]:
-    yield _sentence(f"{_role(rule.accountable)} is accountable from the beginning, and nobody else at the same time")
-    yield "Where nobody is known for that role, the organisation's pool for it is; failing that the directory's fallback pool."
+    yield _sentence(role_in_words(rule.accountable))
     if rule.task == "due":
-        yield "Until it is due its task is a draft: it can be looked up, but stands in no worklist and nobody is asked for it."
+        yield "Until it is due its task is a draft: it can be looked up, but it is in no worklist and nobody is asked to act."
     if rule.sensitivity != "normal":
-        yield f"It is sensitive ({rule.sensitivity}): only those whom the person permitted are told. The clock and its owner stay."
+        yield f"It is sensitive ({rule.sensitivity}): only recipients with the person's permission are notified."
     if rule.neutral_title != rule.title:
-        yield f'Who may not know what it is about reads: "{rule.neutral_title}".'
+        yield f'Readers who may not know the reason see: "{rule.neutral_title}".'
 
 
-def _until(rule: Rule) -> Iterable[str]:
+def _due(rule: Rule) -> Iterable[str]:
     clock = rule.clock
     if rule.until is not None:
-        yield f"Until {_fact(rule.until)}; where that is not known, {clock_in_words(clock)}."
+        yield f"On {fact_in_words(rule.until)}; {clock_words(clock)} if that is not known."
     else:
-        yield _sentence(clock_in_words(clock))
+        yield _sentence(clock_words(clock))
     for case in rule.cases:
-        yield f"Instead {clock_in_words(case.clock)} where {conditions_in_words(case.where)}."
-    yield from _clock_meaning(rule)
+        yield f"{clock_words(case.clock)} if {conditions_in_words(case.where)}."
     for shortening in rule.shortens:
         when = _event(shortening.event, shortening.where)
         if shortening.clock.amount == 0:
-            yield f"It is due earlier, at the end of that day, when {when}."
+            yield f"Earlier, at the end of that day, when {when}."
         else:
-            yield f"It is due earlier, {clock_in_words(shortening.clock)} after it, when {when}."
-
-
-def _clock_meaning(rule: Rule) -> Iterable[str]:
-    units = {rule.clock.unit, *(case.clock.unit for case in rule.cases)}
-    whose = (
-        "the facility"
-        if rule.calendar == "facility"
-        else "the accountable organisation (the facility's where that is not in the directory)"
-    )
-    if units & set(ELAPSED_MS):
-        yield "Hours and minutes are elapsed time: they run on at night, at the weekend and on holidays."
-    if "open-hour" in units:
-        yield f"Hours of Saturdays, Sundays and public holidays do not count, by the calendar of {whose}."
-    if units & {"day", "business-day", "week", "month"}:
-        yield f"It ends at 24:00 of the last day, counted from the day after the trigger's own date, in the local time of {whose}."
-    if "business-day" in units:
-        yield f"Business days are Monday to Friday without the public holidays of {whose}."
-    if units & {"day", "business-day", "week", "month"}:
-        yield (
-            "Care on the trigger's own date counts."
-            if rule.clock.day_zero
-            else "Care on the trigger's own date does not count; it counts from the next day on."
-        )
+            yield f"Earlier, {clock_words(shortening.clock)} after it, when {when}."
+    if not clock.day_zero:
+        yield "Care on the day of the trigger does not count."
+    if rule.calendar == "facility":
+        yield "The local time and the holidays of the facility count."
 
 
 def _ladder(rule: Rule) -> Iterable[str]:
     if not rule.steps:
-        yield "It takes the common ladder:"
+        yield COMMON_STEPS
     for step in rule.steps or COMMON_LADDER:
         yield _step(step)
-    yield "Each is told once that it is open, however many steps name them."
-    yield "After the last step it stays open with its owner, and stands in the weekly report (carerelay report), until it is closed."
-    yield "When it closes, whoever was told that it stalls is told once that it is over."
 
 
 def _step(step: Step) -> str:
     moment = moment_of(step.at if isinstance(step.at, str) else next(iter(step.at.values())))
     what: list[str] = []
     if step.then == "assume-finished":
-        what.append("the stay is taken to be over, and is marked as assumed")
+        what.append("the stay is marked as finished, by assumption")
     if moment.base == "due" and moment.clock is None:
         what.append("the gap is open")
     elif moment.before_due:
-        what.append('the worklist shows it as "due soon"')
+        what.append('the worklist shows "due soon"')
     if step.owner is not None:
-        what.append(f"{_role(step.owner)} becomes accountable")
-    what.append(_told(step.tells))
+        what.append(f"{role_in_words(step.owner)} becomes accountable")
+    what.append(_notified(step.tells))
     only = f", if {conditions_in_words(step.where)}" if step.where else ""
     return _sentence(f"{_at(step.at)}{only}: {'; '.join(what)}")
 
@@ -169,35 +207,35 @@ def _at(at: str | dict[Unit, str]) -> str:
         return ", or ".join(f"{_at(moment)} if the clock counts in {UNIT[unit][1]}" for unit, moment in at.items())
     moment = moment_of(at)
     if moment.base == "share":
-        return "when half of the time has gone" if moment.share == 0.5 else f"when {round(moment.share * 100)} % of the time has gone"
+        return "at half of the time" if moment.share == 0.5 else f"at {round(moment.share * 100)} % of the time"
     if moment.clock is None:
-        return "at the end of the clock"
-    clock = clock_in_words(moment.clock)
+        return "at the due time"
+    clock = clock_words(moment.clock)
     if moment.base == "trigger":
         return f"{clock} after the trigger"
-    return f"{clock} {'before' if moment.sign < 0 else 'after'} the end of the clock"
+    return f"{clock} {'before' if moment.sign < 0 else 'after'} the due time"
 
 
-def _told(tells: Sequence[Tell]) -> str:
+def _notified(tells: Sequence[Tell]) -> str:
     if not tells:
-        return "nobody gets a message"
-    roles = [_role(tell.role) for tell in tells]
-    asked = [_role(tell.role) for tell in tells if tell.asks_acknowledgement]
-    notified = f"{_all(roles)} {'is' if len(roles) == 1 else 'are'} told"
-    return notified + (f", and {_all(asked)} asked to acknowledge" if asked else "")
+        return "nobody is notified"
+    roles = [role_in_words(tell.role) for tell in tells]
+    asked = [role_in_words(tell.role) for tell in tells if tell.asks_acknowledgement]
+    notified = f"{_all(roles)} {'is' if len(roles) == 1 else 'are'} notified"
+    return notified + (f"; {_all(asked)} {'is' if len(asked) == 1 else 'are'} asked to acknowledge" if asked else "")
 
 
 def _closes(rule: Rule) -> Iterable[str]:
     if len(rule.closes) > 1 and rule.closes_when == "all":
-        yield "It takes all of these:"
+        yield "All of these are needed:"
     for closing in rule.closes:
         yield _sentence(_closing(closing))
     if rule.completable:
-        yield "Its owner completes the task."
+        yield "When the owner completes the task."
     elif rule.closes:
-        yield "To tick the task off is not enough: only what is named here closes it."
-    yield "What happened in time but is reported late closes it as met; what happened after the end of the clock, as met late."
-    yield f"A report is looked for up to {rule.late_window_days} days after it closed."
+        yield "Completing the task by hand does not close it."
+    if rule.late_window_days != 30:
+        yield f"Reports count for {rule.late_window_days} days after it closed."
 
 
 def _closing(closing: Closing) -> str:
@@ -207,11 +245,11 @@ def _closing(closing: Closing) -> str:
     if closing.based_on:
         words += ", and it names the referral that it is based on, and when it ended"
     if closing.standing:
-        words += ", also where that was before the trigger"
+        words += "; it may have happened before the trigger"
     if closing.from_day_zero:
-        words += ", on the trigger's own date even before it"
+        words += "; it may have happened earlier on the day of the trigger"
     if closing.not_before is not None:
-        words += f", not before {clock_in_words(closing.not_before)} after the trigger"
+        words += f", not before {clock_words(closing.not_before)} after the trigger"
     return words
 
 
@@ -219,9 +257,6 @@ def _ends(rule: Rule) -> Iterable[str]:
     closure = {"superseded": "superseded", "not-applicable": "not applicable any more", "cancelled": "cancelled"}
     for ending in rule.ends:
         yield _sentence(f"{closure[ending.closure]} when {_event(ending.event, ending.where)}")
-    about = {"encounter": "admission or discharge", "person": "event"}.get(rule.subject, rule.subject)
-    yield f"Cancelled when the {about} that opened it is cancelled."
-    yield "Not applicable any more when the person dies."
 
 
 def _origin(rule: Rule) -> Iterable[str]:
@@ -230,7 +265,7 @@ def _origin(rule: Rule) -> Iterable[str]:
     force = where if rule.enabled else f"{where}, but switched off unless an overlay switches it on"
     since = f", from {_day(rule.effective_from)}" if rule.effective_from > date(1970, 1, 1) else ""
     until = f" until {_day(rule.effective_to)}" if rule.effective_to is not None else ""
-    yield f"Version {rule.version}, in force {force}{since}{until}. What is open keeps the version that it was opened with."
+    yield f"Version {rule.version}, in force {force}{since}{until}."
 
 
 # ---- words
@@ -238,7 +273,7 @@ def _origin(rule: Rule) -> Iterable[str]:
 
 def _event(event: str, where: Where) -> str:
     conditions = dict(where)
-    words = WHEN.get(event, event)
+    words = EVENT[event].when if event in EVENT else event
     code = conditions.pop("code", None)
     if event == "CareActivityRecorded" and code is not None and not isinstance(code, Limits):
         words = f"care is recorded as {_any(code)}"
@@ -247,11 +282,11 @@ def _event(event: str, where: Where) -> str:
             words += " and completed"
     elif code is not None:
         conditions["code"] = code
-    return f"{words}, and {conditions_in_words(conditions)}" if conditions else words
+    return f"{words}, if {conditions_in_words(conditions)}" if conditions else words
 
 
 def _condition(name: str, condition: Condition) -> str:
-    fact = _fact(name)
+    fact = fact_in_words(name)
     if isinstance(condition, bool):
         return fact if condition else _denied(fact)
     if not isinstance(condition, Limits):
@@ -265,9 +300,7 @@ def _condition(name: str, condition: Condition) -> str:
         said.append(f"is at least {condition.at_least:g}")
     if condition.at_most is not None:
         said.append(f"is at most {condition.at_most:g}")
-    if condition.or_unknown:
-        return f"{fact} {' and '.join(said)} or not known"
-    return f"{fact} {' and '.join(said)}"
+    return f"{fact} {' and '.join(said)}{' or not known' if condition.or_unknown else ''}"
 
 
 def _denied(statement: str) -> str:
@@ -277,14 +310,6 @@ def _denied(statement: str) -> str:
         if found:
             return f"{before}{verb.replace(' never', '')}{'' if 'never' in verb else 'not '}{after}"
     return f"not so that {statement}"
-
-
-def _fact(name: str) -> str:
-    return FACT.get(name, f"the {name.replace('_', ' ')}")
-
-
-def _role(role: str) -> str:
-    return ROLE.get(role, f"the {role.replace('-', ' ')}")
 
 
 def _any(values: Scalar | tuple[Scalar, ...], of: str = "") -> str:

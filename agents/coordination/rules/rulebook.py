@@ -1,6 +1,6 @@
-"""The book of rules: `docs/rules.md`, drawn from the catalogue's data, so that it can't say anything else.
+"""The rule book `docs/rules.md`: made from the catalogue's data, so that it cannot say anything else.
 
-Owns the page's order and wording around each rule. Must not know a file's place or decide anything.
+Owns the page's order. Must not know a file's place or decide anything.
 """
 
 from __future__ import annotations
@@ -8,31 +8,43 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agents.coordination.rules.explain import clock_in_words, explain
+from agents.coordination.rules.explain import COMMON, common_steps, due_in_words, parts, role_in_words
 from agents.coordination.rules.rule import Rule
 
+COMMAND: Final = "carerelay rules book"
+"""What writes the page; tests that compare it name this."""
+
 _CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "News": ("NOT", "ENC"),
+    "Notifications and stays": ("NOT", "ENC"),
     "After a discharge": ("DIS", "TCM", "TRC", "MED", "NHS", "NICE", "EDIE"),
     "Mental health and substance use": ("FUH", "FUM", "FUA", "MH72"),
-    "Many conditions, nursing, pharmacy": ("FMC", "HHA", "SNF", "PHARM"),
+    "Chronic conditions, home health, nursing, pharmacy": ("FMC", "HHA", "SNF", "PHARM"),
     "Referrals": ("REF",),
     "Goals": ("GOAL",),
 }
 
 
 def render_rulebook(rules: Iterable[Rule]) -> str:
-    """Return the page: a table of all *rules*, then each in plain words, in chapters."""
-    known = {rule.id: rule for rule in rules}
-    order = sorted(known.values(), key=_place)
+    """Return the page: what holds for every rule, a table of all *rules*, then what is particular to each."""
+    order = sorted(rules, key=_place)
     lines = [
         "# The rules",
         "",
-        "Drawn from `agents/coordination/catalogue/` by `python -m agents.coordination.rules.rulebook > docs/rules.md`; a test compares.",
-        "`carerelay rules show TCM-1` says the same of one rule. Death, and the cancellation of what opened it, end every handoff.",
+        f"Made from `agents/coordination/catalogue/` by `{COMMAND}`; a test compares. `carerelay rules show TCM-1` explains one rule.",
+        "[Write a rule](write-a-rule.md) says how to add one.",
         "",
-        "| rule | what is to be done | within | accountable | where |",
-        "| --- | --- | --- | --- | --- |",
+        "## For every rule",
+        "",
+        *(f"- {sentence}" for sentence in COMMON),
+        "",
+        "The common steps, for a rule that has no steps of its own:",
+        "",
+        *(f"- {step}" for step in common_steps()),
+        "",
+        "## All rules",
+        "",
+        "| rule | profile | what is to be done | opens on | accountable | due | source |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
         *map(_row, order),
     ]
     chapter = ""
@@ -40,20 +52,28 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
         if _chapter(rule) != chapter:
             chapter = _chapter(rule)
             lines += ["", f"## {chapter}"]
-        title, _, text = explain(rule).partition("\n")
-        lines += ["", f"### {rule.id}", "", title.partition(": ")[2] + ".", "", "```", text.strip("\n"), "```"]
+        lines += ["", f"### {rule.id}", "", f"{rule.title}."]
+        if rule.about.strip():
+            lines += ["", " ".join(rule.about.split())]
+        for heading, sentences in parts(rule):
+            # The table says the owner, the clock and the source.
+            told = {"Who is accountable": sentences[1:], "When it is due": sentences[1:], "Where it comes from": []}.get(heading, sentences)
+            if told:
+                lines += ["", f"{heading}:", "", *(f"- {sentence}" for sentence in told)]
     return "\n".join(lines) + "\n"
 
 
 def _row(rule: Rule) -> str:
-    where = ", ".join(rule.profiles) or "everywhere"
-    return f"| [{rule.id}](#{rule.id.lower()}) | {rule.title} | {_within(rule)} | {rule.accountable} | {where} |"
-
-
-def _within(rule: Rule) -> str:
-    said = clock_in_words(rule.clock)
-    others = dict.fromkeys(clock_in_words(case.clock) for case in rule.cases)
-    return f"{said} ({', '.join(others)})" if others else said
+    cells = (
+        f"[{rule.id}](#{rule.id.lower()})",
+        ", ".join(rule.profiles) or "all",
+        rule.title,
+        ", ".join(dict.fromkeys(trigger.event for trigger in rule.triggers)),
+        role_in_words(rule.accountable).removeprefix("the "),
+        due_in_words(rule),
+        " ".join(rule.source.split()).replace("|", "/"),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _chapter(rule: Rule) -> str:
@@ -68,10 +88,3 @@ def _place(rule: Rule) -> tuple[int, int, str, int, str]:
     at = chapters.index(chapter) if chapter in _CHAPTERS else len(chapters)
     inside = _CHAPTERS[chapter].index(prefix) if chapter in _CHAPTERS else 0
     return at, inside, prefix, int(number) if number.isdigit() else 0, rule.id
-
-
-if __name__ == "__main__":
-    # Reads files, which a pure module does not: only the script that writes the page needs it.
-    from agents.coordination.rules.loading import load_catalogue
-
-    print(render_rulebook(load_catalogue().rules.values()), end="")  # noqa: T201 -- the page is what this prints

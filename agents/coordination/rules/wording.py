@@ -1,0 +1,225 @@
+"""The words for events, facts, roles, clocks and instants: one table each, for `why` texts and for `rules show` alike.
+
+Owns wording only. Must not know a rule, decide anything, or name a person: a state holds no name.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from agents.coordination.reference.calendar import Clock
+from streams.contract.events import Event, Millis
+
+
+class EventWords(NamedTuple):
+    """An event in words: as something that happened, and as what a rule waits for."""
+
+    happened: str
+    when: str
+
+
+EVENT: Final = {
+    "EncounterPlanned": EventWords("a stay was planned", "a stay is planned"),
+    "PatientAdmitted": EventWords("the person was admitted", "the person is admitted or registered"),
+    "PatientTransferred": EventWords("the person was transferred", "the person is transferred"),
+    "EncounterClassChanged": EventWords("the class of the stay changed", "the class of the stay changes"),
+    "EncounterUpdated": EventWords("the stay was updated", "the stay is updated"),
+    "AdmissionCancelled": EventWords("the admission was cancelled", "the admission is cancelled"),
+    "TransferCancelled": EventWords("the transfer was cancelled", "the transfer is cancelled"),
+    "PersonMerged": EventWords("two records were merged", "two records of the person are merged"),
+    "PersonStateMoved": EventWords("two records were merged", "two records of the person are merged"),
+    "RecordRelayed": EventWords("a record was relayed", "a record is relayed"),
+    "PersonUpdated": EventWords("the person's record was updated", "the person's record is updated"),
+    "PatientDischarged": EventWords("the person was discharged", "the person is discharged"),
+    "DischargeCancelled": EventWords("the discharge was cancelled", "the discharge is cancelled"),
+    "ReferralRequested": EventWords("a referral was requested", "a referral is requested"),
+    "ReferralChanged": EventWords("the referral was changed", "the referral is changed"),
+    "ReferralStatusChanged": EventWords("the referral's status changed", "the status of a referral is reported"),
+    "AppointmentChanged": EventWords("the appointment changed", "an appointment is reported"),
+    "GoalUpdated": EventWords("the goal was updated", "the goal is updated"),
+    "CareTeamChanged": EventWords("the care team changed", "the care team is changed"),
+    "ConsentChanged": EventWords("the consent changed", "the person's consent changes"),
+    "CareActivityRecorded": EventWords("care was recorded", "care is recorded"),
+    "ObservationRecorded": EventWords("an observation was recorded", "an observation is recorded"),
+    "ConditionRecorded": EventWords("a condition was recorded", "a condition is recorded"),
+    "TaskAcknowledged": EventWords("acknowledged", "the recipient acknowledges it"),
+    "TaskClaimed": EventWords("claimed", "somebody claims the task"),
+    "TaskReassigned": EventWords("reassigned", "the task is reassigned"),
+    "TaskSnoozed": EventWords("postponed", "the task is postponed"),
+    "TaskCompleted": EventWords("completed", "the owner completes the task"),
+    "TaskDeclined": EventWords("declined", "the owner declines the task"),
+    "TaskEscalated": EventWords("escalated", "somebody escalates the task"),
+    "OutreachAttempted": EventWords("outreach was attempted", "somebody tries to reach the person"),
+    "NotificationQueued": EventWords("the notification was queued", "a notification is queued for delivery"),
+    "NotificationDelivered": EventWords("the notification was delivered", "a notification is delivered"),
+    "NotificationFailed": EventWords("the notification failed", "a notification cannot be delivered"),
+    "NotificationIssued": EventWords("a notification was issued", "a notification is issued"),
+}
+
+FACT: Final = {
+    "achievement_said": "the achievement status in this update",
+    "accepted_by_person": "the person's own answer",
+    "active_goals": "the number of active goals",
+    "age_years": "the age in years",
+    "asks_acknowledgement": "the notification asks for an acknowledgement",
+    "at_hospital": "the person is in hospital",
+    "appointment_status": "the latest status of the appointment",
+    "appointment_booked": "an appointment is booked in time",
+    "business_status": "the business status",
+    "by": "the side that reports it",
+    "changed": "the change",
+    "class": "the class of the stay",
+    "condition_group": "one of the person's conditions",
+    "diagnosis_group": "one of the diagnoses",
+    "disposition_group": "the destination",
+    "emergency_visits_12_months": "the number of emergency visits in 12 months",
+    "facility_kind": "the kind of facility",
+    "first_review": "the goal has never been reviewed",
+    "overdue": "the handoff is overdue",
+    "same_need": "it is for the same purpose",
+    "flags": "a utilisation flag",
+    "has_referral": "it is part of a referral",
+    "high_risk_conditions": "the number of high-risk conditions",
+    "hospital_derivation": "the HOSPITAL score (2013 form, as far as it is certain)",
+    "hospital_international": "the HOSPITAL score (2016 international form, as far as it is certain)",
+    "lace": "the LACE score (as far as it is certain)",
+    "length_of_stay_days": "the length of the stay in days",
+    "lifecycle_status": "the goal's lifecycle status",
+    "linked": "it is a duplicate of an earlier referral",
+    "material_change": "it is a material change",
+    "needed_by": "the date by which the answer is needed",
+    "open_services": "the service of an open referral",
+    "other_stay": "it is another stay",
+    "planned": "it was planned",
+    "principal_diagnosis_group": "the principal diagnosis",
+    "recipient_known": "a recipient is known",
+    "registration": "it is a registration",
+    "reviewed": "it is a review",
+    "revised": "it is a change of the goal's words or priority",
+    "risk_tier": "the risk (stated complexity and LACE)",
+    "role": "the recipient's role",
+    "same_goal": "it is the goal that the referral serves",
+    "same_service": "it is for the same service or replaces the referral",
+    "same_stay": "it is the same stay",
+    "service": "the service",
+    "setbacks": "the number of setbacks in a row",
+    "setting": "the setting",
+    "setting_of_stay": "the setting",
+    "somebody_told": "somebody is notified of it",
+    "stands_booked": "another appointment for the same purpose is booked",
+    "status_moved": "the status is new",
+    "still_stands": "the appointment is still booked",
+    "status_of_stay": "the status of the stay",
+    "target_kind": "the kind of organisation that the referral goes to",
+    "team_known": "a care team is known",
+    "via_emergency": "the emergency department is where the stay began",
+}
+"""Facts in words; one that is not here is said by its own name. A truth is a sentence with `is` or `has`, so that it can be denied."""
+
+_GROUP: Final = {
+    "mental-illness": "a mental illness",
+    "substance-use": "the use of alcohol or another drug",
+    "drug-overdose": "a drug overdose",
+}
+_SETTING: Final = {"emergency": "the emergency department", "unknown": "not known"}
+VALUE: Final = {
+    "status_of_stay": {"onleave": "on leave"},
+    "setting": _SETTING,
+    "setting_of_stay": _SETTING,
+    "disposition_group": {
+        "community": "the community (home or similar)",
+        "hospital": "another hospital",
+        "facility": "a nursing or other facility",
+        "hospice": "a hospice",
+        "unknown": "not known",
+    },
+    "disposition": {"psy": "a psychiatric hospital"},
+    "facility_kind": {"snf": "skilled nursing", "unknown": "not known"},
+    "changed": {"diagnosis-group": "a new group of diagnoses", "level": "a new level of care", "facility": "a new facility"},
+    "diagnosis_group": _GROUP,
+    "principal_diagnosis_group": _GROUP,
+}
+"""Values of facts in words; one that is not here is said as it is written."""
+
+ROLE: Final = {
+    "pcp": "the primary care practice (pcp)",
+    "owner": "the owner",
+    "recipient": "the recipient of the notification",
+    "referral-target": "the organisation that the referral goes to",
+    "referral-requester": "the requester of the referral",
+    "goal-owner": "the owner of the goal",
+    "facility": "the hospital or other facility",
+    "transferring-facility": "the hospital that the person came from",
+    "operations": "the operations team on call",
+    "registration": "the facility's registration desk",
+    "attending": "the attending clinician",
+    "data-quality": "the data quality team",
+    "panel-admin": "the administrator of the practice's panels (panel-admin)",
+    "medical-director": "the medical director",
+    "home-health": "the home health agency",
+    "setter": "the side that set the status",
+    "mental-health": "the mental health provider",
+    "behavioural-health": "the behavioural health provider",
+    "coordinator-lead": "the coordinators' lead",
+    "patient": "the person",
+    "next": "the next role in the line of escalation",
+    "mdt": "the whole care team",
+}
+"""Roles in words; one that is not here is said by its own name."""
+
+UNIT: Final = {
+    "minute": ("minute", "minutes"),
+    "hour": ("hour", "hours"),
+    "open-hour": ("hour of open days", "hours of open days"),
+    "day": ("day", "days"),
+    "business-day": ("business day", "business days"),
+    "week": ("week", "weeks"),
+    "month": ("month", "months"),
+}
+
+
+@lru_cache(maxsize=256)
+def clock_words(clock: Clock) -> str:
+    """Return a clock as `2 business days`."""
+    one, many = UNIT[clock.unit]
+    return f"{clock.amount} {one if clock.amount == 1 else many}"
+
+
+def moment(at: int, zone: str) -> str:
+    """Return an instant as `Thu 2 Jul 2026 15:00 EDT` in *zone*."""
+    return _moment(at // 60_000, zone)
+
+
+@lru_cache(maxsize=16_384)
+def _moment(minute: int, zone: str) -> str:
+    local = datetime.fromtimestamp(minute * 60, UTC).astimezone(ZoneInfo(zone))
+    return f"{local:%a} {local.day} {local:%b %Y %H:%M %Z}"
+
+
+def due_words(by_days: bool, due: int, zone: str) -> str:
+    """Return when a clock ends: the end of a day for day-based clocks (24:00), else the instant."""
+    return _end_of_day(due // 60_000, zone) if by_days else f"by {moment(due, zone)}"
+
+
+@lru_cache(maxsize=16_384)
+def _end_of_day(minute: int, zone: str) -> str:
+    last = datetime.fromtimestamp(minute * 60 - 1, UTC).astimezone(ZoneInfo(zone))
+    return f"by the end of {last:%a} {last.day} {last:%b %Y} ({zone})"
+
+
+def happened(event: Event, at: Millis, zone: str, *, where: str = "", suspect: bool = False) -> str:
+    """Return what happened, where and when: `the person was discharged at GENERAL on Thu 2 Jul 2026 15:00 EDT (event GENERAL-4711)`."""
+    words = EVENT.get(event.type)
+    what = words.happened if words else event.type
+    place = f" at {where}" if where else ""
+    doubt = "; time-suspect: the event's own time is after its arrival, so the arrival time counts" if suspect else ""
+    return f"{what}{place} on {_moment(at // 60_000, zone)} (event {event.id}{doubt})"
+
+
+def person_words(address: str) -> str:
+    """Return an owner or recipient as `pcp (practitioner:8801)`."""
+    role, _, party = address.partition("/")
+    return f"{role} ({party})"
