@@ -10,7 +10,8 @@ import pytest
 import yaml
 from timeline import Timeline, millis
 
-from agents.coordination.rules.facts import described
+from agents.coordination.rules.facts import FACTS, described
+from agents.coordination.rules.facts.values import GROUPS, NUMBERS, SEVERAL, TRUTHS, VALUES
 from agents.coordination.rules.loading import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
 from agents.coordination.rules.references import notes
 
@@ -26,7 +27,14 @@ def test_shipped_catalogue_and_directory_load_and_every_rule_says_its_source():
 
 
 def test_every_fact_of_the_vocabulary_is_described():
-    assert all(text for text in described().values())
+    assert all(text.endswith(".") for text in described().values())
+
+
+def test_kind_of_every_fact_agrees_with_its_description():
+    said = {name: "true or false" if text.startswith("Whether") else "" for name, text in described().items()}
+    assert {name for name, kind in said.items() if kind} == TRUTHS
+    assert {name for name, text in described().items() if text.startswith("How ")} | {"needed_by"} == NUMBERS
+    assert FACTS.keys() >= TRUTHS | NUMBERS | SEVERAL | GROUPS | VALUES.keys()
 
 
 @pytest.fixture
@@ -92,6 +100,13 @@ def change(folder: Path, **fields: Any) -> None:
             ("did you mean interactive-contact?", "`carerelay rules codes` lists them all"),
         ),
         ({"clock": {"amount": 2, "unit": "busines-day"}}, ("clock.unit", "did you mean business-day?", "open-hour")),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"via_emergency": "yes"}}]}, ("where.via_emergency", "write true or false")),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"age_years": "adult"}}]},
+            ("where.age_years", "write for example {at_least: 2}"),
+        ),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"disposition": True}}]}, ("where.disposition", "is text")),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"unit": {"at_least": 2}}}]}, ("where.unit", "is no number")),
         ({"acountable": "pcp"}, ("no such field: acountable", "did you mean accountable?")),
     ],
 )

@@ -10,7 +10,7 @@ from functools import cache
 from typing import cast
 
 from agents.coordination.rules.facts import FACTS, FactContext, Value
-from agents.coordination.rules.facts.values import VALUES
+from agents.coordination.rules.facts.values import NUMBERS, TRUTHS, VALUES
 from agents.coordination.rules.rule import Condition, Limits, Scalar, Where
 from streams.contract.suggestions import did_you_mean
 
@@ -74,11 +74,27 @@ def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
         raise RuleError(rule, field, f"no such fact (`carerelay rules facts` lists them all){did_you_mean(name, FACTS, most=3)}")
     if condition == ():
         raise RuleError(rule, field, "an empty list never holds; write at least one value")
+    if misfit := _misfit(name, condition):
+        raise RuleError(rule, field, misfit)
     allowed = VALUES.get(name, ())
     for value in values_in(condition) if allowed else ():
         if value not in allowed:
             raise RuleError(rule, field, f"is never {value!r}; it is one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}")
     return _shared_test(name, condition, type(condition).__name__)
+
+
+def _misfit(name: str, condition: Condition) -> str:
+    """Return why a value of this kind never holds for the fact; empty if it may."""
+    values = values_in(condition)
+    if name in TRUTHS and not all(isinstance(value, bool) for value in values):
+        return "is true or false; write true or false"
+    if name in NUMBERS and any(isinstance(value, str | bool) for value in values):
+        return "is a number; write for example {at_least: 2}"
+    if name not in TRUTHS and any(isinstance(value, bool) for value in values):
+        return "is text; write the value that is wanted"
+    if name not in NUMBERS and isinstance(condition, Limits) and (condition.at_least, condition.at_most) != (None, None):
+        return "is no number; at_least and at_most never hold"
+    return ""
 
 
 @cache

@@ -28,13 +28,13 @@ def groups_of(diagnoses: tuple[str, ...], world: ReferenceData, *, principal: bo
 
 @fact
 def diagnosis_group(context: FactContext) -> Value:
-    """Value sets that any diagnosis of the stay belongs to."""
+    """Value groups of all diagnoses of the stay."""
     return groups_of(context.encounter.diagnoses, context.world) if context.encounter else frozenset()
 
 
 @fact
 def principal_diagnosis_group(context: FactContext) -> Value:
-    """Value sets that the principal diagnosis of the stay belongs to."""
+    """Value groups of the principal diagnosis of the stay."""
     return groups_of(context.encounter.diagnoses, context.world, principal=True) if context.encounter else frozenset()
 
 
@@ -51,7 +51,7 @@ def known_groups(context: FactContext) -> frozenset[str]:
 
 @fact
 def condition_group(context: FactContext) -> Value:
-    """Value sets of the person's active conditions and diagnoses of the past 13 months."""
+    """Value groups of the person's active conditions and of the diagnoses of the past 13 months."""
     return known_groups(context)
 
 
@@ -146,28 +146,28 @@ def risk_words(context: FactContext) -> str:
 
 @fact
 def hospital_derivation(context: FactContext) -> Value:
-    """HOSPITAL as first published (2013), as far as it is certain."""
+    """How high the HOSPITAL score is, in its first form (2013). The lower end if inputs are missing."""
     score = hospital_of(context, "derivation-2013")
     return score.low if score else None
 
 
 @fact
 def hospital_international(context: FactContext) -> Value:
-    """HOSPITAL in its international validation (2016), as far as it is certain."""
+    """How high the HOSPITAL score is, in its international form (2016). The lower end if inputs are missing."""
     score = hospital_of(context, "international-2016")
     return score.low if score else None
 
 
 @fact
 def lace(context: FactContext) -> Value:
-    """LACE as far as it is certain: the lower end where inputs are missing."""
+    """How high the LACE score is. The lower end if inputs are missing."""
     score = lace_of(context)
     return score.low if score else None
 
 
 @fact
 def risk_tier(context: FactContext) -> Value:
-    """How soon the person must be seen after discharge: high, moderate, low (stated complexity and LACE)."""
+    """Risk that decides how soon the person must be seen after discharge (stated complexity and LACE)."""
     said = complexity(context)
     return risk.follow_up_tier(str(said) if said else None, lace_of(context))
 
@@ -181,7 +181,7 @@ def _risk_kind(encounter: Encounter, world: ReferenceData) -> risk.StayKind | No
 
 @fact
 def flags(context: FactContext) -> Value:
-    """Utilisation flags: high-utiliser, readmission-risk, recent-inpatient-stay, recent-snf-stay."""
+    """Utilisation flags that are up."""
     encounters = [
         risk.EncounterSpan(
             kind, Millis(encounter.admitted or encounter.discharged), Millis(encounter.discharged) if encounter.discharged else None
@@ -199,7 +199,7 @@ def flags(context: FactContext) -> Value:
 
 @fact
 def emergency_visits_12_months(context: FactContext) -> Value:
-    """Emergency visits in the twelve months up to now, this one included."""
+    """How many emergency visits there were in the past twelve months, with this one."""
     since = context.at - 365 * DAY_MS
     return sum(
         1
@@ -212,7 +212,7 @@ def emergency_visits_12_months(context: FactContext) -> Value:
 
 @fact
 def age_years(context: FactContext) -> Value:
-    """Completed years of age, where the date of birth is known."""
+    """How many years old the person is. Not known without a date of birth."""
     known = context.person.demographics
     born = known.birth_date.replace("-", "") if known is not None else ""
     if len(born) < 8 or not born[:8].isdigit():

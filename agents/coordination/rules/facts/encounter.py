@@ -32,37 +32,37 @@ DISPOSITION_GROUP: Final = {
 
 @fact
 def of_class(context: FactContext) -> Value:
-    """Encounter class (EMER, IMP, OBSENC, AMB ...), `unknown` where nobody said it."""
+    """Class of the encounter (EMER, IMP, OBSENC, AMB ...); `unknown` if no message names it."""
     return event_says(context, "class_") or (context.encounter.class_ if context.encounter else "") or "unknown"
 
 
 @fact
 def setting(context: FactContext) -> Value:
-    """Setting by class: emergency, observation, inpatient, outpatient, home, planned, unknown."""
+    """Setting of care, by the class of the encounter."""
     return SETTING.get(str(of_class(context)), "unknown")
 
 
 @fact
 def setting_of_stay(context: FactContext) -> Value:
-    """Setting by the newest word of the stay's class, however late an older one arrives."""
+    """Setting of care by the latest report of the class, even if an older report arrives later."""
     return SETTING.get(context.encounter.class_, "unknown") if context.encounter else None
 
 
 @fact
 def registration(context: FactContext) -> Value:
-    """True for a registration (HL7 A04) in place of an admission."""
+    """Whether the event is a registration (HL7 A04) and not an admission."""
     return bool(event_says(context, "registration"))
 
 
 @fact
 def facility(context: FactContext) -> Value:
-    """The facility's id, as messages write it."""
+    """Id of the facility, as messages write it."""
     return context.encounter.facility if context.encounter else None
 
 
 @fact
 def facility_kind(context: FactContext) -> Value:
-    """The kind of organisation that runs the facility: hospital, snf, home-health, ..."""
+    """Kind of the organisation that runs the facility, by the directory (hospital, snf, home-health ...)."""
     return context.world.directory.of_facility(context.encounter.facility_now).kind if context.encounter else None
 
 
@@ -74,19 +74,19 @@ def via_emergency(context: FactContext) -> Value:
 
 @fact
 def disposition(context: FactContext) -> Value:
-    """FHIR discharge disposition (home, snf, exp ...) by the newest word of it, however late an older one arrives."""
+    """FHIR discharge disposition (home, snf, exp ...) by its latest report; `unknown` if no message names it."""
     return (context.encounter.disposition if context.encounter else "") or event_says(context, "disposition") or "unknown"
 
 
 @fact
 def disposition_group(context: FactContext) -> Value:
-    """Where life goes on: community, hospital, facility, hospice, died, unknown."""
+    """Where the person goes after discharge, by the disposition."""
     return DISPOSITION_GROUP.get(str(disposition(context)), "unknown")
 
 
 @fact
 def status_of_stay(context: FactContext) -> Value:
-    """planned, in-progress, onleave, finished, cancelled, unknown."""
+    """Status of the stay."""
     return (
         ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.encounter.status] if context.encounter else None
     )
@@ -94,27 +94,27 @@ def status_of_stay(context: FactContext) -> Value:
 
 @fact
 def unit(context: FactContext) -> Value:
-    """The unit or ward, as messages write it."""
+    """Unit or ward, as messages write it."""
     location = context.encounter.location if context.encounter else None
     return (location.unit or None) if location else None
 
 
 @fact
 def level(context: FactContext) -> Value:
-    """The level of care after a transfer, as messages write it."""
+    """Level of care after a transfer, as messages write it."""
     location = context.encounter.location if context.encounter else None
     return (location.level or None) if location else None
 
 
 @fact
 def changed(context: FactContext) -> Value:
-    """What the event changed materially, as `facts.values` lists it: class, disposition, diagnosis-group, facility, death ..."""
+    """What the event changed."""
     return context.changed
 
 
 @fact
 def material_change(context: FactContext) -> Value:
-    """Whether the event changed anything material at all."""
+    """Whether the event changed anything that matters to the care team."""
     return bool(context.changed)
 
 
@@ -132,7 +132,7 @@ def same_stay(context: FactContext) -> Value:
 
 @fact
 def complexity(context: FactContext) -> Value:
-    """Complexity of the decision making that was stated at discharge: low, moderate, high."""
+    """Complexity of medical decision making, as stated at discharge."""
     return context.encounter.complexity or None if context.encounter else None
 
 
@@ -144,14 +144,14 @@ def deceased(context: FactContext) -> Value:
 
 @fact
 def planned(context: FactContext) -> Value:
-    """Whether the admission was planned, where the message says so."""
+    """Whether the admission was planned. Not known if the message does not say so."""
     said: Value = event_says(context, "planned")
     return said
 
 
 @fact
 def length_of_stay_days(context: FactContext) -> Value:
-    """Days between admission and discharge in the facility's local time: nights, or both days counted, as a setting says."""
+    """How many days the stay lasted, in the facility's local time (CARERELAY_LENGTH_OF_STAY says how they are counted)."""
     encounter = context.encounter
     if encounter is None or not encounter.admitted or not encounter.discharged:
         return None
@@ -168,7 +168,7 @@ def leave(context: FactContext) -> Value:
 
 @fact
 def at_hospital(context: FactContext) -> Value:
-    """Whether the person is in hospital now: emergency, observation or inpatient."""
+    """Whether the person is in hospital now (emergency, observation or inpatient)."""
     return any(
         encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE}
         and SETTING.get(encounter.class_) in {"emergency", "observation", "inpatient"}

@@ -10,14 +10,14 @@ from streams.contract.address import Address
 
 @fact
 def code(context: FactContext) -> Value:
-    """Code of the activity, observation or condition."""
+    """Code of the care activity, observation or condition."""
     said: Value = event_says(context, "code")
     return said
 
 
 @fact
 def outcome(context: FactContext) -> Value:
-    """Outcome of the activity, completion or outreach (reached, no-answer, voicemail, refused)."""
+    """Outcome of the activity, completion or outreach."""
     return event_says(context, "outcome") or None
 
 
@@ -30,7 +30,7 @@ def performer_role(context: FactContext) -> Value:
 
 @fact
 def notice(context: FactContext) -> Value:
-    """Id of the routing row that told somebody (NTF-ADMIT ...)."""
+    """Id of the routing row that issued the notification (NTF-ADMIT ...)."""
     if context.issued is not None:
         return context.issued.rule
     if context.handoff is not None and context.handoff.notification is not None:
@@ -63,14 +63,14 @@ def role(context: FactContext) -> Value:
 
 @fact
 def somebody_told(context: FactContext) -> Value:
-    """Whether somebody was told of this very event; where the person withheld that, nobody was."""
+    """Whether a notification of this event was issued. None is issued if the person withheld it."""
     encounter = context.encounter.number if context.encounter is not None else 0
     return any(record.at == context.at and record.encounter == encounter for record in context.person.notifications)
 
 
 @fact
 def recipient_known(context: FactContext) -> Value:
-    """False where only the fallback pool could be told."""
+    """Whether somebody other than the fallback pool could be notified."""
     if context.issued is None:
         return None
     return not context.issued.recipient.endswith(f"/{context.world.directory.fallback_pool}")
@@ -78,17 +78,17 @@ def recipient_known(context: FactContext) -> Value:
 
 @fact
 def programme(context: FactContext) -> Value:
-    """Programmes that the care team names for the person."""
+    """Programmes of the person, by the care team."""
     return tuple(sorted({member.programme for member in context.person.members if member.programme}))
 
 
 @fact
 def team_known(context: FactContext) -> Value:
-    """Whether anybody is named as caring for the person."""
+    """Whether a care team is known for the person."""
     return any(not member.to or member.to > context.at for member in context.person.members)
 
 
 @fact
 def overdue(context: FactContext) -> Value:
-    """Whether the handoff's clock has ended."""
+    """Whether the handoff's due time has passed."""
     return context.handoff is not None and context.at >= context.handoff.due

@@ -10,7 +10,7 @@ from streams.contract.topics import DAY_MS
 
 @fact
 def status(context: FactContext) -> Value:
-    """The status that the event says: Task.status of a referral, Appointment.status, or an activity's status."""
+    """Status that the event reports: of the referral (Task.status), the appointment or the activity."""
     said: Value = event_says(context, "status")
     return said
 
@@ -29,27 +29,27 @@ def previous_status(context: FactContext) -> Value:
 
 @fact
 def status_moved(context: FactContext) -> Value:
-    """Whether the event moved the referral to another Task.status; a business status may move alone."""
+    """Whether the event gave the referral a new Task.status. A business status may change alone."""
     return "referral-status" in context.changed
 
 
 @fact
 def business_status(context: FactContext) -> Value:
-    """BSeR businessStatus of the referral (2.0 created ... 7.0 fulfilment completed)."""
+    """BSeR businessStatus of the referral (2.0 created to 7.0 fulfilment completed)."""
     said = event_says(context, "business_status")
     return said or (context.referral.business_status or None if context.referral else None)
 
 
 @fact
 def by(context: FactContext) -> Value:
-    """Who changed the referral: requester or target."""
+    """Which side changed the referral."""
     said = event_says(context, "by")
     return said if isinstance(said, str) else None
 
 
 @fact
 def priority(context: FactContext) -> Value:
-    """Priority of the referral or goal: routine, urgent, asap, stat; high-priority ..."""
+    """Priority of the referral or goal (routine, urgent, asap, stat; high-priority ...)."""
     if context.referral is not None:
         return context.referral.priority
     said: Value = event_says(context, "priority")
@@ -58,14 +58,14 @@ def priority(context: FactContext) -> Value:
 
 @fact
 def service(context: FactContext) -> Value:
-    """Code of the service that is asked for."""
+    """Code of the service that the referral asks for."""
     said: Value = context.referral.service if context.referral else event_says(context, "service")
     return said
 
 
 @fact
 def target_kind(context: FactContext) -> Value:
-    """The kind of organisation that the referral goes to, where the directory knows it: home-health, pharmacy, ..."""
+    """Kind of the organisation that the referral goes to, by the directory (home-health, pharmacy ...)."""
     if context.referral is None:
         return None
     known = context.world.directory.organisations.get(context.referral.target_organisation)
@@ -74,13 +74,13 @@ def target_kind(context: FactContext) -> Value:
 
 @fact
 def needed_by(context: FactContext) -> Value:
-    """Until when the referral needs its answer, in milliseconds."""
+    """Instant by which the referral needs its answer, for `until`."""
     return (context.referral.needed_by or None) if context.referral else None
 
 
 @fact
 def linked(context: FactContext) -> Value:
-    """Whether the referral doubles an earlier one of the same person to the same service."""
+    """Whether the referral is a duplicate of an earlier one of the same person to the same service."""
     return bool(context.referral and context.referral.linked)
 
 
@@ -92,7 +92,7 @@ def has_referral(context: FactContext) -> Value:
 
 @fact
 def open_services(context: FactContext) -> Value:
-    """Services that open referrals of the person ask for."""
+    """Service codes of the person's open referrals."""
     return tuple(sorted({r.service for r in context.person.referrals if r.service and r.status and r.status not in ENDED}))
 
 
@@ -105,7 +105,7 @@ def own_referral(context: FactContext) -> Referral | None:
 
 @fact
 def same_service(context: FactContext) -> Value:
-    """Whether the event's referral is another one for the service of the handoff's own, or replaces it."""
+    """Whether the event's referral is another one for the same service as the handoff's, or replaces it."""
     own = own_referral(context)
     if own is None or context.referral is None or context.referral.id == own.id:
         return False
@@ -120,7 +120,7 @@ def purpose(context: FactContext) -> Value:
 
 @fact
 def appointment_booked(context: FactContext) -> Value:
-    """Whether an appointment of the person stands booked between the handoff's trigger and its due."""
+    """Whether an appointment is booked between the handoff's trigger and its due time."""
     handoff = context.handoff
     since, until = (handoff.opened_at, handoff.due) if handoff is not None else (context.at, context.at + 30 * DAY_MS)
     for appointment in context.person.appointments:
@@ -133,13 +133,13 @@ def appointment_booked(context: FactContext) -> Value:
 
 @fact
 def appointment_status(context: FactContext) -> Value:
-    """The appointment's status by the newest word, however late an older one arrives."""
+    """Status of the appointment by its latest report, even if an older report arrives later."""
     return (context.appointment.status or None) if context.appointment else None
 
 
 @fact
 def still_stands(context: FactContext) -> Value:
-    """Whether the event's own appointment is booked by the newest word, for a time to come."""
+    """Whether the event's own appointment is booked by its latest report, for a time to come."""
     own = context.appointment
     since = context.handoff.opened_at if context.handoff is not None else context.at
     return own is not None and own.status in {"booked", "arrived", "checked-in"} and own.start >= since
@@ -147,7 +147,7 @@ def still_stands(context: FactContext) -> Value:
 
 @fact
 def stands_booked(context: FactContext) -> Value:
-    """Whether an appointment for the same referral (else the same purpose), other than the event's own, stands booked."""
+    """Whether another appointment for the same referral (or the same purpose) is booked."""
     own = context.appointment
     named = context.referral.id if context.referral is not None else own.referral if own is not None else ""
     for other in context.person.appointments:
@@ -163,7 +163,7 @@ def stands_booked(context: FactContext) -> Value:
 
 @fact
 def same_need(context: FactContext) -> Value:
-    """Whether the event's appointment is another one for the same purpose as the handoff's own, with no referral on either."""
+    """Whether the event's appointment is another one for the same purpose as the handoff's, both without a referral."""
     own = next((a for a in context.person.appointments if context.handoff is not None and a.id == context.handoff.focus), None)
     other = context.appointment
     return own is not None and other is not None and not (own.referral or other.referral) and own.purpose == other.purpose
