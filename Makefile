@@ -1,7 +1,7 @@
 # Two commands for everyone: `make run` shows it at work, `make test` checks everything.
 # The environment is .venv; every other target makes or repairs it first.
 
-.PHONY: help run test setup lint types tests format lock bench bench-quick chaos clean
+.PHONY: help run test setup lint types tests rules format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
 WORKERS ?= 2
@@ -27,6 +27,11 @@ types: setup ## mypy --strict
 
 tests: setup ## the tests alone
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+rules: setup ## write the pages and the test table that are made from the rules, then test the rules
+	@$(BIN)/python tests/rules/renew_rules.py
+	@$(BIN)/ruff format -q tests/rules/test_boundaries.py
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/rules
 
 format: setup ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .

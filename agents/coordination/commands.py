@@ -1,57 +1,64 @@
-"""`carerelay rules list|show|check`: the handoff rules in plain words, from their data.
+"""`carerelay rules`: the handoff rules in plain words, what a rule may name, and a file to begin a new one with.
 
-Owns the three verbs. What a rule means in words is said where the rules are; nothing here knows one.
+Owns the verbs. What a rule means in words is said where the rules are; nothing here knows one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 
+from agents.coordination.reference.directory import Directory
 from agents.coordination.rules.catalogue import Catalogue
 from agents.coordination.rules.explain import explain, explain_change
-from agents.coordination.rules.loading import RULES, load_catalogue
+from agents.coordination.rules.loading import DIRECTORY, RULES, load_catalogue, load_directory, load_value_sets
+from agents.coordination.rules.references import notes
+from agents.coordination.rules.template import new_rule
+from agents.coordination.rules.vocabulary import Row, list_codes, list_facts, list_groups
 from agents.feeds.agent import load_rule
 from agents.feeds.explain import explain as explain_feeds
-from streams.cli.exits import Exit, UserError
+from streams.base.settings import Settings
+from streams.cli.exits import Exit, UserError, say
 from streams.cli.options import AsJson
 from streams.cli.shared import changed, settings_of, write_out
+from streams.contract.suggestions import did_you_mean
 from streams.output.lines import write_line
+
+T = TypeVar("T")
 
 rules_app = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[Path | None, typer.Option("--rules", help="Folder of rules instead of the ones that come with it.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Only this one, or those whose name contains it.", metavar="[NAME]", show_default=False)]
 
 
 @rules_app.command("list")
 def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
     """List the rules: id, the profiles in which it holds (none: in all), title."""
     feeds = load_rule()
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {"id": r.id, "version": r.version, "profiles": list(r.profiles), "title": r.title, "source": r.source}
-        for r in _catalogue(folder).rules.values()
+        for r in _catalogue(_settings(folder)).rules.values()
     ]
     rows.append({"id": feeds.id, "version": feeds.version, "profiles": [], "title": feeds.title, "source": feeds.source})
-    if as_json:
-        write_out(map(write_line, rows))
-    else:
-        for row in rows:
-            typer.echo(f"{row['id']:8} {', '.join(row['profiles']) or 'all':8} {row['title']}")
+    _show(rows, lambda row: [f"{row['id']:8} {', '.join(row['profiles']) or 'all':8} {row['title']}"], as_json=as_json)
 
 
 @rules_app.command("show")
-def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.")], folder: Folder = None) -> None:
-    """Explain a rule: what opens it, whose it is, until when, what happens meanwhile, what ends it."""
+def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, for example TCM-1.")], folder: Folder = None) -> None:
+    """Explain a rule: what opens it, who is accountable, when it is due, what closes it."""
     feeds = load_rule()
     if rule.upper() == feeds.id:
         typer.echo(explain_feeds(feeds))
         return
-    catalogue = _catalogue(folder)
+    catalogue = _catalogue(_settings(folder))
     rules, named = catalogue.rules, rule.upper()
     if named not in rules:
-        raise UserError(f"there is no rule {rule}: there are {', '.join([*rules, feeds.id])}")
+        known = [*rules, feeds.id]
+        raise UserError(f"there is no rule {rule}: there are {', '.join(known)}{did_you_mean(rule, known, most=3)}")
     typer.echo(explain(rules[named]))
     for overlay, changed_rule in catalogue.changes_of(named):
         typer.echo(explain_change(rules[named], changed_rule, overlay))
@@ -61,19 +68,118 @@ def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, as TCM-1.
 def rules_check(
     folder: Annotated[Path | None, typer.Argument(help="Folder; default: what is in use.", show_default=False)] = None,
 ) -> None:
-    """Load the rules as a worker would; exit 1 with file, rule and field where one can't be used."""
+    """Load the rules as a worker would; exit 1 with file, rule and field where one can't be used.
+
+    A name that the directory does not know, most likely misspelt, is noted on standard error.
+    """
+    settings = _settings(folder)
     try:
-        count = len(_catalogue(folder).rules)
+        catalogue, directory = _catalogue(settings), _directory(settings)
     except UserError as error:
         raise UserError(str(error), Exit.WRONG) from None
-    typer.echo(f"{count} rules can be used")
+    for note in notes(catalogue, directory):
+        say(f"note: {note}")
+    typer.echo(f"{len(catalogue.rules)} rules can be used")
 
 
-def _catalogue(folder: Path | None) -> Catalogue:
-    rules = changed(settings_of(), rules=folder).rules or RULES
+@rules_app.command("facts")
+def rules_facts(name: Name = "", folder: Folder = None, as_json: AsJson = False) -> None:
+    """List the facts that a condition may ask for: meaning, kind, values, an example."""
+    settings = _settings(folder)
+    rows = _named(list_facts(_catalogue(settings), load_value_sets(settings.rules or RULES).groups), "fact", name)
+
+    def lines(row: Row) -> Iterable[str]:
+        yield f"{row['fact']:28} {row['meaning']}"
+        yield f"{'':28}   {', '.join(row['values']) or row['kind']}; for example {row['example']}"
+
+    _show(rows, lines, as_json=as_json)
+
+
+@rules_app.command("codes")
+def rules_codes(name: Name = "", folder: Folder = None, as_json: AsJson = False) -> None:
+    """List the codes that a rule may name: events, care activities, statuses, closures, roles, units."""
+    settings = _settings(folder)
+    rows = list_codes(_catalogue(settings), _directory(settings))
+    of_kind = [row for row in rows if row["kind"] in {name, name.removesuffix("s"), f"{name.removesuffix('ies')}y"}]
+    _show(
+        of_kind or _named(rows, "code", name), lambda row: [f"{row['kind']:32} {row['code']:28} {row['meaning']}".rstrip()], as_json=as_json
+    )
+
+
+@rules_app.command("groups")
+def rules_groups(name: Name = "", folder: Folder = None, as_json: AsJson = False) -> None:
+    """List the groups of diagnoses; with a NAME also the codes that belong to it, and where they come from."""
+    rows = _named(list_groups(load_value_sets(_settings(folder).rules or RULES)), "group", name)
+
+    def lines(row: Row) -> Iterable[str]:
+        yield f"{row['group']:40} {row['title']}"
+        if name:
+            yield f"  ICD-10 codes that begin with {', '.join(row['codes'])}"
+            if row["except"]:
+                yield f"  but not with {', '.join(row['except'])}"
+            yield f"  source: {row['source']}"
+
+    _show(rows, lines, as_json=as_json)
+
+
+@rules_app.command("new")
+def rules_new(
+    id_: Annotated[str, typer.Argument(help="Id of the new rule, for example HF-24.", metavar="ID")],
+    folder: Annotated[
+        Path | None, typer.Option("--rules", help="Folder to write it into; default: the current folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the file of a new rule, with a comment for each field. It loads as it stands."""
+    try:
+        text = new_rule(id_)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    path = (folder or Path()) / f"{id_}.yaml"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path} is there already: choose another id, or edit that file") from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
+    typer.echo(f"{path} is written. Edit it, then: carerelay rules check {path.parent}")
+
+
+def _settings(folder: Path | None) -> Settings:
+    return changed(settings_of(), rules=folder)
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    rules = settings.rules or RULES
     if not rules.is_dir():
         raise UserError(f"{rules} is no folder")
+    return _loaded(load_catalogue, rules)
+
+
+def _directory(settings: Settings) -> Directory:
+    return _loaded(load_directory, settings.directory or DIRECTORY)
+
+
+def _loaded(load: Callable[[Path], T], path: Path) -> T:
     try:
-        return load_catalogue(rules)
+        return load(path)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
+
+
+def _named(rows: list[Row], field: str, name: str) -> list[Row]:
+    """Return the row that is called *name*, else those whose name contains it. Raises UserError where none does."""
+    found = [row for row in rows if row[field] == name] or [row for row in rows if name.lower() in row[field].lower()]
+    if not found:
+        raise UserError(f"there is no {field} {name}{did_you_mean(name, {row[field] for row in rows}, most=3)}")
+    return found
+
+
+def _show(rows: Iterable[Row], lines: Callable[[Row], Iterable[str]], *, as_json: bool) -> None:
+    if as_json:
+        write_out(map(write_line, rows))
+        return
+    for row in rows:
+        for line in lines(row):
+            typer.echo(line)

@@ -348,7 +348,7 @@ def opened(t: Timeline, case: Case) -> list[out.GapState]:
 
 
 def test_every_rule_of_the_catalogue_stands_in_the_table():
-    assert {case.rule for case in CASES} == set(world().catalogue.rules)
+    assert {case.rule for case in CASES} == set(world().catalogue.rules), "make rules adds the row of a new rule"
 
 
 @WHEN

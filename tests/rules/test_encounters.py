@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
 from agents.coordination.person.state import STATUS_NAMES, Status, unpack
+from agents.coordination.record.encounter_diagram import ACTS, KINDS, render_markdown
 from agents.coordination.record.encounter_states import TABLE
 from streams.contract import effects as out
 from streams.contract.events import EncounterRef, Event, Millis, PatientAdmitted
@@ -48,6 +50,14 @@ def test_table_answers_every_act_in_every_status_that_it_can_meet():
     acts = {act for act, _ in TABLE}
     for act in acts - {"admit-anew"}:
         assert {status for a, status in TABLE if a == act} == set(range(6)), act
+
+
+def test_page_of_the_states_is_made_from_the_table():
+    page = Path(__file__).parents[2] / "docs" / "encounter-states.md"
+
+    assert page.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"
+    assert {act for act, _ in TABLE} == ACTS.keys()
+    assert {kind for _, kind, _ in TABLE.values()} == KINDS.keys()
 
 
 def test_admission_is_told_to_the_care_team_and_a_discharge_too(story):

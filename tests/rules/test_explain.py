@@ -250,7 +250,7 @@ def test_clock_is_put_into_words(clock, said):
 def test_book_of_rules_is_drawn_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
-    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "write it again: carerelay rules book"
+    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "write it again: make rules"
 
 
 def test_rule_of_a_deployment_stands_in_the_book_too():

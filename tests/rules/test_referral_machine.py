@@ -248,4 +248,4 @@ def test_every_status_of_the_tables_can_be_reached():
 def test_document_is_drawn_from_the_table():
     document = Path(__file__).parents[2] / "docs" / "referral-states.md"
 
-    assert document.read_text(encoding="utf-8") == render_markdown()
+    assert document.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"

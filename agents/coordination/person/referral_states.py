@@ -175,7 +175,7 @@ def render_markdown() -> str:
     lines = [
         "# The states of a referral",
         "",
-        "Drawn from `agents/coordination/person/referral_states.py`; a test compares.",
+        "Made from `agents/coordination/person/referral_states.py` by `make rules`; a test compares.",
         "A move that is not in a table, or that somebody else makes, is refused with its reason and changes nothing.",
         "",
         "## Task.status",

@@ -37,12 +37,12 @@ class Transition(NamedTuple):
     """The class of the stay as known before, so that a discharge can be judged anew once its stay's class is known."""
 
 
-_SAME: Final = -1
+SAME: Final = -1
 _OPEN: Final = (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)
 
 TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     # act, status before: status after, kind, reason where nothing is told
-    **{("plan", s): (_SAME, "patch", "already-begun") for s in (IN_PROGRESS, ON_LEAVE, FINISHED)},
+    **{("plan", s): (SAME, "patch", "already-begun") for s in (IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("plan", UNKNOWN): (PLANNED, "plan", ""),
     ("plan", PLANNED): (PLANNED, "patch", "no-material-change"),
     ("plan", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
@@ -50,44 +50,44 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     ("admit", ON_LEAVE): (ON_LEAVE, "admit", ""),
     ("admit", FINISHED): (FINISHED, "late-admit", "already-discharged"),
     ("admit", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("admit-again", s): (_SAME, "patch", "no-material-change") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, UNKNOWN)},
+    **{("admit-again", s): (SAME, "patch", "no-material-change") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, UNKNOWN)},
     ("admit-again", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("admit-again", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
     ("admit-anew", CANCELLED): (IN_PROGRESS, "admit", ""),
     **{("transfer", s): (IN_PROGRESS, "transfer", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)},
     ("transfer", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("transfer-overtaken", s): (_SAME, "ignored", "transfer-cancelled") for s in range(6)},
+    **{("transfer-overtaken", s): (SAME, "ignored", "transfer-cancelled") for s in range(6)},
     **{("class-change", s): (IN_PROGRESS, "class-change", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
     ("class-change", ON_LEAVE): (ON_LEAVE, "class-change", ""),
     ("class-change", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("class-change", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("update", s): (_SAME, "update", "no-material-change") for s in (*_OPEN, FINISHED)},
+    **{("update", s): (SAME, "update", "no-material-change") for s in (*_OPEN, FINISHED)},
     ("update", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
     ("leave", IN_PROGRESS): (ON_LEAVE, "update", "no-material-change"),
-    **{("leave", s): (_SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, ON_LEAVE)},
+    **{("leave", s): (SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, ON_LEAVE)},
     ("leave", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("leave", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
     ("return", ON_LEAVE): (IN_PROGRESS, "update", "no-material-change"),
-    **{("return", s): (_SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
+    **{("return", s): (SAME, "patch", "no-material-change") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
     ("return", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("return", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
     **{("discharge", s): (FINISHED, "discharge", "") for s in _OPEN},
     ("discharge", FINISHED): (FINISHED, "update", "already-discharged"),
     ("discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("discharge-overtaken", s): (_SAME, "ignored", "discharge-cancelled") for s in range(6)},
+    **{("discharge-overtaken", s): (SAME, "ignored", "discharge-cancelled") for s in range(6)},
     ("cancel-admission", UNKNOWN): (CANCELLED, "remembered", "cancel-before-its-target"),
     **{("cancel-admission", s): (CANCELLED, "withdraw-stay", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("cancel-admission", CANCELLED): (CANCELLED, "ignored", "already-cancelled"),
-    **{("cancel-admission-overtaken", s): (_SAME, "ignored", "older-than-the-admission") for s in range(6)},
-    **{("cancel-transfer", s): (_SAME, "withdraw-transfer", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
+    **{("cancel-admission-overtaken", s): (SAME, "ignored", "older-than-the-admission") for s in range(6)},
+    **{("cancel-transfer", s): (SAME, "withdraw-transfer", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("cancel-transfer", UNKNOWN): (UNKNOWN, "remembered", "cancel-before-its-target"),
     ("cancel-transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("cancel-transfer-early", s): (_SAME, "remembered", "cancel-before-its-target") for s in range(6)},
+    **{("cancel-transfer-early", s): (SAME, "remembered", "cancel-before-its-target") for s in range(6)},
     ("cancel-discharge", FINISHED): (IN_PROGRESS, "withdraw-discharge", ""),
-    **{("cancel-discharge", s): (_SAME, "remembered", "cancel-before-its-target") for s in _OPEN},
+    **{("cancel-discharge", s): (SAME, "remembered", "cancel-before-its-target") for s in _OPEN},
     ("cancel-discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("cancel-discharge-overtaken", s): (_SAME, "ignored", "older-than-the-discharge") for s in range(6)},
+    **{("cancel-discharge-overtaken", s): (SAME, "ignored", "older-than-the-discharge") for s in range(6)},
 }
 """The whole machine. A cancel that comes before its target is kept in the stay and met by `-overtaken` acts."""
 
@@ -110,7 +110,7 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
     status, kind, reason = TABLE[act, before]
     if act in {"leave", "return"} and status != CANCELLED:
         if leave is not None and at // 1000 < leave.at:
-            status, kind, reason = _SAME, "patch", "older-than-what-is-known"
+            status, kind, reason = SAME, "patch", "older-than-what-is-known"
         else:
             encounter.leave = Leave(at // 1000, began=act == "leave")
     elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and leave is not None and leave.began and leave.at * 1000 >= at:
@@ -118,8 +118,8 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
     elif act == "transfer" and status == IN_PROGRESS and (leave is None or at // 1000 >= leave.at):
         encounter.leave = Leave(at // 1000, began=False)  # Who is moved is here.
     elif act == "transfer" and before == ON_LEAVE:
-        status = _SAME  # The move was before the leave.
-    if status != _SAME:
+        status = SAME  # The move was before the leave.
+    if status != SAME:
         encounter.status = status
     encounter.touched = max(encounter.touched, now)
     encounter.last = max(encounter.last, at)

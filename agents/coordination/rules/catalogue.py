@@ -111,7 +111,7 @@ class Catalogue:
     ) -> None:
         self.quiet = quiet
         self._groups = groups
-        self._codes = frozenset(codes)
+        self.codes = frozenset(codes)
         self.versions: dict[tuple[str, int], CompiledRule] = {}
         newest: dict[str, Rule] = {}
         for rule in rules:
@@ -136,7 +136,7 @@ class Catalogue:
         """The rules that wait for silence of a stay."""
 
     def _check_words(self, rule: Rule) -> None:
-        check_codes(rule, self._codes)
+        check_codes(rule, self.codes)
         if self._groups:
             check_groups(rule, self._groups)
 

@@ -36,7 +36,7 @@ def load_world(rules: Path = RULES, directory: Path = DIRECTORY, settings: CareS
 
     A folder without rules, `routing.yaml` or `valuesets/` uses the product's own: overlays alone may stand in it.
     """
-    valuesets = _valuesets(rules)
+    valuesets = load_value_sets(rules)
     return World(load_catalogue(rules, valuesets), load_directory(directory, profile), valuesets, settings)
 
 
@@ -53,7 +53,7 @@ def load_catalogue(folder: Path = RULES, valuesets: ValueSets | None = None) -> 
         raise CatalogueError(f"{folder}: no rule in this folder (one file a rule, NAME.yaml)")
     routing_at = folder / ROUTING if (folder / ROUTING).exists() else RULES / ROUTING
     routing = _read(routing_at, Routing)
-    groups = (valuesets or _valuesets(folder)).groups
+    groups = (valuesets or load_value_sets(folder)).groups
     try:
         return Catalogue(rule_files.values(), routing.notices, overlay_files.values(), routing.quiet, routing.codes, groups=groups)
     except RuleError as wrong:
@@ -79,7 +79,8 @@ def load_directory(path: Path = DIRECTORY, profile: str = "") -> Directory:
         raise CatalogueError(f"{path.name}: {wrong}") from wrong
 
 
-def _valuesets(rules: Path) -> ValueSets:
+def load_value_sets(rules: Path = RULES) -> ValueSets:
+    """Read the value sets of *rules*; the product's own where the folder has none. Raises CatalogueError."""
     folder = rules / "valuesets"
     try:
         return load_valuesets(folder if folder.is_dir() else RULES / "valuesets")

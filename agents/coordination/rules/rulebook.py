@@ -11,9 +11,6 @@ from typing import Final
 from agents.coordination.rules.explain import COMMON, common_steps, due_in_words, parts, role_in_words
 from agents.coordination.rules.rule import Rule
 
-COMMAND: Final = "carerelay rules book"
-"""What writes the page; tests that compare it name this."""
-
 _CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
     "Notifications and stays": ("NOT", "ENC"),
     "After a discharge": ("DIS", "TCM", "TRC", "MED", "NHS", "NICE", "EDIE"),
@@ -30,7 +27,7 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
     lines = [
         "# The rules",
         "",
-        f"Made from `agents/coordination/catalogue/` by `{COMMAND}`; a test compares. `carerelay rules show TCM-1` explains one rule.",
+        "Made from `agents/coordination/catalogue/` by `make rules`; a test compares. `carerelay rules show TCM-1` explains one rule.",
         "[Write a rule](write-a-rule.md) says how to add one.",
         "",
         "## For every rule",

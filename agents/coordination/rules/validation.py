@@ -20,7 +20,7 @@ from streams.contract.topics import FACT_OF
 ISSUED: Final = "NotificationIssued"
 """The one outbound event that may open a handoff: somebody was told and is asked to answer."""
 
-_OUTREACH: Final = ("reached", "no-answer", "voicemail", "refused")
+OUTREACH: Final = ("reached", "no-answer", "voicemail", "refused")
 """What an attempt to reach a person comes to, as the contract says it."""
 
 _EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
@@ -74,7 +74,7 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
         if attribute not in kind.__struct_fields__:
             raise RuleError(rule.id, f"{field}.where.{name}", f"{event} has no {name}, so this can never hold")
         codes = CODES.get((event, attribute))
-        said = _OUTREACH if (event, attribute) == ("OutreachAttempted", "outcome") else codes.codes if codes is not None else ()
+        said = OUTREACH if (event, attribute) == ("OutreachAttempted", "outcome") else codes.codes if codes is not None else ()
         for value in values_in(condition) if said else ():
             if value not in said:
                 never = f"the {name} of {event} is never {value!r}; it is one of {', '.join(said)}{did_you_mean(str(value), said)}"

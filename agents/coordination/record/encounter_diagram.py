@@ -1,0 +1,110 @@
+"""The encounter's states as a page: `docs/encounter-states.md`, made from the table of `encounter_states.py`.
+
+Owns the words of the page. Must not decide anything: a test compares the page with the table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.record.encounter_states import SAME, TABLE, UNKNOWN
+
+ACTS: Final = {
+    "plan": "A stay is planned.",
+    "admit": "An admission, or a registration.",
+    "admit-again": "An admission of a stay that was admitted before.",
+    "admit-anew": "An admission after its cancellation.",
+    "transfer": "A transfer to another place.",
+    "transfer-overtaken": "A transfer whose cancellation came first.",
+    "class-change": "A change of the class, for example from emergency to inpatient.",
+    "update": "An update of the stay.",
+    "leave": "An update: the person goes on leave.",
+    "return": "An update: the person returns from leave.",
+    "discharge": "A discharge.",
+    "discharge-overtaken": "A discharge whose cancellation came first.",
+    "cancel-admission": "A cancellation of the admission.",
+    "cancel-admission-overtaken": "A cancellation that is older than the admission.",
+    "cancel-transfer": "A cancellation of the transfer.",
+    "cancel-transfer-early": "A cancellation before its transfer.",
+    "cancel-discharge": "A cancellation of the discharge.",
+    "cancel-discharge-overtaken": "A cancellation that is older than the discharge.",
+}
+"""What each act of the table is."""
+
+KINDS: Final = {
+    "plan": "the stay is planned; nobody is notified",
+    "admit": "an admission: the care team is notified, and rules may open",
+    "late-admit": "an admission that arrived after the discharge: it is recorded",
+    "transfer": "a transfer: the care team is notified if the facility or the level of care changes",
+    "class-change": "a new class: the care team is notified, and rules may open or end",
+    "update": "an update: the care team is notified if something material changes",
+    "discharge": "a discharge: the care team is notified, and rules may open, close or end",
+    "patch": "the record is completed; nobody is notified",
+    "withdraw-stay": "the stay is cancelled: its notifications are withdrawn, and its handoffs are cancelled",
+    "withdraw-transfer": "the transfer is taken back: its notifications are withdrawn",
+    "withdraw-discharge": "the discharge is taken back: its notifications are withdrawn, and its handoffs are cancelled",
+    "remembered": "the cancellation is kept until the event that it cancels arrives",
+    "ignored": "nothing changes",
+}
+"""What each result of the table means."""
+
+
+def render_markdown() -> str:
+    """Return `docs/encounter-states.md`: the diagram and the tables."""
+    acts = list(dict.fromkeys(act for act, _ in TABLE))
+    lines = [
+        "# The states of an encounter",
+        "",
+        "Made from `agents/coordination/record/encounter_states.py` by `make rules`; a test compares.",
+        "",
+        "Events are ordered by when they happened, not by when they arrive. A late event fills what is missing and never overwrites what",
+        "is newer. A cancellation takes back what happened before it, even if it arrives first. A leave or a return that is older than the",
+        "latest one changes nothing.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(f"    {_node(before)} --> {_node(after)}: {', '.join(names)}" for (before, after), names in _moves().items()),
+        "```",
+        "",
+        "`unknown` is a stay of which only a part is known so far: it begins there.",
+        "",
+        "## What each event does",
+        "",
+        "A cell says the status afterwards (nothing where it stays), what the event comes to, and the reason where nobody is notified.",
+        "",
+        f"| event | {' | '.join(STATUS_NAMES)} |",
+        f"| --- |{' --- |' * len(STATUS_NAMES)}",
+        *(f"| {act} | {' | '.join(_cell(act, status) for status in range(len(STATUS_NAMES)))} |" for act in acts),
+        "",
+        "| event | is |",
+        "| --- | --- |",
+        *(f"| {act} | {ACTS[act]} |" for act in acts),
+        "",
+        "| it comes to | means |",
+        "| --- | --- |",
+        *(f"| {kind} | {KINDS[kind]} |" for kind in dict.fromkeys(kind for _, kind, _ in TABLE.values())),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _moves() -> dict[tuple[int, int], list[str]]:
+    """Return which acts move a stay from one status to another."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for (act, before), (after, _, _) in TABLE.items():
+        if after not in {SAME, before}:
+            found.setdefault((before, after), []).append(act)
+    return dict(sorted(found.items()))
+
+
+def _cell(act: str, status: int) -> str:
+    if (act, status) not in TABLE:
+        return ""
+    after, kind, reason = TABLE[act, status]
+    moved = f"**{STATUS_NAMES[after]}**: " if after not in {SAME, status} else ""
+    return f"{moved}{kind}{f' ({reason})' if reason else ''}"
+
+
+def _node(status: int) -> str:
+    return "[*]" if status == UNKNOWN else STATUS_NAMES[status].replace("-", "_")

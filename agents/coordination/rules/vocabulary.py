@@ -1,0 +1,169 @@
+"""What a rule may name: facts, codes and value groups, listed from the tables that check rules.
+
+Owns the rows that `carerelay rules facts|codes|groups` show. Holds no name of its own: a fact, code or group that is added
+to its table is listed here at once. Must not know a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, get_args
+
+from agents.coordination.reference.activity_codes import ACTIVITY_CODES
+from agents.coordination.reference.calendar import UNITS
+from agents.coordination.reference.directory import Directory
+from agents.coordination.reference.valuesets import ValueSets
+from agents.coordination.rules.catalogue import Catalogue
+from agents.coordination.rules.facts import described
+from agents.coordination.rules.facts.values import GROUPS, VALUES, kind_of
+from agents.coordination.rules.references import NAMED_BY_THE_SUBJECT
+from agents.coordination.rules.rule import Again, Closure, Condition, Limits, Rule, Scalar, Subject, Where
+from agents.coordination.rules.validation import ISSUED, OUTREACH
+from agents.coordination.rules.wording import EVENT, ROLE, UNIT
+from streams.contract.codes import CODES
+from streams.contract.topics import FACT_OF, RELAY
+
+Row = dict[str, Any]
+
+_EXAMPLES: Final[dict[str, Condition]] = {
+    "achievement_status": "worsening",
+    "disposition": "snf",
+    "facility": "GENERAL",
+    "level": "icu",
+    "open_services": "cardiology",
+    "performer_role": "pcp",
+    "programme": "heart-failure",
+    "purpose": "follow-up",
+    "unit": "ICU-2",
+}
+"""Examples of facts that no condition of the catalogue asks for."""
+
+_AGAIN: Final = {
+    "keep": "nothing changes",
+    "restart": "a new handoff with a new clock supersedes the open one",
+    "extend": "the clock starts again with each message about the stay",
+    "renew": "the event that closes it may open the next one",
+}
+_CLOSURE: Final = {
+    "met": "the closing event happened in time",
+    "met-late": "the closing event happened after the due time",
+    "cancelled": "the event that opened it was cancelled",
+    "superseded": "a newer event takes its place",
+    "not-applicable": "there is nothing to do any more",
+}
+_SUBJECT: Final = {"encounter": "the stay", "appointment": "the appointment, or the referral that it is for"}
+
+
+def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
+    """Return for each fact its name, meaning, kind, the values of a closed list, and an example of a condition."""
+    used = _first_uses(catalogue)
+    first_group = next(iter(sorted(groups)), "mental-illness")
+    rows: list[Row] = []
+    for name, meaning in described().items():
+        kind, values = kind_of(name), list(VALUES.get(name, ()))
+        if name in GROUPS:
+            kind = "several groups (carerelay rules groups)"
+        elif name == "needed_by":
+            kind = "instant"
+        by_kind: Condition = values[0] if values else _EXAMPLES.get(name, "...")
+        if kind in {"true or false", "number"}:
+            by_kind = True if kind == "true or false" else Limits(at_least=2)
+        example = used.get(name, first_group if name in GROUPS else by_kind)
+        written = f"until: {name}" if name == "needed_by" else f"{name}: {_yaml(example)}"
+        rows.append({"fact": name, "meaning": meaning, "kind": kind, "values": values, "example": written})
+    return rows
+
+
+def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
+    """Return each code that a rule may name: what it is a code of, the code, and what it means or where it is used."""
+    used: dict[str, list[str]] = {}
+    for rule in catalogue.rules.values():
+        for where in _wheres(rule):
+            for code in _values(where.get("code")):
+                used.setdefault(code, []).append(rule.id)
+    rows = [
+        *(("event", event, EVENT[event].when) for event in sorted({*FACT_OF, ISSUED}) if event not in _internal()),
+        *(
+            ("activity", code, f"named by {', '.join(dict.fromkeys(used[code]))}" if code in used else "named by no rule")
+            for code in sorted(ACTIVITY_CODES.union(catalogue.codes))
+        ),
+        *(
+            (f"{field} of {event}", code, "")
+            for (event, field), codes in CODES.items()
+            if event in FACT_OF and field != "priority"
+            for code in codes.codes
+        ),
+        *(("outcome of OutreachAttempted", code, "") for code in OUTREACH),
+        *(("closure", closure, _CLOSURE[closure]) for closure in get_args(Closure)),
+        *(("role", role, meaning) for role, meaning in NAMED_BY_THE_SUBJECT.items()),
+        *(("role", role, ROLE.get(role, "")) for role in sorted(directory.roles - NAMED_BY_THE_SUBJECT.keys())),
+        *(("unit", unit, UNIT[unit][1]) for unit in UNITS),
+        *(("subject", subject, _SUBJECT.get(subject, f"the {subject}")) for subject in get_args(Subject)),
+        *(("again", again, _AGAIN[again]) for again in get_args(Again)),
+        *(("profile", profile, "") for profile in sorted({o.profile for o in directory.organisations.values()})),
+    ]
+    return [{"kind": kind, "code": code, "meaning": meaning} for kind, code, meaning in rows]
+
+
+def list_groups(valuesets: ValueSets) -> list[Row]:
+    """Return each value group: its name, title, source, and the beginnings of ICD-10 codes that belong to it and that do not."""
+    return [
+        {
+            "group": name,
+            "title": group.title,
+            "codes": list(group.prefixes),
+            "except": list(group.except_),
+            "source": " ".join(valuesets.sources[name].split()),
+        }
+        for name, group in sorted(valuesets.groups.items())
+    ]
+
+
+def _internal() -> set[str]:
+    """Return the events that shards write to each other."""
+    return {kind.__name__ for kind in RELAY.types}
+
+
+def _wheres(rule: Rule) -> Iterator[Where]:
+    for rows in (rule.triggers, rule.closes, rule.ends, rule.cases, rule.shortens, rule.steps):
+        for row in rows:
+            yield row.where
+
+
+def _first_uses(catalogue: Catalogue) -> dict[str, Condition]:
+    """Return for each fact the first condition on it in the catalogue."""
+    wheres = [where for rule in catalogue.rules.values() for where in _wheres(rule)]
+    wheres += [row.notice.where for rows in catalogue.notices.values() for row in rows]
+    found: dict[str, Condition] = {}
+    for where in wheres:
+        for name, condition in where.items():
+            found.setdefault(name, condition)
+    return found
+
+
+def _values(condition: Condition | None) -> tuple[str, ...]:
+    if condition is None or isinstance(condition, Limits):
+        return ()
+    return tuple(map(str, condition)) if isinstance(condition, tuple) else (str(condition),)
+
+
+def _yaml(condition: Condition) -> str:
+    """Return *condition* as a rule file writes it on one line."""
+    if isinstance(condition, Limits):
+        named = {
+            "not": condition.not_,
+            "at_least": condition.at_least,
+            "at_most": condition.at_most,
+            "known": condition.known,
+            "or_unknown": condition.or_unknown or None,
+        }
+        return f"{{{', '.join(f'{name}: {_yaml(value)}' for name, value in named.items() if value is not None)}}}"
+    if isinstance(condition, tuple):
+        return f"[{', '.join(map(_scalar, condition))}]"
+    return _scalar(condition)
+
+
+def _scalar(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

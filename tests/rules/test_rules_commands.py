@@ -1,0 +1,196 @@
+"""What somebody needs who writes a rule: what may be named, a file to begin with, and the row that tests it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from renew_rules import ByHandError, row_of
+from timeline import world
+from typer.testing import CliRunner
+
+from agents.coordination.commands import rules_app
+from agents.coordination.rules.conditions import compile_where
+from agents.coordination.rules.facts import FACTS
+from agents.coordination.rules.loading import RULES, load_catalogue
+from agents.coordination.rules.rule import Rule, Where
+from agents.coordination.rules.validation import ISSUED, OUTREACH
+from agents.coordination.rules.vocabulary import list_codes, list_facts, list_groups
+from streams.cli.exits import UserError
+from streams.contract.codes import CODES
+from streams.contract.topics import FACT_OF, RELAY
+
+
+def rules(*arguments: str) -> str:
+    """What `carerelay rules` writes. Raises UserError as the command does."""
+    result = CliRunner().invoke(rules_app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def lines(*arguments: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in rules(*arguments, "--json").splitlines()]
+
+
+# ---- what may be named
+
+
+def test_every_fact_is_listed_with_a_meaning_a_kind_and_an_example_that_a_rule_may_say():
+    rows = list_facts(world().catalogue, world().valuesets.groups)
+
+    assert [row["fact"] for row in rows] == sorted(FACTS)
+    for row in rows:
+        assert row["meaning"]
+        assert row["kind"]
+        if row["fact"] == "needed_by":
+            assert row["example"] == "until: needed_by"
+            continue
+        where = msgspec.convert(yaml.safe_load(f"{{{row['example']}}}"), Where)
+        compile_where(where, row["fact"], "example")
+        assert "..." not in row["example"]
+
+
+def test_every_code_that_a_rule_may_name_is_listed():
+    rows = list_codes(world().catalogue, world().directory)
+    listed = {(row["kind"], row["code"]) for row in rows}
+
+    assert len(listed) == len(rows)
+    assert {code for kind, code in listed if kind == "event"} == {*FACT_OF, ISSUED} - {kind.__name__ for kind in RELAY.types}
+    for (event, field), codes in CODES.items():
+        if event in FACT_OF and field != "priority":
+            assert {code for kind, code in listed if kind == f"{field} of {event}"} == set(codes.codes)
+    assert {code for kind, code in listed if kind == "outcome of OutreachAttempted"} == set(OUTREACH)
+    for rule in world().catalogue.rules.values():
+        named = {rule.accountable, *(s.owner for s in rule.steps if s.owner), *(t.role for s in rule.steps for t in s.tells)}
+        assert named <= {code for kind, code in listed if kind == "role"}
+        assert rule.clock.unit in {code for kind, code in listed if kind == "unit"}
+
+
+def test_codes_of_the_deployment_are_listed_too(tmp_path):
+    (tmp_path / "TCM-1.yaml").write_text((RULES / "TCM-1.yaml").read_text())
+    (tmp_path / "routing.yaml").write_text("codes: [seen-at-the-kiosk]\n" + (RULES / "routing.yaml").read_text())
+
+    assert "seen-at-the-kiosk" in rules("codes", "activity", "--rules", str(tmp_path))
+
+
+def test_every_group_is_listed_with_its_source_and_codes():
+    rows = list_groups(world().valuesets)
+
+    assert [row["group"] for row in rows] == sorted(world().valuesets.groups)
+    assert all(row["title"] and row["source"] and row["codes"] for row in rows)
+
+
+@pytest.mark.parametrize("command", ["facts", "codes", "groups"])
+def test_list_is_one_object_a_line_with_json(command):
+    assert len(lines(command)) > 20 or command == "groups"
+
+
+def test_name_picks_one_or_those_that_contain_it_and_an_unknown_one_names_the_nearest():
+    assert [row["fact"] for row in lines("facts", "setting")] == ["setting"]
+    assert {"setting", "setting_of_stay", "goal_setting"} <= {row["fact"] for row in lines("facts", "ting")}
+    assert {row["kind"] for row in lines("codes", "unit")} == {"unit"}
+    assert lines("codes", "units") == lines("codes", "unit")
+    assert lines("codes", "activities") == lines("codes", "activity")
+    assert "I50" in rules("groups", "fmc/heart-failure")
+    for command, wrong, nearest in (
+        ("facts", "seting", "setting"),
+        ("codes", "busines-day", "business-day"),
+        ("groups", "mental-ilness", "mental-illness"),
+    ):
+        with pytest.raises(UserError, match=f"{wrong}; did you mean {nearest}"):
+            rules(command, wrong)
+    with pytest.raises(UserError, match=r"no rule TMC-1: .*; did you mean .*TCM-1"):
+        rules("show", "TMC-1")
+
+
+def test_check_notes_names_that_the_directory_does_not_know_and_still_passes(tmp_path):
+    text = (RULES / "TCM-1.yaml").read_text().replace("accountable: pcp", "accountable: pcb")
+    (tmp_path / "TCM-1.yaml").write_text(text)
+
+    said = rules("check", str(tmp_path))
+
+    assert "note: rule TCM-1: accountable: the directory does not know the role 'pcb'; did you mean pcp?" in said
+    assert "1 rules can be used" in said
+
+
+# ---- a new rule
+
+
+def test_new_rule_loads_as_it_stands_and_its_names_are_known(tmp_path):
+    said = rules("new", "HF-24", "--rules", str(tmp_path / "mine"))
+
+    assert f"carerelay rules check {tmp_path / 'mine'}" in said
+    assert "note" not in rules("check", str(tmp_path / "mine"))
+    assert rules("show", "HF-24", "--rules", str(tmp_path / "mine")).startswith("HF-24: ")
+
+
+def test_new_rule_goes_into_the_current_folder_where_none_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    rules("new", "HF-24")
+
+    assert list(load_catalogue(tmp_path).rules) == ["HF-24"]
+
+
+def test_new_rule_never_overwrites_a_file(tmp_path):
+    (tmp_path / "HF-24.yaml").write_text("mine")
+
+    with pytest.raises(UserError, match=r"HF-24\.yaml is there already"):
+        rules("new", "HF-24", "--rules", str(tmp_path))
+
+    assert (tmp_path / "HF-24.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", ["hf-24", "../HF", "HF 24", "-HF", ""])
+def test_id_that_no_rule_can_have_is_refused(tmp_path, wrong):
+    with pytest.raises(UserError, match="cannot be the id of a rule"):
+        rules("new", "--rules", str(tmp_path), "--", wrong)
+
+
+# ---- the row of the boundary table
+
+
+def rule(**fields: object) -> Rule:
+    written = {**yaml.safe_load((RULES / "TCM-1.yaml").read_text()), **fields}
+    return msgspec.convert(written, Rule)
+
+
+@pytest.mark.parametrize(
+    ("fields", "row"),
+    [
+        ({}, 'Case("TCM-1", 2, "business-day", stay(), care("interactive-contact")),'),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"setting": "emergency", "condition_group": "fmc/heart-failure"}}]},
+            'Case("TCM-1", 2, "business-day", stay(class_="EMER", before=0.1, diagnoses=("I50",)), care("interactive-contact")),',
+        ),
+        (
+            {"profiles": ["england"], "triggers": [{"event": "PatientAdmitted"}]},
+            'Case("TCM-1", 2, "business-day", admitted(facility="ST-BRIDES"), care("interactive-contact"), LONDON),',
+        ),
+    ],
+)
+def test_row_is_made_from_what_the_rule_says(fields, row):
+    assert row_of(rule(**fields), world().valuesets).strip() == row
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"triggers": [{"event": "ReferralRequested"}]},
+        {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_least": 6}}}]},
+        {"closes": [{"event": "OutreachAttempted", "where": {"outcome": "reached"}}]},
+        {"cases": [{"where": {"priority": "urgent"}, "clock": {"amount": 1, "unit": "hour"}}]},
+    ],
+)
+def test_row_that_the_rule_does_not_say_is_left_to_be_written_by_hand(fields):
+    with pytest.raises(ByHandError):
+        row_of(rule(**fields), world().valuesets)
+
+
+def test_rows_are_made_for_the_folder_of_the_product():
+    assert (Path(__file__).parent / "test_boundaries.py").read_text().count("\n]\n\n\ndef expected_due(") == 1
