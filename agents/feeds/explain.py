@@ -1,4 +1,4 @@
-"""FEED-1 in plain words, from its data. Owns the sentences, no number."""
+"""FEED-1 in plain words, from its data. Owns the sentences and no number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.feeds.rule import FeedRule
 
 
 def explain(rule: FeedRule) -> str:
-    """Say what the rule watches, when it opens, whose it is, what happens meanwhile and what ends it."""
+    """Return the rule in plain words: what it watches, when it opens, who is accountable, what happens and what closes it."""
     role, after = (name.replace("-", " ") for name in (rule.accountable, rule.next))
     return f"""{rule.id}: {rule.title}
 
@@ -17,20 +17,20 @@ def explain(rule: FeedRule) -> str:
 When it opens
   - When a source is silent for longer than {rule.usual_gaps:g} times its usual gap for that hour of the week, and for at least
     {rule.floor_minutes} minutes.
-  - An hour of the week is known after {rule.hour_known_after} such hours; before that, the same hour of all days stands in.
-  - It is about one source: never two of them open at once for the same source.
+  - The gap of an hour of the week is known after {rule.hour_known_after} such hours. Before that, the same hour of all days is used.
+  - At most one handoff is open for each source.
 
-Whose it is
-  - The {role} is accountable from the beginning, and nobody else at the same time.
+Who is accountable
+  - The {role}.
 
-What happens meanwhile
-  - When it opens: the gap is open, and the {role} is told ({rule.urgency}).
-  - {rule.escalates_after_minutes} minutes later: the owner is {after}, who is told.
-  - After {rule.forgotten_after_days} days it is no feed any more, and is forgotten.
+What happens until it is closed
+  - When it opens: the gap is open, and the {role} is notified ({rule.urgency}).
+  - {rule.escalates_after_minutes} minutes later: {after} becomes accountable and is notified.
+  - After {rule.forgotten_after_days} days the source is forgotten.
 
 What closes it
   - Any record of the source.
-  - If the source turns out never to have been silent, the alarm is withdrawn.
+  - If the source was never silent, because its records arrive late, the notification is withdrawn.
 
 Where it comes from
   - {rule.source}.

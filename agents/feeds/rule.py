@@ -1,4 +1,4 @@
-"""What FEED-1 says: the shape of its file, and who answers for it.
+"""The rule FEED-1: the shape of its file, and who is accountable for it.
 
 Owns the names of its numbers. Must not know a file or a record.
 """
@@ -18,18 +18,18 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     about: str
     source: str
     usual_gaps: float
-    """How many usual gaps a silence may last."""
+    """How many usual gaps a silence may last before it is a gap."""
     floor_minutes: int
-    """What a silence may last in any case."""
+    """How long a silence may last in any case."""
     hour_known_after: int
-    """How often an hour of the week was watched from end to end before it counts as known."""
+    """How often an hour of the week must be watched from beginning to end before it counts as known."""
     hour_known_after_minutes: int
-    """In how many minutes it must have been heard in that hour, over all those weeks; or once each time, where it comes in that
+    """In how many minutes of that hour the source must have sent, over all those weeks; or once each time, if it sends in that
     hour on most days. An hour with fewer has no usual gap."""
     source_known_after_minutes: int
-    """In how many minutes a source was heard before its gap over all hours counts as known."""
+    """In how many minutes a source must have sent before its gap over all hours counts as known."""
     any_hour_gap_minutes_max: int
-    """The longest gap over all hours that stands in for an hour that is not known."""
+    """The longest gap over all hours that is used for an hour that is not known."""
     escalates_after_minutes: int
     forgotten_after_days: int
     accountable: str
@@ -52,7 +52,7 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Watchers(msgspec.Struct, frozen=True):
-    """Who answers for a silent source, as addresses (role/kind:id): first, and after the escalation."""
+    """Who is accountable for a silent source, as addresses (role/kind:id): first, and after the escalation."""
 
     first: str
     second: str

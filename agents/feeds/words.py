@@ -1,4 +1,4 @@
-"""What people read about a silent source. Owns phrases only; instants are said in UTC, for a source has no zone."""
+"""What people read about a silent source. Owns phrases only. Instants are in UTC, because a source has no time zone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 
 def instant(at_ms: int) -> str:
-    """Say an instant: `Mon 1 Jun 2026 10:14 UTC`."""
+    """Return an instant as `Mon 1 Jun 2026 10:14 UTC`."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)
     day = _DAYS[moment.weekday()][:3]
     return f"{day} {moment.day} {_MONTHS[moment.month - 1]} {moment.year} {moment:%H:%M} UTC"
 
 
 def span(milliseconds: int) -> str:
-    """Say a length of time in the unit that fits it."""
+    """Return a length of time in the unit that fits it."""
     minutes = milliseconds // 60_000
     if minutes < 120:
         return f"{minutes} minute{'' if minutes == 1 else 's'}"
@@ -31,13 +31,13 @@ def span(milliseconds: int) -> str:
 
 
 def allowed(feed: Feed, rule: FeedRule) -> str:
-    """Say what is usual at the hour in which the silence began, and how long a silence may last."""
+    """Return what is usual in the hour in which the silence began, and how long a silence may last."""
     minute = feed.last + 1
     moment = _EPOCH + timedelta(minutes=minute)
     hour = f"on {_DAYS[moment.weekday()]} {moment.hour:02d} to {(moment.hour + 1) % 24:02d} o'clock UTC"
-    least = f"at least {rule.floor_minutes} minutes, are allowed"
+    least = f"at least {rule.floor_minutes} minutes"
     gap = mean_gap_minutes(feed, minute // HOUR_MINUTES, rule) * feed.uneven / 100
     if not gap:
-        return f"{hour} it is hardly heard, but should have been since; {rule.usual_gaps:g} usual gaps, {least}"
+        return f"{hour} it rarely sends, but it should have sent since; allowed are {rule.usual_gaps:g} usual gaps, {least}"
     usual = f"{gap:.0f} minutes" if gap >= 1.5 else "a minute"
-    return f"{hour} gaps of up to {usual} are usual; {rule.usual_gaps:g} of them, {least}"
+    return f"{hour} gaps of up to {usual} are usual; allowed are {rule.usual_gaps:g} of them, {least}"

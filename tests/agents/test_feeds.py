@@ -491,4 +491,4 @@ def test_the_rule_is_explained_from_its_numbers():
     text = explain(load_rule())
 
     assert "longer than 3 times its usual gap for that hour of the week, and for at least\n    5 minutes" in text
-    assert "60 minutes later: the owner is operations" in text
+    assert "60 minutes later: operations becomes accountable and is notified" in text

@@ -1,10 +1,10 @@
-"""What a handoff rule is: the shape of one file of the catalogue, of an overlay, and of the routing table.
+"""What a handoff rule is: the fields of a rule file, of an overlay and of the routing table.
 
-Owns the words that a rule may use and their defaults. Must not know how a rule is read from a file (`catalogue.py`), what
-a fact of a condition is worth (`facts/`) or what happens when it fires (`ladder.py`, `decide.py`).
+Owns the fields and their defaults; these docstrings are the reference for those who write rules. Must not know how a file is
+read (`loading.py`), how a fact is computed (`facts/`) or what happens when a rule fires (`handoffs/`).
 
-A rule reads as: *when* a trigger happens (and its conditions hold), *somebody* is accountable, *until* a clock ends;
-a closing event ends it well, an ending event makes it pointless, and steps say what happens while nobody does it.
+A rule says: when a trigger happens and its conditions hold, a role is accountable until a clock ends. A closing event closes
+the handoff, an ending event makes it pointless, and steps say what happens until then.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ from streams.contract.suggestions import did_you_mean
 Scalar = str | int | float | bool
 
 Subject = Literal["encounter", "referral", "goal", "appointment", "notification", "person"]
-"""What a handoff is about. Two handoffs of one rule about the same subject are never open at once. All appointments of one
-referral are one subject, named by the referral."""
+"""What a handoff is about. At most one handoff of a rule is open for each subject. All appointments of one referral are one
+subject, named by the referral."""
 
 Closure = Literal["met", "met-late", "cancelled", "superseded", "not-applicable"]
 
 Again = Literal["keep", "restart", "extend", "renew"]
-"""A trigger comes again while the handoff is open: keep it and its clock (`keep`, `renew`), or supersede it by a new one
-(`restart`). `extend` waits for silence: the clock counts from the last word of the stay, whatever it was. With `renew` the
-event that closes it may open the next one: each review begins the next interval."""
+"""What happens if a trigger comes again while the handoff is open. `keep`: nothing. `restart`: a new handoff with a new clock
+supersedes it. `extend`: the clock starts again with each message about the stay (for rules that wait for silence). `renew`: nothing,
+but the event that closes the handoff may open the next one (each review starts the next interval)."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"not_": "not"}):
-    """A condition that is more than equality: `{not: hospice}`, `{at_least: 2}`, `{at_most: 9}`, `{known: false}`.
+    """A condition other than equality: `{not: hospice}`, `{at_least: 2}`, `{at_most: 9}`, `{known: false}`.
 
-    `{at_least: 6, or_unknown: true}` holds too where the fact is not known: who may be old enough is watched over.
+    With `or_unknown: true` it also holds if the fact is not known: `{at_least: 6, or_unknown: true}` includes a person of
+    unknown age.
     """
 
     not_: Scalar | tuple[Scalar, ...] | None = None
@@ -47,50 +48,50 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"n
 
 
 Condition = Scalar | tuple[Scalar, ...] | Limits
-"""Equality, any of several, or limits. A fact with several values (diagnosis groups) holds if one of them does. A fact
-that is not known holds only for `{known: false}`, for `or_unknown: true`, or where the fact itself says `unknown`; it is never guessed."""
+"""One value, a list of values of which one must fit, or `Limits`. If a fact has several values (diagnosis groups), one of them
+must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit; nothing is guessed."""
 
 Where = dict[str, Condition]
-"""Fact name to condition; all must hold. The names are in `facts/`; an unknown one is refused at load."""
+"""Conditions by the name of the fact; all must hold. `carerelay rules facts` lists the names; an unknown one is refused."""
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Opens the handoff. `event` is an inbound event type, or `NotificationIssued` (what routing has just told somebody)."""
+    """Opens the handoff. `event` is an inbound event (`carerelay rules codes event`) or `NotificationIssued`."""
 
     event: str
     where: Where = {}
     counts_from: Literal["event", "admission", "discharge", "second-setback"] = "event"
-    """What starts the clock: the event itself, the stay's admission or discharge (a diagnosis that is added later), or the second
-    setback of a goal in a row, where one before it is heard of later."""
+    """What starts the clock: the event, the stay's admission or discharge (for a diagnosis that is added later), or the second
+    setback in a row of a goal (even if an earlier setback is reported later)."""
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ends the handoff well: met, or met-late if it happened after due.
+    """Closes the handoff: as met, or as met-late if it happened after due.
 
-    It must be about the handoff's subject (an activity without an encounter counts for every stay), and have happened
-    after the trigger; with `clock.day_zero: false` not on the trigger's local date either.
+    It must be about the handoff's subject (an activity without an encounter counts for every stay) and must have happened
+    after the trigger; with `clock.day_zero: false` after the trigger's local date.
     """
 
     event: str
     where: Where = {}
     not_before: Clock | None = None
-    """Counted from the trigger; earlier care does not count (NICE NG27: not before 24 hours)."""
+    """Time from the trigger before which care does not count (NICE NG27: not before 24 hours)."""
     based_on: bool = False
-    """The activity must name the subject in `based_on` (CMS50's consultant report)."""
+    """The activity must name the subject in its `based_on` (CMS50: the consultant report)."""
     count: int = 1
-    """How many such events it takes (two documented attempts)."""
+    """How many such events are needed (two documented attempts)."""
     from_day_zero: bool = False
-    """Anything on the trigger's own date counts, even before it: for measures that count in days (HEDIS: on the date of
-    discharge)."""
+    """An event on the trigger's local date counts even if it happened before the trigger: for measures that count in days (HEDIS: on
+    the date of discharge)."""
     standing: bool = False
-    """It may have happened before the trigger, where it is heard of after it: the conditions say that it still stands."""
+    """It may have happened before the trigger if it is reported after it; the conditions must say that it still holds."""
     of_person: bool = False
-    """It need not be about the handoff's own subject; the conditions say which of the person's events it is (another referral
-    for the same service). An event that names what it is based on still has to name the subject."""
+    """It need not be about the handoff's own subject; the conditions say which of the person's events count (another referral for
+    the same service). An event with a `based_on` must still name the subject there."""
 
 
 class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Makes the handoff pointless. Death and the cancellation of its subject end every handoff without being named."""
+    """Makes the handoff pointless. Death and the cancellation of the trigger end every handoff; a rule need not name them."""
 
     event: str
     where: Where = {}
@@ -98,14 +99,14 @@ class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another clock where the conditions hold; the first case that holds is taken."""
+    """Another clock if the conditions hold. The first case that holds is used."""
 
     where: Where
     clock: Clock
 
 
 class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event that brings due forward to `clock` counted from it, never back (medication: at the visit, latest day 30)."""
+    """An event that makes due earlier: `clock` after the event. It never makes due later (medication: at the visit, at latest day 30)."""
 
     event: str
     clock: Clock
@@ -113,84 +114,86 @@ class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One role that is told. `owner` stands for whoever is accountable at that moment."""
+    """One role that is notified. `owner` is whoever is accountable at that moment."""
 
     role: str
     asks_acknowledgement: bool = False
     required: bool = False
-    """Somebody must hear it: where nobody is known for the role, the organisation's pool or the fallback pool does."""
+    """If nobody is known for the role, the organisation's pool for it is notified, or the fallback pool."""
     delivery: Delivery | None = None
-    """How this role hears a notice, where that is not as the row says. What a step tells is never delayed."""
+    """How this role is notified, if not as the routing row says. Notifications of a step are never delayed."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rung of the ladder.
+    """What happens at a moment while the handoff is open.
 
-    `at` is one of `50%` (of the time between trigger and due), `due`, `due + 1 business-day`, `due - 12 hour`,
-    `trigger + 5 day`, `due + clock` (the clock's own unit once more). Rungs before due make the gap `due-soon`, those at
-    or after it `open`.
-    `owner` moves accountability: a role, or `next` (the directory's line of escalation). Nobody but `tells` gets a message.
+    `at` is `50%` (of the time between trigger and due), `due`, `due + 1 business-day`, `due - 12 hour` or `trigger + 5 day`. Steps
+    before due make the gap `due-soon`, steps at or after due make it `open`. If the rule has cases with clocks of different
+    units, `at` may name a moment for each unit: `{hour: due + 1 hour, business-day: due + 1 business-day}`.
+    `owner` is the role that becomes accountable, or `next` for the next role in the directory's line of escalation. Only the
+    roles in `tells` are notified.
     """
 
     at: str | dict[Unit, str]
     owner: str | None = None
     tells: tuple[Tell, ...] = ()
     where: Where = {}
-    """Looked at when the rung is reached (lead at day 5 *if not booked*); a rung whose conditions fail is passed over."""
+    """Checked when the step is reached (notify the lead on day 5 if no visit is booked). If it does not hold, the step is skipped."""
     then: Literal["", "assume-finished"] = ""
-    """`assume-finished`: the silent stay counts as over, and says that this is assumed (ENC-1)."""
+    """`assume-finished`: the silent stay is marked as finished, by assumption (ENC-1)."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One handoff rule, as one file `catalogue/<id>.yaml` says it. All times in the file are words, never milliseconds."""
+    """One handoff rule: the file `<id>.yaml`."""
 
     id: str
     version: int
     title: str
-    """What is to be done, for those who may know the condition."""
+    """What is to be done, for readers who may know the condition."""
     neutral_title: str
-    """The same without what reveals a condition."""
+    """The same without anything that reveals a condition."""
     source: str
-    """Where the numbers come from; our own choice says `CareRelay default`."""
+    """Where the numbers come from. Your own choice is `CareRelay default`."""
     about: str = ""
-    """Plain words for `carerelay rules show`."""
+    """Two or three sentences for `carerelay rules show`."""
     profiles: tuple[str, ...] = ()
-    """Profiles (us, england) in which it is on; empty: in all."""
+    """Profiles (us, england) in which the rule is on. Empty: in all."""
     effective_from: date = date(1970, 1, 1)
     effective_to: date | None = None
-    """First day on which it no longer opens handoffs. What is open then runs on."""
+    """First day on which the rule no longer opens handoffs. Open handoffs continue."""
     enabled: bool = True
     sensitivity: str = "normal"
-    """`normal`, or a category that needs its own permission (`mental-health`, `substance-use`, `sexual-health`, ...): fails closed."""
+    """`normal`, or a category that needs the person's explicit permission (`mental-health`, `substance-use`, `sexual-health` ...).
+    Without it nobody is notified."""
     purpose: str = "treatment"
     subject: Subject
     triggers: tuple[Trigger, ...]
     clock: Clock
     cases: tuple[Case, ...] = ()
     until: str | None = None
-    """A fact that names an instant (`needed_by`): due then; the clock holds where it is not known."""
+    """A fact that is an instant (`needed_by`): due then. The clock is used if the fact is not known."""
     shortens: tuple[Shortening, ...] = ()
     calendar: Literal["accountable", "facility"] = "accountable"
-    """Whose zone and holidays; falls back to the facility's where the accountable organisation is not in the directory."""
+    """Whose time zone and holidays count. The facility's are used too if the directory does not know the accountable organisation."""
     accountable: str
-    """A role, or who the subject itself names: `referral-target`, `referral-requester`, `goal-owner`, `recipient` (of the
-    notification), `setter` (whoever set the status), `facility` (the hospital or home itself),
-    `transferring-facility` (the hospital that the person came from)."""
+    """A role of the care team or of the organisation, or one that the subject names: `referral-target`, `referral-requester`,
+    `goal-owner`, `recipient` (of the notification), `setter` (the side that set the status), `facility` (the hospital or home
+    itself), `transferring-facility` (the hospital that the person came from)."""
     urgency: str = "routine"
     task: Literal["opening", "due"] = "opening"
-    """From when the task is asked for: from the opening, or only once it is due (a stay that went silent is nobody's work before).
-    Until then it is a draft: its owner and due can be read, and no worklist holds it."""
+    """When the task is requested: at the opening, or only when it is due (nobody needs to act before). Until then it is a draft: its
+    owner and due time can be read, but it is in no worklist."""
     steps: tuple[Step, ...] = ()
-    """Replaces the common ladder (`COMMON_LADDER`)."""
+    """What happens until the handoff is closed. Without steps: the common ones (`COMMON_LADDER`)."""
     closes: tuple[Closing, ...] = ()
     closes_when: Literal["any", "all"] = "any"
     completable: bool = False
-    """A person may close it with TaskCompleted. Where a clinical event alone is proof (a report, a visit), TaskCompleted is
-    refused with `needs-clinical-event` and changes nothing."""
+    """The owner may close it with TaskCompleted. Otherwise TaskCompleted is refused with `needs-clinical-event`, because only a
+    clinical event (a report, a visit) is proof."""
     ends: tuple[Ending, ...] = ()
     again: Again = "keep"
     late_window_days: int = 30
-    """How long a closed handoff is kept, so that what arrives late can still correct it."""
+    """How long a closed handoff is kept, so that a late report can still correct it."""
 
 
 COMMON_LADDER: tuple[Step, ...] = (
@@ -203,7 +206,7 @@ owner and the coordinators' lead are notified; one business day later the next r
 
 
 class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A row of `catalogue/routing.yaml`: which event tells which roles. The first row of an event that holds is taken."""
+    """A row of `routing.yaml`: which event notifies which roles. The first row of an event whose conditions hold is used."""
 
     id: str
     version: int = 1
@@ -216,7 +219,7 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     sensitivity: str = "normal"
     purpose: str = "treatment"
     delivery: Delivery = "at-once"
-    """`daily-digest`: it waits for the recipient's next digest."""
+    """`daily-digest`: the notification waits for the recipient's next digest."""
     tells: tuple[Tell, ...]
 
 
@@ -224,11 +227,16 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notices: tuple[Notice, ...]
     quiet: Quiet = Quiet()
     codes: tuple[str, ...] = ()
-    """Codes of care activities that this deployment sends beside those of the contract."""
+    """Codes of care activities that this deployment sends in addition to those of the contract."""
 
 
 class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an overlay changes of one rule; what it does not name stays. A change of a number is a new `version`."""
+    """What an overlay changes of one rule; other fields stay. If a number changes, give a new `version`.
+
+    A new `clock` moves due, and with it the steps that are a share of the time. The amounts of other steps stay as the rule writes
+    them: `due + 1 business-day` is still one business day, and `trigger + 5 day` may now be after due. If they no longer fit, name
+    `steps` in the overlay too. Open handoffs keep their due time.
+    """
 
     enabled: bool | None = None
     version: int | None = None
@@ -243,11 +251,11 @@ class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of `catalogue/overlays/`: changes for a locality, organisation or programme, without copying a rule.
+    """A file of `overlays/`: changes for a profile, locality, organisation or programme, without a copy of the rule.
 
-    Applies where one of the lists names what the handoff belongs to: the organisation's profile, the organisation itself or one of its
-    localities, a programme of the person's care team. Without any of them it applies everywhere. Applied in the order everywhere,
-    profile, locality, organisation, programme; then by id.
+    It applies if one of its lists names the organisation's profile, one of its localities, the organisation itself, or a programme
+    of the person's care team. Without any list it applies everywhere. Several overlays apply in the order everywhere, profile,
+    locality, organisation, programme; then by id.
     """
 
     id: str
@@ -259,7 +267,7 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def names_somebody(self) -> bool:
-        """Whether it is for some only."""
+        """Whether the overlay applies to some only."""
         return bool(self.profiles or self.localities or self.organisations or self.programmes)
 
 
