@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from agents.coordination.commands import rules_app
 from agents.coordination.rules.conditions import compile_where
 from agents.coordination.rules.facts import FACTS
 from agents.coordination.rules.loading import RULES, load_catalogue
-from agents.coordination.rules.rule import Rule, Where
+from agents.coordination.rules.rule import Closing, Ending, Rule, Step, Tell, Trigger, Where
 from agents.coordination.rules.validation import ISSUED, OUTREACH
 from agents.coordination.rules.vocabulary import list_codes, list_facts, list_groups
 from streams.cli.exits import UserError
@@ -194,3 +195,38 @@ def test_row_that_the_rule_does_not_say_is_left_to_be_written_by_hand(fields):
 
 def test_rows_are_made_for_the_folder_of_the_product():
     assert (Path(__file__).parent / "test_boundaries.py").read_text().count("\n]\n\n\ndef expected_due(") == 1
+
+
+# ---- the page
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "write-a-rule.md").read_text(encoding="utf-8")
+
+
+def test_page_names_every_field_of_a_rule():
+    for struct in (Rule, Trigger, Closing, Ending, Step, Tell):
+        for field in msgspec.structs.fields(struct):
+            assert f"`{field.encode_name}`" in PAGE, f"{struct.__name__}.{field.encode_name}"
+
+
+def test_rule_of_the_page_loads_and_its_row_is_made(tmp_path):
+    (example,) = re.findall(r"```yaml\n(id: HF-24.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "HF-24.yaml").write_text(example)
+
+    (rule,) = load_catalogue(tmp_path).rules.values()
+
+    assert "note" not in rules("check", str(tmp_path))
+    assert row_of(rule, world().valuesets).startswith('    Case("HF-24", 24, "hour", stay(class_="EMER", before=0.1, diagnoses=("I50",))')
+    assert "`fmc/heart-failure`" in PAGE
+
+
+def test_overlay_and_conditions_of_the_page_load(tmp_path):
+    (example,) = re.findall(r"```yaml\n(id: HF-24.*?)```", PAGE, re.DOTALL)
+    (overlay,) = re.findall(r"```yaml\n# DIR/overlays/riverside\.yaml\n(.*?)```", PAGE, re.DOTALL)
+    (where,) = re.findall(r"```yaml\nwhere:\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "HF-24.yaml").write_text(example)
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "riverside.yaml").write_text(overlay)
+
+    assert "now: When it is due: 12 hours." in " ".join(rules("show", "HF-24", "--rules", str(tmp_path)).split())
+    assert len(compile_where(msgspec.convert(yaml.safe_load(where), Where), "X-1", "example")) == 5
