@@ -225,6 +225,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
         ({"age_years": Limits(at_least=6, at_most=17)}, "the age in years is at least 6 and is at most 17"),
         ({"risk_tier": Limits(known=False)}, "the risk (stated complexity and LACE) is not known"),
         ({"accepted_by_person": Limits(known=True)}, "the person's own answer is known"),
+        ({"condition_group": ("fmc/heart-failure", "self-harm")}, "one of the person's conditions is heart failure or self-harm"),
         ({"linked": False}, "it is not a duplicate of an earlier referral"),
         ({"first_review": False}, "the goal has been reviewed"),
         ({"at_hospital": True, "reviewed": False}, "the person is in hospital, and it is not a review"),

@@ -13,6 +13,7 @@ from textwrap import TextWrapper
 from typing import Final
 
 from agents.coordination.reference.calendar import Unit
+from agents.coordination.rules.facts.values import GROUPS
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
 from agents.coordination.rules.wording import EVENT, FACT, ROLE, UNIT, VALUE, clock_words
 
@@ -314,7 +315,12 @@ def _denied(statement: str) -> str:
 
 def _any(values: Scalar | tuple[Scalar, ...], of: str = "") -> str:
     words = VALUE.get(of, {})
-    return _list([words.get(str(value), str(value)) for value in (values if isinstance(values, tuple) else (values,))], "or")
+
+    def said(value: str) -> str:
+        # A group is said by its own name: `fmc/heart-failure` is heart failure.
+        return words.get(value, value.rpartition("/")[2].replace("-", " ") if of in GROUPS else value)
+
+    return _list([said(str(value)) for value in (values if isinstance(values, tuple) else (values,))], "or")
 
 
 def _all(values: Sequence[str]) -> str:

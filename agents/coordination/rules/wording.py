@@ -123,6 +123,7 @@ _GROUP: Final = {
     "mental-illness": "a mental illness",
     "substance-use": "the use of alcohol or another drug",
     "drug-overdose": "a drug overdose",
+    "self-harm": "self-harm",
 }
 _SETTING: Final = {"emergency": "the emergency department", "unknown": "not known"}
 VALUE: Final = {
@@ -141,6 +142,7 @@ VALUE: Final = {
     "changed": {"diagnosis-group": "a new group of diagnoses", "level": "a new level of care", "facility": "a new facility"},
     "diagnosis_group": _GROUP,
     "principal_diagnosis_group": _GROUP,
+    "condition_group": _GROUP,
 }
 """Values of facts in words; one that is not here is said as it is written."""
 
