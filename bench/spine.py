@@ -24,7 +24,7 @@ from bench.measure import Figures, drain, percentiles
 from bench.program import CARE, MADE, ROOT, EndedError, Program
 from bench.state import People
 from streams.kafka.admin import create_topics
-from agents.loaders import load_rules
+from agents.loaders import load_in_memory
 from streams.shard.claims import POSITION
 from streams.avro.codec import read_frame, read_record
 from streams.contract.effects import EffectSuppressed, GapState, NotificationIssued, NotificationWithdrawn, TaskState
@@ -59,7 +59,7 @@ class Spine:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.folders = {WHOLE: RULES, FEW: five_rules()}
-        self.rules = load_rules(Settings())
+        self.rules = load_in_memory(Settings())
         self._runs = 0
 
     async def fresh(self, *, inputs: bool) -> None:
@@ -99,7 +99,7 @@ class Spine:
 
         By the append times there: what is bundled or waits for the morning hangs on them.
         """
-        rules = load_rules(Settings(rules=self.folders[name]))
+        rules = load_in_memory(Settings(rules=self.folders[name]))
         rank = {topic.name: topic.rank for topic in INBOUND}
         async with Reader(self.bench.kafka, list(rank)) as reader:
             found = [(r.timestamp, rank[r.topic], r.offset, r) async for r in reader.all()]
