@@ -30,7 +30,7 @@ AGENTS = AgentTable(
     ),
     module="agents",
     load_intake=Lazy("agents.loaders:load_intake"),
-    load_rules=Lazy("agents.loaders:load_rules"),
+    load_in_memory=Lazy("agents.loaders:load_in_memory"),
     load_names=Lazy("agents.loaders:load_names"),
     replay=Lazy("agents.loaders:replay_all"),
 )

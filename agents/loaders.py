@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agents.coordination.agent import Coordination, CoordinationRecords
+from agents.coordination.agent import CoordinationAgent
 from agents.coordination.reference.reference_data import CareSettings
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.rules.loading import DIRECTORY, RULES, load_directory, load_world
-from agents.feeds.agent import CareAndFeeds, FeedRecords, Feeds, load_rule, watchers_of
-from agents.feeds.reports import with_heard
+from agents.feeds.agent import FeedsAgent, load_rule, watchers_of
+from agents.feeds.reports import Reporting
 from streams.base.settings import Settings
 from streams.contract.events import Millis
 from streams.intake.reading import Arrived
@@ -20,23 +20,31 @@ from streams.intake.settings import IntakeSettings
 from streams.output.lines import Line
 from streams.output.sentences import Names
 from streams.replay.replay import replay
+from streams.shard.agent import Agent, Form
+from streams.shard.avro_form import AvroForm
+from streams.shard.memory import MemoryForm
 
 
-def load_coordination(settings: Settings) -> CoordinationRecords:
-    """Load rules and directory. Raises ValueError or OSError with file, field and how to mend."""
-    return CoordinationRecords(load_rules(settings), clock=settings.clock)
+def load_coordination(settings: Settings) -> Agent:
+    """Load rules and directory for a worker. Raises ValueError or OSError with file, field and how to mend."""
+    form = AvroForm(clock=settings.clock)
+    return Reporting(_coordination(settings, form), form)
 
 
-def load_rules(settings: Settings) -> Coordination:
-    """Load what `load_coordination` loads, as a replay asks for it."""
-    counting: LengthCounting = "inclusive" if settings.length_of_stay == "inclusive" else "nights"
-    care = CareSettings(history_days=settings.backfill_days, length_of_stay=counting)
-    return Coordination(load_world(settings.rules or RULES, settings.directory or DIRECTORY, care, settings.profile))
+def load_in_memory(settings: Settings) -> CoordinationAgent:
+    """Load what `load_coordination` loads, to decide in memory. It reports no sources: nobody reads that."""
+    return _coordination(settings, MemoryForm())
 
 
-def load_feeds(settings: Settings) -> FeedRecords:
+def load_feeds(settings: Settings) -> FeedsAgent:
     """Load the rule of silent feeds and who answers for it. Raises ValueError or OSError with file and field."""
-    return FeedRecords(_load_feeds(settings))
+    return _feeds(settings, AvroForm())
+
+
+def replay_all(settings: Settings, arrivals: Iterable[Arrived], until: Millis | None) -> Iterator[Line]:
+    """Replay *arrivals* with both agents: what is reported of a source goes from one to the other. Raises as the loaders do."""
+    form = MemoryForm()
+    return replay(arrivals, [Reporting(_coordination(settings, form), form), _feeds(settings, form)], until)
 
 
 def load_intake(settings: Settings) -> IntakeSettings:
@@ -56,11 +64,12 @@ def load_names(settings: Settings) -> Names:
     return load_directory(settings.directory or DIRECTORY, settings.profile).name_of
 
 
-def replay_all(settings: Settings, arrivals: Iterable[Arrived], until: Millis | None) -> Iterator[Line]:
-    """Replay *arrivals* with both agents: what a shard would report of a source is among them. Raises as the loaders do."""
-    return replay(with_heard(arrivals), CareAndFeeds(load_rules(settings), _load_feeds(settings)), until)
+def _coordination(settings: Settings, form: Form) -> CoordinationAgent:
+    counting: LengthCounting = "inclusive" if settings.length_of_stay == "inclusive" else "nights"
+    care = CareSettings(history_days=settings.backfill_days, length_of_stay=counting)
+    return CoordinationAgent(load_world(settings.rules or RULES, settings.directory or DIRECTORY, care, settings.profile), form)
 
 
-def _load_feeds(settings: Settings) -> Feeds:
+def _feeds(settings: Settings, form: Form) -> FeedsAgent:
     rule = load_rule()
-    return Feeds(rule, watchers_of(load_directory(settings.directory or DIRECTORY), rule))
+    return FeedsAgent(rule, watchers_of(load_directory(settings.directory or DIRECTORY), rule), form)

@@ -41,6 +41,7 @@ from streams.contract.events import (
     TaskAcknowledged,
 )
 from streams.contract.person_key import partition_of, person_key
+from streams.shard.memory import Memory
 from streams.simulate.answers import answers_to
 from streams.simulate.model import load_model
 from streams.contract.topics import TOPIC_OF
@@ -124,11 +125,11 @@ def _events(number: int, person: Any, told: Sequence[tuple[int, str, Any]]) -> l
     return [Event(f"bench-{number}-{i}", by, Millis(at // 1000 * 1000), Millis(at), person, what) for i, (at, by, what) in enumerate(told)]
 
 
-def mix(count: int, rules: Any) -> list[Event]:
+def mix(count: int, agent: Any) -> list[Event]:
     """Return *count* events in the order of arrival; the last happens now."""
     model = load_model()
     now = int(time.time() * 1000)
-    packed: dict[str, bytes | None] = {}
+    memory = Memory([agent])
     made: list[Event] = []
     acknowledgements: deque[tuple[int, str, NotificationIssued, TaskAcknowledged]] = deque()
     for event in _in_turn():
@@ -137,10 +138,10 @@ def mix(count: int, rules: Any) -> list[Event]:
             _, key, notice, fact = acknowledgements.popleft()
             told = Event(f"{notice.id}-ack", "urn:carerelay:worklist", event.time, event.arrival, event.person, fact)
             made.append(_at(told, key, now - count + len(made)))
-            packed[key], _ = rules.decide(key, packed[key], made[-1], made[-1].arrival)
+            memory.apply(made[-1], made[-1].arrival)
         made.append(_at(event, event.person, now - count + len(made)))
-        packed[event.person], effects = rules.decide(event.person, packed.get(event.person), made[-1], made[-1].arrival)
-        for effect in effects:
+        for published in memory.apply(made[-1], made[-1].arrival):
+            effect = published.value
             if isinstance(effect, NotificationIssued):
                 for answer in answers_to(effect, model, SEED):
                     if isinstance(answer.fact, TaskAcknowledged):

@@ -135,9 +135,9 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
-    async def end(self) -> int:
-        """Return the sum of the last stable offsets: what a read_committed reader could have reached."""
-        return sum((await self._consumer.end_offsets(self.places)).values())
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Return the last stable offsets: what a read_committed reader could have reached."""
+        return dict(await self._consumer.end_offsets(self.places))
 
     async def some(self, timeout_ms: int = 50) -> list[Any]:
         """Return the records that are there, waiting up to *timeout_ms*."""

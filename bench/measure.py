@@ -12,8 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from aiokafka import TopicPartition
+
+from bench.expectation import difference
 from bench.kafka import PEOPLE, Bench, Reader, mechanics_rows
 from bench.program import MADE, ROOT, EndedError, Program, start
 from bench.work import Names, read_notice
@@ -31,46 +34,82 @@ async def backlog(bench: Bench, name: str, inputs: tuple[str, str], count: int, 
     names = bench.names(_slug(name), inputs, str(MADE / "dirs"))
     await bench.create(names, inputs=False)
     try:
-        figures = await drain(
+        drained = await drain(
             bench, [names.out], lambda: start(name, bench.bootstrap, names), enough=lambda end: end >= count, limit_s=limit_s
         )
-        causes = Counter(read_notice(value, 0).cause for value in figures.pop("values"))
-        # Per event: time from the first output's append until the last output was visible, CPU with the start-up.
-        figures |= {
-            "n": count,
-            "events_s": count / figures["span_s"],
-            "cpu_us": figures["cpu_s"] / count * 1e6,
-            "missing": count - len(causes),
-            "twice": sum(n - 1 for n in causes.values()),
-        }
+        wanted = {f"e{number}": 0 for number in range(count)}
+        seen = ((read_notice(record.value, 0).cause, 0) for record in drained.records)
+        figures = drained.figures(count, lambda _: True) | difference(wanted, seen, 0)._asdict()
     finally:
         await _clear(bench, names)
     return figures
 
 
-async def drain(
-    bench: Bench, topics: list[str], begin: Callable[[], Program], *, enough: Callable[[int], bool], limit_s: float, read: bool = True
-) -> Figures:
+class Sample(NamedTuple):
+    """How far the outputs were visible at a moment, and what the program had cost by then."""
+
+    at: float
+    cpu_s: float
+    ends: dict[TopicPartition, int]
+
+
+class Drained(NamedTuple):
+    """A backlog that was worked off: every output, and when how much of it was visible."""
+
+    records: list[Any]
+    samples: list[Sample]
+    first: float
+    """When the first output was appended."""
+    startup_s: float
+    peak_mb: float
+    stopped: float
+    """When the program was ended."""
+
+    def figures(self, count: int, of_backlog: Callable[[Any], bool]) -> Figures:
+        """Return what *count* events took, by the outputs *of_backlog* alone: what falls due meanwhile is not waited for.
+
+        Per event: time from the first output's append until the last was visible, CPU with the start-up.
+        """
+        last: dict[TopicPartition, int] = {}
+        for record in self.records:
+            if of_backlog(record):
+                place = TopicPartition(record.topic, record.partition)
+                last[place] = max(last.get(place, 0), record.offset)
+        done = next(s for s in self.samples if all(s.ends[place] > offset for place, offset in last.items()))
+        span_s = done.at - self.first
+        return {
+            "n": count,
+            "span_s": span_s,
+            "startup_s": self.startup_s,
+            "cpu_s": done.cpu_s,
+            "peak_mb": self.peak_mb,
+            "events_s": count / span_s,
+            "cpu_us": done.cpu_s / count * 1e6,
+        }
+
+
+async def drain(bench: Bench, topics: list[str], begin: Callable[[], Program], *, enough: Callable[[int], bool], limit_s: float) -> Drained:
     """Start a program on a backlog and wait until *enough* is out; the reader reads only afterwards, to take no core from it."""
     async with Reader(bench.kafka, topics) as reader:
         started = time.time()
+        samples: list[Sample] = []
         with begin() as program:
-            end, seen_at, cpu = 0, started, 0.0
             while time.time() - started < limit_s:
                 program.check()
-                now_end = await reader.end()
+                ends = await reader.ends()
                 now = time.time()
-                if now_end > end:
-                    end, seen_at, cpu = now_end, now, program.cpu_s()
-                elif enough(end) and now - seen_at > STILL_S:
+                if not samples or ends != samples[-1].ends:
+                    samples.append(Sample(now, program.cpu_s(), ends))
+                elif enough(sum(ends.values())) and now - samples[-1].at > STILL_S:
                     break
                 await asyncio.sleep(0.03)
             else:
                 raise EndedError(f"not done after {limit_s} s, see {program.log}")
             peak = program.peak_mb()
-        first = min([ts async for ts in _first_times(reader)], default=0)
-        values = [r.value async for r in reader.all()] if read else []
-    return {"values": values, "span_s": seen_at - first / 1000, "startup_s": first / 1000 - started, "cpu_s": cpu, "peak_mb": peak}
+            stopped = time.time()
+        first = min([ts async for ts in _first_times(reader)], default=0) / 1000
+        records = [record async for record in reader.all()]
+    return Drained(records, samples, first, first - started, peak, stopped)
 
 
 async def _first_times(reader: Reader):
@@ -95,21 +134,22 @@ async def steady(bench: Bench, name: str, rate: float, *, warm_s: float = 3, mea
                 cpu, began = program.cpu_s(), time.time() + 0.5
                 with publisher(bench, names, total, rate, began):
                     took: list[float] = []
-                    got = 0
-                    while time.time() < began + total / rate + 20 and got < total:
+                    seen: Counter[str] = Counter()
+                    while time.time() < began + total / rate + 20 and len(seen) < total:
                         for record in await reader.some(100):
                             now = time.time()
                             notice = read_notice(record.value, 0)
                             number = int(notice.cause[1:])
                             if number < WARM:
-                                got += 1
+                                seen[notice.cause] += 1
                                 if number >= rate * warm_s:
                                     took.append(now - notice.producer_t)
                     program.check()
                     cpu = program.cpu_s() - cpu
     finally:
         await _clear(bench, names)
-    return {"rate": rate, "sent": total, "got": got, **percentiles(took), "cpu_us": cpu / max(1, got) * 1e6}
+    differing = difference({f"e{number}": 0 for number in range(total)}, ((cause, 0) for cause in seen.elements()), 0)
+    return {"rate": rate, "sent": total, **differing._asdict(), **percentiles(took), "cpu_us": cpu / max(1, len(seen)) * 1e6}
 
 
 def percentiles(took: list[float]) -> Figures:

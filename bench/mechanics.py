@@ -14,7 +14,7 @@ import msgspec
 
 from bench.work import PARTITIONS, Nt, names, read_event, write_notice
 from streams.kafka.faust_app import make_app, run_app
-from streams.shard.agent import Outcome, Refused
+from streams.shard.agent import OWN_SHARD, Origin, Outcome, RecordRefused
 from streams.kafka.worker import Worker, WorkerSettings
 
 
@@ -35,27 +35,29 @@ class Mechanics:
         self.inbound = (admissions, discharges)
         self.relay = self.dead_letters = self.out = out
 
-    def read(self, topic: str, record: Any, arrival: int) -> tuple[bytes, Any] | Refused:
+    def read(self, origin: Origin, arrival: int) -> tuple[bytes, Any] | RecordRefused:
+        record = origin.record
         key, value = record.key, record.value
         if not key or not value:
-            return Refused("no-value" if not value else "no-key", "read")
+            return RecordRefused("no-value" if not value else "no-key", "read")
         try:
             return key, read_event(value, 0)
         except (ValueError, IndexError, struct.error) as error:
-            return Refused("not-canonical", "read", exception=type(error).__name__)
+            return RecordRefused("not-canonical", "read", exception=type(error).__name__)
 
-    def decide(self, key: bytes, packed: bytes | None, event: Any, now: int) -> Outcome:
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: int, origin: Origin) -> Outcome:
         person = unpack(packed) if packed else Person()
         due = event.producer_t + 86_400
         person.count += 1
         person.is_open, person.last, person.due = event.kind == "admit", event.event_id, due
         notice = Nt(event.event_id + "n", event.person, "pcp", "NOT-1", int(due), event.event_id, event.producer_t)
-        return Outcome(pack(person), ((self.out, key, write_notice(notice, b""), ()),), kinds=("Nt",))
+        return Outcome(pack(person), ((OWN_SHARD, self.out, key, write_notice(notice, b""), ()),), ("Nt",))
 
     def expire(self, key: bytes, packed: bytes, now: int) -> Outcome:
         return Outcome(packed)
 
-    def wrap(self, topic: str, partition: int, record: Any) -> tuple[bytes, Any]:
+    def wrap(self, key: bytes, origin: Origin) -> tuple[bytes, Any]:
+        topic, partition, record = origin
         return record.value, [*record.headers, ("from", f"{topic}/{partition}/{record.offset}".encode())]
 
     def spoil(self, key: bytes, packed: bytes | None, now: int) -> bytes | None:

@@ -1,5 +1,7 @@
 """`make bench`: every measurement in one run on one machine; prints as it goes and writes bench/RESULTS.md.
 
+It exits 1 where a run did not end, or an effect was lost, came twice, or was not expected.
+
 `--quick` is the short form, `--only mechanics,latency,care,restore,idle` a part of it. With KAFKA_BOOTSTRAP it uses that
 Kafka for the mechanics; the care part deletes the product's topics and therefore always has a Kafka of its own.
 """
@@ -115,7 +117,7 @@ class Run:
             await self.attempt(self.spine.steady(rate), "latency", str(rate), f"{OURS}, care")
 
     async def restore(self) -> None:
-        people = People(self.spine.rules, 50_000 if self.quick else 1_000_000)
+        people = People(self.spine.agent, 50_000 if self.quick else 1_000_000)
         found = self.results["restore"] = {
             "handoffs": people.handoffs,
             "people": len(people.packed),
@@ -132,7 +134,7 @@ class Run:
         await self.spine.churn(people, found["churn"])
         for _ in range(1 if self.quick else 3):
             await self.attempt(self.spine.restore(), "restore", "churned")
-        self.results["person_year"] = person_year_bytes(self.spine.rules)
+        self.results["person_year"] = person_year_bytes(self.spine.agent)
         await self.spine.fresh(inputs=True)
 
     async def idle(self) -> None:
@@ -180,3 +182,7 @@ def main() -> None:
     text = report.write({**run.results, "about": {**about, "load_after": f"{os.getloadavg()[0]:.2f}", "note": given.note}})
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
     print(text)
+    wrong = report.wrong(run.results)
+    if wrong:
+        print("\n".join(["what came out is not what had to:", *wrong]), file=sys.stderr)
+        sys.exit(1)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from bench.events import DAY, HOUR, story
 from bench.kafka import PARTITIONS, Row
+from streams.contract.events import Event
 from streams.contract.person_key import partition_of
 from streams.contract.topics import STATE
+from streams.shard.memory import Memory
 
 CHURN_EVENTS_S = 170
 """Of a million open handoffs: a nation's ten-fold peak (736 events/s, 4.4 million open handoffs), in proportion."""
@@ -20,10 +22,9 @@ CHURN_EVENTS_S = 170
 class People:
     """Persons just discharged, with what is open for them: {key: packed state}."""
 
-    def __init__(self, rules: Any, handoffs: int) -> None:
+    def __init__(self, agent: Any, handoffs: int) -> None:
         from agents.coordination.person.state import unpack
 
-        self.rules = rules
         self.packed: dict[bytes, bytes] = {}
         self.handoffs = 0
         now = int(time.time() * 1000)
@@ -38,11 +39,8 @@ class People:
             # before the measuring ends.
             told = events[: ends[-1] + 1]
             shift = now + HOUR // 2 - told[-1].arrival
-            packed = None
-            for event in told:
-                moved = msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift)
-                packed = _fired(rules, packed, moved.person, moved.arrival)
-                packed, _ = rules.decide(moved.person, packed, moved, moved.arrival)
+            moved = [msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift) for event in told]
+            packed = state_after(agent, moved)
             self.packed[told[0].person.encode()] = packed
             self.handoffs += sum(1 for h in unpack(packed).handoffs if not h.closure)
 
@@ -58,7 +56,7 @@ class People:
             yield keys[int(chance.random() * len(keys))]
 
 
-def person_year_bytes(rules: Any, people: int = 300) -> float:
+def person_year_bytes(agent: Any, people: int = 300) -> float:
     """Return the mean size of a person's packed state after a year: an inpatient stay or two, visits, referrals, goals.
 
     Three stories of the mix lie in the year, the first soon after its beginning; every deadline in it has fired.
@@ -71,18 +69,17 @@ def person_year_bytes(rules: Any, people: int = 300) -> float:
         for part in range(3):
             for i, event in enumerate(story(number * 3 + part, begin + part * 120 * DAY)):
                 events.append(msgspec.structs.replace(event, id=f"{part}-{i}", person=f"p1.year{number}", arrival=event.arrival))
-        packed = None
-        for event in events:
-            packed = _fired(rules, packed, event.person, event.arrival)
-            packed, _ = rules.decide(event.person, packed, event, event.arrival)
-        total += len(_fired(rules, packed, f"p1.year{number}", now) or b"")
+        total += len(state_after(agent, events, now) or b"")
     return total / people
 
 
-def _fired(rules: Any, packed: bytes | None, person: Any, until: int) -> bytes | None:
-    while packed is not None:
-        deadline = rules.deadline(packed)
-        if deadline is None or deadline >= until:
-            break
-        packed, _ = rules.expire(person, packed, deadline)
-    return packed
+def state_after(agent: Any, events: Sequence[Event], until: int = 0) -> bytes | None:
+    """Return the packed state of the person of *events* after them, and after what is due before *until*."""
+    memory = Memory([agent])
+    for event in events:
+        for _ in memory.fire(before=event.arrival):
+            pass
+        memory.apply(event, event.arrival)
+    for _ in memory.fire(before=until):
+        pass
+    return memory.shards[0].persons.get(events[0].person.encode())

@@ -1,22 +1,19 @@
-"""When a source was last heard: what shards report, at most once a minute and source, for whoever watches the feeds.
+"""When a source was last heard: what shards report, at most once a minute and source, for the feeds agent.
 
-Owns which events count as a source's own, and the minute. Knows no rule of
-silence. A source's messages are spread over all shards, so no shard alone can say that it went silent.
+Owns which events count as a source's own, the minute, and the wrapper that adds
+reports to what another agent publishes. Knows no rule of silence. The messages of a source are spread over all shards, so
+no single shard can say that a source went silent.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 
-from streams.avro.codec import STANDARD, Codec
-from streams.contract.cloudevents import headers_of
 from streams.contract.effects import FeedHeard
 from streams.contract.events import Event, Millis
 from streams.contract.feed_key import feed_key
 from streams.contract.topics import DELIVERY, FEED, INBOUND, RELAY, RESPONSE
-from streams.intake.reading import Arrived
-from streams.kafka.transactions import Headers
+from streams.shard.agent import BY_KEY, Agent, Form, Origin, Outcome
 
 MINUTE_MS = 60_000
 SOURCE = "urn:carerelay:coordination"
@@ -50,19 +47,24 @@ def event_of(heard: FeedHeard, cause: Event) -> Event:
     return Event(identity, SOURCE, heard.seen, cause.arrival, feed_key(heard.source), heard)
 
 
-def record_of(event: Event, codec: Codec = STANDARD) -> tuple[str, bytes, bytes, Headers]:
-    """Return topic, key, value and headers of the record of an `event_of`."""
-    return FEED.name, event.person.encode(), codec.frame(event.data), headers_of(event)
+class Reporting:
+    """*agent*, which reads events from outside, and beside what it publishes the reports of their sources."""
 
+    def __init__(self, agent: Agent, form: Form) -> None:
+        self._decide = agent.decide
+        self._form = form
+        self._heard = Heard()
+        self.inbound, self.relay, self.dead_letters = agent.inbound, agent.relay, agent.dead_letters
+        self.read, self.wrap = agent.read, agent.wrap
+        self.expire, self.spoil = agent.expire, agent.spoil
+        self.deadline, self.open_handoffs = agent.deadline, agent.open_handoffs
 
-def with_heard(arrivals: Iterable[Arrived]) -> Iterator[Arrived]:
-    """Yield *arrivals* and after each that is news of its source what a shard would report: the replay's part of a shard."""
-    heard = Heard()
-    latest = Millis(0)
-    for arrived in arrivals:
-        yield arrived
-        if isinstance(arrived.item, Event):
-            latest = max(latest, arrived.arrival)
-            news = heard.news(arrived.item)
-            if news is not None:
-                yield Arrived(event_of(news, arrived.item), latest, arrived.where)
+    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:
+        """Apply one event; publish the report by its own key, which may belong to another shard."""
+        outcome = self._decide(key, packed, event, now, origin)
+        heard = self._heard.news(event)
+        if heard is None:
+            return outcome
+        report = event_of(heard, event)
+        publication = (BY_KEY, FEED.name, report.person.encode(), *self._form.write(report))
+        return outcome._replace(publish=(*outcome.publish, publication))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from streams.intake.settings import IntakeSettings
     from streams.output.lines import Line
     from streams.output.sentences import Names
-    from streams.replay.replay import Deciding
     from streams.shard.agent import Agent
 
 
@@ -69,8 +68,8 @@ class AgentTable:
     """`python -m MODULE` is this command line, for processes that it starts."""
     load_intake: Callable[[Settings], IntakeSettings]
     """Make the settings of the doors."""
-    load_rules: Callable[[Settings], Deciding]
-    """Make the rules about persons, as a replay asks for them."""
+    load_in_memory: Callable[[Settings], Agent]
+    """Make the agent of the first row, to decide in memory."""
     load_names: Callable[[Settings], Names]
     """Make what gives the name of an address, for the sentences of the terminal."""
     replay: Callable[[Settings, Iterable[Arrived], Millis | None], Iterable[Line]]

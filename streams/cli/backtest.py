@@ -22,10 +22,11 @@ from streams.cli.options import AsJson, BootstrapToRead, Directory, PathsOrTopic
 from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
 from streams.contract.events import Millis
 from streams.contract.instants import parse_instant
+from streams.kafka.admin import NoTopics
 from streams.output.lines import write_line
-from streams.replay.backtest import History, Loaders, Outcome, run_both
+from streams.replay.backtest import BacktestResult, History, Loaders, run_both
 from streams.replay.compare import Comparison, Found, compare
-from streams.replay.history import NoTopics, find_boundaries
+from streams.replay.history import find_boundaries
 
 _SHOWN_PEOPLE = 10
 _TITLES = {"gap": "Gaps opened", "alert": "Alerts", "task": "Tasks"}
@@ -67,11 +68,11 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     old, new = changed(settings, rules=against), changed(settings, rules=rules)
     # A catalogue that can't be loaded is a line here, not a traceback out of another process.
     with files_right():
-        agents.load_rules(old)
-        agents.load_rules(new)
+        agents.load_in_memory(old)
+        agents.load_in_memory(new)
     history = _history(settings, paths or [], *window)
-    before, after = _both(Loaders(agents.load_rules, agents.load_intake), old, new, history)
-    found = compare(before.tally, after.tally, examples)
+    before, after = _both(Loaders(agents.load_in_memory, agents.load_intake), old, new, history)
+    found = compare(before.findings, after.findings, examples)
     names = (str(against or settings.rules or "the rules in use"), str(rules))
     if as_json:
         write_out(map(write_line, lines(found, before, after, names, since)))
@@ -103,7 +104,7 @@ def _history(settings: Settings, paths: list[Path], since: Millis | None, until:
     return History((), on_kafka(settings, find), since, until)
 
 
-def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
+def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[BacktestResult, BacktestResult]:
     try:
         return run_both(loaders, old, new, history)
     except OffsetOutOfRangeError:
@@ -119,7 +120,7 @@ def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> t
 # ---- as lines
 
 
-def lines(found: Comparison, old: Outcome, new: Outcome, names: tuple[str, str], since: str) -> Iterator[dict[str, Any]]:
+def lines(found: Comparison, old: BacktestResult, new: BacktestResult, names: tuple[str, str], since: str) -> Iterator[dict[str, Any]]:
     """Yield the answer: the window, then the counts, then the examples."""
     yield {
         "row": "window",
@@ -132,8 +133,8 @@ def lines(found: Comparison, old: Outcome, new: Outcome, names: tuple[str, str],
         "people_begin_missing": len(old.begin_missing),
         "people_may_be_missing": old.may_be_missing,
         "unread": dict(sorted(old.unread.items())),
-        "refused_old": dict(sorted(old.tally.refused.items())),
-        "refused_new": dict(sorted(new.tally.refused.items())),
+        "refused_old": dict(sorted(old.findings.refused.items())),
+        "refused_new": dict(sorted(new.findings.refused.items())),
     }
     for person in old.begin_missing:
         yield {"row": "person-begin-missing", "person": person}
@@ -179,7 +180,7 @@ def _found(found: Found | None) -> dict[str, Any] | None:
 # ---- as a table
 
 
-def show(console: Console, found: Comparison, old: Outcome, names: tuple[str, str]) -> None:
+def show(console: Console, found: Comparison, old: BacktestResult, names: tuple[str, str]) -> None:
     """Show the answer to a person: what changes, then examples; rules that do the same are one line."""
     console.print(f"{old.events} events of {old.people} people up to {old.last}; old: {names[0]}, new: {names[1]}")
     _show_gaps_of_history(console, old)
@@ -209,7 +210,7 @@ def show(console: Console, found: Comparison, old: Outcome, names: tuple[str, st
                 console.print(f"    {name} {one.at}{due}, person …{one.person[-6:]}: {one.why}", soft_wrap=True)
 
 
-def _show_gaps_of_history(console: Console, old: Outcome) -> None:
+def _show_gaps_of_history(console: Console, old: BacktestResult) -> None:
     missing = old.begin_missing
     if missing:
         shown = ", ".join(f"…{key[-6:]}" for key in missing[:_SHOWN_PEOPLE]) + (" and others" if len(missing) > _SHOWN_PEOPLE else "")

@@ -16,7 +16,8 @@ from streams.cli.options import AsJson, BootstrapToRead, PathsOrTopics, Verbose,
 from streams.cli.shared import files_right, instant_of, needed, on_kafka, paths_there, settings_of, wording_of, write_out, zone_that_exists
 from streams.contract.topics import GAP
 from streams.intake.files import read_paths
-from streams.output.follow import NoTopics, Watch
+from streams.kafka.admin import NoTopics
+from streams.output.follow import Watch
 from streams.output.lines import Line, write_line
 from streams.output.report import Week
 from streams.replay.replay import replay
@@ -41,8 +42,8 @@ def report_command(  # noqa: PLR0917 -- options of a command
     if paths:
         paths_there(paths)
         with files_right():
-            rules, doors = agents.load_rules(settings), agents.load_intake(settings)
-        week = Week(replay(read_paths(paths, doors), rules, end), end)
+            agent, doors = agents.load_in_memory(settings), agents.load_intake(settings)
+        week = Week(replay(read_paths(paths, doors), [agent], end), end)
     else:
         week = Week(on_kafka(settings, _gaps_so_far), end or settings.clock.to_story(int(time.time() * 1000)))
     if as_json:

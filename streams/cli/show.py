@@ -16,7 +16,8 @@ from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, Bootstrap, Directory, Verbose, Zone
 from streams.cli.shared import changed, needed, on_kafka, settings_of, wording_of, write_out, zone_that_exists
-from streams.output.follow import NoTopics, Watch
+from streams.kafka.admin import NoTopics
+from streams.output.follow import Watch
 from streams.output.lines import Line, write_line
 from streams.output.sentences import Wording
 from streams.output.terminal import Board

@@ -72,8 +72,8 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         raise UserError("--start must be between 1970-01-02 and 2200-01-01")
     settings = changed(settings_of(needed(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
     with files_right():
-        deciding = agents.load_rules(settings) if respond else None
-    made = simulate(Simulation(seed, people, days, hospitals, shares, first, settings.key_secret), deciding)
+        agent = agents.load_in_memory(settings) if respond else None
+    made = simulate(Simulation(seed, people, days, hospitals, shares, first, settings.key_secret), agent)
     if bootstrap:
         _publish(settings, made)
     elif out is None or str(out) == "-":

@@ -30,7 +30,7 @@ def person_key(secret: bytes, authority: str, identifier: str) -> PersonKey:
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition that Kafka's own clients choose for *key* (murmur2, positive, modulo)."""
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions if partitions > 1 else 0
 
 
 def _murmur2(data: bytes) -> int:

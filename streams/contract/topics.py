@@ -185,3 +185,9 @@ INBOUND: tuple[Topic, ...] = tuple(t for t in TOPICS if t.inbound)
 TOPIC_OF: Mapping[str, Topic] = {kind.__name__: topic for topic in INBOUND for kind in topic.types}
 """The inbound topic of each event type, by the type's name."""
 FACT_OF: Mapping[str, type[msgspec.Struct]] = {kind.__name__: kind for topic in INBOUND for kind in topic.types}
+TOPIC_OF_EFFECT: Mapping[type[msgspec.Struct], str] = {
+    kind: topic.name for topic in (NOTIFICATION, TASK, GAP, AUDIT) for kind in topic.types
+}
+"""The outbound topic of each effect that has one."""
+KEYED_BY_HANDOFF = frozenset((*TASK.types, *GAP.types))
+"""Effects whose key is their handoff's id: a read model keeps the newest of each. The others go under the person."""

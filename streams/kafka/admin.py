@@ -42,6 +42,10 @@ class Mismatch:
         return f"{self.topic}: {self.about} is {self.found} but must be {self.wanted}. {self.how_to_mend}"
 
 
+class NoTopics(Exception):  # noqa: N818 -- it names the finding
+    """A topic is not on Kafka, or the topics do not fit together; the text says which and what to do."""
+
+
 class TopicsRefused(Exception):  # noqa: N818 -- it names what happened
     """Kafka did not create topics; the text says which and why."""
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.contract.record import Out
 from streams.kafka.fetcher import drain, look_again
-from streams.kafka.transactions import Out, Writer, fence
-from streams.shard.claims import ATTEMPT, CLAIM, POSITION, TRYING, Act, next_step
+from streams.kafka.transactions import Writer, fence
+from streams.shard.claims import CLAIM, Act, next_step
+from streams.shard.state_log import StateLog
 
 PATIENCE_S = 1.0
 """A claim that is not visible after this hides behind somebody's open transaction."""
-LOST_EXIT = 5
 RECORDS_AT_ONCE = 5_000
 RETRY_MS = 5
 """A consumer that is asked for the ends of topics learns of one topic at each try: at 100 ms each, nine took a second."""
@@ -34,68 +35,25 @@ class PositionLost(Exception):  # noqa: N818 -- it names what happened, and ends
     """A position does not fit its topic: records were deleted before they were applied, or the topic is another."""
 
 
-class Reading:
-    """What was read of one shard's partition of the state topic."""
-
-    def __init__(self, number: int, persons: dict[bytes, bytes]) -> None:
-        self.number = number
-        self.persons = persons
-        self.positions: dict[str, tuple[int, int]] = {}
-        """{topic: (position, newest append time in ms below it)}"""
-        self.claims: dict[str, int] = {}
-        self.attempt: tuple[int, str] = (0, "")
-        self.trying: tuple[str, int, int] | None = None
-        """(topic, offset, how often): the record that was tried alone when its worker ended."""
-        self.claimed = 0
-        """The offset after one's own claim."""
-        self.read_to = 0
-        self.records = 0
-        self.fenced: set[str] = set()
-
-    def take(self, key: bytes, value: bytes | None, offset: int) -> None:
-        """Apply one record of the state topic."""
-        if key[0]:
-            if value is None:
-                self.persons.pop(key, None)
-            else:
-                self.persons[key] = value
-        elif key.startswith(CLAIM):
-            name = key[len(CLAIM) :].decode()
-            if value is None:
-                self.claims.pop(name, None)
-            else:
-                self.claims[name] = offset
-        elif key.startswith(POSITION):
-            if value is not None:
-                position, _, newest = value.decode().partition(" ")
-                self.positions[key[len(POSITION) :].decode()] = (int(position), int(newest or 0))
-        elif key == ATTEMPT:
-            count, _, digest = (value or b"0 ").decode().partition(" ")
-            self.attempt = (int(count), digest)
-        elif key == TRYING:
-            topic, at, *tries = (value or b" 0").decode().split(" ")
-            self.trying = (topic, int(at), int(tries[0]) if tries else 1) if topic else None
-
-
 async def open_shards(
     kafka: Mapping[str, Any],
     state_topic: str,
-    readings: Sequence[Reading],
+    states: Sequence[StateLog],
     writer: Writer,
     *,
     beat: Callable[[], None] = lambda: None,
     limit_s: float = 80.0,
 ) -> None:
-    """Claim the shards of *readings* for *writer* and read them until they are whole and its own.
+    """Claim the shards of *states* for *writer* and read them until they are whole and its own.
 
-    A reading that was held before goes on where it stopped. Raises ShardLost, TimeoutError (over `limit_s`: Faust gives
+    A state that was held before goes on where it stopped. Raises ShardLost, TimeoutError (over `limit_s`: Faust gives
     up on its own wait after 90 s without saying so), KafkaError.
     """
     async with asyncio.timeout(limit_s):
-        ends = await writer.write({(state_topic, r.number): [Out(CLAIM + writer.name.encode(), b"1")] for r in readings})
-        for reading in readings:
-            reading.claimed = ends[state_topic, reading.number]
-        by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
+        ends = await writer.write({(state_topic, s.number): [Out(CLAIM + writer.name.encode(), b"1")] for s in states})
+        for state in states:
+            state.claimed = ends[state_topic, state.number]
+        by_partition = {TopicPartition(state_topic, s.number): s for s in states}
         settings = dict(
             kafka,
             enable_auto_commit=False,
@@ -114,8 +72,8 @@ async def open_shards(
             # Only one of them reads the state; the other is asked for ends, and for claims that are not committed.
             committed.assign(list(by_partition))
             begins = await committed.beginning_offsets(list(by_partition))
-            for tp, reading in by_partition.items():
-                committed.seek(tp, max(reading.read_to, begins[tp]))
+            for tp, state in by_partition.items():
+                committed.seek(tp, max(state.read_to, begins[tp]))
             await _own(kafka, state_topic, by_partition, writer, committed, everything, beat)
         finally:
             await committed.stop()
@@ -125,7 +83,7 @@ async def open_shards(
 async def _own(  # noqa: PLR0917 -- what one opening needs
     kafka: Mapping[str, Any],
     state_topic: str,
-    by_partition: Mapping[TopicPartition, Reading],
+    by_partition: Mapping[TopicPartition, StateLog],
     writer: Writer,
     committed: AIOKafkaConsumer,
     everything: AIOKafkaConsumer,
@@ -133,7 +91,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
 ) -> None:
     began = time.monotonic()
     fenced: set[str] = set()
-    buried: dict[int, set[str]] = {r.number: set() for r in by_partition.values()}
+    buried: dict[int, set[str]] = {s.number: set() for s in by_partition.values()}
     todo = dict(by_partition)
     while todo:
         ends = await everything.end_offsets(list(todo))
@@ -142,29 +100,29 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
         tombstones: dict[tuple[str, int], list[Out]] = {}
         waiting = False
         patience_over = time.monotonic() - began > PATIENCE_S
-        for tp, reading in list(todo.items()):
+        for tp, state in list(todo.items()):
             step = next_step(
                 writer.name,
-                reading.claims,
+                state.claims,
                 fenced=fenced,
-                buried=buried[reading.number],
-                passed=reading.read_to >= reading.claimed,
+                buried=buried[state.number],
+                passed=state.read_to >= state.claimed,
                 stable=stable[tp] >= ends[tp],
                 patience_over=patience_over,
             )
             if step.act is Act.LOST:
-                raise ShardLost(f"shard {reading.number}: another worker has taken it over")
+                raise ShardLost(f"shard {state.number}: another worker has taken it over")
             if step.act is Act.OPEN:
                 del todo[tp]
             elif step.act is Act.FENCE:
                 for name in step.names:
                     await fence(kafka, name)
                     fenced.add(name)
-                    reading.fenced.add(name)
+                    state.fenced.add(name)
             elif step.act is Act.BURY:
-                reading.fenced.update(step.names)
-                buried[reading.number].update(step.names)
-                tombstones[state_topic, reading.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
+                state.fenced.update(step.names)
+                buried[state.number].update(step.names)
+                tombstones[state_topic, state.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
             else:
                 waiting = True
                 if patience_over and stable[tp] < ends[tp]:
@@ -189,7 +147,7 @@ async def _uncommitted_claims(everything: AIOKafkaConsumer, tp: TopicPartition, 
 
 
 async def _read_to(
-    consumer: AIOKafkaConsumer, todo: Mapping[TopicPartition, Reading], ends: Mapping[TopicPartition, int], beat: Callable[[], None]
+    consumer: AIOKafkaConsumer, todo: Mapping[TopicPartition, StateLog], ends: Mapping[TopicPartition, int], beat: Callable[[], None]
 ) -> None:
     fetcher = consumer._fetcher  # noqa: SLF001 -- see `fetched.py`
     behind = {tp for tp in todo if todo[tp].read_to < ends[tp]}
@@ -203,9 +161,9 @@ async def _read_to(
             waiter.cancel()
             look_again(fetcher)
         for tp, _, stop, records in found:
-            reading = todo[tp]
-            take = reading.take
-            persons = reading.persons
+            state = todo[tp]
+            take = state.take
+            persons = state.persons
             for record in records:
                 key, value = record.key, record.value
                 # Almost all records are persons: this branch is the restore's inner loop.
@@ -213,8 +171,8 @@ async def _read_to(
                     persons[key] = value
                 else:
                     take(key, value, record.offset)
-            reading.records += len(records)
-            reading.read_to = stop
+            state.records += len(records)
+            state.read_to = stop
             if stop >= ends[tp]:
                 behind.discard(tp)
             # The next fetch comes in meanwhile.
@@ -222,9 +180,9 @@ async def _read_to(
         beat()
 
 
-async def read_positions(kafka: Mapping[str, Any], state_topic: str, readings: Sequence[Reading]) -> None:
-    """Read what was committed into *readings*, claiming nothing: to look at, never to go on from. Raises KafkaError."""
-    by_partition = {TopicPartition(state_topic, r.number): r for r in readings}
+async def read_positions(kafka: Mapping[str, Any], state_topic: str, states: Sequence[StateLog]) -> None:
+    """Read what was committed into *states*, claiming nothing: to look at, never to go on from. Raises KafkaError."""
+    by_partition = {TopicPartition(state_topic, s.number): s for s in states}
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
     try:
         await consumer.start()
@@ -236,7 +194,7 @@ async def read_positions(kafka: Mapping[str, Any], state_topic: str, readings: S
 
 
 async def check_positions(
-    kafka: Mapping[str, Any], readings: Sequence[Reading], inbound: Sequence[str], isolation: str = "read_committed"
+    kafka: Mapping[str, Any], states: Sequence[StateLog], inbound: Sequence[str], isolation: str = "read_committed"
 ) -> dict[int, dict[str, int]]:
     """Return the positions to begin at, {shard: {topic: offset}}; a topic without one begins at its beginning.
 
@@ -247,40 +205,40 @@ async def check_positions(
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level=isolation, retry_backoff_ms=RETRY_MS)
     try:
         await consumer.start()
-        tps = [TopicPartition(t, r.number) for r in readings for t in inbound]
+        tps = [TopicPartition(t, s.number) for s in states for t in inbound]
         begins = await consumer.beginning_offsets(tps)
         ends = await consumer.end_offsets(tps)
-        newest = {TopicPartition(t, r.number): at + 1 for r in readings for t, (_, at) in r.positions.items() if t in inbound and at}
+        newest = {TopicPartition(t, s.number): at + 1 for s in states for t, (_, at) in s.positions.items() if t in inbound and at}
         later = await consumer.offsets_for_times(newest) if newest else {}
         foreign = {
             tp
-            for r in readings
+            for s in states
             for t in inbound
-            if (tp := TopicPartition(t, r.number)) in newest
+            if (tp := TopicPartition(t, s.number)) in newest
             and later[tp] is not None
-            and later[tp].offset < r.positions[t][0] <= ends[tp]
-            and await _has_newer(consumer, tp, later[tp].offset, *r.positions[t])
+            and later[tp].offset < s.positions[t][0] <= ends[tp]
+            and await _has_newer(consumer, tp, later[tp].offset, *s.positions[t])
         }
     finally:
         await consumer.stop()
     found: dict[int, dict[str, int]] = {}
-    for reading in readings:
-        positions = found[reading.number] = {}
+    for state in states:
+        positions = found[state.number] = {}
         for topic in inbound:
-            tp = TopicPartition(topic, reading.number)
-            if topic not in reading.positions:
+            tp = TopicPartition(topic, state.number)
+            if topic not in state.positions:
                 positions[topic] = begins[tp]
                 continue
-            position = reading.positions[topic][0]
-            how = f"To continue with the records that exist: carerelay positions accept-loss {topic} {reading.number}"
+            position = state.positions[topic][0]
+            how = f"To continue with the records that exist: carerelay positions accept-loss {topic} {state.number}"
             if not begins[tp] <= position <= ends[tp]:
                 raise PositionLost(
-                    f"{topic}/{reading.number}: position {position} is outside the topic's offsets [{begins[tp]}, {ends[tp]}]: "
+                    f"{topic}/{state.number}: position {position} is outside the topic's offsets [{begins[tp]}, {ends[tp]}]: "
                     f"records were deleted before they were read, or the topic was created again. {how}"
                 )
             if tp in foreign:
                 raise PositionLost(
-                    f"{topic}/{reading.number}: the topic was created again after it was read up to position {position}. {how}"
+                    f"{topic}/{state.number}: the topic was created again after it was read up to position {position}. {how}"
                 )
             positions[topic] = position
     return found

@@ -1,6 +1,6 @@
 """What an operator sees and does about positions: show them, and accept that records are lost.
 
-Owns the way out that `restore.check_positions` names when a position no longer fits its topic. It writes as a claimant
+Owns the way out that `opening.check_positions` names when a position no longer fits its topic. It writes as a claimant
 does, so a worker that still serves the shard is fenced and ends. Never moves a position that fits: what was applied would
 be applied again.
 """
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.opening import PositionLost, Reading, check_positions, open_shards, read_positions
-from streams.kafka.transactions import Out, Writer
+from streams.contract.record import Out
+from streams.kafka.opening import PositionLost, check_positions, open_shards, read_positions
+from streams.kafka.transactions import Writer
 from streams.shard.claims import CLAIM, POSITION
+from streams.shard.state_log import StateLog
 
 
 class Position(NamedTuple):
@@ -48,14 +50,14 @@ class Accepted(NamedTuple):
 
 async def show_positions(kafka: Mapping[str, Any], state_topic: str, inbound: Sequence[str], partitions: int) -> list[Position]:
     """Return every shard's positions as they were committed, without claiming anything. Raises KafkaError."""
-    readings = [Reading(number, {}) for number in range(partitions)]
-    await read_positions(kafka, state_topic, readings)
+    states = [StateLog(number, {}) for number in range(partitions)]
+    await read_positions(kafka, state_topic, states)
     begins, ends = await _limits(kafka, [TopicPartition(topic, number) for number in range(partitions) for topic in inbound])
     return [
-        Position(topic, r.number, r.positions[topic][0] if topic in r.positions else None, begins[tp], ends[tp])
-        for r in readings
+        Position(topic, s.number, s.positions[topic][0] if topic in s.positions else None, begins[tp], ends[tp])
+        for s in states
         for topic in inbound
-        for tp in (TopicPartition(topic, r.number),)
+        for tp in (TopicPartition(topic, s.number),)
     ]
 
 
@@ -65,17 +67,17 @@ async def accept_loss(kafka: Mapping[str, Any], state_topic: str, topic: str, pa
     Raises ShardLost where a worker claimed the shard meanwhile, TimeoutError, KafkaError.
     """
     writer = Writer(kafka)
-    reading = Reading(partition, {})
+    state = StateLog(partition, {})
     try:
-        await open_shards(kafka, state_topic, [reading], writer)
+        await open_shards(kafka, state_topic, [state], writer)
         accepted = None
         try:
-            await check_positions(kafka, [reading], [topic])
+            await check_positions(kafka, [state], [topic])
         except PositionLost:
-            before, newest_ms = reading.positions[topic]
+            before, newest_ms = state.positions[topic]
             after, skipped = await _where_to_go_on(kafka, TopicPartition(topic, partition), before, newest_ms)
             accepted = Accepted(topic, partition, before, after, skipped)
-        moved = [] if accepted is None else [Out(POSITION + topic.encode(), b"%d %d" % (accepted.after, reading.positions[topic][1]))]
+        moved = [] if accepted is None else [Out(POSITION + topic.encode(), b"%d %d" % (accepted.after, state.positions[topic][1]))]
         await writer.write({(state_topic, partition): [*moved, Out(CLAIM + writer.name.encode(), None)]})
     finally:
         await writer.stop()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
+
+from streams.contract.record import Out
 
 BATCH_BYTES_MAX = 900_000
 """Below the broker's `message.max.bytes` default of 1 MiB with room for what a batch adds."""
@@ -19,16 +21,6 @@ BATCH_BYTES_MAX = 900_000
 TRANSACTION_TIMEOUT_MS = 60_000
 """As long as the broker may be away: a shorter one ends every worker whose transaction was open when the broker stood still.
 Nobody waits for it: who takes a dead worker's shards fences it."""
-
-Headers = Sequence[tuple[str, bytes]]
-
-
-class Out(NamedTuple):
-    """A record to write; the topic and partition are its place in the mapping given to `Writer.write`."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
 
 
 class Writer:

@@ -1,9 +1,9 @@
-"""The shards of this process, and the one loop that serves them.
+"""The one loop that serves the shards of this process.
 
-Owns when things happen: opening, taking what arrived, probing for what else there is, deciding, committing, releasing.
-What a record means is the `Agent`'s, in which order records are applied is the `Shard`'s, who owns a shard is
-`claims.py`'s. A fault of ours ends the process at once: nothing graceful, for the frame around us would acknowledge
-what was not done, and Kafka brings the work again.
+Owns when things happen: taking what arrived, probing for what else there is, deciding, committing, opening and releasing.
+What a record means is the `Agent`'s, in which order records are applied is the `Shard`'s, how shards are opened and given
+up is `ownership.py`'s. A fault of ours ends the process at once: nothing graceful, for the frame around us would
+acknowledge what was not done, and Kafka brings the work again.
 """
 
 from __future__ import annotations
@@ -11,24 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from streams.base.clock import Clock
+from streams.contract.record import Outgoing
 from streams.kafka.ending import end_process
 from streams.kafka.meter import Meter, Unmetered
-from streams.kafka.opening import Reading, check_positions, open_shards
-from streams.kafka.transactions import Out, Writer
+from streams.kafka.ownership import Ownership, WorkerSettings
+from streams.kafka.transactions import Writer
 from streams.shard.agent import Agent
-from streams.shard.claims import ATTEMPT, CLAIM
 from streams.shard.deadlines import NEVER
-from streams.shard.isolation import Careful, attempt, careful_of
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
+
+__all__ = ["Worker", "WorkerSettings"]
 
 log = structlog.get_logger()
 
@@ -50,23 +48,6 @@ Probe = Callable[[list[tuple[str, int]]], Awaitable[Mapping[tuple[str, int], int
 """Ask the broker for the last stable offsets of these partitions."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What the loop needs to know of its deployment."""
-
-    kafka: Mapping[str, Any]
-    """Connection arguments of aiokafka's clients."""
-    state_topic: str
-    partitions: int
-    clock: Clock = field(default_factory=Clock)
-    clock_skew_ms: int = 100
-    """How far this machine's clock may be ahead of the broker's, and how long an append may take to become visible. A deadline
-    fires this much later; records do not wait for it."""
-    restore_limit_s: float = 80.0
-    records_per_commit: int = 4000
-    """Records applied in one transaction, at most: more cost memory, fewer cost transactions."""
-
-
 class Worker:
     """Serve the shards that this process was assigned."""
 
@@ -75,7 +56,8 @@ class Worker:
         self.meter: Meter = meter or Unmetered()
         self.agent = agent
         self.writer = Writer(settings.kafka)
-        self.shards: dict[int, Shard] = {}
+        self._owned = Ownership(settings, agent, self.writer)
+        self.shards = self._owned.shards
         self.epoch = 0
         """Which assignment it is: batches carry it, and those of an earlier one are dropped."""
         self.probe: Probe | None = None
@@ -86,18 +68,12 @@ class Worker:
         self.on_room: Callable[[], None] = lambda: None
         """Called when a partition that was full has room again."""
         self.progressed_at = time.monotonic()
-        self._kept: dict[int, tuple[Shard, int]] = {}
-        self._read_to: dict[int, int] = {}
-        """Up to where each shard's partition of the state topic was read, or written by nobody else."""
         self._arrived: deque[Batch] = deque()
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._careful: dict[int, Careful] = {}
         self._held = False
         self._opening: asyncio.Task[dict[tuple[str, int], int]] | None = None
-        self._claimed: set[int] = set()
-        """Shards whose claims were written and not taken back, also those that never came to be open."""
         self._commit: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
         self._sealed: dict[int, tuple[int, float]] = {}
@@ -154,23 +130,8 @@ class Worker:
             self.epoch += 1
             self._arrived.clear()
             self._held = False
-            self.shards.clear()
             self.meter.opened(0)
-            readings = [self._reading(number) for number in sorted(numbers)]
-            self._kept.clear()
-            if readings:
-                self._claimed.update(numbers)
-                await open_shards(
-                    self.settings.kafka,
-                    self.settings.state_topic,
-                    readings,
-                    self.writer,
-                    beat=self._beat,
-                    limit_s=self.settings.restore_limit_s,
-                )
-                positions = await check_positions(self.settings.kafka, readings, self.agent.inbound)
-                for reading in readings:
-                    await self._open(reading, positions[reading.number])
+            states = await self._owned.open(numbers, self._beat)
             self._held = True
             self._answered_at = time.monotonic()
             seeks = {(t, n): shard.reached(t) for n, shard in self.shards.items() for t in self.agent.inbound}
@@ -179,10 +140,10 @@ class Worker:
         log.info(
             "shards_opened",
             shards=sorted(numbers),
-            records=sum(r.records for r in readings),
+            records=sum(s.records for s in states),
             people=sum(len(s.persons) for s in self.shards.values()),
             seconds=round(took, 2),
-            fenced=sorted({name for r in readings for name in r.fenced}),
+            fenced=sorted({name for s in states for name in s.fenced}),
         )
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
@@ -203,58 +164,19 @@ class Worker:
             async with asyncio.timeout(RELEASE_LIMIT_S):
                 async with self._lock:
                     await self._committed()
-                    shards = dict(self.shards)
-                    self.shards.clear()
                     self.meter.opened(0)
-                    claimed = sorted(self._claimed)
-                    if not claimed:
-                        return
-                    tombstone = Out(CLAIM + self.writer.name.encode(), None)
-                    # A shard that never came to be open says nothing of how its last owner ended.
-                    await self.writer.write(
-                        {(self.settings.state_topic, n): [tombstone, Out(ATTEMPT, None)] if n in shards else [tombstone] for n in claimed}
-                    )
-                    self._claimed.clear()
-                    for number, shard in shards.items():
-                        self._kept[number] = (shard, self._read_to.get(number, 0))
+                    released = await self._owned.release()
         except TimeoutError:
             end_process("release_timeout", "the running commit did not end in time; the next owner fences this worker")
         except Exception as exc:  # noqa: BLE001 -- fenced, or no broker: the claim stays and is fenced by the next owner
             end_process("release_failed", type(exc).__name__)
-        log.info("shards_released", shards=claimed)
+        if released:
+            log.info("shards_released", shards=released)
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
         await self.writer.stop()
-
-    # ---- opening
-
-    def _reading(self, number: int) -> Reading:
-        kept = self._kept.pop(number, None)
-        reading = Reading(number, kept[0].persons if kept else {})
-        if kept:
-            reading.read_to = kept[1]
-            reading.positions = {t: (p, kept[0].newest_ms.get(t, 0)) for t, p in kept[0].positions.items()}
-        return reading
-
-    async def _open(self, reading: Reading, positions: Mapping[str, int]) -> None:
-        number = reading.number
-        shard = Shard(number, self.settings.partitions, self.agent, self.settings.clock, reading.persons)
-        shard.restored(positions, {t: newest for t, (_, newest) in reading.positions.items()})
-        # One back, as after a commit of one's own, whose marker comes after its last record.
-        self._read_to[number] = reading.read_to - 1
-        attempts, first = attempt(reading, positions)
-        if not reading.positions:
-            shard.moved.update(self.agent.inbound)
-            first.extend(shard.changes())
-        if first:
-            await self._written({(self.settings.state_topic, number): first})
-        self._careful.pop(number, None)
-        careful_now = careful_of(reading, attempts)
-        if careful_now is not None:
-            self._careful[number] = careful_now
-        self.shards[number] = shard
 
     # ---- the loop
 
@@ -298,29 +220,28 @@ class Worker:
             await self.learn([record.value for batch in self._arrived for record in batch.records])
         self._take()
         await self._look()
-        records: dict[tuple[str, int], list[Out]] = {}
+        out = Outgoing()
         left = self.settings.records_per_commit
         applied = 0
         for number, shard in self._in_turn():
             if left <= 0:
                 break
             waiting = shard.waiting
-            if number in self._careful:
-                await self._one_carefully(number, shard)
+            if number in self._owned.isolated:
+                await self._one_alone(number, shard)
                 left -= 1
                 continue
-            for place, outs in shard.apply(left).items():
-                records.setdefault(place, []).extend(outs)
+            shard.apply(out, left)
             applied += waiting - shard.waiting
             left = self.settings.records_per_commit - applied
             if shard.changed:
-                records[self.settings.state_topic, number] = [*records.get((self.settings.state_topic, number), ()), *shard.changes()]
+                out.add(self.settings.state_topic, number, shard.changes())
             # The running commit needs the loop for its next request, and the consumer's thread needs the interpreter.
             await asyncio.sleep(0)
         self._make_room()
-        if records:
+        if out:
             await self._committed()
-            self._commit = asyncio.create_task(self._write(records, applied))
+            self._commit = asyncio.create_task(self._write(out, applied))
         elif self._commit is not None and not self._arrived:
             await self._committed()
         return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
@@ -332,21 +253,13 @@ class Worker:
         first = self._turn % len(shards) if shards else 0
         return shards[first:] + shards[:first]
 
-    async def _write(self, records: dict[tuple[str, int], list[Out]], applied: int) -> None:
+    async def _write(self, records: Outgoing, applied: int) -> None:
         began = time.monotonic()
-        await self._written(records)
+        await self._owned.write(records)
         self.meter.committed(time.monotonic() - began, applied)
         for shard in self.shards.values():
             self.meter.counted(shard)
         self._beat()
-
-    async def _written(self, records: Mapping[tuple[str, int], Sequence[Out]]) -> None:
-        """Commit *records*. Raises KafkaError."""
-        for (topic, number), end in (await self.writer.write(records)).items():
-            # Where something else lies between this commit and the one before, it is another's claim: a shard that comes back
-            # must read it, or its owner would not be fenced.
-            if topic == self.settings.state_topic and end - len(records[topic, number]) == self._read_to[number] + 1:
-                self._read_to[number] = end
 
     async def _committed(self) -> None:
         """Wait for the commit on its way. Raises what it raised, TimeoutError where the broker is away for too long."""
@@ -395,22 +308,22 @@ class Worker:
             self._sealed[shard.number] = (key, now)
         return shard.seal(settled=now - self._sealed[shard.number][1] > SETTLED_S)
 
-    async def _one_carefully(self, number: int, shard: Shard) -> None:
-        """Take one step of a shard that must be careful.
+    async def _one_alone(self, number: int, shard: Shard) -> None:
+        """Take one step of a shard that is isolated.
 
         Its own commit ends before anything else is decided: else another shard's record could end the process while this
         one's marker stands, and the wrong one would be set aside.
         """
         await self._committed()
-        place = (self.settings.state_topic, number)
+        topic, isolation = self.settings.state_topic, self._owned.isolated[number]
         waiting = shard.waiting
-        made, state = await self._careful[number].step(shard, lambda out: self._written({place: [out]}))
-        if self._careful[number].done:
-            del self._careful[number]
-        if state:
-            made[place] = [*made.get(place, ()), *state]
-        if made:
-            await self._write(made, waiting - shard.waiting)
+        out = Outgoing()
+        state = await isolation.step(shard, out, lambda marker: self._owned.write({(topic, number): [marker]}))
+        if isolation.done:
+            del self._owned.isolated[number]
+        out.add(topic, number, state)
+        if out:
+            await self._write(out, waiting - shard.waiting)
 
     def _make_room(self) -> None:
         for topic, partition in list(self._full):

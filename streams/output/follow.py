@@ -14,16 +14,13 @@ from streams.avro.codec import read_frame
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
+from streams.kafka.admin import NoTopics
 from streams.output.lines import Line, line_of_effect
+from streams.shard.dead_letters import errors_in
 
 WATCHED = (NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name, DEAD_LETTER.name)
 _WAIT_MS = 200
 _GATHER_MS = 40
-_ERROR_HEADER = "__care.errors."
-
-
-class NoTopics(Exception):  # noqa: N818 -- it names the finding
-    """A topic of CareRelay does not exist on Kafka."""
 
 
 class Watch:
@@ -105,11 +102,7 @@ def line_of_record(record: ConsumerRecord) -> Line | None:
 
 
 def _dead_letter(record: ConsumerRecord) -> Line:
-    errors = {
-        name.removeprefix(_ERROR_HEADER): (value or b"").decode(errors="replace")
-        for name, value in record.headers
-        if name.startswith(_ERROR_HEADER)
-    }
+    errors = errors_in(record.headers)
     given = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     place = f"{errors.get('topic', '')}/{errors.get('partition', '')}/{errors.get('offset', '')}"
     return {

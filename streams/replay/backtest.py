@@ -23,9 +23,10 @@ from streams.intake.files import read_paths
 from streams.intake.reading import Arrived
 from streams.intake.settings import IntakeSettings
 from streams.kafka.connection import connection_of
-from streams.replay.compare import Tally, tally
+from streams.replay.compare import Findings, findings_of
 from streams.replay.history import Boundaries, People, TopicHistory
-from streams.replay.replay import Deciding, replay
+from streams.replay.replay import replay
+from streams.shard.agent import Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class History:
     """What is later is not read; None: the last arrival."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class BacktestResult(msgspec.Struct, frozen=True):
     """What a catalogue did in a history, and whom the history is about."""
 
-    tally: Tally
+    findings: Findings
     events: int
     people: int
     begin_missing: tuple[str, ...]
@@ -55,13 +56,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """What makes rules and doors of settings, in the process that uses them: functions that can be sent to one."""
+    """What makes an agent in memory and doors of settings, in the process that uses them: functions that can be sent to one."""
 
-    rules: Callable[[Settings], Deciding]
+    agent: Callable[[Settings], Agent]
     intake: Callable[[Settings], IntakeSettings]
 
 
-def run_both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[Outcome, Outcome]:
+def run_both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[BacktestResult, BacktestResult]:
     """Replay *history* under the catalogues of both settings, at the same time. Raises what a replay raises."""
     # Spawned, not forked: a consumer's threads and loops do not survive a fork.
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -69,9 +70,9 @@ def run_both(loaders: Loaders, old: Settings, new: Settings, history: History) -
         return first.result(), second.result()
 
 
-def run_one(loaders: Loaders, settings: Settings, history: History) -> Outcome:
+def run_one(loaders: Loaders, settings: Settings, history: History) -> BacktestResult:
     """Replay *history* under the catalogue of *settings*."""
-    rules, doors = loaders.rules(settings), loaders.intake(settings)
+    agent, doors = loaders.agent(settings), loaders.intake(settings)
     people = People(history.boundaries)
     topics: TopicHistory | None = None
     if history.boundaries is not None:
@@ -80,17 +81,17 @@ def run_one(loaders: Loaders, settings: Settings, history: History) -> Outcome:
     else:
         arrivals = read_paths(list(history.paths), doors)
     reading = _Reading(history.until)
-    lines = replay(people.watch(reading.up_to_the_end(arrivals)), rules, history.until)
+    lines = replay(people.watch(reading.up_to_the_end(arrivals)), [agent], history.until)
     since = format_instant(history.since if history.since is not None else EARLIEST)
     until = format_instant(history.until if history.until is not None else LATEST)
-    counted = tally(lines, since, until)
+    found = findings_of(lines, since, until)
     unread = dict(reading.unread)
     if topics is not None:
         unread |= topics.refused
         if topics.misrouted > 0:
             unread["misrouted"] = topics.misrouted
     last = format_instant(history.until if history.until is not None else reading.last or EARLIEST)
-    return Outcome(counted, people.events, people.count, tuple(people.begin_missing()), people.may_be_missing(), unread, last)
+    return BacktestResult(found, people.events, people.count, tuple(people.begin_missing()), people.may_be_missing(), unread, last)
 
 
 class _Reading:

@@ -33,7 +33,7 @@ class Found(msgspec.Struct, frozen=True):
     handoff: str
 
 
-class Tally(msgspec.Struct):
+class Findings(msgspec.Struct):
     """All that one catalogue did in the window, each under a key that the other catalogue's same one has too."""
 
     gap: dict[str, Found] = {}
@@ -46,13 +46,13 @@ class Tally(msgspec.Struct):
         return found
 
 
-def tally(lines: Iterable[Line], since: str, until: str) -> Tally:
+def findings_of(lines: Iterable[Line], since: str, until: str) -> Findings:
     """Count what *lines* say happened from *since* to *until*, both as the lines write instants, both included.
 
     A gap counts when it is first open, a task when it is first seen; what had happened before the window is not counted
     when it is heard of again. An alert about a handoff is the n-th to its recipient: its id hangs on the step's instant.
     """
-    kept = Tally()
+    kept = Findings()
     before: dict[What, set[str]] = {what: set() for what in WHATS}
     times: Counter[tuple[str, str]] = Counter()
     # Without the Z, which sorts after a point, instants compare as text with and without thousandths.
@@ -125,7 +125,7 @@ class Comparison(msgspec.Struct, frozen=True):
     examples: tuple[Example, ...]
 
 
-def compare(old: Tally, new: Tally, examples: int = 3) -> Comparison:
+def compare(old: Findings, new: Findings, examples: int = 3) -> Comparison:
     """Set *new* beside *old*; at most *examples* of each kind, rule, role and change, the earliest."""
     rows: list[Row] = []
     shown: list[Example] = []

@@ -1,15 +1,15 @@
 """History as it stands on the topics, in the order in which shards apply it. Reads only: no group, no commit, no record written.
 
 Owns the reading of the inbound topics between two sets of offsets, and what is known of the people whose beginning is
-not in it. Knows no rule of care.
+not in it. The order of a shard is the shard's own (`streams/shard/order.py`); here shards are only put side by side. Knows no rule of care.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -23,16 +23,15 @@ from streams.contract.person_key import partition_of
 from streams.contract.reasons import Refusal
 from streams.contract.topics import INBOUND
 from streams.intake.reading import Arrived
+from streams.kafka.admin import NoTopics
+from streams.shard.deadlines import NEVER
+from streams.shard.order import Arrivals, Batch
 
 QUEUED_MAX = 4000
 """Records of one partition that wait for older ones of others; beyond it the partition is not fetched."""
 _FETCH_MS = 200
 _BEGINNINGS: Mapping[str, str] = {"PatientAdmitted": "encounter", "EncounterPlanned": "encounter", "ReferralRequested": "referral"}
 """The events with which a stay or a referral begins, and the field that names it."""
-
-
-class NoTopics(Exception):  # noqa: N818 -- it names the finding
-    """Kafka has no topics of ours."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -93,7 +92,6 @@ class TopicHistory:
         self._boundaries = boundaries
         self._clock = clock
         self._learn = learn
-        self._ranks = {topic.name: topic.rank for topic in INBOUND}
         self.refused: Counter[str] = Counter()
         """Records that could not be read, by reason."""
         self._begins = {(span.topic, span.partition): span.begin for span in boundaries.spans}
@@ -107,7 +105,7 @@ class TopicHistory:
     def arrivals(self) -> Iterator[Arrived]:
         """Yield the events. Raises KafkaError; OffsetOutOfRangeError where retention has moved on meanwhile."""
         with asyncio.Runner() as runner:
-            fetching = _Fetching(self._kafka, self._boundaries, self._ranks, self._learn)
+            fetching = _Fetching(self._kafka, self._boundaries, self._learn)
             try:
                 runner.run(fetching.start())
                 while (found := runner.run(fetching.ready())) is not None:
@@ -148,76 +146,71 @@ class TopicHistory:
         self.refused[refusal.code] += 1
 
 
-class Merge:
-    """Records of many partitions in one order, as far as it can be known: what has arrived, and what may still come before it."""
+class MergedShards:
+    """The records of all shards in one order, as far as it can be known: each shard's in its own, (time, rank, offset)."""
 
-    def __init__(self, ends: Mapping[TopicPartition, int], ranks: Mapping[str, int]) -> None:
-        self._ends = ends
-        self._ranks = ranks
-        self._queues: dict[TopicPartition, deque[tuple[int, ConsumerRecord]]] = {place: deque() for place in ends}
-        self._newest: dict[TopicPartition, int] = dict.fromkeys(ends, -1)
-        self.unread = set(ends)
+    def __init__(self, spans: Iterable[Span], topics: Sequence[str]) -> None:
+        """Take the topics in the order of their rank; nothing is read of what is in no span."""
+        self._spans = {(span.topic, span.partition): span for span in spans}
+        self._shards: dict[int, Arrivals] = {}
+        for number in sorted({partition for _, partition in self._spans}):
+            begins = {topic: self._spans[topic, number].begin if (topic, number) in self._spans else 0 for topic in topics}
+            self._shards[number] = shard = Arrivals(topics)
+            shard.begin(begins, {})
+        self.unread = {place for place, span in self._spans.items() if span.begin < span.end}
         """Partitions that are not read to their end."""
+        for number in self._shards:
+            self._read(number, [topic for topic in topics if (topic, number) not in self.unread])
 
     @property
     def done(self) -> bool:
-        return not self.unread and not any(self._queues.values())
+        return not self.unread and not any(shard.waiting for shard in self._shards.values())
 
-    def full(self) -> list[TopicPartition]:
+    def full(self) -> list[tuple[str, int]]:
         """Return the partitions of which enough waits: the others are what they wait for."""
-        return sorted(place for place in self.unread if len(self._queues[place]) > QUEUED_MAX)
+        return sorted(place for place in self.unread if self._shards[place[1]].queued(place[0]) > QUEUED_MAX)
 
-    def add(self, place: TopicPartition, records: Iterable[ConsumerRecord]) -> None:
-        """Take what was fetched of *place*; what lies beyond its end is left out."""
-        rank, newest, end = self._ranks[place.topic], self._newest[place], self._ends[place]
-        queue = self._queues[place]
-        for record in records:
-            if record.offset < end:
-                # A broker's clock may step back; within a partition the log's order rules.
-                newest = max(newest, record.timestamp << 4 | rank)
-                queue.append((newest, record))
-        self._newest[place] = newest
+    def add(self, place: tuple[str, int], records: Iterable[Any], stop: int) -> None:
+        """Take what was fetched of *place* up to *stop*; what lies beyond its span is left out."""
+        topic, number = place
+        shard, end = self._shards[number], self._spans[place].end
+        shard.arrived(Batch(topic, number, shard.reached(topic), min(stop, end), [r for r in records if r.offset < end], 0))
+        if stop >= end:
+            self.unread.discard(place)
+            self._read(number, [topic])
 
-    def take(self) -> list[tuple[int, ConsumerRecord]]:
-        """Return, in their order, the records that are not later than the newest of any partition not read to its end."""
-        limit = min((self._newest[place] for place in self.unread), default=1 << 62)
-        heads = [(q[0][0], place.partition, place.topic, place) for place, q in self._queues.items() if q and q[0][0] <= limit]
-        heapq.heapify(heads)
-        found = []
-        while heads:
-            _, _, _, place = heapq.heappop(heads)
-            queue = self._queues[place]
-            # Of one topic what comes before the next head is a run.
-            until = min(limit, heads[0][0] - 1) if heads else limit
-            found.append(queue.popleft())
-            while queue and queue[0][0] <= until:
-                found.append(queue.popleft())
-            if queue and queue[0][0] <= limit:
-                heapq.heappush(heads, (queue[0][0], place.partition, place.topic, place))
-        return found
+    def take(self) -> list[tuple[int, Any]]:
+        """Return (order key, record), in their order, of the records that nothing unread can precede."""
+        limit = min((shard.limit for shard in self._shards.values()), default=NEVER)
+        found = [(key, number, record) for number, shard in self._shards.items() for _, key, record in shard.take(limit, NEVER)]
+        # Each shard's are in order already. Those of one instant come by rank and shard, as their key and this sort leave them.
+        found.sort(key=itemgetter(0, 1))
+        return [(key, record) for key, _, record in found]
+
+    def _read(self, number: int, topics: Iterable[str]) -> None:
+        """Note that nothing more comes of *topics* in a shard."""
+        self._shards[number].probed(dict.fromkeys(topics, 0), 0, NEVER)
 
 
 class _Fetching:
-    """A consumer without a group that fills a merge."""
+    """A consumer without a group that fills the shards."""
 
     def __init__(
         self,
         kafka: Mapping[str, Any],
         boundaries: Boundaries,
-        ranks: Mapping[str, int],
         learn: Callable[[list[bytes | None]], Awaitable[None]] | None,
     ) -> None:
         self._kafka = kafka
         self._begins = {TopicPartition(s.topic, s.partition): s.begin for s in boundaries.spans if s.begin < s.end}
-        self._ends = {TopicPartition(s.topic, s.partition): s.end for s in boundaries.spans if s.begin < s.end}
         self._learn = learn
-        self._merge = Merge(self._ends, ranks)
+        self._shards = MergedShards(boundaries.spans, [topic.name for topic in sorted(INBOUND, key=lambda t: t.rank)])
         self._consumer: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         self._consumer = _consumer(self._kafka)
         await self._consumer.start()
-        self._consumer.assign(sorted(self._ends))
+        self._consumer.assign(sorted(self._begins))
         for place, offset in self._begins.items():
             self._consumer.seek(place, offset)
 
@@ -227,27 +220,27 @@ class _Fetching:
 
     async def ready(self) -> list[tuple[int, ConsumerRecord]] | None:
         """Return records that nothing unread precedes, in their order; None at the end."""
-        while not self._merge.done:
-            found = self._merge.take()
+        while not self._shards.done:
+            found = self._shards.take()
             if found:
                 return found
             await self._fetch()
         return None
 
     async def _fetch(self) -> None:
-        consumer, merge = self._consumer, self._merge
+        consumer, shards = self._consumer, self._shards
         assert consumer is not None  # noqa: S101 -- `start` comes first
-        full = merge.full()
+        full = {TopicPartition(*place) for place in shards.full()}
+        unread = {TopicPartition(*place) for place in shards.unread}
         consumer.pause(*full)
-        consumer.resume(*(merge.unread.difference(full)))
+        consumer.resume(*(unread - full))
         fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
         if self._learn is not None:
             await self._learn([record.value for records in fetched.values() for record in records])
-        for place, records in fetched.items():
-            merge.add(place, records)
-        done = [place for place in sorted(merge.unread) if await consumer.position(place) >= self._ends[place]]
-        merge.unread.difference_update(done)
-        consumer.pause(*done)
+        for place in sorted(unread):
+            # Without a record too: the position moves over aborted ones.
+            shards.add(place, fetched.get(place, ()), await consumer.position(place))
+        consumer.pause(*(unread - {TopicPartition(*place) for place in shards.unread}))
 
 
 async def _partitions(kafka: Mapping[str, Any], names: list[str]) -> dict[str, int]:

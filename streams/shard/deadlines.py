@@ -71,22 +71,22 @@ class Deadlines:
         if at < self.next:
             self._settle()
 
-    def peek(self, until: int) -> bytes | None:
-        """Return the person with the earliest deadline before *until*, or None."""
+    def peek(self, until: int) -> tuple[int, bytes] | None:
+        """Return (deadline, person) of the earliest deadline before *until*, or None."""
         while self.next < until:
-            at, key = self._ready[0]
-            packed = self._persons.get(key)
-            if packed is not None and self._deadline(packed) == at:
-                return key
+            entry = self._ready[0]
+            packed = self._persons.get(entry[1])
+            if packed is not None and self._deadline(packed) == entry[0]:
+                return entry
             self._drop()
         return None
 
-    def pop(self, until: int) -> bytes | None:
+    def pop(self, until: int) -> tuple[int, bytes] | None:
         """Return what `peek` does, and take it off the index."""
-        key = self.peek(until)
-        if key is not None:
+        entry = self.peek(until)
+        if entry is not None:
             self._drop()
-        return key
+        return entry
 
     def _drop(self) -> None:
         heapq.heappop(self._ready)

@@ -150,8 +150,8 @@ class Arrivals:
     def _blocked(self, limit: int) -> bool:
         return any(q and q[0][0] <= limit for q in self._queues.values())
 
-    def _take(self, limit: int, records_max: int) -> Iterable[tuple[str, int, Any]]:
-        """Yield records in order (time, rank, offset); each is gone from its queue when it is yielded."""
+    def take(self, limit: int, records_max: int) -> Iterable[tuple[str, int, Any]]:
+        """Yield (topic, order key, record) up to *limit* in their order; each is gone from its queue when it is yielded."""
         queues = self._queues
         heads = [(q[0][0], topic) for topic, q in queues.items() if q and q[0][0] <= limit]
         heapq.heapify(heads)

@@ -1,19 +1,19 @@
 """How people and channels answer what was decided: delivery, acknowledgement, claims, attempts to reach somebody.
 
 Owns the small loop in which a made person's events meet the real decisions, because a task can only be answered by its
-id, and ids follow from decisions. Knows no rule: what decides is handed in, the same that the worker and replay ask.
+id, and ids follow from decisions. Knows no rule: the agent is handed in, and runs on the worker's own shards, in memory.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from streams.contract.address import Address
-from streams.contract.effects import Effect, EventForwarded, NotificationIssued, StateMoved, TaskState
+from streams.contract.effects import Effect, NotificationIssued, TaskState
 from streams.contract.events import (
     Event,
     Millis,
@@ -21,7 +21,6 @@ from streams.contract.events import (
     NotificationFailed,
     OutreachAttempted,
     Party,
-    PersonKey,
     Practitioner,
     TaskAcknowledged,
     TaskClaimed,
@@ -32,7 +31,8 @@ from streams.contract.events import (
     TaskSnoozed,
 )
 from streams.contract.topics import TOPIC_OF
-from streams.replay.replay import Deciding
+from streams.shard.agent import Agent
+from streams.shard.memory import Memory, Published
 from streams.simulate.chance import DAY_MS, Chance
 from streams.simulate.model import Model
 
@@ -118,78 +118,50 @@ def _party(address: str, chance: Chance) -> Party:
 class Answering:
     """Decides one person's events (two keys where the person was merged) and adds the answers in their place."""
 
-    def __init__(self, rules: Deciding, model: Model, seed: object, end: Millis) -> None:
-        self._rules = rules
+    def __init__(self, agent: Agent, model: Model, seed: object, end: Millis) -> None:
+        self._agent = agent
         self._model = model
         self._seed = seed
         self._end = end
 
     def answered(self, events: Sequence[Event]) -> list[Event]:
         """Return *events*, in the order of arrival, with the answers among them that arrive before the end."""
-        self._packed: dict[PersonKey, bytes] = {}
+        memory = Memory([self._agent])
         self._tasks: set[str] = set()
         self._waiting = [(e.arrival, TOPIC_OF[e.type].rank, n, e) for n, e in enumerate(events)]
         heapq.heapify(self._waiting)
         self._count = len(events)
         done: list[Event] = []
         while self._waiting:
-            self._fire(before=self._waiting[0][0])
+            self._fire(memory, before=self._waiting[0][0])
             # A deadline may have led to an answer that comes earlier than what was next.
             _, _, _, event = heapq.heappop(self._waiting)
             done.append(event)
-            self._apply(event, event.arrival)
+            self._react(memory.apply(event, event.arrival))
             if not self._waiting:
-                self._fire(before=self._end)
+                self._fire(memory, before=self._end)
         return done
 
-    def _apply(self, event: Event, now: Millis) -> None:
-        key = event.person
-        packed = self._packed.get(key)
-        try:
-            kept, effects = self._rules.decide(key, packed, event, now)
-        except Exception:  # noqa: BLE001 -- as in the worker: a rule that raises is found by a replay, not here
-            kept, effects = self._rules.spoil(key, packed, now), ()
-        self._keep(key, kept)
-        self._react(effects, now, event)
-
-    def _fire(self, before: Millis) -> None:
-        while True:
-            due = [(at, key) for key, packed in self._packed.items() if (at := self._rules.deadline(packed)) is not None and at < before]
-            if not due:
-                return
-            at, key = min(due)
-            try:
-                kept, effects = self._rules.expire(key, self._packed[key], at)
-            except Exception:  # noqa: BLE001 -- as in `_apply`
-                kept, effects = self._rules.spoil(key, self._packed[key], at), ()
-            self._keep(key, kept)
-            self._react(effects, at, None)
+    def _fire(self, memory: Memory, before: Millis) -> None:
+        while (published := memory.fire_next(before)) is not None:
+            self._react(published)
             if self._waiting:
                 before = min(before, self._waiting[0][0])
 
-    def _keep(self, key: PersonKey, packed: bytes | None) -> None:
-        if packed is None:
-            self._packed.pop(key, None)
-        else:
-            self._packed[key] = packed
+    def _react(self, published: Iterable[Published]) -> None:
+        for one in published:
+            effect = one.value
+            if isinstance(effect, TaskState):
+                if effect.handoff in self._tasks:
+                    continue
+                self._tasks.add(effect.handoff)
+            elif not isinstance(effect, NotificationIssued):
+                continue
+            for number, answer in enumerate(answers_to(effect, self._model, self._seed)):
+                self._plan(effect, number, answer)
 
-    def _react(self, effects: Sequence[Effect], now: Millis, cause: Event | None) -> None:
-        for effect in effects:
-            if isinstance(effect, StateMoved):
-                self._apply(self._rules.moved(effect, now), now)
-            elif isinstance(effect, EventForwarded):
-                if cause is not None:
-                    self._apply(msgspec.structs.replace(cause, person=effect.into.key), now)
-            else:
-                if isinstance(effect, TaskState):
-                    if effect.handoff in self._tasks:
-                        continue
-                    self._tasks.add(effect.handoff)
-                for number, answer in enumerate(answers_to(effect, self._model, self._seed)):
-                    self._plan(effect, number, answer, now)
-
-    def _plan(self, effect: Effect, number: int, answer: Answer, now: Millis) -> None:
-        at = Millis((now + answer.after_ms) // 1000 * 1000)
+    def _plan(self, effect: NotificationIssued | TaskState, number: int, answer: Answer) -> None:
+        at = Millis((effect.at + answer.after_ms) // 1000 * 1000)
         if at >= self._end:
             return
         event = Event(f"{effect.id}-{number}", answer.source, at, Millis(at + 1000), effect.person, answer.fact)

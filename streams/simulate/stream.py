@@ -29,7 +29,7 @@ from streams.contract.instants import format_instant
 from streams.contract.json_form import fact_to_json
 from streams.contract.person_key import person_key
 from streams.contract.topics import TOPIC_OF
-from streams.replay.replay import Deciding
+from streams.shard.agent import Agent
 from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
@@ -92,13 +92,13 @@ def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
     return {name: found[name] for name in FAULTS if name in found}
 
 
-def simulate(wanted: Simulation, rules: Deciding | None = None) -> list[Made]:
-    """Make the events of *wanted* in the order of arrival; with *rules* people and channels answer what these decide.
+def simulate(wanted: Simulation, agent: Agent | None = None) -> list[Made]:
+    """Make the events of *wanted* in the order of arrival; with *agent* (in memory) people and channels answer what it decides.
 
     Memory grows with people and days: some 3 kB an event. Ten thousand people in a month take seconds.
     """
     town = _town(wanted)
-    answering = None if rules is None else Answering(rules, town.model, wanted.seed, town.end)
+    answering = None if agent is None else Answering(agent, town.model, wanted.seed, town.end)
     made: list[tuple[int, int, int, int, Made]] = []
     for number in range(wanted.people):
         for place, one in enumerate(_events_of(town, wanted, number, answering)):

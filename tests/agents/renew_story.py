@@ -11,7 +11,7 @@ import re
 import sys
 from collections import defaultdict
 
-from agents.loaders import load_intake, load_rules
+from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.person_key import person_key
@@ -25,10 +25,10 @@ ROUNDS = 10
 
 def renewed() -> dict[str, str]:
     """Return the text of each file of answers as it should be, by the file's name."""
-    rules, doors = load_rules(Settings()), load_intake(Settings())
+    agent, doors = load_in_memory(Settings()), load_intake(Settings())
     tasks: dict[tuple[str, str], list[str]] = defaultdict(list)
     notices: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for line in replay(read_paths([STORY], doors), rules):
+    for line in replay(read_paths([STORY], doors), [agent]):
         if line["effect"] == "task" and line["handoff"] not in tasks[line["person"], line["rule"]]:
             tasks[line["person"], line["rule"]].append(line["handoff"])
         elif line["effect"] == "notification":

@@ -15,12 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.app import AGENTS
-from agents.coordination.agent import CoordinationRecords
 from agents.coordination.rules.loading import load_directory
-from agents.feeds.agent import FeedRecords, FeedRuleError, Feeds, load_rule, watchers_of
+from agents.feeds.agent import FeedRuleError, FeedsAgent, load_rule, watchers_of
 from agents.feeds.decide import Desk, fall_due, hear
 from agents.feeds.explain import explain
-from agents.feeds.reports import Heard, event_of, feed_key, record_of
+from agents.feeds.reports import Heard, Reporting, event_of, feed_key
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
@@ -30,8 +29,10 @@ from streams.contract.cloudevents import headers_of
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import EncounterRef, EncounterUpdated, Event, Millis, NotificationDelivered, PersonKey
 from streams.contract.person_key import partition_of
-from streams.contract.topics import ADMISSION, FEED
-from streams.shard.agent import Refused
+from streams.contract.record import Outgoing
+from streams.contract.topics import ADMISSION, DEAD_LETTER, FEED, RELAY
+from streams.shard.agent import Origin, Outcome, RecordRefused
+from streams.shard.avro_form import AvroForm
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
 
@@ -335,22 +336,49 @@ class LogRecord(msgspec.Struct):
     headers: Any
 
 
+FORM = AvroForm()
+
+
 class NothingDecided:
-    """Rules that keep a person and say nothing."""
+    """An agent that keeps a person and says nothing."""
 
-    def decide(self, key: Any, packed: bytes | None, event: Any, now: Any) -> tuple[bytes | None, tuple[()]]:
-        return b"kept", ()
+    inbound, relay, dead_letters = (ADMISSION.name,), RELAY.name, DEAD_LETTER.name
 
-    def expire(self, key: Any, packed: bytes, now: Any) -> tuple[bytes | None, tuple[()]]:
-        return packed, ()
+    def read(self, origin: Origin, arrival: Millis) -> Any:
+        return origin.record.key, FORM.read(origin, arrival)
 
-    def spoil(self, key: Any, packed: bytes | None, now: Any) -> bytes | None:
+    def wrap(self, key: bytes, origin: Origin) -> Any:
+        return origin.record.value, origin.record.headers
+
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Millis, origin: Origin) -> Outcome:
+        return Outcome(b"kept")
+
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
+        return Outcome(packed)
+
+    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         return packed
 
+    def deadline(self, packed: bytes) -> int | None:
+        return None
 
-class QuietRecords(CoordinationRecords):
-    deadline = staticmethod(lambda packed: None)  # type: ignore[assignment]
-    open_handoffs = staticmethod(lambda packed: 0)  # type: ignore[assignment]
+    def open_handoffs(self, packed: bytes) -> int:
+        return 0
+
+
+def feeds_agent() -> FeedsAgent:
+    return FeedsAgent(DESK.rule, DESK.by, FORM)
+
+
+def report_record(offset: int, report: Event) -> LogRecord:
+    value, headers = FORM.write(report)
+    return LogRecord(offset, report.data.seen, report.person.encode(), value, headers)  # type: ignore[attr-defined]
+
+
+def applied(shard: Shard) -> Outgoing:
+    out = Outgoing()
+    shard.apply(out, 1000)
+    return out
 
 
 def record(offset: int, event: Event) -> LogRecord:
@@ -365,12 +393,12 @@ def opened(agent: Any, number: int, partitions: int) -> Shard:
 
 def test_shards_report_a_source_under_the_partition_of_its_key_beside_their_own_effects() -> None:
     partitions = 4
-    shard = opened(QuietRecords(NothingDecided()), 0, partitions)  # type: ignore[arg-type]
+    shard = opened(Reporting(NothingDecided(), FORM), 0, partitions)
     events = [e for n in range(200) if partition_of((e := update(n, MONDAY + n * 1000)).person.encode(), partitions) == 0]
     shard.arrived(Batch(ADMISSION.name, 0, 0, len(events), [record(n, e) for n, e in enumerate(events)], 0))
     shard.probed(dict.fromkeys(shard.agent.inbound, 0) | {ADMISSION.name: len(events)}, shard.seal(), MONDAY + DAY)
 
-    out = shard.apply(1000)
+    out = applied(shard)
 
     place = (FEED.name, partition_of(KEY.encode(), partitions))
     reports = [STANDARD.read_frame(one.value) for one in out[place]]
@@ -381,19 +409,18 @@ def test_shards_report_a_source_under_the_partition_of_its_key_beside_their_own_
 
 def test_reports_become_a_gap_in_the_shard_that_the_source_hashes_to_and_nothing_after_a_restart() -> None:
     partitions = 4
-    feeds = FeedRecords(Feeds(DESK.rule, DESK.by))
+    feeds = feeds_agent()
     number = partition_of(KEY.encode(), partitions)
     shard = opened(feeds, number, partitions)
     reports = []
     for n, at in enumerate(range(MONDAY, MONDAY + 8 * HOUR + 1, 10 * MINUTE)):
         cause = update(n, at)
         carried = event_of(FeedHeard(SOURCE, Millis(at)), cause)
-        _, key, value, headers = record_of(carried)
-        reports.append(LogRecord(n, at, key, value, headers))
+        reports.append(report_record(n, carried))
     shard.arrived(Batch(FEED.name, number, 0, len(reports), reports, 0))
     shard.probed({FEED.name: len(reports)}, shard.seal(), LIMIT + 10_000)
 
-    out = shard.apply(1000)
+    out = applied(shard)
 
     assert {topic for topic, _ in out} == {"care.gap.v1", "care.task.v1", "care.notification.v1"}
     assert all(len(outs) == 1 for outs in out.values())
@@ -402,7 +429,7 @@ def test_reports_become_a_gap_in_the_shard_that_the_source_hashes_to_and_nothing
     again.restored(shard.positions, {})
     again.arrived(Batch(FEED.name, number, 0, len(reports), reports, 0))
     again.probed({FEED.name: len(reports)}, again.seal(), LIMIT + 10_000)
-    assert again.apply(1000) == {}
+    assert applied(again) == {}
 
 
 @pytest.mark.parametrize(
@@ -416,30 +443,30 @@ def test_reports_become_a_gap_in_the_shard_that_the_source_hashes_to_and_nothing
     ],
 )
 def test_a_record_that_is_no_report_is_refused_with_its_reason(change: dict[str, Any], code: str) -> None:
-    _, key, value, headers = record_of(event_of(FeedHeard(SOURCE, Millis(MONDAY)), update(1, MONDAY)))
-    fields = {"offset": 0, "timestamp": MONDAY, "key": key, "value": value, "headers": headers} | change
-    read = FeedRecords(Feeds(DESK.rule, DESK.by)).read(FEED.name, LogRecord(**fields), Millis(MONDAY))
-    assert isinstance(read, Refused)
+    whole = report_record(0, event_of(FeedHeard(SOURCE, Millis(MONDAY)), update(1, MONDAY)))
+    read = feeds_agent().read(Origin(FEED.name, 0, msgspec.structs.replace(whole, **change)), Millis(MONDAY))
+    assert isinstance(read, RecordRefused)
     assert read.code == code
 
 
 def test_a_report_that_says_nothing_new_leaves_the_very_same_bytes() -> None:
-    feeds = Feeds(DESK.rule, DESK.by)
+    feeds, key = feeds_agent(), KEY.encode()
     event = event_of(FeedHeard(SOURCE, Millis(MONDAY)), update(1, MONDAY))
-    packed, _ = feeds.decide(KEY, None, event, Millis(MONDAY))
-    again, effects = feeds.decide(KEY, packed, event, Millis(MONDAY + 1))
-    assert again is packed
-    assert effects == ()
+    origin = Origin(FEED.name, 0, report_record(0, event))
+    packed = feeds.decide(key, None, event, Millis(MONDAY), origin).packed
+    again = feeds.decide(key, packed, event, Millis(MONDAY + 1), origin)
+    assert again.packed is packed
+    assert again.publish == []
 
 
 def test_after_the_rule_raised_the_source_is_kept_without_the_deadline_that_was_due() -> None:
-    feeds = Feeds(DESK.rule, DESK.by)
+    feeds = feeds_agent()
     watched = silent()
     assert watched.feed is not None
-    spoilt = feeds.spoil(KEY, pack(watched.feed), Millis(LIMIT))
+    spoilt = feeds.spoil(KEY.encode(), pack(watched.feed), Millis(LIMIT))
     assert spoilt is not None
     assert packed_deadline(spoilt) is None
-    assert feeds.spoil(KEY, None, Millis(LIMIT)) is None
+    assert feeds.spoil(KEY.encode(), None, Millis(LIMIT)) is None
 
 
 # ---- the rule's file, the replay, purity

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from agents.loaders import load_intake, load_rules
+from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import Settings
 from streams.cli.demonstration import STORY
 from streams.contract.instants import parse_instant
@@ -23,7 +23,7 @@ from streams.output.lines import Line, write_line
 from streams.replay.replay import replay
 
 SETTINGS = Settings()
-RULES, DOORS = load_rules(SETTINGS), load_intake(SETTINGS)
+AGENT, DOORS = load_in_memory(SETTINGS), load_intake(SETTINGS)
 UNTIL = parse_instant("2026-07-27T00:00:00-04:00")
 
 
@@ -32,7 +32,7 @@ def person(identifier: str, authority: str = "GENERAL") -> str:
 
 
 def told(arrivals: Iterable[Arrived]) -> list[Line]:
-    return list(replay(arrivals, RULES, UNTIL))
+    return list(replay(arrivals, [AGENT], UNTIL))
 
 
 def bytes_of(lines: Iterable[Line]) -> list[bytes]:

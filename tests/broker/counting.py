@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.contract.events import Millis
-from streams.kafka.transactions import Headers
-from streams.shard.agent import Outcome, Refused
+from streams.contract.record import Headers
+from streams.shard.agent import OWN_SHARD, Origin, Outcome, RecordRefused
 
 PARTITIONS = 4
 
@@ -68,17 +68,19 @@ class Counting:
         self.dead_letters = topics.dead
         self._lines = topics.lines
 
-    def read(self, topic: str, record: Any, arrival: Millis) -> tuple[bytes, Any] | Refused:
+    def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Any] | RecordRefused:
+        record = origin.record
         try:
             event = json.loads(record.value)
         except ValueError:
-            return Refused("not-json", "read", "urn:test")
+            return RecordRefused("not-json", "read", "urn:test")
         return record.key, event
 
-    def wrap(self, topic: str, partition: int, key: bytes, record: Any) -> tuple[bytes, Headers]:
+    def wrap(self, key: bytes, origin: Origin) -> tuple[bytes, Headers]:
+        topic, partition, record = origin
         return record.value, [*record.headers, ("from", f"{topic}/{partition}/{record.offset}".encode())]
 
-    def decide(self, key: bytes, packed: bytes | None, event: dict[str, Any], now: Millis) -> Outcome:
+    def decide(self, key: bytes, packed: bytes | None, event: dict[str, Any], now: Millis, origin: Origin) -> Outcome:
         state = decode(packed) if packed is not None else Counted()
         match event.get("do"):
             case "raise":
@@ -95,14 +97,14 @@ class Counting:
         state.chain = chained(state.chain, event["id"])
         if event.get("wait") is not None:
             state.due = sorted([*state.due, (now + event["wait"], event["id"])])
-        return Outcome(encode(state), [(self._lines, key, _line(f"n:{event['id']}", state.count, now), ())], kinds=["line"])
+        return Outcome(encode(state), [(OWN_SHARD, self._lines, key, _line(f"n:{event['id']}", state.count, now), ())], kinds=["line"])
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
         state = decode(packed)
         at, identity = state.due.pop(0)
         if identity.startswith("bomb"):
             os._exit(9)
-        return Outcome(encode(state), [(self._lines, key, _line(f"d:{identity}", state.count, Millis(at)), ())], kinds=["line"])
+        return Outcome(encode(state), [(OWN_SHARD, self._lines, key, _line(f"d:{identity}", state.count, Millis(at)), ())], kinds=["line"])
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         state = decode(packed) if packed is not None else Counted()

@@ -50,17 +50,17 @@ class CrashingCounting(Counting):
         super().__init__(topics)
         self._crash = crash
 
-    def wrap(self, topic: str, partition: int, key: bytes, record: Any) -> Any:
+    def wrap(self, key: bytes, origin: Any) -> Any:
         self._crash.at("relaying")
-        return super().wrap(topic, partition, key, record)
+        return super().wrap(key, origin)
 
-    def read(self, topic: str, record: Any, arrival: Any) -> Any:
-        if topic == self.relay:
+    def read(self, origin: Any, arrival: Any) -> Any:
+        if origin.topic == self.relay:
             self._crash.at("arriving")
-        return super().read(topic, record, arrival)
+        return super().read(origin, arrival)
 
-    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Any) -> Any:
-        outcome = super().decide(key, packed, event, now)
+    def decide(self, key: bytes, packed: bytes | None, event: Any, now: Any, origin: Any) -> Any:
+        outcome = super().decide(key, packed, event, now, origin)
         self._crash.at("deciding")
         return outcome
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from agents.app import AGENTS
 from agents.coordination.rules.loading import RULES
-from agents.loaders import load_intake, load_rules
+from agents.loaders import load_in_memory, load_intake
 from streams.avro.codec import frame, headers_of
 from streams.base.clock import Clock
 from streams.base.settings import Settings
@@ -35,10 +35,10 @@ from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
-from streams.kafka.admin import create_topics
+from streams.kafka.admin import NoTopics, create_topics
 from streams.local import LocalKafka
 from streams.replay.backtest import History, Loaders, run_both
-from streams.replay.history import Boundaries, NoTopics, Span, TopicHistory, find_boundaries
+from streams.replay.history import Boundaries, Span, TopicHistory, find_boundaries
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 PARTITIONS = 3
@@ -241,10 +241,10 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     settings = Settings(bootstrap=broker.bootstrap, partitions=PARTITIONS, clock=clock)
     history = History((), await since.boundaries())
 
-    old, new = await asyncio.to_thread(run_both, Loaders(load_rules, load_intake), settings, settings, history)
+    old, new = await asyncio.to_thread(run_both, Loaders(load_in_memory, load_intake), settings, settings, history)
 
     assert old == new
-    assert old.tally.task
+    assert old.findings.task
     assert old.events == len(made)
     assert await ends_and_groups(since.connection) == before
 

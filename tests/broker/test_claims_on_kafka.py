@@ -12,12 +12,14 @@ from aiokafka.errors import KafkaError
 from counting import PARTITIONS, Counting
 from stage import Stage, event, person_of
 
+from streams.contract.record import Out
 from streams.kafka import worker as worker_module
-from streams.kafka.opening import Reading, ShardLost, open_shards
-from streams.kafka.transactions import Out, Writer
+from streams.kafka.opening import ShardLost, open_shards
+from streams.kafka.transactions import Writer
 from streams.kafka.worker import Worker, WorkerSettings
 from streams.shard.claims import CLAIM
 from streams.shard.order import Batch
+from streams.shard.state_log import StateLog
 
 
 @pytest.fixture
@@ -51,8 +53,8 @@ async def worker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     await worker.stop()
 
 
-async def opened(stage: Stage, writer: Writer, *numbers: int) -> list[Reading]:
-    readings = [Reading(number, {}) for number in numbers]
+async def opened(stage: Stage, writer: Writer, *numbers: int) -> list[StateLog]:
+    readings = [StateLog(number, {}) for number in numbers]
     await open_shards(stage.kafka, stage.topics.state, readings, writer, limit_s=30)
     return readings
 

@@ -13,8 +13,9 @@ from counting import PARTITIONS
 from stage import Stage, event, person_of
 
 from streams.contract.person_key import partition_of
-from streams.kafka.opening import PositionLost, Reading, check_positions, read_positions
+from streams.kafka.opening import PositionLost, check_positions, read_positions
 from streams.kafka.positions import accept_loss, show_positions
+from streams.shard.state_log import StateLog
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def in_transaction(stage: Stage, topic: str, key: bytes, values: list[byte
 
 
 async def check(stage: Stage) -> dict[int, dict[str, int]]:
-    readings = [Reading(n, {}) for n in range(PARTITIONS)]
+    readings = [StateLog(n, {}) for n in range(PARTITIONS)]
     await read_positions(stage.kafka, stage.topics.state, readings)
     return await check_positions(stage.kafka, readings, stage.topics.inbound)
 

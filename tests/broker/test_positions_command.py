@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from streams.contract.record import Out
 from streams.contract.topics import GOAL, INBOUND, STATE
 from streams.kafka.admin import create_topics
-from streams.kafka.transactions import Out, Writer
+from streams.kafka.transactions import Writer
 from streams.shard.claims import POSITION
 
 ROOT = Path(__file__).parents[2]

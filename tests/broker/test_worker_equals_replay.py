@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from agents.coordination.agent import Coordination
+from agents.coordination.agent import CoordinationAgent
 from agents.coordination.rules.loading import load_world
 from agents.loaders import load_intake
 from streams.base.clock import Clock
@@ -39,6 +39,7 @@ from streams.output.lines import Line
 from streams.output.report import Week
 from streams.replay.history import TopicHistory, find_boundaries
 from streams.replay.replay import replay
+from streams.shard.memory import MemoryForm
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 pytestmark = pytest.mark.kafka
@@ -56,7 +57,7 @@ def made_input() -> list[Arrived]:
     story = list(read_paths([STORY], load_intake(Settings())))
     first = datetime.fromtimestamp(min(a.arrival for a in story) / 1000, UTC).date()
     wanted = Simulation(seed=20260702, people=2_000, days=18, faults=faults_of("all"), start=first)
-    made = [one.event for one in simulate(wanted, Coordination(load_world()))]
+    made = [one.event for one in simulate(wanted, CoordinationAgent(load_world(), MemoryForm()))]
     patients = list(dict.fromkeys(e.person for e in made if isinstance(e.data, PatientAdmitted)))[:14]
     merges = [e for e in made if isinstance(e.data, PersonMerged)][:3]
     chosen = {*patients, *(e.person for e in merges), *(e.data.into.key for e in merges if isinstance(e.data, PersonMerged))}
@@ -147,7 +148,7 @@ async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(own_kafk
         history = TopicHistory(kafka, await find_boundaries(kafka, 1 << 50), clock)
         heard = await asyncio.to_thread(lambda: list(history.arrivals()))
         assert len(heard) >= len(events)
-        expected = list(replay(heard, Coordination(load_world()), until))
+        expected = list(replay(heard, [CoordinationAgent(load_world(), MemoryForm())], until))
         merges = [e for e in events if isinstance(e.data, PersonMerged)]
         merged = {e.person for e in merges} | {e.data.into.key for e in merges if isinstance(e.data, PersonMerged)}
         wanted = comparable(expected, merged, until)

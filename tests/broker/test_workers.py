@@ -14,10 +14,11 @@ from counting import PARTITIONS
 from counting_worker import CRASHES
 from stage import Stage, event, person_of
 
-from streams.kafka.opening import Reading
-from streams.kafka.transactions import Out, Writer
+from streams.contract.record import Out
+from streams.kafka.transactions import Writer
 from streams.shard.claims import CLAIM, POSITION, TRYING
 from streams.shard.isolation import attempt
+from streams.shard.state_log import StateLog
 
 
 @pytest.fixture
@@ -191,9 +192,9 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
     await stage.publish(stage.topics.first, person_of(0), event("innocent"))
     dead = Writer(stage.kafka)
     positions = dict.fromkeys(stage.topics.inbound, 0)
-    met = Reading(0, {})
+    met = StateLog(0, {})
     met.fenced.add("one")
-    # As two workers leave it that were killed from outside, the second when it had just begun to go carefully.
+    # As two workers leave it that were killed from outside, the second when it had just begun to go one step at a time.
     left = [
         Out(CLAIM + dead.name.encode(), b"1"),
         *(Out(POSITION + topic.encode(), b"0 0") for topic in stage.topics.inbound),
@@ -207,7 +208,7 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
 
     [line] = await stage.lines_until(1)
     assert line.id == "n:innocent"
-    assert worker.said("shard_careful")
+    assert worker.said("shard_isolated")
     assert await stage.read(stage.topics.dead) == []
 
 
@@ -225,7 +226,7 @@ async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_
             worker = stage.successor()
         await asyncio.sleep(0.2)
 
-    assert worker.said("shard_careful"), "the shard is still one that goes carefully"
+    assert worker.said("shard_isolated"), "the shard still goes one step at a time"
     lines = await stage.lines_until(5)
     assert sorted(line.id for line in lines) == ["d:good", "d:other", "n:bomb", "n:good", "n:other"]
     [letter] = await stage.read(stage.topics.dead)

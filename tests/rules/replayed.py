@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agents.coordination.agent import Coordination
-from agents.loaders import load_intake, load_rules
+from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import read_settings
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
@@ -29,7 +29,7 @@ NEW_YORK = "America/New_York"
 @cache
 def _loaded() -> tuple[Coordination, IntakeSettings]:
     settings = read_settings(os.environ)
-    return load_rules(settings), load_intake(settings)
+    return load_in_memory(settings), load_intake(settings)
 
 
 def local(when: str, zone: str = NEW_YORK) -> str:
@@ -126,5 +126,5 @@ class Told:
 
 def replayed(paths: list[Path], until: str | None = None) -> Told:
     """Replay the files of *paths* until *until* (ISO 8601 with offset)."""
-    rules, doors = _loaded()
-    return Told(list(replay(read_paths(paths, doors), rules, parse_instant(until) if until else None)))
+    agent, doors = _loaded()
+    return Told(list(replay(read_paths(paths, doors), [agent], parse_instant(until) if until else None)))

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
 from agents.app import AGENTS
-from agents.coordination.agent import Coordination
+from agents.coordination.agent import CoordinationAgent
 from agents.coordination.rules.loading import RULES, load_world
-from agents.loaders import load_intake, load_rules
+from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import Settings
 from streams.cli.main import make_app
 from streams.cli.simulate import write_files
@@ -34,11 +33,12 @@ from streams.contract.events import (
 from streams.contract.instants import parse_instant
 from streams.intake.reading import Arrived
 from streams.replay.backtest import History, Loaders, run_both, run_one, with_rules
-from streams.replay.compare import Tally, compare, tally
-from streams.replay.history import Boundaries, Merge, People, Span
+from streams.replay.compare import Findings, compare, findings_of
+from streams.replay.history import Boundaries, MergedShards, People, Span
+from streams.shard.memory import MemoryForm
 from streams.simulate.stream import Simulation, faults_of, simulate
 
-LOADERS = Loaders(load_rules, load_intake)
+LOADERS = Loaders(load_in_memory, load_intake)
 SINCE, UNTIL = "2026-06-01T00:00:00Z", "2026-06-30T23:59:59Z"
 
 
@@ -60,8 +60,8 @@ def line(effect: str, at: str, *, rule: str = "TCM-1"):
     return {"at": at, "effect": effect, "rule": rule, "rule_version": 1, "person": "p1.x", "why": "because"}
 
 
-def counted(lines: Iterable[dict]) -> Tally:
-    return tally(lines, SINCE, UNTIL)
+def counted(lines: Iterable[dict]) -> Findings:
+    return findings_of(lines, SINCE, UNTIL)
 
 
 def rows(old: Iterable[dict], new: Iterable[dict]) -> dict[tuple[str, str, str], tuple[int, ...]]:
@@ -192,57 +192,67 @@ class Appended(NamedTuple):
     name: str = ""
 
 
-ADMISSIONS, DISCHARGES = TopicPartition("care.admission.v1", 0), TopicPartition("care.discharge.v1", 0)
-OTHER_SHARD = TopicPartition("care.admission.v1", 1)
-RANKS = {"care.admission.v1": 1, "care.discharge.v1": 2}
+RANKED = ("care.admission.v1", "care.discharge.v1")
+ADMISSIONS, DISCHARGES = ((topic, 0) for topic in RANKED)
+OTHER_SHARD = ("care.admission.v1", 1)
 
 
-def names(merge: Merge) -> list[str]:
-    return [record.name for _, record in merge.take()]
+def merged(ends: dict[tuple[str, int], int]) -> MergedShards:
+    return MergedShards([Span(*place, 0, end) for place, end in ends.items()], RANKED)
+
+
+def names(shards: MergedShards) -> list[str]:
+    return [record.name for _, record in shards.take()]
 
 
 def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() -> None:
-    merge = Merge({ADMISSIONS: 2, DISCHARGES: 2}, RANKS)
-    merge.add(DISCHARGES, [Appended(0, 50, "left")])
-    assert names(merge) == []
-    merge.add(ADMISSIONS, [Appended(0, 40, "came")])
-    assert names(merge) == ["came"]
-    merge.add(ADMISSIONS, [Appended(1, 60, "came again")])
-    merge.unread.discard(ADMISSIONS)
-    assert names(merge) == ["left"]
-    merge.unread.discard(DISCHARGES)
-    assert names(merge) == ["came again"]
-    assert merge.done
+    shards = merged({ADMISSIONS: 2, DISCHARGES: 2})
+    shards.add(DISCHARGES, [Appended(0, 50, "left")], 1)
+    assert names(shards) == []
+    shards.add(ADMISSIONS, [Appended(0, 40, "came")], 1)
+    assert names(shards) == ["came"]
+    shards.add(ADMISSIONS, [Appended(1, 60, "came again")], 2)
+    assert names(shards) == ["left"]
+    assert not shards.done
+    shards.add(DISCHARGES, [], 2)
+    assert names(shards) == ["came again"]
+    assert shards.done
+
+
+def test_nothing_is_taken_while_another_shard_may_still_bring_something_older() -> None:
+    shards = merged({ADMISSIONS: 1, OTHER_SHARD: 2})
+    shards.add(ADMISSIONS, [Appended(0, 50, "here")], 1)
+    assert names(shards) == []
+    shards.add(OTHER_SHARD, [Appended(0, 40, "there"), Appended(1, 50, "there too")], 2)
+    assert names(shards) == ["there", "here", "there too"]
 
 
 def test_records_of_one_instant_come_in_the_order_of_their_topics_rank() -> None:
-    merge = Merge({DISCHARGES: 1, ADMISSIONS: 1}, RANKS)
-    merge.add(DISCHARGES, [Appended(0, 50, "left")])
-    merge.add(ADMISSIONS, [Appended(0, 50, "came")])
-    merge.unread.clear()
-    assert names(merge) == ["came", "left"]
+    shards = merged({DISCHARGES: 1, ADMISSIONS: 1, OTHER_SHARD: 1})
+    shards.add(DISCHARGES, [Appended(0, 50, "left")], 1)
+    shards.add(OTHER_SHARD, [Appended(0, 50, "came elsewhere")], 1)
+    shards.add(ADMISSIONS, [Appended(0, 50, "came")], 1)
+    assert names(shards) == ["came", "came elsewhere", "left"]
 
 
 def test_a_broker_s_clock_that_steps_back_does_not_reorder_a_partition() -> None:
-    merge = Merge({ADMISSIONS: 3, OTHER_SHARD: 1}, RANKS)
-    merge.add(ADMISSIONS, [Appended(0, 50, "first"), Appended(1, 10, "second"), Appended(2, 60, "third")])
-    merge.add(OTHER_SHARD, [Appended(0, 55, "elsewhere")])
-    merge.unread.clear()
-    assert names(merge) == ["first", "second", "elsewhere", "third"]
+    shards = merged({ADMISSIONS: 3, OTHER_SHARD: 1})
+    shards.add(ADMISSIONS, [Appended(0, 50, "first"), Appended(1, 10, "second"), Appended(2, 60, "third")], 3)
+    shards.add(OTHER_SHARD, [Appended(0, 55, "elsewhere")], 1)
+    assert names(shards) == ["first", "second", "elsewhere", "third"]
 
 
 def test_what_lies_beyond_the_end_is_left_out() -> None:
-    merge = Merge({ADMISSIONS: 1}, RANKS)
-    merge.add(ADMISSIONS, [Appended(0, 50, "in"), Appended(1, 60, "beyond")])
-    merge.unread.clear()
-    assert names(merge) == ["in"]
-    assert merge.done
+    shards = merged({ADMISSIONS: 1})
+    shards.add(ADMISSIONS, [Appended(0, 50, "in"), Appended(1, 60, "beyond")], 2)
+    assert names(shards) == ["in"]
+    assert shards.done
 
 
 def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
-    merge = Merge({ADMISSIONS: 10_000, DISCHARGES: 1}, RANKS)
-    merge.add(ADMISSIONS, [Appended(n, n) for n in range(5000)])
-    assert merge.full() == [ADMISSIONS]
+    shards = merged({ADMISSIONS: 10_000, DISCHARGES: 1})
+    shards.add(ADMISSIONS, [Appended(n, n) for n in range(5000)], 5000)
+    assert shards.full() == [ADMISSIONS]
 
 
 # ---- from files
@@ -252,7 +262,7 @@ def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month of made events of ten thousand people, answered."""
     out = tmp_path_factory.mktemp("month") / "made.jsonl.gz"
-    write_files(simulate(Simulation(4, 10_000, 30, 3, faults_of("all")), Coordination(load_world())), out)
+    write_files(simulate(Simulation(4, 10_000, 30, 3, faults_of("all")), CoordinationAgent(load_world(), MemoryForm())), out)
     return out
 
 
@@ -287,7 +297,7 @@ def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_c
     old, new = run_both(LOADERS, settings, with_rules(settings, quicker), History((month,)))
     # Two processes, each with a core of its own where nothing else runs: of a machine that is busy the time on a wall says nothing.
     took = (cpu_of_children_s() - began) / 2
-    found = compare(old.tally, new.tally)
+    found = compare(old.findings, new.findings)
     assert {row.rule for row in found.rows if row.changed} <= {"TCM-1", "NOT-2"}
     gaps = [row for row in found.rows if row.what == "gap" and row.rule == "TCM-1"]
     assert sum(row.new for row in gaps) > sum(row.old for row in gaps), "a shorter clock opens more gaps"
@@ -296,18 +306,18 @@ def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_c
 
 
 def test_a_catalogue_against_itself_changes_nothing(fortnight: Path) -> None:
-    outcome = run_one(LOADERS, Settings(), History((fortnight,)))
+    result = run_one(LOADERS, Settings(), History((fortnight,)))
     again = run_one(LOADERS, Settings(), History((fortnight,)))
-    assert outcome.tally.gap
-    assert outcome == again
-    assert not compare(outcome.tally, again.tally).examples
+    assert result.findings.gap
+    assert result == again
+    assert not compare(result.findings, again.findings).examples
 
 
 def test_only_the_window_counts_although_history_before_it_is_read(fortnight: Path) -> None:
     since, until = parse_instant("2026-06-10T00:00:00Z"), parse_instant("2026-06-12T00:00:00Z")
     part = run_one(LOADERS, Settings(), History((fortnight,), since=since, until=until))
-    assert part.tally.task
-    assert all("2026-06-10T00:00:00" <= f.at.removesuffix("Z") <= "2026-06-12T00:00:00" for f in part.tally.task.values())
+    assert part.findings.task
+    assert all("2026-06-10T00:00:00" <= f.at.removesuffix("Z") <= "2026-06-12T00:00:00" for f in part.findings.task.values())
     assert part.events > 1500
 
 

@@ -1,4 +1,4 @@
-"""The replay's own part: order, deadlines, the end, and the same bytes each time. Its rules here are a counter with an alarm."""
+"""The replay's own part: order, deadlines, the end, and the same bytes each time. Its agent here is a counter with an alarm."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import struct
 
 import pytest
 
-from streams.contract.effects import EffectSuppressed, EventForwarded, StateMoved
+from streams.contract.effects import EffectSuppressed
 from streams.contract.events import (
     AdmissionCancelled,
     EncounterRef,
     Event,
     Millis,
     PatientAdmitted,
+    PatientDischarged,
     PersonKey,
     PersonMerged,
     PersonRef,
     PersonStateMoved,
 )
 from streams.contract.instants import format_instant
+from streams.contract.topics import ADMISSION, AUDIT, DEAD_LETTER, DISCHARGE, RELAY
 from streams.intake.reading import Arrived, Ignored, Refused
 from streams.output.lines import write_line
-from streams.replay.replay import EndlessDeadline, replay
+from streams.replay.replay import replay
+from streams.shard.agent import BY_KEY, OWN_SHARD, Outcome
+from streams.shard.memory import EndlessDeadline, MemoryForm
 
 A, B = PersonKey("p1.a"), PersonKey("p1.b")
 STAY = EncounterRef("GENERAL", "V1")
@@ -36,35 +40,50 @@ def line_effect(kind: str, key: PersonKey, at: Millis, cause: str) -> EffectSupp
 class Alarms:
     """Each admission sets an alarm 100 ms after its arrival; a cancellation takes it away; a merge moves it."""
 
-    def decide(self, key, packed, event, now):
+    inbound = (ADMISSION.name, RELAY.name)
+    relay, dead_letters = RELAY.name, DEAD_LETTER.name
+    form = MemoryForm()
+
+    def read(self, origin, arrival):
+        return origin.record.key, self.form.read(origin, arrival)
+
+    def wrap(self, key, origin):
+        return self.form.wrap(key, origin, "", "")
+
+    def decide(self, key, packed, event, now, origin):
         match event.data:
             case PatientAdmitted(class_="BROKEN"):
                 raise KeyError("PATIENT NAME")
             case PatientAdmitted(class_="GONE-ON"):
-                if key == B:
-                    return packed, [line_effect("forwarded", key, now, event.id)]
-                return packed, [EventForwarded("f", now, key, event.id, PersonRef(B))]
+                if event.person == B:
+                    return said(packed, "forwarded", key, now, event.id)
+                return Outcome(packed, [(BY_KEY, RELAY.name, B.encode(), *self.wrap(B.encode(), origin))])
             case PatientAdmitted():
-                return struct.pack(">q", now + ALARM_MS), [line_effect("set", key, now, event.id)]
+                return said(struct.pack(">q", now + ALARM_MS), "set", key, now, event.id)
             case PersonMerged(into):
-                return None, [StateMoved("m", now, key, event.id, into, packed or b"")]
+                moved = Event("m", "urn:test", now, now, into.key, PersonStateMoved(event.person, packed or b""))
+                return Outcome(None, [(BY_KEY, RELAY.name, into.key.encode(), *self.form.write(moved))])
             case PersonStateMoved(origin, state):
-                return state, [line_effect("moved", key, now, origin)]
+                return said(state, "moved", key, now, origin)
             case _:
-                return None, [line_effect("unset", key, now, event.id)]
+                return said(None, "unset", key, now, event.id)
 
     def expire(self, key, packed, now):
         assert now == self.deadline(packed)
-        return None, [line_effect("alarm", key, now, "clock")]
+        return said(None, "alarm", key, now, "clock")
 
     def spoil(self, key, packed, now):
         return packed
 
     def deadline(self, packed):
-        return struct.unpack(">q", packed)[0]
+        return struct.unpack(">q", packed[:8])[0]
 
-    def moved(self, effect, now):
-        return Event(effect.id, "urn:test", effect.at, now, effect.into.key, PersonStateMoved(effect.person, effect.state))
+    def open_handoffs(self, packed):
+        return 1
+
+
+def said(packed: bytes | None, kind: str, key: bytes, at: Millis, cause: str) -> Outcome:
+    return Outcome(packed, [(OWN_SHARD, AUDIT.name, key, line_effect(kind, PersonKey(key.decode()), at, cause), ())], [kind])
 
 
 ids = itertools.count()
@@ -75,7 +94,7 @@ def came(at: int, fact, key: PersonKey = A) -> Arrived:
 
 
 def told(arrivals, until=None) -> list[tuple[str, str, str]]:
-    return [(line["rule"], line["person"], line["at"]) for line in replay(arrivals, Alarms(), until)]
+    return [(line["rule"], line["person"], line["at"]) for line in replay(arrivals, [Alarms()], until)]
 
 
 def at(millis: int) -> str:
@@ -137,7 +156,7 @@ def test_event_of_a_person_who_goes_on_as_another_is_decided_there():
 def test_refused_and_ignored_messages_are_lines_in_their_place():
     refused = Arrived(Refused("segment-missing", "PV1", "", "urn:h", "r1", trigger="A03"), Millis(5), "a.hl7:9")
     ignored = Arrived(Ignored("tracking-only", "urn:h", "i1", "ADT^A10"), Millis(6), "a.hl7:12")
-    lines = list(replay([came(0, ADMITTED), refused, ignored], Alarms()))
+    lines = list(replay([came(0, ADMITTED), refused, ignored], [Alarms()]))
     assert [line["effect"] for line in lines] == ["suppressed", "refused", "ignored"]
     assert (lines[1]["reason"], lines[1]["segment"], lines[1]["source"], lines[1]["where"]) == (
         "segment-missing",
@@ -150,24 +169,71 @@ def test_refused_and_ignored_messages_are_lines_in_their_place():
 
 def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_rest_goes_on():
     broken = came(1, PatientAdmitted(STAY, "BROKEN"))
-    lines = list(replay([came(0, ADMITTED), broken, came(2, ADMITTED, B)], Alarms()))
+    lines = list(replay([came(0, ADMITTED), broken, came(2, ADMITTED, B)], [Alarms()]))
     assert [line.get("reason") for line in lines] == ["set", "rule-failed", "set"]
     assert b"PATIENT NAME" not in b"".join(map(write_line, lines))
 
 
-def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
+def test_deadline_that_changes_nothing_is_given_up_like_a_rule_that_raises():
     class Stuck(Alarms):
         def expire(self, key, packed, now):
-            return packed, []
+            return Outcome(packed)
+
+    lines = list(replay([came(0, ADMITTED), came(900, ADMITTED, B)], [Stuck()]))
+    assert [(line["reason"], line["person"], line["at"]) for line in lines] == [
+        ("set", A, at(0)),
+        ("rule-failed", A, at(100)),
+        ("set", B, at(900)),
+    ]
+
+
+def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
+    class Endless(Alarms):
+        def expire(self, key, packed, now):
+            return Outcome(packed + b"x")
 
     with pytest.raises(EndlessDeadline):
-        list(replay([came(0, ADMITTED), came(900, CANCELLED)], Stuck()))
+        list(replay([came(0, ADMITTED), came(900, CANCELLED)], [Endless()]))
+
+
+def test_deadlines_of_several_agents_fire_in_the_order_of_their_time():
+    class Others(Alarms):
+        inbound = (DISCHARGE.name,)
+
+        def decide(self, key, packed, event, now, origin):
+            return said(struct.pack(">q", now + ALARM_MS), "set", key, now, event.id)
+
+    left = PatientDischarged(STAY, "home")
+    story = [came(0, ADMITTED, B), came(0, left, B), came(0, left, A), came(10, ADMITTED, A), came(900, CANCELLED)]
+    lines = list(replay(story, [Alarms(), Others()]))
+    fired = [(line["person"], line["at"]) for line in lines if line["rule"] == "alarm"]
+    assert fired == [(A, at(100)), (B, at(100)), (B, at(100)), (A, at(110))]
+
+
+def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_due():
+    class Telling(Alarms):
+        """Tells the other agent of each admission; what it says itself is due in the past."""
+
+        def decide(self, key, packed, event, now, origin):
+            other = Event("other", "urn:test", now, now, B, PatientDischarged(STAY, "home"))
+            told = said(struct.pack(">q", now - 1), "set", key, now, event.id)
+            return told._replace(publish=[(BY_KEY, DISCHARGE.name, B.encode(), *self.form.write(other)), *told.publish])
+
+    class Hearing(Alarms):
+        inbound = (DISCHARGE.name,)
+
+    lines = list(replay([came(50, ADMITTED)], [Telling(), Hearing()]))
+    assert [(line["rule"], line["person"], line["at"]) for line in lines] == [
+        ("set", A, at(50)),
+        ("alarm", A, at(49)),
+        ("unset", B, at(50)),
+    ]
 
 
 def test_nothing_in_gives_nothing_out():
-    assert list(replay([], Alarms())) == []
+    assert list(replay([], [Alarms()])) == []
 
 
 def test_same_arrivals_give_the_same_bytes():
     story = [came(n * 7, [ADMITTED, CANCELLED][n % 3 == 0], [A, B][n % 2]) for n in range(200)]
-    assert [write_line(line) for line in replay(story, Alarms())] == [write_line(line) for line in replay(story, Alarms())]
+    assert [write_line(line) for line in replay(story, [Alarms()])] == [write_line(line) for line in replay(story, [Alarms()])]

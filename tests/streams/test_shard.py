@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from ward import ANN, BOB, CAT, DEAD, LINES, PARTITIONS, RELAY, STAY, STRANGER, TEAM, Bench, Record, Ward, errors_of, patient_of, unpack
+from ward import (
+    ANN,
+    BOB,
+    CAT,
+    DEAD,
+    LINES,
+    PARTITIONS,
+    RELAY,
+    STAY,
+    STRANGER,
+    TEAM,
+    Bench,
+    Record,
+    Ward,
+    decided,
+    errors_of,
+    patient_of,
+    unpack,
+)
 
 from streams.base.clock import Clock
 from streams.contract.person_key import partition_of
+from streams.contract.record import Outgoing
 from streams.shard.agent import Outcome
 from streams.shard.claims import POSITION
 from streams.shard.deadlines import NEVER
@@ -644,7 +663,7 @@ def test_a_record_of_a_person_who_was_merged_goes_on_as_it_was_to_the_shard_of_t
     assert bench.shard.tally.misrouted == 0, "nobody published it wrongly"
 
 
-# ---- careful mode
+# ---- one step at a time
 
 
 def test_the_head_is_the_record_that_apply_takes_next():
@@ -666,7 +685,8 @@ def test_a_record_that_is_set_aside_is_a_dead_letter_and_is_never_decided():
     bench.came(STAY, (100, "kill"), (200, "b"))
     bench.quiet(at=900)
 
-    written = bench.shard.set_aside(STAY, 0)
+    written = Outgoing()
+    bench.shard.set_aside(STAY, 0, written)
 
     assert errors_of(written[DEAD, 0][0])["code"] == "killed-worker"
     assert positions(bench.shard.changes()) == {STAY: b"1 100"}, "its time is below the position from now on"
@@ -681,21 +701,22 @@ def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
 
     steps = []
     for _ in range(4):
-        due = bench.shard.head_deadline()
-        written = bench.shard.fire_one() if due else bench.shard.apply(1, 0)
+        due = bench.next_deadline()
+        written = bench.fired() if due else bench.written(1, 0)
         steps.append((due, [out.value for out in written[LINES, 0]]))
 
-    assert steps == [((ANN, 600), [b"a! @600"]), (None, [b"x @601"]), ((ANN, 601), [b"b! @601"]), (None, [b"in 100 y @900"])]
-    assert bench.shard.head_deadline() == (ANN, 1000), "a record is applied without what comes due after it"
-    bench.shard.fire_one()
-    assert bench.shard.head_deadline() is None
+    assert steps == [((600, ANN), [b"a! @600"]), (None, [b"x @601"]), ((601, ANN), [b"b! @601"]), (None, [b"in 100 y @900"])]
+    assert bench.next_deadline() == (1000, ANN), "a record is applied without what comes due after it"
+    bench.fired()
+    assert bench.next_deadline() is None
 
 
 def test_a_deadline_that_is_set_aside_is_a_dead_letter_and_never_fires():
-    bench = Bench(persons={ANN: Ward().decide(ANN, Ward().decide(ANN, None, "in 500 kill", 100).packed, "in 600 call", 101).packed})
+    bench = Bench(persons={ANN: decided("in 600 call", 101, decided("in 500 kill", 100))})
     bench.quiet(at=9000)
 
-    written = bench.shard.set_aside_deadline()
+    written = Outgoing()
+    bench.shard.set_aside_deadline(bench.shard.step_until, written)
 
     said = errors_of(written[DEAD, 0][0])
     assert (said["topic"], said["code"], said["stage"], said["timestamp"]) == ("deadline", "killed-worker", "expire", "600")
@@ -707,14 +728,14 @@ def test_open_handoffs_are_counted_from_the_state_that_was_read():
         def open_handoffs(self, packed):
             return len(unpack(packed).due)
 
-    packed = Ward().decide(ANN, None, "in 500 call", 100).packed
+    packed = decided("in 500 call", 100)
     shard = Shard(0, PARTITIONS, Counted(), Clock(), {ANN: packed, BOB: packed})
 
     shard.restored(dict.fromkeys(Ward.inbound, 0), {})
     assert shard.open_handoffs == 2
 
     shard.probed(dict.fromkeys(Ward.inbound, 0), shard.seal(), 9000)
-    shard.apply(1)
+    shard.apply(Outgoing(), 1)
     assert shard.open_handoffs == 1
 
 
@@ -722,7 +743,10 @@ def test_only_the_record_at_that_offset_is_set_aside():
     bench = Bench()
     bench.came(STAY, (100, "a"))
 
-    assert bench.shard.set_aside(STAY, 5) == {}
+    written = Outgoing()
+    bench.shard.set_aside(STAY, 5, written)
+
+    assert written == {}
     assert bench.shard.waiting == 1
 
 
@@ -757,15 +781,15 @@ def test_events_effects_and_deadlines_are_counted():
 
 def test_state_that_comes_back_unchanged_is_not_written():
     class Idle(Ward):
-        def decide(self, key, packed, event, now):
+        def decide(self, key, packed, event, now, origin):
             return Outcome(packed)
 
-    shard = Shard(0, PARTITIONS, Idle(), Clock(), {ANN: Ward().decide(ANN, None, "a", 1).packed})
+    shard = Shard(0, PARTITIONS, Idle(), Clock(), {ANN: decided("a", 1)})
     shard.restored(dict.fromkeys(Ward.inbound, 0), {})
     shard.arrived(Batch(STAY, 0, 0, 1, [Record(0, 100, ANN, b"x")], 1))
     shard.probed({TEAM: 0, STAY: 1, RELAY: 0}, shard.seal(), 900)
 
-    shard.apply(10)
+    shard.apply(Outgoing(), 10)
 
     assert [out.key for out in shard.changes()] == [POSITION + STAY.encode()]
     assert unpack(shard.persons[ANN]).lines == ["a"]

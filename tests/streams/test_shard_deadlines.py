@@ -9,9 +9,10 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, patient_of
+from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, decided, patient_of
 
 from streams.base.clock import Clock
+from streams.contract.record import Outgoing
 from streams.kafka.worker import Worker, WorkerSettings
 from streams.shard.deadlines import BUCKET_MS, NEVER
 from streams.shard.order import Batch
@@ -133,7 +134,7 @@ def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time(
 
     people = 3000
     persons = {}
-    first = Ward().decide(b"p", None, "in 500 call", 100).packed
+    first = decided("in 500 call", 100)
     for n in range(people):
         persons[f"p{n}".encode()] = first
     shard = Shard(0, PARTITIONS, Counting(), Clock(), persons)
@@ -143,7 +144,9 @@ def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time(
 
     fired = 0
     for _ in range(people // 100):
-        fired += len(shard.apply(100)["lines", 0])
+        out = Outgoing()
+        shard.apply(out, 100)
+        fired += len(out["lines", 0])
 
     assert fired == people
     assert looks < 12 * people
@@ -189,7 +192,7 @@ async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_app
     worker._make_room()
     assert told == []
     shard.probed({TEAM: 0, STAY: 11, RELAY: 0}, shard.seal(), 900)
-    shard.apply(7)
+    shard.apply(Outgoing(), 7)
     worker._make_room()
     assert told == [1]
     assert worker.wants(STAY, 0)
@@ -253,4 +256,6 @@ async def test_the_newest_record_does_not_wait_for_this_machines_clock(worker):
     await worker._look()
 
     assert not worker.shards[0].wants_probe
-    assert worker.shards[0].apply(10)
+    out = Outgoing()
+    worker.shards[0].apply(out, 10)
+    assert out

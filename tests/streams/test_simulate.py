@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.coordination.agent import Coordination
+from agents.coordination.agent import CoordinationAgent
+from agents.coordination.decide import decide_packed
 from agents.coordination.rules.loading import load_world
 from streams.base.settings import DEMO_SECRET
 from streams.cli.simulate import write_files
@@ -21,6 +22,7 @@ from streams.contract.events import Event, Millis, PatientAdmitted, PersonMerged
 from streams.contract.instants import parse_instant
 from streams.intake.files import read_paths
 from streams.intake.settings import IntakeSettings
+from streams.shard.memory import MemoryForm
 from streams.simulate.chance import DAY_MS, Chance, Days
 from streams.simulate.model import load_model
 from streams.simulate.stream import FAULTS, FaultError, Made, Simulation, faults_of, lines_of, simulate
@@ -208,8 +210,8 @@ def test_faults_are_named_alone_or_with_a_share() -> None:
 
 
 def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> None:
-    rules = Coordination(load_world())
-    stream = simulate(Simulation(7, 400, 30, 3, faults_of("all")), rules)
+    world = load_world()
+    stream = simulate(Simulation(7, 400, 30, 3, faults_of("all")), CoordinationAgent(world, MemoryForm()))
     known = counts(stream)
     assert known["NotificationDelivered"] > 100
     assert known["TaskAcknowledged"] > 10
@@ -222,7 +224,7 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
     packed: dict[str, bytes | None] = {}
     for one in stream:
         key = one.event.person
-        kept, effects = rules.decide(key, packed.get(key), one.event, one.event.arrival)
+        kept, effects = decide_packed(packed.get(key), one.event, one.event.arrival, world)
         packed[key] = kept
         unknown += sum(1 for e in effects if getattr(e, "reason", "") == "unknown-task")
     merged = known["PersonMerged"]
@@ -230,9 +232,9 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
 
 
 def test_answers_stay_the_same_with_another_secret() -> None:
-    rules = Coordination(load_world())
-    one = simulate(Simulation(7, 120, 30, 3, faults_of("all")), rules)
-    other = simulate(Simulation(7, 120, 30, 3, faults_of("all"), secret=b"the-secret-of-another-hospital"), rules)
+    agent = CoordinationAgent(load_world(), MemoryForm())
+    one = simulate(Simulation(7, 120, 30, 3, faults_of("all")), agent)
+    other = simulate(Simulation(7, 120, 30, 3, faults_of("all"), secret=b"the-secret-of-another-hospital"), agent)
     assert list(lines_of(one)) == list(lines_of(other))
 
 

@@ -13,8 +13,9 @@ import msgspec
 from streams.base.clock import Clock
 from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
-from streams.kafka.transactions import Headers, Out
-from streams.shard.agent import Outcome, Refused
+from streams.contract.record import Headers, Out, Outgoing
+from streams.shard.agent import BY_KEY, OWN_SHARD, Origin, Outcome, RecordRefused
+from streams.shard.dead_letters import dead_letter
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
 
@@ -48,19 +49,21 @@ class Ward:
     relay = RELAY
     dead_letters = DEAD
 
-    def read(self, topic: str, record: Any, arrival: Millis) -> tuple[bytes, Any] | Refused:
+    def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Any] | RecordRefused:
+        record = origin.record
         if record.key is None:
-            return Refused("no-key", "read", "urn:s")
+            return RecordRefused("no-key", "read", "urn:s")
         if record.value == b"not-avro":
-            return Refused("not-avro", "read", "urn:s")
+            return RecordRefused("not-avro", "read", "urn:s")
         if record.value == b"break-reader":
             raise ZeroDivisionError("Mrs Jones, 12 Elm Street")
         return record.key, record.value.decode()
 
-    def wrap(self, topic: str, partition: int, key: bytes, record: Any) -> tuple[bytes, Headers]:
+    def wrap(self, key: bytes, origin: Origin) -> tuple[bytes, Headers]:
+        topic, partition, record = origin
         return record.value, [("from", f"{topic}/{partition}/{record.offset}".encode())]
 
-    def decide(self, key: bytes, packed: bytes | None, event: str, now: Millis) -> Outcome:
+    def decide(self, key: bytes, packed: bytes | None, event: str, now: Millis, origin: Origin) -> Outcome:
         patient = Patient() if packed is None else unpack(packed)
         order, *words = event.split()
         match order:
@@ -69,18 +72,20 @@ class Ward:
             case "forget":
                 return Outcome(None)
             case "too-late":
-                return Outcome(packed, refused=Refused("too-late", "decide", "urn:s"))
+                refused = RecordRefused("too-late", "decide", "urn:s")
+                return Outcome(packed, [(OWN_SHARD, DEAD, *dead_letter(origin, refused))], refused=refused)
             case "forward":
-                return Outcome(packed, forward=words[0].encode())
+                into = words[0].encode()
+                return Outcome(packed, [(BY_KEY, RELAY, into, *self.wrap(into, origin))])
             case "move":
-                return Outcome(packed, relayed=[(words[0].encode(), b"moved", ())])
+                return Outcome(packed, [(BY_KEY, RELAY, words[0].encode(), b"moved", ())])
             case "in":
                 patient.due.append((now + int(words[0]), words[1]))
                 patient.due.sort()
             case "cancel":
                 patient.due = [due for due in patient.due if due[1] != words[0]]
         patient.lines.append(event)
-        return Outcome(pack(patient), [(LINES, key, f"{event} @{now}".encode(), ())], kinds=["line"])
+        return Outcome(pack(patient), [(OWN_SHARD, LINES, key, f"{event} @{now}".encode(), ())], kinds=["line"])
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
         patient = unpack(packed)
@@ -92,7 +97,7 @@ class Ward:
         if name.startswith("again"):
             patient.due.append((at + 1000, name))
         patient.lines.append(f"{name}!")
-        return Outcome(pack(patient), [(LINES, key, f"{name}! @{now}".encode(), ())], kinds=["line"])
+        return Outcome(pack(patient), [(OWN_SHARD, LINES, key, f"{name}! @{now}".encode(), ())], kinds=["line"])
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         patient = Patient() if packed is None else unpack(packed)
@@ -144,8 +149,20 @@ class Bench:
         """Apply what may be applied; return the lines that were written."""
         return [out.value.decode() for out in self.written(most).get((LINES, self.shard.number), ())]
 
-    def written(self, most: int = 1000) -> dict[tuple[str, int], list[Out]]:
-        return self.shard.apply(most)
+    def written(self, most: int = 1000, deadlines: int | None = None) -> Outgoing:
+        out = Outgoing()
+        self.shard.apply(out, most, deadlines)
+        return out
+
+    def next_deadline(self) -> tuple[int, bytes] | None:
+        """Return the deadline that fires ahead of the next record."""
+        return self.shard.deadline_before(self.shard.step_until)
+
+    def fired(self) -> Outgoing:
+        """Fire that deadline alone."""
+        out = Outgoing()
+        self.shard.fire(self.shard.step_until, 1, out)
+        return out
 
     def patient(self, key: bytes = ANN) -> Patient:
         return unpack(self.shard.persons[key])
@@ -154,3 +171,11 @@ class Bench:
 def errors_of(out: Out) -> dict[str, str]:
     """Return what a dead letter says of itself."""
     return {name.rpartition(".")[2]: value.decode() for name, value in out.headers if name.startswith("__care.errors.")}
+
+
+def decided(order: str, now: int, packed: bytes | None = None) -> bytes:
+    """Return Ann's state after *order*."""
+    record = Record(0, now, ANN, order.encode())
+    after = Ward().decide(ANN, packed, order, Millis(now), Origin(STAY, 0, record)).packed
+    assert after is not None
+    return after

@@ -12,22 +12,25 @@ from typing import Any
 
 import msgspec
 
-from agents.coordination.agent import Coordination
+from agents.coordination.agent import CoordinationAgent, moved_event
+from agents.coordination.decide import decide_packed, expire_packed, packed_deadline
 from agents.coordination.person.state import Handoff, Person, pack, unpack
 from agents.coordination.rules.loading import load_world
+from agents.coordination.rules.world import World
 from streams.contract import effects as out
 from streams.contract.events import Event, Millis, PersonKey
 from streams.intake.reading import Arrived
 from streams.output.lines import line_of_effect, write_line
 from streams.replay.replay import replay
+from streams.shard.memory import MemoryForm
 
 OPEN = 2
 """`Handoff.gap` of a gap that is shown as open."""
 
 
 @cache
-def rules() -> Coordination:
-    return Coordination(load_world())
+def world() -> World:
+    return load_world()
 
 
 class Run:
@@ -58,11 +61,11 @@ class Run:
     def wait(self, until: int) -> None:
         """Fire, each at its own instant, every deadline up to and at *until*."""
         while self.packed:
-            at, key = min((rules().deadline(packed) or 1 << 62, key) for key, packed in self.packed.items())
+            at, key = min((packed_deadline(packed) or 1 << 62, key) for key, packed in self.packed.items())
             if at > until:
                 break
-            kept, effects = rules().expire(key, self.packed[key], Millis(at))
-            self._keep(key, kept, rules().expire(key, self.packed[key], Millis(at)), (kept, effects))
+            kept, effects = expire_packed(self.packed[key], Millis(at), world())
+            self._keep(key, kept, expire_packed(self.packed[key], Millis(at), world()), (kept, effects))
             for effect in effects:
                 assert effect.at == at, f"fired at another instant than its own: {effect}"
             self._publish(effects, None)
@@ -71,13 +74,13 @@ class Run:
 
     def _apply(self, event: Event) -> list[Any]:
         key, packed = event.person, self.packed.get(event.person)
-        decided = rules().decide(key, packed, event, Millis(self.now))
-        self._keep(key, decided[0], rules().decide(key, packed, event, Millis(self.now)), decided)
+        decided = decide_packed(packed, event, Millis(self.now), world())
+        self._keep(key, decided[0], decide_packed(packed, event, Millis(self.now), world()), decided)
         self._publish(decided[1], event)
         told = list(decided[1])
         for effect in decided[1]:
             if isinstance(effect, out.StateMoved):
-                told += self._apply(rules().moved(effect, Millis(self.now)))
+                told += self._apply(moved_event(effect))
             elif isinstance(effect, out.EventForwarded):
                 told += self._apply(msgspec.structs.replace(event, person=effect.into.key))
         if key in self.packed:
@@ -157,7 +160,7 @@ class Run:
             assert h.owner, f"nobody is accountable: {h}"
             assert self.owner.get(name, h.owner) == h.owner, f"another owner than was told: {h}"
             assert task is None or (task.owner == h.owner and task.due == h.due), f"the task differs from the handoff: {h} {task}"
-            assert not h.next_at or h.next_at > at or h.next_at == rules().deadline(self.packed[key]), f"a step was missed: {h}"
+            assert not h.next_at or h.next_at > at or h.next_at == packed_deadline(self.packed[key]), f"a step was missed: {h}"
             assert (h.gap == OPEN) <= (h.due <= at), f"open before it is due: {h}"
             assert h.due >= at or h.gap == OPEN or h.next_at == at, f"past due and not open at {at}: {h}"
             shown = "" if gap is None or gap.state == "closed" else gap.state
@@ -181,7 +184,7 @@ class Run:
     def replayed(self, times: int = 1) -> bytes:
         """The same deliveries through `streams.replay.replay`, each handed over *times* times."""
         arrivals = [Arrived(event, event.arrival, "") for event in self.log for _ in range(times)]
-        return b"\n".join(write_line(line) for line in replay(arrivals, rules(), Millis(self.now)))
+        return b"\n".join(write_line(line) for line in replay(arrivals, [CoordinationAgent(world(), MemoryForm())], Millis(self.now)))
 
 
 def _name(h: Handoff) -> str:
