@@ -82,12 +82,12 @@ def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
 
 LANES = (
     ("test_workers", "test_positions", "test_positions_command", "test_claims_on_kafka", "test_play_and_watch", "test_topics",
-     "test_backtest_topics", "test_silent_feed"),
-    ("test_chaos", "test_demonstration", "test_worker_equals_replay", "test_security", "test_local_kafka"),
+     "test_backtest_topics"),
+    ("test_chaos", "test_demonstration", "test_worker_equals_replay", "test_silent_feed", "test_security", "test_local_kafka"),
 )  # fmt: skip
-"""Files of tests on a broker, about as many seconds in each lane. They mostly wait, so other processes use the time."""
+"""Files with tests on a broker, about as many seconds in each lane. They mostly wait, so other processes use the time."""
 LONG = ("test_proof", "test_backtest", "test_codec", "test_claims_model", "test_simulate")
-"""Files that take ten seconds and more of computing: at the end of a run they would run alone."""
+"""Files that compute for ten seconds or more. They begin first: at the end of a run they would run alone."""
 
 
 def _unit_of(file: Path) -> str:
