@@ -4,7 +4,8 @@
 .PHONY: help run test setup lint types tests rules format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
-WORKERS ?= 2
+# Two processes own brokers and mostly wait; the others compute meanwhile: for two cores and more.
+WORKERS ?= 4
 SECONDS ?= 600
 
 help: ## list the targets
@@ -26,7 +27,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 tests: setup ## the tests alone
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/pytest -n $(WORKERS) --durations=20
 
 rules: setup ## write the pages and the test table that are made from the rules, then test the rules
 	@$(BIN)/python tests/rules/renew_rules.py

@@ -1,17 +1,20 @@
-"""What all tests share: one real Kafka per session, started when the first test asks for it."""
+"""What all tests share: a real Kafka, started when the first test asks for it, and which process runs what."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from xdist.scheduler import LoadScopeScheduling
 
 from streams.contract.topics import TOPICS
-from streams.local import LocalKafka
+from streams.local import LocalKafka, LocalKafkaError
+from streams.local.jars import find_java
 
 ROOT = Path(__file__).parents[1]
 _JARS = Path(os.environ.get("CARERELAY_KAFKA_JARS") or ROOT / ".run/kafka/4.3.1")
@@ -47,6 +50,13 @@ def empty_kafka(kafka: str) -> str:
     return kafka
 
 
+@pytest.fixture(scope="module")
+def kafka_of_file(kafka: str) -> str:
+    """The same, without any topic of ours when the first test of a file begins."""
+    asyncio.run(_delete_topics(kafka))
+    return kafka
+
+
 async def _delete_topics(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -68,11 +78,92 @@ def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
         yield broker
 
 
+# ---- which process runs what
+
+LANES = (
+    ("test_workers", "test_positions", "test_positions_command", "test_claims_on_kafka", "test_play_and_watch", "test_topics",
+     "test_backtest_topics"),
+    ("test_chaos", "test_demonstration", "test_worker_equals_replay", "test_silent_feed", "test_security", "test_local_kafka"),
+)  # fmt: skip
+"""Files with tests on a broker, about as many seconds in each lane. They mostly wait, so other processes use the time."""
+LONG = ("test_proof", "test_backtest", "test_codec", "test_claims_model", "test_simulate")
+"""Files that compute for ten seconds or more. They begin first: at the end of a run they would run alone."""
+
+
+def _unit_of(file: Path) -> str:
+    """Return what runs in one process, after the other: the tests of a lane, else those of a file."""
+    return next((f"lane {n}" for n, files in enumerate(LANES) if file.stem in files), str(file))
+
+
+class _Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _unit_of(Path(nodeid.partition("::")[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
+    """Give each lane to a process, and let the others take files."""
+    config.option.loadscopereorder = False
+    return _Scheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker by its fixtures, so that `-m "not kafka"` leaves out neither less nor more."""
+    """Mark what needs a broker by its fixtures, so that `-m "not kafka"` starts none; put first what takes long."""
     for item in items:
-        if {"kafka", "local_kafka", "empty_kafka", "own_kafka"} & set(getattr(item, "fixturenames", ())):
+        if {"kafka", "kafka_jars"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
+        if item.get_closest_marker("kafka") and not _unit_of(item.path).startswith("lane"):
+            raise pytest.UsageError(f"{item.path.name} needs a broker: name it in LANES of tests/conftest.py")
+    order = [*(name for lane in LANES for name in lane), *LONG]
+    items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
+
+
+# ---- no broker where none is marked, nothing left out where all must run
+
+_NO_JAVA = """#!/bin/sh
+case "$*" in *kafka.*) echo 'Exception: this test is not marked kafka' >&2; touch "$0-ran"; exit 97;; esac
+exec "{java}" "$@"
+"""
+
+
+@pytest.fixture(scope="session")
+def java_without_kafka(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A JAVA_HOME whose Java runs no broker and notes each attempt in `bin/java-ran`; None without Java."""
+    try:
+        java = Path(find_java()).resolve()
+    except LocalKafkaError:
+        return None
+    home: Path = tmp_path_factory.mktemp("java")
+    (home / "bin").mkdir()
+    (home / "bin" / "java").write_text(_NO_JAVA.format(java=java))
+    (home / "bin" / "java").chmod(0o755)
+    (home / "bin" / "keytool").symlink_to(java.with_name("keytool"))
+    return home
+
+
+@pytest.fixture(autouse=True)
+def broker_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts a broker, itself or in a process, and is not marked kafka."""
+    if request.node.get_closest_marker("kafka"):
+        yield
+        return
+    home: Path | None = request.getfixturevalue("java_without_kafka")
+    with pytest.MonkeyPatch.context() as patch:
+        if home is not None:
+            patch.setenv("JAVA_HOME", str(home))
+        yield
+    if home is not None and (attempt := home / "bin" / "java-ran").exists():
+        attempt.unlink()
+        pytest.fail("it started a broker and is not marked kafka")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where CI is set nothing is left out because what it needs is not there: a skipped test has failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome, report.longrepr = "failed", f"skipped, which must not be where CI is set: {report.longrepr}"
+    return report
 
 
 def pytest_report_header() -> str:

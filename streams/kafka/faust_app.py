@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 LAG_TOOLS_S = 5.0
 SHUTDOWN_LIMIT_S = 15.0
+TLS_GOODBYE_S = 0.2
 GC_THRESHOLDS = (20_000, 20, 50)
 POLL_LIMIT_S = 300.0
 """A worker whose loop has asked for nothing for so long leaves the group: others take its shards, and fence it."""
@@ -97,6 +98,20 @@ def _credentials(kafka: Mapping[str, Any]) -> SASLCredentials | SSLCredentials |
     return SSLCredentials(context) if context is not None else None
 
 
+class _Loop(uvloop.Loop):
+    """uvloop's loop that waits a moment, not 30 s, for a broker to answer the end of a TLS connection: Kafka often does not."""
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("ssl"):
+            options.setdefault("ssl_shutdown_timeout", TLS_GOODBYE_S)
+        return await super().create_connection(*arguments, **options)
+
+
+class _LoopPolicy(uvloop.EventLoopPolicy):  # type: ignore[misc]
+    def _loop_factory(self) -> _Loop:
+        return _Loop()
+
+
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Faust's own worker with an end to its patience: a shutdown that hangs leaves its claims to be fenced."""
 
@@ -121,7 +136,7 @@ def run_app(make: Callable[[], faust.App]) -> None:
     for name in missing_extensions():
         log.warning("extension_missing", reason=name)
     # Of the worker's loop and of the consumer thread's: a quarter to a third of the CPU of asyncio's own.
-    uvloop.install()
+    asyncio.set_event_loop_policy(_LoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(make(), override_logging=False, redirect_stdouts=False, quiet=True, loop=loop)

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from streams.avro.codec import read_frame
 from streams.contract.events import Millis
 from streams.contract.instants import format_instant
 from streams.contract.topics import AUDIT, DEAD_LETTER, GAP, NOTIFICATION, TASK
-from streams.kafka.admin import NoTopics
+from streams.kafka.admin import NoTopics, require_topics
 from streams.output.lines import Line, line_of_effect
 from streams.shard.dead_letters import errors_in
 
@@ -27,6 +28,7 @@ class Watch:
     """Read the outbound *topics* of *kafka* (arguments of aiokafka's clients), from the beginning or from now on."""
 
     def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool, topics: Sequence[str] = WATCHED) -> None:
+        self._kafka = kafka
         self._from_beginning = from_beginning
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
@@ -42,16 +44,16 @@ class Watch:
     async def start(self) -> None:
         """Connect and seek to the start. Raises KafkaError, NoTopics."""
         try:
+            # aiokafka's consumer would ask for a missing topic for 40 s.
+            await require_topics(self._kafka, self._topics)
             await self._consumer.start()
             self._partitions = sorted(self._consumer.assignment())
-            missing = sorted(set(self._topics) - {place.topic for place in self._partitions})
-            if missing:
-                raise NoTopics(  # noqa: TRY301 -- the consumer is stopped below, whatever the error
-                    f"topic {missing[0]} does not exist. Run: carerelay topics create"
-                )
             where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
             for place, offset in (await where(self._partitions)).items():
                 self._consumer.seek(place, offset)
+        except UnknownTopicOrPartitionError:
+            await self._consumer.stop()
+            raise NoTopics("Kafka does not have all topics of CareRelay. Run: carerelay topics create") from None
         except BaseException:
             await self._consumer.stop()
             raise

@@ -6,11 +6,11 @@ import json
 import os
 import random
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from command import COMMAND
 
 from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import Settings
@@ -196,7 +196,7 @@ def test_stories_of_other_people_in_between_change_nothing_for_a_person(story, l
 def test_same_bytes_from_another_process_with_another_hash_seed(lines):
     for seed in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-m", "agents", "replay", str(STORY), "--json", "--until", "2026-07-27T00:00:00-04:00"],
+            [*COMMAND, "replay", str(STORY), "--json", "--until", "2026-07-27T00:00:00-04:00"],
             capture_output=True, check=True, timeout=120, env=os.environ | {"PYTHONHASHSEED": seed},
         )  # fmt: skip
         assert done.stdout.splitlines() == bytes_of(lines)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from typer.testing import CliRunner
+from command import run_command_in_thread
 
-from agents.app import AGENTS
 from agents.coordination.rules.loading import RULES
 from agents.loaders import load_in_memory, load_intake
 from streams.avro.codec import frame, headers_of
 from streams.base.clock import Clock
 from streams.base.settings import Settings
-from streams.cli.main import make_app
 from streams.contract.events import (
     EncounterRef,
     Event,
@@ -36,20 +32,12 @@ from streams.contract.topics import ADMISSION, DISCHARGE, INBOUND, RELAY, TOPICS
 from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import NoTopics, create_topics
-from streams.local import LocalKafka
 from streams.replay.backtest import History, Loaders, run_both
 from streams.replay.history import Boundaries, Span, TopicHistory, find_boundaries
 from streams.simulate.stream import Simulation, faults_of, simulate
 
 PARTITIONS = 3
 FAR = 1 << 50
-
-
-@pytest.fixture(scope="module")
-def broker(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A broker of these tests alone: they count what is on topics that other tests write to."""
-    with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
-        yield broker
 
 
 class Since:
@@ -72,8 +60,8 @@ class Since:
 
 
 @pytest.fixture
-async def since(broker: LocalKafka) -> Since:
-    connection = {"bootstrap_servers": broker.bootstrap}
+async def since(kafka_of_file: str) -> Since:
+    connection = {"bootstrap_servers": kafka_of_file}
     await create_topics(connection, PARTITIONS, 1)
     found = await find_boundaries(connection, FAR)
     return Since(connection, {(s.topic, s.partition): s.end for s in found.spans})
@@ -117,10 +105,10 @@ def wrong_partition(key: PersonKey) -> int:
     return (partition_of(key.encode(), PARTITIONS) + 1) % PARTITIONS
 
 
-async def test_topics_that_are_not_there_are_named(broker: LocalKafka):
+async def test_topics_that_are_not_there_are_named(kafka_of_file: str):
     # The first test of this file: the others make the topics.
     with pytest.raises(NoTopics, match=r"topic care\.\S+ does not exist"):
-        await find_boundaries({"bootstrap_servers": broker.bootstrap}, FAR)
+        await find_boundaries({"bootstrap_servers": kafka_of_file}, FAR)
 
 
 async def test_events_of_all_topics_come_in_the_order_in_which_they_were_appended(since: Since):
@@ -229,7 +217,7 @@ async def test_shards_of_which_records_were_deleted_are_known_and_read_from_what
     assert "e1" not in [e.id for e in events if e.arrival == events[-1].arrival]
 
 
-async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(since: Since, broker: LocalKafka):
+async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(since: Since, kafka_of_file: str):
     made = simulate(Simulation(1, 150, 5, 2, faults_of("all")))
     await publish(since.connection, [Arrived(m.event, m.event.arrival, "") for m in made], seen=lambda _: None)
     before = await ends_and_groups(since.connection)
@@ -238,7 +226,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     events, _ = await since.history()
     speed = (arrivals[-1] - arrivals[0]) / max(1, events[-1].arrival - events[0].arrival)
     clock = Clock(events[0].arrival, arrivals[0], speed)
-    settings = Settings(bootstrap=broker.bootstrap, partitions=PARTITIONS, clock=clock)
+    settings = Settings(bootstrap=kafka_of_file, partitions=PARTITIONS, clock=clock)
     history = History((), await since.boundaries())
 
     old, new = await asyncio.to_thread(run_both, Loaders(load_in_memory, load_intake), settings, settings, history)
@@ -249,21 +237,19 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     assert await ends_and_groups(since.connection) == before
 
 
-async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Since, broker: LocalKafka, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("KAFKA_BOOTSTRAP", broker.bootstrap)
+async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Since, kafka_of_file: str):
     before = await since.boundaries()
     begins = datetime.now(UTC).isoformat(timespec="milliseconds")
     start = datetime.now(UTC).date() - timedelta(days=3)
-    arguments = ["--people", "60", "--days", "3", "--start", start.isoformat(), "--no-respond", "--bootstrap", broker.bootstrap]
+    arguments = ["--people", "60", "--days", "3", "--start", start.isoformat(), "--no-respond", "--bootstrap", kafka_of_file]
 
-    published = await asyncio.to_thread(CliRunner().invoke, make_app(AGENTS), ["simulate", "--seed", "9", *arguments])
+    kafka = {"KAFKA_BOOTSTRAP": kafka_of_file}
+    published = await run_command_in_thread("simulate", "--seed", "9", *arguments, **kafka)
     ends = datetime.now(UTC).isoformat(timespec="milliseconds")
-    tried = await asyncio.to_thread(
-        CliRunner().invoke, make_app(AGENTS), ["backtest", "--rules", str(RULES), "--from", begins, "--to", ends, "--json"]
-    )
+    tried = await run_command_in_thread("backtest", "--rules", str(RULES), "--from", begins, "--to", ends, "--json", **kafka)
 
-    assert published.exit_code == 0, published.output
-    assert tried.exit_code == 0, tried.output
+    assert published.code == 0, published.stderr
+    assert tried.code == 0, tried.stderr
     count = sum(s.end for s in (await since.boundaries()).spans) - sum(s.end for s in before.spans)
     window, *rows = [json.loads(line) for line in tried.stdout.splitlines()]
     assert window["events"] >= count > 60

@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import COMMAND, clean_environment
 
 from agents.app import AGENTS
 from streams.cli.demonstration import STORY
@@ -25,11 +25,17 @@ class Run:
 
     def __init__(self, folder: Path, jars: Path, *arguments: str, **environ: str) -> None:
         self.said = folder / "said.txt"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
         given = {"CARERELAY_RUN_DIR": str(folder / "run"), "CARERELAY_KAFKA_JARS": str(jars)} | environ
         with self.said.open("wb") as out:
+            command, environment = [*COMMAND, "run", *arguments], clean_environment(**given)
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agents", "run", *arguments], stdout=out, stderr=out, env=clean | given, start_new_session=True
+                command,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                start_new_session=True,
+                # A shell without job control lets what it starts in the background ignore Ctrl-C, and so would this process.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     @property
@@ -82,7 +88,7 @@ def assert_nothing_is_left(bootstrap: str, workers: list[int]) -> None:
 
 
 def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
-    run = Run(tmp_path, kafka_jars, "--speed", "172800")
+    run = Run(tmp_path, kafka_jars, "--speed", "345600")
     runs.append(run)
     bootstrap, workers = run.started()
 
@@ -131,7 +137,7 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tm
     for number in (1, 2):
         folder = tmp_path / str(number)
         folder.mkdir()
-        run = Run(folder, kafka_jars, "--speed", "150000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
+        run = Run(folder, kafka_jars, "--speed", "600000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
         runs.append(run)
         assert run.process.wait(timeout=120) == 0, run.text
         assert f"Kafka: {empty_kafka} (the one you named)" in run.text
@@ -140,8 +146,8 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tm
         assert answers(empty_kafka)
 
 
-def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, kafka_jars, runs):
-    run = Run(tmp_path, kafka_jars)
+def test_worker_that_dies_ends_the_demonstration_with_its_log_named(tmp_path, empty_kafka, kafka_jars, runs):
+    run = Run(tmp_path, kafka_jars, KAFKA_BOOTSTRAP=empty_kafka)
     runs.append(run)
     _, workers = run.started()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import COMMAND, Done, clean_environment, run_command
 
 from streams.local import LocalKafka
 from streams.local.child import Child
@@ -53,9 +52,8 @@ def locked_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             'org.apache.kafka.common.security.plain.PlainLoginModule required user_carerelay="open sesame";'
         ),
     }
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
     with LocalKafka(folder / "broker", jars=kafka_jars, more=more):
-        yield clean | {
+        yield {
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{port}",
             "CARERELAY_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "CARERELAY_KAFKA_SSL_CA_FILE": str(folder / "ca.pem"),
@@ -64,6 +62,7 @@ def locked_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "CARERELAY_KAFKA_SASL_PASSWORD_FILE": str(folder / "password"),
             "CARERELAY_PARTITIONS": "2",
             "CARERELAY_WEB_PORT": "0",
+            "CARERELAY_LOG_FORMAT": "json",
             "CARERELAY_RUN_DIR": str(folder / "run"),
         }
 
@@ -73,32 +72,32 @@ def environ(locked_kafka: dict[str, str]) -> dict[str, str]:
     return dict(locked_kafka)
 
 
-def carerelay(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agents", *arguments], capture_output=True, text=True, timeout=90, check=False, env=environ
-    )
+def carerelay(environ: dict[str, str], *arguments: str) -> Done:
+    return run_command(*arguments, **environ)
 
 
 def test_worker_and_commands_reach_a_kafka_that_is_locked(environ, tmp_path):
     (tmp_path / "events.jsonl").write_text(json.dumps(DISCHARGE) + "\n")
     log = tmp_path / "worker.log"
-    assert carerelay(environ, "topics", "create").returncode == 0
-    assert carerelay(environ, "topics", "check").returncode == 0
-    assert carerelay(environ, "play", str(tmp_path / "events.jsonl")).returncode == 0
+    assert carerelay(environ, "topics", "create").code == 0
+    assert carerelay(environ, "topics", "check").code == 0
+    assert carerelay(environ, "play", str(tmp_path / "events.jsonl")).code == 0
     with log.open("wb") as output:
-        worker = Child([sys.executable, "-m", "agents", "worker"], output=output, env=environ)
+        worker = Child([*COMMAND, "worker"], output=output, env=clean_environment(**environ))
     try:
         deadline = time.monotonic() + 60
         rows: list[dict[str, object]] = []
         while time.monotonic() < deadline and not any(row["topic"] == "care.discharge.v1" and row["position"] for row in rows):
             assert worker.alive, log.read_text()
-            time.sleep(0.5)
+            time.sleep(0.2)
             shown = carerelay(environ, "positions", "show", "--json")
             rows = [json.loads(line) for line in shown.stdout.splitlines()]
     finally:
         worker.stop()
     assert any(row["topic"] == "care.discharge.v1" and row["position"] for row in rows), log.read_text()
     said = log.read_text()
+    [opened] = [json.loads(row) for row in said.splitlines() if '"shards_opened"' in row]
+    assert opened["seconds"] < 15, "it waited for the broker to answer the end of a TLS connection"
     assert "open sesame" not in said
     assert "Traceback" not in said
 
@@ -114,6 +113,6 @@ def test_who_is_not_let_in_is_told_in_a_line_what_to_check(environ, tmp_path, wr
         environ["CARERELAY_KAFKA_SECURITY_PROTOCOL"] = "SASL_PLAINTEXT"
         environ.pop("CARERELAY_KAFKA_SSL_CA_FILE")
     done = carerelay(environ, "topics", "check")
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+    assert (done.code, done.stderr.count("\n")) == (3, 1), done.stderr
     assert "check the address" in done.stderr
     assert "user and password" in done.stderr

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
+from command import COMMAND
 from reading import read_all
 
 from streams.avro.codec import read_frame
@@ -25,29 +24,21 @@ from streams.contract.topics import FEED, GAP
 from streams.intake.publisher import publish
 from streams.intake.reading import Arrived
 from streams.kafka.admin import create_topics
-from streams.local import LocalKafka
 from streams.local.child import Child
 
 PARTITIONS = 2
-SPEED = 240
-"""Story seconds in a second: a minute passes in a quarter of a second, and the hour until the escalation in fifteen."""
+SPEED = 480
+"""Story seconds in a second: a minute passes in an eighth of a second, and the hour until the escalation in seven and a half."""
 LIMIT_S = 90.0
 ROOT = Path(__file__).parents[2]
 SOURCE = "urn:hospital:general"
 
 
-@pytest.fixture(scope="module")
-def broker(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A broker of this test alone: the product's own topics are on it."""
-    with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
-        yield broker
-
-
-def start_worker(agent: str, broker: LocalKafka, clock: Clock, folder: Path, number: int = 0) -> Child:
+def start_worker(agent: str, bootstrap: str, clock: Clock, folder: Path, number: int = 0) -> Child:
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "KAFKA_BOOTSTRAP": broker.bootstrap,
+        "KAFKA_BOOTSTRAP": bootstrap,
         "CARERELAY_PARTITIONS": str(PARTITIONS),
         "CARERELAY_CLOCK": str(clock),
         "CARERELAY_RUN_DIR": str(folder),
@@ -55,7 +46,7 @@ def start_worker(agent: str, broker: LocalKafka, clock: Clock, folder: Path, num
         "CARERELAY_LOG_FORMAT": "json",
     }
     with (folder / f"{agent}-{number}.log").open("wb") as out:
-        return Child([sys.executable, "-m", "agents", "worker", "--agent", agent], output=out, env=environment)
+        return Child([*COMMAND, "worker", "--agent", agent], output=out, env=environment)
 
 
 async def committed(connection: dict[str, Any], topic: str) -> list[Any]:
@@ -110,9 +101,9 @@ def messages(first: int, count: int, clock: Clock) -> list[Arrived]:
 
 
 async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_and_closes_it_when_it_speaks(
-    broker: LocalKafka, tmp_path: Path
+    empty_kafka: str, tmp_path: Path
 ) -> None:
-    connection = {"bootstrap_servers": broker.bootstrap}
+    connection = {"bootstrap_servers": empty_kafka}
     await create_topics(connection, PARTITIONS, 1)
     clock = Clock(int(time.time() * 1000), 1_782_000_000_000, SPEED)
 
@@ -123,7 +114,7 @@ async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_a
     with ExitStack() as stack:
 
         def started(agent: str, number: int = 0) -> Child:
-            child = start_worker(agent, broker, clock, tmp_path, number)
+            child = start_worker(agent, empty_kafka, clock, tmp_path, number)
             stack.callback(child.kill)
             return child
 

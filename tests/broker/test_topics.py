@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
+from command import run_command_in_thread
 
 from streams.contract.topics import ADMISSION, AUDIT, STATE, TOPICS
 from streams.kafka.admin import TopicsRefused, check_topics, config_of, create_topics
@@ -82,13 +81,11 @@ async def test_nothing_is_created_by_being_used(kafka, admin):
 
 async def said_by(kafka: str, *arguments: str) -> str:
     """Run a command that must end with exit code 1, and return what it says."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CARERELAY_", "KAFKA_"))}
-    given = clean | {"KAFKA_BOOTSTRAP": kafka, "CARERELAY_PARTITIONS": "4", "CARERELAY_WEB_PORT": "0"}
-    command = await asyncio.create_subprocess_exec(sys.executable, "-m", "agents", *arguments, stderr=asyncio.subprocess.PIPE, env=given)
-    _, said = await asyncio.wait_for(command.communicate(), 60)
-    assert command.returncode == 1, said
-    assert b"Traceback" not in said
-    return said.decode()
+    async with asyncio.timeout(60):
+        done = await run_command_in_thread(*arguments, KAFKA_BOOTSTRAP=kafka, CARERELAY_PARTITIONS="4", CARERELAY_WEB_PORT="0")
+    assert done.code == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
 
 
 async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, admin):

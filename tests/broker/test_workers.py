@@ -56,11 +56,11 @@ async def test_partition_i_of_every_inbound_topic_has_one_owner_with_one_two_and
 
 
 async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
-    first = stage.worker(poll_interval_s=8)
+    first = stage.worker(poll_interval_s=6)
     await stage.until(lambda: first.shards, "the first worker")
-    await asyncio.sleep(12)
+    await asyncio.sleep(9)
 
-    second = stage.worker(poll_interval_s=8)
+    second = stage.worker(poll_interval_s=6)
 
     await stage.until(lambda: each_shard_has_one_owner(stage, 2), "two workers")
     assert all(opened["fenced"] == [] for worker in (first, second) for opened in worker.said("shards_opened"))

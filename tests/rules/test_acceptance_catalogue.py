@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from replayed import NEW_YORK, Story, Told, local, utc
+from tables import each
 
 HERE = "SUNNYDALE"
 AT = "2027-01-14T15:00"  # a Thursday; Friday is the one business day before the holiday
@@ -180,8 +181,8 @@ CASES = [
     ),
     Case("ENC-1", lambda: known().admitted(AT, class_="EMER"), "2027-01-20T00:00", (left,), "registration", "data-quality", (), False),
 ]  # fmt: skip
-EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
-CLOSED = pytest.mark.parametrize(
+EACH = each("case", CASES, ids=lambda case: case.rule)
+CLOSED = each(
     ("case", "close"), [(case, close) for case in CASES for close in case.closes], ids=lambda of: of.rule if isinstance(of, Case) else ""
 )
 
@@ -222,7 +223,7 @@ def test_gap_is_soon_due_at_half_time_and_open_at_due_and_not_a_minute_before(ca
 
 
 @CLOSED
-@pytest.mark.parametrize("late", [-MINUTE, timedelta(0), MINUTE], ids=["a minute before", "at due", "a minute after"])
+@each("late", [-MINUTE, timedelta(0), MINUTE], ids=["a minute before", "at due", "a minute after"])
 def test_what_closes_it_is_met_up_to_due_and_late_after_it(case, close, late):
     when = moved(case.due, late)
     told = close(case.story(), when, None).replay(moved(when, timedelta(days=3)))
@@ -255,7 +256,7 @@ def test_cancelled_admission_or_discharge_ends_it_and_leaves_no_gap(case):
     assert told.of(case.rule, "gap") == []
 
 
-@pytest.mark.parametrize("died", ["PersonUpdated", "EncounterUpdated"])
+@each("died", ["PersonUpdated", "EncounterUpdated"])
 @EACH
 def test_death_ends_it(case, died):
     story = case.story()

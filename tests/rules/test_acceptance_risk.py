@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import run_command
 from replayed import Story, Told, local, utc
 
 OUT = date(2026, 7, 14)
@@ -62,8 +61,8 @@ def test_lace_picks_the_clock_and_is_said(nights: int, codes: tuple[str, ...], e
 def test_days_of_the_stay_count_as_the_setting_says(tmp_path: Path, counting: str, score: str):
     path = tmp_path / "story.jsonl"
     path.write_text("\n".join(stayed(6, visits=4).lines))
-    command = [str(Path(sys.executable).parent / "carerelay"), "replay", str(path), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"CARERELAY_LENGTH_OF_STAY": counting})
+    done = run_command("replay", str(path), "--json", CARERELAY_LENGTH_OF_STAY=counting)
+    assert done.code == 0, done.stderr
     assert f"LACE: all 4 inputs known; {score}" in done.stdout
 
 

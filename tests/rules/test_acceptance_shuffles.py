@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
 from replayed import NEW_YORK, Story, local
+from tables import each
 
 HEARD_FROM = datetime.fromisoformat("2026-07-07T20:00:00-04:00")
 KNOWN_WHEN_DECIDED = {"NOT-1", "NOT-2", "NOT-3", "NICE-1", "TCM-2", "TCM-3"}
@@ -75,7 +75,7 @@ def standing(told: Story, events: list[dict[str, Any]]) -> list[tuple[str, str]]
     return sorted((line["rule"], line["due"]) for line in left if line["rule"] not in KNOWN_WHEN_DECIDED)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@each("seed", range(60))
 def test_same_handoffs_are_open_whatever_is_heard_first(seed):
     chance = random.Random(seed)
     told = story(chance)

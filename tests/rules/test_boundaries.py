@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
+from tables import each
 from timeline import Timeline, millis, world
 
 from streams.contract import effects as out
@@ -328,8 +328,8 @@ def expected_due(case: Case, trigger: datetime) -> int:
     return millis(datetime.combine(day + days(1), datetime.min.time()), case.zone)
 
 
-WHEN = pytest.mark.parametrize("when", TRIGGERS)
-EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+WHEN = each("when", TRIGGERS)
+EACH = each("case", CASES, ids=lambda case: case.rule)
 
 
 def told_until(case: Case, when: str) -> tuple[Timeline, int]:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from agents.coordination.reference.calendar import (
     Clock,
@@ -82,7 +83,7 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize("row", [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
+@each("row", [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
 def test_clock_ends_where_a_printed_calendar_says(row):
     amount, unit, trigger, zone, region, end = row
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tables import each
 from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
@@ -364,7 +365,7 @@ MESSAGES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+@each("order", list(itertools.permutations(range(4))))
 def test_any_order_of_a_stays_messages_ends_in_the_same_stay_and_the_same_open_clocks(spine, order):
     straight, shuffled = Timeline(asked=spine), Timeline(asked=spine)
     for time, kind, data in MESSAGES:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from tables import each
 
 from agents.coordination.reference.calendar import Clock
 from agents.coordination.rules import facts, rule
@@ -49,7 +50,7 @@ def changed(**fields: object) -> str:
     return words(explain(msgspec.structs.replace(PLAIN, **fields)))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@each("path", FILES, ids=lambda path: path.stem)
 def test_every_rule_of_the_catalogue_is_explained_without_words_of_the_machine(path):
     described = read(path)
 

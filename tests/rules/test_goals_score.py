@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from agents.coordination.person.goal_states import (
     ACHIEVEMENT_PARENT,
@@ -94,8 +95,8 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize("by", ["person", "team"])
-@pytest.mark.parametrize(("current", "status"), list(itertools.permutations(LIFECYCLE, 2)))
+@each("by", ["person", "team"])
+@each(("current", "status"), list(itertools.permutations(LIFECYCLE, 2)))
 def test_goal_moves_only_where_the_table_says_and_by_whom(current, status, by):
     legal = by == "team" if status == "entered-in-error" else by in LEGAL.get((current, status), set())
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from agents.coordination.person.referral_states import (
     BUSINESS_TABLE,
@@ -40,8 +41,8 @@ DRAWN = {
 }
 
 
-@pytest.mark.parametrize("by", ["requester", "target"])
-@pytest.mark.parametrize(("current", "status"), list(itertools.permutations(DRAWN, 2)))
+@each("by", ["requester", "target"])
+@each(("current", "status"), list(itertools.permutations(DRAWN, 2)))
 def test_referral_moves_only_as_drawn_and_by_whom(current, status, by):
     drawn = DRAWN[current].get(status, "R" if status == "entered-in-error" else "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from agents.coordination.reference.risk import LACE_WEIGHTS, LaceInputs, lace
 from agents.coordination.reference.valuesets import lace_comorbidities, load_valuesets
@@ -16,7 +17,7 @@ def of(code: str, system: str = "icd10") -> set[str]:
     return set(VALUESETS.groups_of(system, code))
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "groups"),
     [
         ("F20.9", {"mental-illness"}),

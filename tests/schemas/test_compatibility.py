@@ -6,6 +6,7 @@ import json
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import parse
+from tables import each
 
 from schemas.build import EVENTS, RELEASED
 from streams.avro.schemas import RECORD_OF
@@ -24,7 +25,7 @@ def broken(new, old):
     return breaks(new, old) + breaks(old, new)
 
 
-@pytest.mark.parametrize("path", RELEASES, ids=lambda path: path.name)
+@each("path", RELEASES, ids=lambda path: path.name)
 def test_the_current_contract_reads_every_release_and_every_release_reads_it(path):
     name = path.name.split(".")[0]
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from avro.schema import parse as avro_parse
 from fastavro.schema import to_parsing_canonical_form
+from tables import each
 
 import schemas
 from schemas.build import EVENTS, RELEASED, contract_files, schema_of
@@ -55,7 +56,7 @@ def test_every_current_schema_is_released():
     assert missing == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES, ids=lambda path: path.name)
 def test_each_file_stands_alone_and_names_its_record_and_revision(path):
     schema = json.loads(path.read_text())
 
@@ -64,7 +65,7 @@ def test_each_file_stands_alone_and_names_its_record_and_revision(path):
     avro_parse(path.read_text())
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES, ids=lambda path: path.name)
 def test_every_record_has_a_description_and_every_field_one_with_its_unit(path):
     for part in parts(json.loads(path.read_text())):
         assert part["doc"].endswith(".")
@@ -72,7 +73,7 @@ def test_every_record_has_a_description_and_every_field_one_with_its_unit(path):
             assert re.fullmatch(r"\S.*[.!?] Unit: \S.*\.", field["doc"]), f"{part['name']}.{field['name']}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES, ids=lambda path: path.name)
 def test_instants_are_timestamp_millis_optional_is_null_first_and_lists_may_be_left_out(path):
     for part in parts(json.loads(path.read_text())):
         for field in part.get("fields", ()):
@@ -87,7 +88,7 @@ def test_instants_are_timestamp_millis_optional_is_null_first_and_lists_may_be_l
                 assert field["default"] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES, ids=lambda path: path.name)
 def test_every_enum_has_a_default_and_says_the_code_of_each_symbol(path):
     for part in parts(json.loads(path.read_text())):
         if part["type"] == "enum":
@@ -131,7 +132,7 @@ def test_the_fingerprint_is_that_of_the_specification():
     assert fingerprint_of({"type": "string"}) == (-8142146995180207161).to_bytes(8, "little", signed=True)
 
 
-@pytest.mark.parametrize("name", RECORD_OF)
+@each("name", RECORD_OF)
 def test_the_canonical_form_and_its_fingerprint_are_those_of_the_reference_library(name):
     contract = contract_of(name)
     # The reference library for Python leaves {"type": "long"} where the specification's PRIMITIVES rule wants "long".

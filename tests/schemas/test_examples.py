@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import msgspec
-import pytest
+from tables import each
 
 import schemas
 from streams.avro.codec import STANDARD
@@ -32,7 +32,7 @@ def test_no_example_is_of_an_event_that_does_not_exist():
     assert {path.parent.name for path in EXAMPLES} == set(RECORD_OF)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_an_example_is_written_in_avro_and_read_back_the_same(path):
     record = read(path)
 
@@ -40,7 +40,7 @@ def test_an_example_is_written_in_avro_and_read_back_the_same(path):
     assert STANDARD.read_frame(STANDARD.frame(record)) == record
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_an_example_in_its_json_form_is_read_back_the_same(path):
     record = read(path)
     said = json.loads(json.dumps(fact_to_json(record)))
@@ -50,7 +50,7 @@ def test_an_example_in_its_json_form_is_read_back_the_same(path):
         assert fact_from_json(path.parent.name, said) == record
 
 
-@pytest.mark.parametrize("name", RECORD_OF)
+@each("name", RECORD_OF)
 def test_the_full_example_fills_every_field_somewhere(name):
     filled = set()
     for path in EXAMPLES:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner
+from command import Done, run_command
 
-from agents.app import AGENTS
 from agents.coordination.agent import CoordinationAgent
 from agents.coordination.rules.loading import RULES, load_world
 from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import Settings
-from streams.cli.main import make_app
+from streams.cli.exits import Exit
 from streams.cli.simulate import write_files
 from streams.contract.events import (
     EncounterRef,
@@ -324,13 +323,13 @@ def test_only_the_window_counts_although_history_before_it_is_read(fortnight: Pa
 # ---- the command
 
 
-def run_command(*arguments: str):
-    return CliRunner().invoke(make_app(AGENTS), ["backtest", *arguments])
+def backtest(*arguments: str) -> Done:
+    return run_command("backtest", *arguments)
 
 
 def test_the_command_prints_the_window_then_counts_then_examples(quicker: Path, fortnight: Path) -> None:
-    result = run_command("--rules", str(quicker), str(fortnight), "--json", "--examples", "1")
-    assert result.exit_code == 0, result.output
+    result = backtest("--rules", str(quicker), str(fortnight), "--json", "--examples", "1")
+    assert result.code == 0, result.stderr
     kinds = [json.loads(text)["row"] for text in result.stdout.splitlines()]
     assert kinds[0] == "window"
     assert kinds == sorted(kinds, key=["window", "person-begin-missing", "count", "example"].index)
@@ -338,8 +337,8 @@ def test_the_command_prints_the_window_then_counts_then_examples(quicker: Path, 
 
 
 def test_the_table_says_which_rules_change(quicker: Path, fortnight: Path) -> None:
-    result = run_command("--rules", str(quicker), str(fortnight))
-    assert result.exit_code == 0, result.output
+    result = backtest("--rules", str(quicker), str(fortnight))
+    assert result.code == 0, result.stderr
     assert "TCM-1" in result.stdout
     assert "other combinations of rule and role do not change" in result.stdout
 
@@ -355,14 +354,14 @@ def test_the_table_says_which_rules_change(quicker: Path, fortnight: Path) -> No
     ],
 )
 def test_what_is_wrong_with_the_command_is_said(arguments: list[str], says: str) -> None:
-    result = run_command(*arguments)
-    assert result.exit_code != 0
-    assert says in str(result.exception)
+    result = backtest(*arguments)
+    assert result.code == Exit.USAGE
+    assert says in result.stderr
 
 
 def test_a_catalogue_that_does_not_load_is_named_with_its_field(quicker: Path, tmp_path: Path) -> None:
     (quicker / "TCM-1.yaml").write_text((quicker / "TCM-1.yaml").read_text().replace("unit: business-day", "unit: fortnight", 1))
     (tmp_path / "made.jsonl").write_text("")
-    result = run_command("--rules", str(quicker), str(tmp_path / "made.jsonl"))
-    assert result.exit_code != 0
-    assert "TCM-1" in str(result.exception)
+    result = backtest("--rules", str(quicker), str(tmp_path / "made.jsonl"))
+    assert result.code == Exit.USAGE
+    assert "TCM-1" in result.stderr

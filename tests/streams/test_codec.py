@@ -11,6 +11,7 @@ import pytest
 from avro_records import RECORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import each
 
 import schemas
 from streams.avro.codec import STANDARD, Codec, Refusal, effect_record
@@ -55,7 +56,7 @@ def refusal_of(kind, payload):
 # ---- the bad day: bytes that are not ours
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_cut_of_a_value_is_refused(path):
     value = STANDARD.frame(example(path))
 
@@ -63,7 +64,7 @@ def test_every_cut_of_a_value_is_refused(path):
         assert isinstance(STANDARD.read_frame(value[:length]), Refusal)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_change_of_one_byte_is_refused_or_writes_itself_back(path):
     value = STANDARD.frame(example(path))
     for place in range(len(value)):
@@ -203,7 +204,7 @@ def test_what_is_written_is_what_fastavro_writes_and_is_read_back_the_same(recor
     assert STANDARD.decode(type(record), payload) == record
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_an_example_is_written_as_fastavro_writes_it(path):
     record, out = example(path), io.BytesIO()
 

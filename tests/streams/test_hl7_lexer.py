@@ -5,6 +5,7 @@ import pytest
 from hl7_building import SAMPLES, SETTINGS, adt, header, message, pid, pv1, read, segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import each
 
 from streams.contract.cloudevents import attribute_fits
 from streams.contract.events import Event
@@ -331,7 +332,7 @@ def test_unknown_character_set_is_refused(declared):
     assert (item.reason, item.field) == ("charset-unknown", "MSH-18")
 
 
-@pytest.mark.parametrize("path", ALL_SAMPLES, ids=lambda path: path.stem)
+@each("path", ALL_SAMPLES, ids=lambda path: path.stem)
 def test_lexer_agrees_with_the_hl7_package(path):
     text = path.read_text("utf-8-sig").replace("\n", "\r")
     ours = lexed(path.read_bytes())

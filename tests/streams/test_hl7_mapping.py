@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hl7_building import SAMPLES, SECRET, SETTINGS, adt, event, evn, fact, facts, header, message, notes, pid, pv1, read, segment
+from tables import each
 
 from streams.contract import events as e
 from streams.contract.events import Event
@@ -251,7 +252,7 @@ def test_way_in(kind, origin, via, planned):
     assert (found.via_emergency, found.planned) == (via, planned)
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "expected"),
     [
         ("01", "home"), ("1", "home"), ("02", "other-hcf"), ("03", "snf"), ("04", "long"), ("06", "home"), ("07", "aadvice"), ("20", "exp"),
@@ -677,7 +678,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.hl7")), ids=lambda path: path.stem)
+@each("path", sorted(SAMPLES.glob("*.hl7")), ids=lambda path: path.stem)
 def test_every_sample_makes_events_or_a_reasoned_ignore(path: Path):
     items = read(path.read_bytes()).items
 

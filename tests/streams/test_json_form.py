@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tables import each
 
 from streams.contract import effects, events
 from streams.contract.json_form import PUBLISHED, FormError, fact_from_json, fact_to_json, record_from_json
@@ -21,7 +22,7 @@ def refused(type_name, data):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("type_name", "data", "message"),
     [
         ("PatientAdmited", {}, "type: 'PatientAdmited' is not an event; did you mean PatientAdmitted?"),

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tables import each
 
 from streams.contract import events as e
 from streams.contract.events import Event
@@ -72,7 +73,7 @@ def test_blank_lines_and_comments_are_skipped(line):
     assert read_line(line, SETTINGS) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "reason", "path"),
     [
         (b"{", "not-json", ""),

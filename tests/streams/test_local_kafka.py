@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ import pytest
 from streams.local import LocalKafka, LocalKafkaError, jars
 from streams.local.child import Child
 from streams.local.kafka import answers
+
+
+@pytest.fixture(scope="module")
+def own_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
+    """A broker of this file alone; each test leaves it running."""
+    with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
+        yield broker
 
 
 def running(pid: int) -> bool:
@@ -202,7 +210,8 @@ def test_half_resolved_jars_are_resolved_again(tmp_path, monkeypatch, damage):
 
 
 def test_whole_jars_are_used_without_maven(kafka_jars: Path, tmp_path, monkeypatch):
-    shutil.copytree(kafka_jars, tmp_path / "jars", ignore=lambda *_: []) if kafka_jars.exists() else pytest.skip("no jars resolved yet")
+    jars.resolve_jars(kafka_jars)
+    shutil.copytree(kafka_jars, tmp_path / "jars", copy_function=os.symlink)
     only_on_path(monkeypatch, tmp_path / "bin")
 
     assert jars.resolve_jars(tmp_path / "jars") == str((tmp_path / "jars").resolve() / "*")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from command import run_command
 
 from streams.contract.instants import parse_instant
 from streams.output.report import Week
@@ -78,8 +78,8 @@ def test_command_reports_of_files_without_a_kafka(tmp_path: Path) -> None:
         "data": {"encounter": {"facility": "GENERAL", "visit": "V1"}, "disposition": "home"},
     }
     (tmp_path / "story.jsonl").write_text(json.dumps(line) + "\n")
-    command = [sys.executable, "-m", "agents", "report", "story.jsonl", "--until", "2026-07-20T00:00:00-04:00", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path)
+    done = run_command("report", "story.jsonl", "--until", "2026-07-20T00:00:00-04:00", "--json", cwd=tmp_path)
+    assert done.code == 0, done.stderr
     overdue = {row["rule"]: row for row in map(json.loads, done.stdout.splitlines()) if row["report"] == "overdue"}
 
     assert overdue["TCM-1"]["due"] == "2026-07-08T04:00:00Z"

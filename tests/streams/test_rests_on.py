@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
+from tables import each
 
 from streams.kafka.faust_app import missing_extensions
 from streams.kafka.faust_transport import Assignor, BatchConsumer
@@ -98,7 +98,7 @@ PUBLIC = {"_abc_impl", "_asdict", "_exit", "_fields", "_replace"}
 LIBRARIES = ("aiokafka", "faust", "mode")
 
 
-@pytest.mark.parametrize(("place", "name"), [(place, name) for place, names in RESTS_ON.items() for name in names])
+@each(("place", "name"), [(place, name) for place, names in RESTS_ON.items() for name in names])
 def test_every_name_that_the_frame_rests_on_is_there(place, name):
     module, _, kind = place.partition(":")
 

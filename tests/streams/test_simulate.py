@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import pytest
+from command import COMMAND
 
 from agents.coordination.agent import CoordinationAgent
 from agents.coordination.decide import decide_packed
@@ -31,7 +32,9 @@ DOORS = IntakeSettings(secret=DEMO_SECRET)
 DOCS = Path(__file__).parents[2] / "docs" / "simulate.md"
 
 
+@cache
 def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[Made]:
+    """Return a stream, the same list to whoever asks for the same."""
     return simulate(Simulation(seed, people, days, hospitals, faults_of(faults)))
 
 
@@ -52,7 +55,7 @@ def test_same_arguments_give_the_same_bytes_in_another_process_with_another_hash
     outs = []
     for hash_seed in ("1", "2"):
         out = tmp_path / f"made-{hash_seed}.jsonl.gz"
-        command = [sys.executable, "-m", "agents", "simulate", "--seed", "5", "--people", "150", "--faults", "all", "--out", str(out)]
+        command = [*COMMAND, "simulate", "--seed", "5", "--people", "150", "--faults", "all", "--out", str(out)]
         subprocess.run(command, check=True, timeout=120, env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[2])})
         outs.append(out.read_bytes())
     assert outs[0] == outs[1]

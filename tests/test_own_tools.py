@@ -1,0 +1,57 @@
+"""The tests' own tools: a table reports every row that fails, and no test starts a broker without the mark for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tables import each
+
+from streams.local import LocalKafka, LocalKafkaError
+from streams.local.jars import COORDINATES
+
+
+class Reported:
+    """In place of pytest's subtests: the names of the rows that failed."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+
+    @contextmanager
+    def test(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError:
+            self.rows.append(name)
+
+
+def test_every_row_that_fails_is_reported_by_its_name_and_the_rows_after_it_run():
+    seen, reported = [], Reported()
+
+    @each("number, word", [(1, "a"), (2, "b"), (3, "c")])
+    @each("sign", "+-", ids=str)
+    def no_even_minus(number: int, word: str, sign: str) -> None:
+        seen.append((number, word, sign))
+        assert number % 2 or sign == "+"
+
+    no_even_minus(reported)
+
+    assert seen == [(n, word, sign) for n, word in ((1, "a"), (2, "b"), (3, "c")) for sign in "+-"]
+    assert reported.rows == ["2-'b'--"]
+
+
+def test_a_broker_that_no_mark_announces_does_not_start_and_is_noticed(java_without_kafka: Path | None, tmp_path: Path):
+    assert java_without_kafka, "Java is not there"
+    jars = tmp_path / "jars"
+    jars.mkdir()
+    (jars / "jars.json").write_text(json.dumps({"of": COORDINATES, "jars": {}}))
+
+    with pytest.raises(LocalKafkaError, match="not marked kafka"):
+        LocalKafka(tmp_path / "broker", jars=jars).start()
+
+    noticed = java_without_kafka / "bin" / "java-ran"
+    assert noticed.exists(), "the test would fail at its end"
+    noticed.unlink()
