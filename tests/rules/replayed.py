@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agents.coordination.agent import Coordination
+from agents.coordination.agent import CoordinationAgent
 from agents.loaders import load_in_memory, load_intake
 from streams.base.settings import read_settings
 from streams.contract.instants import parse_instant
@@ -27,7 +27,7 @@ NEW_YORK = "America/New_York"
 
 
 @cache
-def _loaded() -> tuple[Coordination, IntakeSettings]:
+def _loaded() -> tuple[CoordinationAgent, IntakeSettings]:
     settings = read_settings(os.environ)
     return load_in_memory(settings), load_intake(settings)
 
