@@ -37,11 +37,11 @@ ROOMS = (
     # ---- streams: how events move; none of it names an agent
     "streams.cli",
     "streams.ops",
-    # Asks a replay what the rules answer, so that the synthetic people can answer in turn.
-    "streams.simulate",
     # Its answer is lines, the same as a terminal's.
     "streams.replay",
     "streams.output",
+    # Runs an agent on shards in memory, so that the synthetic people can answer what it decides.
+    "streams.simulate",
     "streams.local",
     "streams.intake",
     "streams.kafka",
