@@ -1,11 +1,12 @@
-"""Write the Avro contract: `python -m schemas.build`, and `python -m schemas.build --release` to release it.
+"""Generate the Avro schemas: `python -m schemas.build`, or `python -m schemas.build --release` to release them too.
 
-Owns how a record becomes an .avsc file: types, names, defaults, descriptions. The files are the contract, this only
-keeps them alike: to add a field, add it (optional, with a default) to `streams/contract/events.py` or `streams/contract/effects.py`,
-describe it in a line of `descriptions.yaml`, and run this. Each file stands alone, so shared parts are repeated in it.
+Owns the mapping from a record type to an .avsc file: types, names, defaults and descriptions. The .avsc files are the
+contract; this script generates them. To add a field, add it with a default to `streams/contract/events.py` or
+`streams/contract/effects.py`, describe it in `descriptions.yaml`, and run this script. Each file is self-contained, so
+every file repeats the shared parts that it uses.
 
-The number in a file's name is its revision. A released file is never edited: a record that differs from its latest
-release gets the next number, and `tests/schemas` holds it to full compatibility with every release before it.
+The number in a file name is the revision. A released file is never edited. A record that differs from its latest
+release gets the next number, and `tests/schemas` checks that it is fully compatible with every earlier release.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ RECORDS: tuple[type[msgspec.Struct], ...] = tuple(kind for topic in TOPICS for k
 
 INSTANT_UNIT = "milliseconds since 1970-01-01T00:00Z"
 Schema = typing.Any
-"""A parsed Avro schema: what JSON can hold."""
+"""A parsed Avro schema: any JSON value."""
 
 _SCALARS: dict[object, str] = {str: "string", bool: "boolean", int: "long", float: "double", bytes: "bytes"}
 _DESCRIPTIONS: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "descriptions.yaml").read_text())
 
 
 def schema_of(kind: type[msgspec.Struct]) -> Schema:
-    """Make the schema of *kind* with all its parts. Raises KeyError naming the description that is missing."""
+    """Return the schema of *kind* with all its parts. Raises KeyError with the name of a missing description."""
     return _record(kind, set())
 
 
@@ -55,23 +56,23 @@ def _record(kind: type[msgspec.Struct], defined: set[str]) -> Schema:
         if not field.required:
             entry["default"] = [] if field.default == () else field.default
         fields.append(entry)
-    about = _DESCRIPTIONS[name]["about"]
-    return {"type": "record", "name": name, "namespace": NAMESPACE, "doc": about, "fields": fields}
+    description = _DESCRIPTIONS[name]["about"]
+    return {"type": "record", "name": name, "namespace": NAMESPACE, "doc": description, "fields": fields}
 
 
 def _doc(record: str, field: str, unit: str | None) -> str:
-    said = _DESCRIPTIONS[record].get(field) or _DESCRIPTIONS["common"].get(field)
-    if said is None:
-        raise KeyError(f"schemas/descriptions.yaml does not describe {record}.{field}")
-    if "Unit:" in said:
-        return said
+    description = _DESCRIPTIONS[record].get(field) or _DESCRIPTIONS["common"].get(field)
+    if description is None:
+        raise KeyError(f"schemas/descriptions.yaml has no description of {record}.{field}")
+    if "Unit:" in description:
+        return description
     if unit is None:
-        raise KeyError(f"schemas/descriptions.yaml does not say the unit of {record}.{field}")
-    return f"{said} Unit: {unit}."
+        raise KeyError(f"schemas/descriptions.yaml gives no unit for {record}.{field}")
+    return f"{description} Unit: {unit}."
 
 
 def _type(hint: object, code_set: CodeSet | None, defined: set[str]) -> tuple[Schema, str | None]:
-    """Return the schema of a field's type and the unit that the type itself says."""
+    """Return the schema of a field's type, and the unit if the type implies one."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         if any(isinstance(mark, msgspec.Meta) and (mark.extra or {}).get("unit") == "ms" for mark in args[1:]):
@@ -96,7 +97,7 @@ def _type(hint: object, code_set: CodeSet | None, defined: set[str]) -> tuple[Sc
 
 
 def _enum(code_set: CodeSet, defined: set[str]) -> Schema:
-    """Make the enum of *code_set*; `codes` says what each symbol stands for, since a symbol can't hold a hyphen."""
+    """Return the enum of *code_set*. A symbol cannot contain a hyphen, so `codes` gives the code of each symbol."""
     if code_set.name in defined:
         return f"{NAMESPACE}.{code_set.name}"
     defined.add(code_set.name)
@@ -113,25 +114,28 @@ def _enum(code_set: CodeSet, defined: set[str]) -> Schema:
 
 
 def _header(defined: set[str]) -> Schema:
-    """Make the record of a Kafka header, the one pair of the contract."""
+    """Return the record of a Kafka header, the only pair type in the contract."""
     if "Header" in defined:
         return f"{NAMESPACE}.Header"
     defined.add("Header")
-    said = _DESCRIPTIONS["Header"]
+    descriptions = _DESCRIPTIONS["Header"]
     fields = [
-        {"name": "name", "type": "string", "doc": said["name"]},
-        {"name": "value", "type": ["null", "bytes"], "doc": said["value"], "default": None},
+        {"name": "name", "type": "string", "doc": descriptions["name"]},
+        {"name": "value", "type": ["null", "bytes"], "doc": descriptions["value"], "default": None},
     ]
-    return {"type": "record", "name": "Header", "namespace": NAMESPACE, "doc": said["about"], "fields": fields}
+    return {"type": "record", "name": "Header", "namespace": NAMESPACE, "doc": descriptions["about"], "fields": fields}
 
 
 def revision_of(path: Path) -> int:
-    """Return the number in the name of an .avsc file: 2 in `GoalUpdated.v2.avsc`."""
+    """Return the revision in the name of an .avsc file: 2 for `GoalUpdated.v2.avsc`."""
     return int(path.name.split(".")[1].removeprefix("v"))
 
 
 def file_name(kind: type[msgspec.Struct], text: str) -> str:
-    """Name the file of *kind* whose content is *text*: its latest release's number if that says the same, else the next."""
+    """Return the file name for the schema *text* of *kind*.
+
+    The revision is that of the latest release if its content equals *text*, otherwise the next number.
+    """
     released = sorted(RELEASED.glob(f"{kind.__name__}.v*.avsc"), key=revision_of)
     if not released:
         return f"{kind.__name__}.v1.avsc"
@@ -140,7 +144,7 @@ def file_name(kind: type[msgspec.Struct], text: str) -> str:
 
 
 def contract_files() -> dict[str, str]:
-    """Return the files of the current contract, content by name."""
+    """Return the content of each file of the current contract, by file name."""
     files = {}
     for kind in RECORDS:
         text = json.dumps(schema_of(kind), indent=2, ensure_ascii=False) + "\n"
@@ -149,7 +153,7 @@ def contract_files() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the current contract, and with --release also what is new of it among the releases."""
+    """Write the current contract. With --release, also write its files to the folder of released schemas."""
     files = contract_files()
     for stale in EVENTS.glob("*.avsc"):
         if stale.name not in files:

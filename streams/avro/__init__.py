@@ -1,1 +1,1 @@
-"""Bytes and the registry: Avro records to events and back, strictly."""
+"""Strict reading and writing of Avro records, and the client of the schema registry."""

@@ -1,8 +1,9 @@
-"""Bytes to events and back: frames, headers, and the one function that a shard calls for every record.
+"""Conversion between Kafka records and events: frames, headers and values.
 
-Owns the two frames (Avro single-object encoding: 0xC3 0x01 and the schema's fingerprint; a schema registry's: 0x00 and
-a 4-byte id), of which readers take both, always. What a sender did wrong is a Refusal, a value, never raised. What
-cannot be written is ours and raises ValueError. Does no I/O: what the registry knows is told to it (`streams.avro.registry`).
+Owns the two frames: the Avro single-object encoding (0xC3 0x01 and the schema's fingerprint) and the schema registry's
+frame (0x00 and a 4-byte schema id). Readers accept both. A sender's error is returned as a Refusal and never raised. A
+record that cannot be written is an error in our code and raises ValueError. Does no I/O: `streams.avro.registry` adds
+the schemas of the registry.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _BACKFILL: Mapping[bytes | None, bool] = {None: False, b"false": False, b"true":
 
 
 class _Reader(NamedTuple):
-    """How the payload behind one frame is read."""
+    """The reader of the payload that follows one kind of frame."""
 
     name: str
     wire_name: bytes
@@ -54,7 +55,7 @@ class _Reader(NamedTuple):
 
 
 class Codec:
-    """The frames known to one process. There is one for all (`STANDARD`); tests make their own."""
+    """The frames that a process knows. A process shares one codec, `STANDARD`; tests create their own."""
 
     def __init__(self) -> None:
         self._readers: dict[bytes, _Reader] = {}
@@ -68,24 +69,24 @@ class Codec:
         for name, schema in released():
             self._learn(SINGLE_OBJECT, name, schema, None)
 
-    # -- what the registry knows
+    # -- schemas of the registry
 
     def add_schema(self, schema_id: int, schema: Any) -> bool:
-        """Learn that *schema_id* names *schema* (parsed JSON). Return whether it can be read as a record of the contract."""
+        """Add *schema* (parsed JSON) under *schema_id*. Return whether it can be read as a record of the contract."""
         name = schema.get("name", "") if isinstance(schema, dict) else ""
         if not isinstance(name, str):
             return False
         return self._learn(_registry_head(schema_id), name.rpartition(".")[2], schema, schema_id)
 
     def use_registry(self, ids: Mapping[str, int]) -> None:
-        """Write registry frames from now on. *ids* gives the registered id of each current schema, by record's name."""
+        """Write registry frames from now on. *ids* gives the registered id of each current schema, by record name."""
         for name, kind in RECORD_OF.items():
             contract, head = contract_of(name), _registry_head(ids[name])
             self._know(head, name, contract.decode)
             self._writers[kind] = contract.encode, head
 
     def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
-        """Return the registry ids in *values* that nobody has told us about: what to look up before reading them."""
+        """Return the registry ids in *values* that this codec does not know. Look them up before reading the values."""
         heads = {value[:_REGISTRY_BYTES] for value in values if value and value[0] == 0 and len(value) >= _REGISTRY_BYTES}
         return {int.from_bytes(head[1:], "big") for head in heads if head not in self._readers}
 
@@ -109,27 +110,30 @@ class Codec:
     # -- writing
 
     def encode(self, record: msgspec.Struct) -> bytes:
-        """Write *record*, a fact or effect, without a frame. Raises ValueError for what has no form (a code not in its set ...)."""
+        """Write *record*, a fact or effect, without a frame.
+
+        Raises ValueError if its schema does not allow a value, for example an unknown code.
+        """
         return self._writers[type(record)][0](record, b"")
 
     def frame(self, record: msgspec.Struct) -> bytes:
-        """Write *record*, a fact or effect, as the value of a Kafka record: framed. Raises ValueError as `encode`."""
+        """Write *record*, a fact or effect, with a frame, as the value of a Kafka record. Raises ValueError as `encode`."""
         encode, head = self._writers[type(record)]
         return encode(record, head)
 
     def effect_record(self, effect: Effect) -> bytes:
-        """Write *effect* as the value of a Kafka record. Raises ValueError as `encode`."""
+        """Write *effect* with a frame, as the value of a Kafka record. Raises ValueError as `encode`."""
         encode, head = self._writers[type(effect)]
         return encode(effect, head)
 
     # -- reading
 
     def decode(self, kind: type[msgspec.Struct], payload: bytes) -> Any:
-        """Read *payload*, bytes without a frame in the current schema of *kind*; a record or a Refusal."""
+        """Read *payload*, bytes without a frame in the current schema of *kind*. Return a record or a Refusal."""
         return _read(_Reader(kind.__name__, b"", "", 0, contract_of(kind.__name__).decode), payload)
 
     def read_frame(self, value: bytes | None) -> Any:
-        """Read *value*, framed either way: a fact or effect, or a Refusal."""
+        """Read *value*, which has either frame. Return a fact, an effect or a Refusal."""
         if not value:
             return Refusal("no-value")
         reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
@@ -138,9 +142,9 @@ class Codec:
     def read_record(
         self, topic_name: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int
     ) -> Event | Refusal:
-        """Read one record of an inbound topic. *timestamp_ms* is the broker's append time and becomes the arrival.
+        """Read one record of an inbound topic. *timestamp_ms*, the broker's append time, becomes the event's arrival.
 
-        Never raises for what is in the record.
+        Never raises because of the record's content.
         """
         if not value or not key:
             return Refusal("no-value" if not value else "no-key")
@@ -173,14 +177,14 @@ class Codec:
         return Event(event_id, source, time, Millis(timestamp_ms), person, fact, backfill)
 
     def _source(self, source: bytes) -> str:
-        """Read a source and keep it: there are few, and each event of a source then shares one text."""
+        """Decode a source and cache it, so that all events of a source share one string. Sources are few."""
         text = read_attribute(source)
         if len(self._sources) < SOURCES_KEPT:
             self._sources[source] = text
         return text
 
     def _judge(self, topic_name: str, value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> _Reader:
-        """Look again at a record that is not as usual: return its reader, or raise _RefusedError with the first reason."""
+        """Check an unusual record in detail. Return its reader, or raise _RefusedError with the first reason."""
         given = dict(headers)
         if len(given) != len(headers):
             names = [name for name, _ in headers if name.startswith("ce_") or name == "content-type"]
@@ -208,7 +212,7 @@ class Codec:
 
 
 class _RefusedError(Exception):
-    """Carries a refusal out of the reading of one record; never leaves this file."""
+    """Carries a refusal to `read_record`, which returns it. Internal to this file."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         self.refusal = Refusal(code, detail)
@@ -232,7 +236,7 @@ def _person(key: bytes) -> PersonKey:
 
 
 def _first_bad(given: Mapping[str, Any], key: bytes) -> Refusal:
-    """Name the first attribute that can't be read, of a record known to have one."""
+    """Return the refusal for the first unreadable attribute. The caller knows that there is one."""
     for name in _REQUIRED:
         if given.get(name) is None:
             return Refusal("header-missing", name)
@@ -266,7 +270,7 @@ def _read(reader: _Reader, value: bytes) -> Any:
         return Refusal("left-over", reader.name)
     except (IndexError, struct.error):
         return Refusal("cut-short", reader.name)
-    except ValueError:  # NotCanonicalError, or text that is not UTF-8.
+    except ValueError:  # NotCanonicalError, or a text that is not UTF-8.
         return Refusal("not-canonical", reader.name)
 
 

@@ -1,12 +1,13 @@
-"""Avro's binary form, compiled: from a parsed schema and its record to one reader and one writer in plain Python.
+"""The compiler for Avro's binary encoding: it generates a Python reader and writer from a parsed schema.
 
-Owns the bytes. The source text of both functions is generated once at import, with all parts of a record inlined, so
-that a field costs a few bytecodes and no call. Knows no topic, header, frame or registry, and no names of ours.
+Owns the bytes. The source text of both functions inlines all parts of a record, so that a field costs a few bytecodes
+and no function call. Knows no topic, header, frame or registry, and no name of a record.
 
-The reader is strict: it takes exactly the bytes that the writer makes of the same record. Varints are as short as they
-can be and within 64 bits, indexes of enums and unions are in range (fastavro reads -1 as the last one), booleans are 0
-or 1, text is UTF-8, an array is one block with a positive count and then 0, doubles are finite, instants lie within the
-calendar, nothing follows the end. Bytes that do not encode back to themselves would make two records of one event.
+The reader is strict: it accepts only the bytes that the writer produces for the same record. Varints have their
+shortest form and fit in 64 bits. Indexes of enums and unions are in range (fastavro reads -1 as the last one). Booleans
+are 0 or 1. Text is UTF-8. An array is one block with a positive count, followed by 0. Doubles are finite. Instants lie
+within the years 1 to 9999. No bytes follow the record. If the reader accepted other bytes, one event could have two
+encodings.
 """
 
 from __future__ import annotations
@@ -21,39 +22,45 @@ import msgspec
 from streams.contract.instants import EARLIEST, LATEST
 
 Decode = Callable[[bytes, int], Any]
-"""(bytes, position of the first byte) to the record. Raises the errors below, or IndexError or struct.error when cut short."""
+"""Takes the bytes and the position of the first one; returns the record.
+
+Raises the errors below, or IndexError or struct.error if the bytes end too early.
+"""
 
 Encode = Callable[[Any, bytes], bytes]
-"""(record, frame's first bytes) to the whole value. Raises ValueError for what has no form."""
+"""Takes a record and the bytes of its frame; returns the whole value.
+
+Raises ValueError if the schema does not allow a value in the record.
+"""
 
 
 class NotCanonicalError(ValueError):
-    """Bytes that the writer would not have made."""
+    """The writer would not produce these bytes."""
 
 
 class OutOfRangeError(ValueError):
-    """A number that no reader could use."""
+    """A number is not finite or does not fit in 64 bits, or an instant is outside the years 1 to 9999."""
 
 
 class LeftOverError(ValueError):
-    """Bytes after the end."""
+    """Bytes follow the end of the record."""
 
 
 def compile_record(schema: Mapping[str, Any], kinds: Mapping[str, type[msgspec.Struct]]) -> tuple[Decode, Encode]:
-    """Compile the reader and writer of record *schema*, as parsed from JSON.
+    """Compile the reader and writer of a record *schema*, as parsed from JSON.
 
-    *kinds* gives the record type of each record name; one that is not there is read as a plain tuple. Raises TypeError
-    when schema and record type do not have the same fields in the same order, or the schema uses what the contract
-    does not (maps, fixed, unions other than with null).
+    *kinds* gives the record type for each record name. A record without a type is read as a plain tuple. Raises
+    TypeError if schema and record type do not have the same fields in the same order, or if the schema uses a type
+    that the contract does not allow (map, fixed, a union other than with null).
     """
     source = _Source(kinds)
     text = source.reader(schema) + "\n\n" + source.writer(schema)
     scope: dict[str, Any] = dict(source.constants)
-    exec(compile(text, f"<avro {schema['name']}>", "exec"), scope)  # noqa: S102 -- our own text, made of our own schema
+    exec(compile(text, f"<avro {schema['name']}>", "exec"), scope)  # noqa: S102 -- the text is generated from our own schema
     return scope["decode"], scope["encode"]
 
 
-# ---- what the generated text calls
+# ---- functions that the generated code calls
 
 
 def _bad(_: object = None) -> NoReturn:
@@ -61,7 +68,7 @@ def _bad(_: object = None) -> NoReturn:
 
 
 def _more(d: bytes, n: int, p: int) -> tuple[int, int]:
-    """Go on with a varint whose first byte *n* has its high bit set; return it, still zigzag, and the next position."""
+    """Read the rest of a varint whose first byte *n* has its high bit set. Return the zigzag value and the next position."""
     n &= 127
     shift = 7
     while True:
@@ -78,7 +85,7 @@ def _more(d: bytes, n: int, p: int) -> tuple[int, int]:
 
 
 def _size(d: bytes, n: int, p: int) -> tuple[int, int]:
-    """Go on with a length or count whose first byte *n* is odd or above 127; return it doubled, and the next position."""
+    """Read a length or count whose first byte *n* is odd or above 127. Return twice its value and the next position."""
     if n > 127:
         n, p = _more(d, n, p)
     if n & 1:
@@ -87,7 +94,7 @@ def _size(d: bytes, n: int, p: int) -> tuple[int, int]:
 
 
 def _instant(d: bytes, p: int) -> tuple[int, int]:
-    # Six bytes hold the years 1978 to 2039.
+    # Fast path: an instant in the years 1978 to 2039 takes exactly six bytes.
     n = int.from_bytes(d[p : p + 6], "little")
     if n & 0x808080808080 == 0x8080808080 and n >> 40:
         p += 6
@@ -114,7 +121,7 @@ _DOUBLE = struct.Struct("<d")
 
 
 def _varint(n: int) -> bytes:
-    """Write *n*, which is zigzag already."""
+    """Encode *n*, which is already a zigzag value."""
     out = bytearray()
     while n > 127:
         out.append(n & 127 | 128)
@@ -125,17 +132,17 @@ def _varint(n: int) -> bytes:
 
 def _write_long(n: int) -> bytes:
     if not -(1 << 63) <= n < 1 << 63:
-        raise OutOfRangeError(f"{n} is beyond 64 bits")
+        raise OutOfRangeError(f"{n} does not fit in 64 bits")
     return _varint((n << 1) ^ (n >> 63))
 
 
 @lru_cache(8192)
 def _write_instant(n: int) -> bytes:
-    # The effects of one event share their instants, and deadlines fall on the same midnights.
+    # Cached because the effects of one event share their instants, and many deadlines fall on the same midnight.
     if not EARLIEST <= n <= LATEST:
         raise OutOfRangeError(f"{n} ms is outside the years 1 to 9999")
     z = (n << 1) ^ (n >> 63)
-    if not z >> 42 and z >> 35:  # Six bytes, the years 1978 to 2039: all at once, as `_instant` reads them.
+    if not z >> 42 and z >> 35:  # Fast path for six bytes, as in `_instant`.
         z = z & 0x7F | (z & 0x3F80) << 1 | (z & 0x1FC000) << 2 | (z & 0xFE00000) << 3 | (z & 0x7F0000000) << 4 | (z & 0x3F800000000) << 5
         return (z | 0x8080808080).to_bytes(6, "little")
     return _varint(z)
@@ -143,12 +150,12 @@ def _write_instant(n: int) -> bytes:
 
 def _write_double(n: float) -> bytes:
     if n - n != 0.0:
-        raise OutOfRangeError("a number that is not finite")
+        raise OutOfRangeError("the number is not finite")
     return _DOUBLE.pack(n)
 
 
 class _Lengths(dict[int, bytes]):
-    """A length as a varint, behind *head*; the usual ones are ready."""
+    """A cache of lengths as varints, each after the bytes *head*. Lengths below 512 are precomputed."""
 
     def __init__(self, head: bytes = b"") -> None:
         self.head = head
@@ -159,7 +166,7 @@ class _Lengths(dict[int, bytes]):
 
 
 class _Longs(dict[int, bytes]):
-    """A whole number as a zigzag varint; the usual ones (steps, versions, ranks) are ready."""
+    """A cache of whole numbers as zigzag varints. Numbers from 0 to 127 (steps, versions, ranks) are precomputed."""
 
     def __init__(self) -> None:
         super().__init__((n, _write_long(n)) for n in range(128))
@@ -169,14 +176,14 @@ class _Longs(dict[int, bytes]):
 
 
 class _Symbols(dict[str, bytes]):
-    """The index of a code, as a varint."""
+    """The index of each code of an enum as a varint, after the bytes *head*."""
 
     def __init__(self, name: str, codes: list[str], head: bytes = b"") -> None:
         self.name = name
         super().__init__((code, head + _varint(i * 2)) for i, code in enumerate(codes))
 
     def __missing__(self, code: str) -> bytes:
-        raise ValueError(f"not a code of {self.name}")
+        raise ValueError(f"the value is not a code of {self.name}")
 
 
 _CALLED: Mapping[str, object] = {
@@ -195,11 +202,11 @@ _CALLED: Mapping[str, object] = {
 }
 
 
-# ---- the source text
+# ---- code generation
 
 
 class _Source:
-    """Writes the text of a reader and a writer; every value gets a variable of its own."""
+    """Generates the source text of a reader and a writer. Every value gets its own variable."""
 
     def __init__(self, kinds: Mapping[str, type[msgspec.Struct]]) -> None:
         self.kinds = kinds
@@ -208,82 +215,82 @@ class _Source:
         self.lines: list[str] = []
         self.count = 0
 
-    def fresh(self) -> str:
+    def new_variable(self) -> str:
         self.count += 1
         return f"v{self.count}"
 
-    def say(self, depth: int, *lines: str) -> None:
+    def emit(self, depth: int, *lines: str) -> None:
         self.lines += ["    " * depth + line for line in lines]
 
     def resolve(self, schema: Any) -> Mapping[str, Any]:
-        """Return *schema* as a mapping, following a name to its definition."""
+        """Return *schema* as a mapping. Replace a name by its definition."""
         if isinstance(schema, str):
             return self.named.get(schema) or {"type": schema}
         if isinstance(schema, list):
             if len(schema) != 2 or schema[0] != "null":
-                raise TypeError("the contract knows no union but one with null first")
+                raise TypeError("a union of the contract must be null and one other type, in this order")
             return {"type": "optional", "of": schema[1]}
         if "name" in schema:
             self.named[f"{schema['namespace']}.{schema['name']}"] = schema
         return schema  # type: ignore[no-any-return]
 
     def fields_of(self, record: Mapping[str, Any]) -> list[str]:
-        """Return the attributes that hold *record*'s fields, in order."""
+        """Return the attribute names of *record*'s fields, in order."""
         kind = self.kinds.get(record["name"])
         names = [field["name"] for field in record["fields"]]
         if kind is None:
             return names
         self.constants[record["name"]] = kind
         if [field.encode_name for field in msgspec.structs.fields(kind)] != names:
-            raise TypeError(f"{record['name']}: the record and its schema do not have the same fields in the same order")
+            raise TypeError(f"{record['name']}: the record type and its schema must have the same fields in the same order")
         return list(kind.__struct_fields__)
 
     # -- reading
 
     def reader(self, schema: Mapping[str, Any]) -> str:
         self.lines, self.named = [], {}
-        self.say(0, "def decode(d, p):")
+        self.emit(0, "def decode(d, p):")
         made = self.read(schema, 1)
-        self.say(1, "if p != len(d):", "    raise IndexError if p > len(d) else LeftOverError", f"return {made}")
+        self.emit(1, "if p != len(d):", "    raise IndexError if p > len(d) else LeftOverError", f"return {made}")
         return "\n".join(self.lines)
 
     def read(self, schema: Any, depth: int) -> str:
-        """Write the lines that read one value at p, and return the variable that holds it."""
+        """Generate the lines that read one value at position p. Return the variable with the value."""
         schema = self.resolve(schema)
-        kind, v = schema["type"], self.fresh()
+        kind, v = schema["type"], self.new_variable()
         if kind == "record":
             self.fields_of(schema)
             parts = ", ".join([self.read(field["type"], depth) for field in schema["fields"]])
-            self.say(depth, f"{v} = {schema['name']}({parts})" if schema["name"] in self.kinds else f"{v} = ({parts},)")
+            self.emit(depth, f"{v} = {schema['name']}({parts})" if schema["name"] in self.kinds else f"{v} = ({parts},)")
         elif kind in ("string", "bytes"):
-            self.say(depth, "n = d[p]", "p += 1", "if n & 129:", "    n, p = size(d, n, p)", "q = p + (n >> 1)")
-            self.say(depth, f"{v} = d[p:q]" + (".decode()" if kind == "string" else ""), "p = q")
+            self.emit(depth, "n = d[p]", "p += 1", "if n & 129:", "    n, p = size(d, n, p)", "q = p + (n >> 1)")
+            self.emit(depth, f"{v} = d[p:q]" + (".decode()" if kind == "string" else ""), "p = q")
         elif kind == "optional":
-            self.say(depth, "n = d[p]", "p += 1", "if n:", "    if n != 2:", "        bad()")
+            self.emit(depth, "n = d[p]", "p += 1", "if n:", "    if n != 2:", "        bad()")
             inner = self.read(schema["of"], depth + 1)
-            self.say(depth, f"    {v} = {inner}", "else:", f"    {v} = None")
+            self.emit(depth, f"    {v} = {inner}", "else:", f"    {v} = None")
         elif kind == "array":
-            items = self.fresh()
-            self.say(depth, "n = d[p]", "p += 1", "if n:", "    if n & 129:", "        n, p = size(d, n, p)")
-            self.say(depth, f"    {items} = []", "    for _ in range(n >> 1):")
+            items = self.new_variable()
+            self.emit(depth, "n = d[p]", "p += 1", "if n:", "    if n & 129:", "        n, p = size(d, n, p)")
+            self.emit(depth, f"    {items} = []", "    for _ in range(n >> 1):")
             item = self.read(schema["items"], depth + 2)
-            self.say(depth, f"        {items}.append({item})", "    if d[p]:", "        bad()", "    p += 1")
-            self.say(depth, f"    {v} = tuple({items})", "else:", f"    {v} = ()")
+            self.emit(depth, f"        {items}.append({item})", "    if d[p]:", "        bad()", "    p += 1")
+            self.emit(depth, f"    {v} = tuple({items})", "else:", f"    {v} = ()")
         elif kind == "enum":
             table = self.constant({i * 2: code for i, code in enumerate(schema.get("codes", schema["symbols"]))})
             if len(schema["symbols"]) > 64:
                 raise TypeError("an enum of the contract has at most 64 symbols")
-            self.say(depth, f"{v} = {table}.get(d[p]) or bad()", "p += 1")
+            self.emit(depth, f"{v} = {table}.get(d[p]) or bad()", "p += 1")
         elif kind == "boolean":
-            self.say(depth, "n = d[p]", "p += 1", "if n > 1:", "    bad()", f"{v} = n == 1")
+            self.emit(depth, "n = d[p]", "p += 1", "if n > 1:", "    bad()", f"{v} = n == 1")
         elif kind == "double":
-            self.say(depth, f"{v} = double(d, p)", "p += 8")
+            self.emit(depth, f"{v} = double(d, p)", "p += 8")
         elif kind == "long" and "logicalType" in schema:
-            self.say(depth, f"{v}, p = instant(d, p)")
+            self.emit(depth, f"{v}, p = instant(d, p)")
         elif kind == "long":
-            self.say(depth, "n = d[p]", "p += 1", "if n > 127:", "    n, p = more(d, n, p)", f"{v} = (n >> 1) ^ -(n & 1)")
+            self.emit(depth, "n = d[p]", "p += 1", "if n > 127:", "    n, p = more(d, n, p)", f"{v} = (n >> 1) ^ -(n & 1)")
         else:
-            raise TypeError(f"the contract does not use {kind}")
+            raise TypeError(f"the contract does not allow the type {kind}")
         return v
 
     def constant(self, value: object) -> str:
@@ -295,19 +302,19 @@ class _Source:
 
     def writer(self, schema: Mapping[str, Any]) -> str:
         self.lines, self.named = [], {}
-        self.say(0, "def encode(x, head):")
+        self.emit(0, "def encode(x, head):")
         parts = self.write(schema, "x", 1)
-        self.say(1, f"return concat((head, {', '.join(parts)}))")
+        self.emit(1, f"return concat((head, {', '.join(parts)}))")
         return "\n".join(self.lines)
 
     def write(self, schema: Any, x: str, depth: int) -> list[str]:
-        """Write the lines that prepare the value in variable *x*, and return the expressions whose bytes follow each other."""
+        """Generate the lines that prepare the value in variable *x*. Return the expressions of its bytes, in order."""
         schema = self.resolve(schema)
         kind = schema["type"]
         if kind == "record":
             return self.write_record(schema, x, depth)
         if kind == "string":
-            self.say(depth, f"{x} = {x}.encode()")
+            self.emit(depth, f"{x} = {x}.encode()")
             return [f"L[len({x})]", x]
         if kind == "bytes":
             return [f"L[len({x})]", x]
@@ -321,10 +328,10 @@ class _Source:
             return [f"write_instant({x})" if "logicalType" in schema else f"N[{x}]"]
         if kind == "optional":
             return [self.write_optional(schema["of"], x, depth)]
-        v, item = self.fresh(), self.fresh()
-        self.say(depth, f"if {x}:", f"    {v} = [L[len({x})]]", f"    for {item} in {x}:")
+        v, item = self.new_variable(), self.new_variable()
+        self.emit(depth, f"if {x}:", f"    {v} = [L[len({x})]]", f"    for {item} in {x}:")
         parts = self.write(schema["items"], item, depth + 2)
-        self.say(
+        self.emit(
             depth,
             f"        {v} += ({', '.join(parts)},)",
             f'    {v}.append(b"\\0")',
@@ -336,22 +343,22 @@ class _Source:
 
     def write_record(self, schema: Mapping[str, Any], x: str, depth: int) -> list[str]:
         attributes, fields = self.fields_of(schema), schema["fields"]
-        variables = [self.fresh() for _ in fields]
+        variables = [self.new_variable() for _ in fields]
         if schema["name"] in self.kinds:
-            self.say(depth, *(f"{v} = {x}.{attribute}" for v, attribute in zip(variables, attributes, strict=True)))
+            self.emit(depth, *(f"{v} = {x}.{attribute}" for v, attribute in zip(variables, attributes, strict=True)))
         else:
-            self.say(depth, f"{', '.join(variables)}, = {x}")
+            self.emit(depth, f"{', '.join(variables)}, = {x}")
         return [part for v, field in zip(variables, fields, strict=True) for part in self.write(field["type"], v, depth)]
 
     def write_optional(self, schema: Any, x: str, depth: int) -> str:
-        v = self.fresh()
-        self.say(depth, f"if {x} is None:", f'    {v} = b"\\0"', "else:")
+        v = self.new_variable()
+        self.emit(depth, f"if {x} is None:", f'    {v} = b"\\0"', "else:")
         of = self.resolve(schema)
         if of["type"] in ("string", "bytes"):
             if of["type"] == "string":
-                self.say(depth + 1, f"{x} = {x}.encode()")
-            self.say(depth + 1, f"{v} = J[len({x})] + {x}")
+                self.emit(depth + 1, f"{x} = {x}.encode()")
+            self.emit(depth + 1, f"{v} = J[len({x})] + {x}")
         else:
             parts = self.write(schema, x, depth + 1)
-            self.say(depth + 1, f'{v} = concat((b"\\2", {", ".join(parts)}))')
+            self.emit(depth + 1, f'{v} = concat((b"\\2", {", ".join(parts)}))')
         return v

@@ -1,7 +1,7 @@
-"""Reading what was written with another version of a schema: an older release, or a newer one from the registry.
+"""Schema resolution: reading records that were written with an older release or with a newer schema from the registry.
 
-Owns the slow path: fastavro resolves writer to reader, and our own reader takes the result. As strict as the fast one:
-the bytes must be those that the writer's schema makes of the value. Knows no frame and no registry.
+Owns the slow path: fastavro resolves the writer's schema to ours, and our own reader reads the result. It is as strict
+as the compiled reader: the bytes must equal a new encoding of their value. Knows no frame and no registry.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from streams.avro.schemas import Contract, fingerprint_of
 
 
 class UnfitSchemaError(ValueError):
-    """A schema that can't be read as the contract's record."""
+    """The schema cannot be resolved to the record of the contract, or it is unsafe to read."""
 
 
 def reader_of(writer: Any, contract: Contract) -> tuple[Decode, bytes]:
-    """Return the reader of what was written with *writer*, our own if it is the current schema, and its fingerprint.
+    """Return the reader for records written with *writer*, and the fingerprint of *writer*.
 
-    Raises UnfitSchemaError as `resolving_reader`.
+    If *writer* is the current schema, this is the compiled reader. Raises UnfitSchemaError as `resolving_reader`.
     """
     try:
         fingerprint = fingerprint_of(writer)
-    except Exception as error:  # The same as below.
+    except Exception as error:  # fastavro raises many types for a broken schema.
         raise UnfitSchemaError("not a schema") from error
     if fingerprint == contract.fingerprint:
         return contract.decode, fingerprint
@@ -34,18 +34,19 @@ def reader_of(writer: Any, contract: Contract) -> tuple[Decode, bytes]:
 
 
 def resolving_reader(writer: Any, contract: Contract) -> Decode:
-    """Make the reader of bytes written with the schema *writer* (parsed JSON) into *contract*'s record.
+    """Return a reader that reads bytes written with the schema *writer* (parsed JSON) as *contract*'s record.
 
-    Raises UnfitSchemaError when *writer* is no schema, is another record, or lets few bytes cost much.
+    Raises UnfitSchemaError if *writer* is not a schema, describes another record, or allows a few bytes to use
+    unbounded memory or stack.
     """
     wanted = fastavro.parse_schema(_plain(contract.schema))
     try:
         written = fastavro.parse_schema(_plain(writer))
-        _takes_no_bytes(written, {})
+        _has_no_bytes(written, {})
         name = written["name"]
     except UnfitSchemaError:
         raise
-    except Exception as error:  # What fastavro raises for a broken schema is of no fixed kind.
+    except Exception as error:  # fastavro raises many types for a broken schema.
         raise UnfitSchemaError("not a schema") from error
     if name != wanted["name"]:
         raise UnfitSchemaError(f"not {contract.subject}")
@@ -60,7 +61,7 @@ def resolving_reader(writer: Any, contract: Contract) -> Decode:
             current = _written(wanted, resolved)
         except EOFError:
             raise IndexError from None
-        except Exception as error:  # The same for bytes: TypeError, KeyError, UnicodeDecodeError, SchemaResolutionError ...
+        except Exception as error:  # TypeError, KeyError, UnicodeDecodeError, SchemaResolutionError and others.
             raise NotCanonicalError from error
         if source.tell() < len(payload):
             raise LeftOverError
@@ -78,7 +79,7 @@ def _written(schema: Any, value: Any) -> bytes:
 
 
 def _plain(schema: Any) -> Any:
-    """Return *schema* without logical types: an instant stays the integer that our own reader judges."""
+    """Return *schema* without logical types, so that instants stay integers, which our own reader checks."""
     if isinstance(schema, list):
         return [_plain(part) for part in schema]
     if isinstance(schema, dict):
@@ -86,37 +87,37 @@ def _plain(schema: Any) -> Any:
     return schema
 
 
-def _takes_no_bytes(schema: Any, judged: dict[str, bool | None]) -> bool:
-    """Say whether a value of *schema* takes no bytes at all.
+def _has_no_bytes(schema: Any, checked: dict[str, bool | None]) -> bool:
+    """Return whether a value of *schema* is encoded in zero bytes.
 
-    Raises UnfitSchemaError for what lets few bytes cost much: lists or records of nothing (ten bytes count to
-    billions), and a record within itself (fastavro's reader then ends the process by overflowing its stack).
+    Raises UnfitSchemaError for a schema that is unsafe to read. A list of zero-byte items can claim billions of items
+    in ten bytes. A recursive record can overflow the stack of fastavro's reader, which ends the process.
     """
     if isinstance(schema, list):
         for part in schema:
-            _takes_no_bytes(part, judged)
+            _has_no_bytes(part, checked)
         return False
     if isinstance(schema, str):
-        if schema not in judged:
+        if schema not in checked:
             return schema == "null"
-        found = judged[schema]
+        found = checked[schema]
         if found is None:
-            raise UnfitSchemaError("a record within itself")
+            raise UnfitSchemaError("a recursive record")
         return found
     kind = schema["type"]
     if kind == "array":
-        if _takes_no_bytes(schema["items"], judged):
+        if _has_no_bytes(schema["items"], checked):
             raise UnfitSchemaError("a list of items that take no bytes")
         return False
     if kind == "map":
-        _takes_no_bytes(schema["values"], judged)
+        _has_no_bytes(schema["values"], checked)
         return False
     if kind in ("record", "fixed", "enum"):
-        judged[schema["name"]] = None
-        if kind == "record" and all([_takes_no_bytes(field["type"], judged) for field in schema["fields"]]):  # noqa: C419 -- all are judged
+        checked[schema["name"]] = None
+        if kind == "record" and all([_has_no_bytes(field["type"], checked) for field in schema["fields"]]):  # noqa: C419 -- every field must be checked
             raise UnfitSchemaError("a record that takes no bytes")
         if kind == "fixed" and schema["size"] == 0:
             raise UnfitSchemaError("a fixed that takes no bytes")
-        judged[schema["name"]] = False
+        checked[schema["name"]] = False
         return False
-    return _takes_no_bytes(kind, judged)
+    return _has_no_bytes(kind, checked)

@@ -1,7 +1,7 @@
-"""The Avro contract as loaded: each published record with its schema, its fingerprint, its reader and its writer.
+"""The Avro contract: each published record with its schema, fingerprint, reader and writer.
 
-Owns what is read from `schemas/avro/events` (the current contract) and `schemas/avro/released` (every revision that a
-publisher may still write). Compiles nothing until it is asked for; knows no frame, header or topic's order.
+Owns the loading of `schemas/avro/events` (the current contract) and `schemas/avro/released` (every revision that a
+publisher may still write). Compiles a record when it is first used. Knows no frame or header.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Contract(msgspec.Struct, frozen=True):
 
     name: str
     schema: dict[str, Any]
-    """As parsed from JSON."""
+    """The schema, as parsed from JSON."""
     fingerprint: bytes
-    """CRC-64-AVRO of the parsing canonical form, little-endian as it stands in a frame."""
+    """CRC-64-AVRO of the parsing canonical form: 8 bytes, little-endian as in a frame."""
     decode: Decode
     encode: Encode
 
     @property
     def subject(self) -> str:
-        """The registry's name for it: the record's full name, because one topic carries several records."""
+        """The subject in the registry: the record's full name, because one topic contains several record types."""
         return f"{NAMESPACE}.{self.name}"
 
 
@@ -48,14 +48,14 @@ def fingerprint_of(schema: Any) -> bytes:
 
 @cache
 def contract_of(name: str) -> Contract:
-    """Return the current contract of the record *name*. Raises KeyError when there is none of that name."""
+    """Return the current contract of the record *name*. Raises KeyError if there is no such record."""
     schema = json.loads(_current()[name])
     decode, encode = compile_record(schema, _kinds())
     return Contract(name, schema, fingerprint_of(schema), decode, encode)
 
 
 def released() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the name and schema of every released revision that is no longer the current one."""
+    """Yield the name and schema of every released revision that is not the current one."""
     current = _current()
     for name, text in _texts("released"):
         if current.get(name) != text:
@@ -68,14 +68,14 @@ def _current() -> Mapping[str, str]:
 
 
 def _texts(folder: str) -> list[tuple[str, str]]:
-    """Read the .avsc files of *folder*: (record's name, content), in the order of their names."""
+    """Return record name and content of each .avsc file in *folder*, sorted by file name."""
     found = [path for path in files("schemas").joinpath("avro", folder).iterdir() if path.name.endswith(".avsc")]
     return [(path.name.split(".")[0], path.read_text(encoding="utf-8")) for path in sorted(found, key=lambda path: path.name)]
 
 
 @cache
 def _kinds() -> Mapping[str, type[msgspec.Struct]]:
-    """Find the record type of every part: what the annotations of the published records lead to."""
+    """Return the record type of every published record and of every part that their annotations refer to, by name."""
     found: dict[str, type[msgspec.Struct]] = {}
 
     def visit(node: Any) -> None:

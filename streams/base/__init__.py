@@ -1,1 +1,1 @@
-"""The surroundings of every process: settings, logs, metrics, YAML files."""
+"""What every process needs: settings, logs, metrics, the clock and YAML files."""

@@ -1,8 +1,7 @@
-"""Broker time and story time: one function each way.
+"""Conversion between broker time and story time.
 
-A worker in production runs on the broker's own time: the mapping is the identity. A demonstration declares an
-accelerated clock, so that a deadline two business days away is seen within a minute. Every instant that rules see is
-story time; every instant that Kafka or the operating system gives is broker time.
+In production the two are equal. A demonstration uses an accelerated clock, so that a deadline two business days away
+is due within a minute. Rules see only story time. Kafka and the operating system give broker time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from streams.contract.events import Millis
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Map broker time onto story time: `story = story_origin + (broker - broker_origin) * speed`."""
+    """A linear mapping: `story = story_origin + (broker - broker_origin) * speed`. Origins are in milliseconds."""
 
     broker_origin: int = 0
     story_origin: int = 0
@@ -23,18 +22,18 @@ class Clock:
 
     @classmethod
     def parse(cls, text: str) -> Clock:
-        """Read `broker_origin,story_origin,speed` (ms, ms, factor); the empty text is the identity.
+        """Parse `broker_origin,story_origin,speed` (ms, ms, factor). An empty text means real time.
 
-        Raises ValueError with what is wrong.
+        Raises ValueError if *text* has another form or the speed is not greater than 0.
         """
         if not text.strip():
             return cls()
         parts = text.split(",")
         if len(parts) != 3:
-            raise ValueError(f"clock {text!r}: want broker_origin_ms,story_origin_ms,speed")
+            raise ValueError(f"clock {text!r} must be broker_origin_ms,story_origin_ms,speed")
         clock = cls(int(parts[0]), int(parts[1]), float(parts[2]))
         if clock.speed <= 0:
-            raise ValueError(f"clock {text!r}: the speed must be above 0")
+            raise ValueError(f"clock {text!r} must have a speed greater than 0")
         return clock
 
     def __str__(self) -> str:
@@ -42,7 +41,7 @@ class Clock:
 
     @property
     def real(self) -> bool:
-        """Say whether story time is broker time."""
+        """Return whether story time equals broker time."""
         return self == Clock()
 
     def to_story(self, broker_ms: int) -> Millis:
@@ -56,5 +55,5 @@ class Clock:
         return self.broker_origin + int((story_ms - self.story_origin) / self.speed)
 
     def now(self) -> Millis:
-        """Return the story time that it is now by this machine's clock."""
+        """Return the current story time, from this machine's clock."""
         return self.to_story(int(time.time() * 1000))

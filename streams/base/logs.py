@@ -1,8 +1,8 @@
-"""The log: one JSON line a message, every field from an allow-list, no patient in any.
+"""Logging: one JSON line per message, with fields from an allow-list and no patient data.
 
-Owns the configuration of structlog and of the standard library's loggers, and the list of fields. A field that is not
-in the list is dropped and counted: what may be logged is decided here, not where something is logged. An exception
-becomes its class and the places of our code that it passed; its text is never written, for it quotes what it met.
+Owns the configuration of structlog and of the standard library's loggers, and the list of allowed fields. A field that
+is not in the list is dropped and counted, so this file alone decides what can be logged. An exception is logged as its
+class and its traceback positions. The text of an exception is never logged, because it may quote patient data.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ FIELDS: Mapping[str, str] = {
     "event": "what happened, snake_case",
     "level": "severity",
     "timestamp": "when it was logged, UTC",
-    "logger": "who logged it, for libraries",
-    "message": "what a library says, with its arguments left out",
-    "version": "of CareRelay",
+    "logger": "name of the library's logger",
+    "message": "a library's message template, without its arguments",
+    "version": "version of CareRelay",
     "worker": "the worker's transactional id",
     "pid": "process id",
     "shard": "shard number",
     "shards": "shard numbers",
-    "topic": "topic's name",
+    "topic": "name of a topic",
     "topics": "how many topics, or their names",
     "partition": "partition number",
     "partitions": "how many partitions",
@@ -41,28 +41,28 @@ FIELDS: Mapping[str, str] = {
     "handoffs": "how many handoffs",
     "effects": "how many effects",
     "events": "how many events",
-    "batch": "how many records one transaction held",
+    "batch": "how many records one transaction contained",
     "seconds": "a duration",
-    "lag_seconds": "how far something is behind",
+    "lag_seconds": "lag behind the expected time",
     "stage": "where in the pipeline: read, decide, expire, commit",
     "code": "reason from a fixed table",
     "reason": "reason from a fixed table",
     "exception": "class of an exception",
-    "places": "where it passed: file:line in function, innermost last",
-    "attempt": "how many times it was tried",
+    "places": "traceback positions: module:line in function, innermost last",
+    "attempt": "number of the attempt",
     "rule": "id of a handoff rule",
     "type": "name of an event type",
     "count": "how many",
     "exit_code": "exit code of a process",
     "setting": "name of a setting",
-    "address": "address that something listens on or connects to",
-    "clock": "the declared clock",
+    "address": "address that a process listens on or connects to",
+    "clock": "the configured clock",
     "step": "step of opening a shard",
-    "url_path": "path that was asked for on the web",
+    "url_path": "path of an HTTP request",
     "status": "HTTP status",
     "group": "consumer group",
     "transactional_id": "id of a producer that was fenced",
-    "dropped": "names of fields that were not in this list",
+    "dropped": "names of fields that are not in this list",
 }
 
 _OURS = ("streams", "agents", "schemas")
@@ -71,7 +71,7 @@ _LIBRARIES = ("faust", "mode", "aiokafka", "aiohttp", "asyncio", "kafka")
 
 
 class AllowList:
-    """The last processor: keeps what FIELDS names, drops and counts the rest, and says which names it dropped."""
+    """The last structlog processor: keeps the fields in FIELDS, drops and counts all others, and logs their names."""
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -86,14 +86,14 @@ class AllowList:
 
 
 ALLOWED = AllowList()
-"""The list at work in this process; `metrics` reads how much it dropped."""
+"""The allow-list of this process. A metric reports how many fields it dropped."""
 
 
 def configure(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
-    """Send everything, ours and the libraries', through the allow-list to *stream* (standard error).
+    """Send all log messages, including those of libraries, through the allow-list to *stream* (default: standard error).
 
-    *log_format* is json, console or auto (console on a terminal); *level* is ours. The libraries stay above DEBUG,
-    where they would write whole records, and where building those texts alone costs 14 % of the CPU.
+    *log_format* is json, console or auto (console if *stream* is a terminal). *level* applies to our own loggers.
+    Libraries log at WARNING or above: at DEBUG they log whole records, and formatting them costs 14 % of the CPU.
     """
     out = stream or sys.stderr
     console = log_format == "console" or (log_format == "auto" and out.isatty())
@@ -139,20 +139,18 @@ def _unwrap(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapp
 
 
 def _foreign(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Turn a library's record into ours: its template stays, the values put into it, which may be records, do not."""
+    """Convert a library's log record. Keep the message template, but drop the arguments, which may contain records."""
     record: logging.LogRecord = fields["_record"]
     template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-    # A template that was put together with its values already can't be told from one that was not: it is kept only
-    # where placeholders show that the values came beside it, or where there is nothing but words in it.
-    words = (
-        template
-        if record.args or not any(sign in template for sign in "{}[]=<>'\"")
-        else "not shown: its values can't be told from its words"
+    # A library may have formatted values into the template itself. Keep the template only if its arguments are
+    # separate, or if it contains no character that usually surrounds a value.
+    message = (
+        template if record.args or not any(sign in template for sign in "{}[]=<>'\"") else "not shown, because the text may contain values"
     )
     return {
         "event": "library_message",
         "logger": record.name,
-        "message": words[:300],
+        "message": message[:300],
         "places": [f"{record.module}:{record.lineno} in {record.funcName}"],
         "exc_info": record.exc_info,
         "_record": record,
@@ -161,7 +159,7 @@ def _foreign(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMap
 
 
 def _name_exception(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace an exception by its class and the places it passed."""
+    """Replace an exception with its class and its traceback positions."""
     found = fields.pop("exc_info", None)
     if found is True:
         found = sys.exc_info()
@@ -186,7 +184,10 @@ def _places(trace: TracebackType | None) -> list[str]:
 
 
 def _bounded(value: object) -> object:
-    """Keep a value from carrying what was never meant for a log: numbers and short texts, lists of them, no structures."""
+    """Return a value that is safe to log: a number, a text of at most 300 characters, or a list of at most 64 of them.
+
+    Any other object becomes the name of its class.
+    """
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):

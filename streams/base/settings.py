@@ -1,10 +1,10 @@
-"""The settings: environment variables, read once, in one frozen record.
+"""The settings: environment variables, read once into one frozen record.
 
-Owns names, defaults and what a value must look like. The table is the class itself: `carerelay settings` and the
-documentation are made from it. Only the composition root reads it; rules and shards get what they need as arguments.
+Owns names, defaults and the form of each value. The output of `carerelay settings` and the documentation are generated
+from the class `Settings`. Only the entry point reads the settings; rules and shards get their values as arguments.
 """
 
-# ruff: noqa: RUF009 -- `_setting` is `dataclasses.field` with its metadata filled in
+# ruff: noqa: RUF009 -- `_setting` returns a `dataclasses.field` with metadata
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from streams.base.clock import Clock
 
 DEMO_SECRET = b"carerelay-demonstration-secret"
-"""Makes the keys of synthetic persons. Anybody can make them again: never for real ones."""
+"""Derives the keys of synthetic persons. It is public, so it must never be used for real persons."""
 PARTITIONS_MAX = 1024
 _SECRET_BYTES_MIN = 16
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -25,7 +25,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class SettingsError(ValueError):
-    """A setting is wrong. One line a setting, each says which, and what it must look like."""
+    """One or more settings are invalid. The text has one line per setting, with its name and the required form."""
 
 
 def _text(value: str) -> str:
@@ -116,7 +116,7 @@ def _setting(variable: str, about: str, read: Callable[[str], Any], default: Any
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides. Every field names its variable, what it means, and how it is read."""
+    """The settings of a deployment. Each field declares its variable, its meaning, its parser and its default."""
 
     bootstrap: str = _setting(
         "KAFKA_BOOTSTRAP",
@@ -217,24 +217,24 @@ class Settings:
 
     @property
     def has_tls(self) -> bool:
-        """Say whether Kafka is reached by TLS."""
+        """Return whether connections to Kafka use TLS."""
         return self.security_protocol.endswith("SSL")
 
     @property
     def has_sasl(self) -> bool:
-        """Say whether Kafka asks for a user and a password."""
+        """Return whether connections to Kafka use SASL authentication."""
         return self.security_protocol.startswith("SASL")
 
     @property
     def has_demo_secret(self) -> bool:
-        """Say whether keys are made with the published secret, fit for synthetic persons only."""
+        """Return whether keys are derived from the public demonstration secret, which suits synthetic persons only."""
         return self.key_secret == DEMO_SECRET
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from *environ*. A variable that is empty counts as not set.
+    """Read the settings from *environ*. An empty variable counts as not set.
 
-    Raises SettingsError that names every wrong variable, never its value: one of them is a secret.
+    Raises SettingsError, which names every invalid variable but no value, because some values are secret.
     """
     found: dict[str, Any] = {}
     wrong: list[str] = []
@@ -258,7 +258,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
-    """Return what of the way to Kafka is set and would not be used, or is missing: half a lock is no lock."""
+    """Return errors for TLS and SASL variables that are set but unused, or that the protocol requires but are not set.
+
+    They are errors because a user who sets such a variable expects a secure connection.
+    """
     wrong = []
     protocol = f"{_variable('security_protocol')} is {settings.security_protocol}"
     for names, wanted in ((_TLS, settings.has_tls), (_SASL, settings.has_sasl)):
@@ -272,13 +275,13 @@ def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
 
 
 def in_clear(settings: Settings) -> Settings:
-    """Return *settings* with nothing of TLS or SASL: a local Kafka is reached so, whatever another one asks for."""
+    """Return *settings* with TLS and SASL reset to their defaults, as the local Kafka requires."""
     clear: dict[str, Any] = {s.name: s.default for s in fields(Settings) if s.name in ("security_protocol", *_TLS, *_SASL)}
     return replace(settings, **clear)
 
 
 def security_variables() -> list[str]:
-    """Return the variables that say how Kafka is reached."""
+    """Return the variables that configure TLS and SASL for Kafka."""
     return [_variable(name) for name in ("security_protocol", *_TLS, *_SASL)]
 
 
@@ -292,16 +295,16 @@ def _variable(name: str) -> str:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the CARERELAY_ variables that name no setting: most likely misspelt. They are not refused.
+    """Return the CARERELAY_ variables that name no setting; most are probably misspelt.
 
-    Kubernetes sets variables of such names for a service that is called carerelay.
+    They are not an error, because Kubernetes sets such variables for a service named carerelay.
     """
     known = {setting.metadata["variable"] for setting in fields(Settings)}
     return sorted(name for name in environ if name.startswith("CARERELAY_") and name not in known)
 
 
 def table() -> list[tuple[str, str, str]]:
-    """Return (variable, default, meaning) of each setting, as the documentation shows it."""
+    """Return variable, default and meaning of each setting, as text for the documentation."""
     rows = []
     for setting in fields(Settings):
         default = setting.default

@@ -1,7 +1,7 @@
-"""YAML as the catalogue, the directory and the simulation's model are written in it.
+"""Reading of YAML files: the rule catalogue, the directory and the model of the simulation.
 
-Owns the choice of the parser: libyaml's where PyYAML was built with it, which is eight times as fast at every start. Owns
-too what is said of a file that does not fit its form: where, what, and which known name was probably meant.
+Owns the choice of the parser: libyaml if PyYAML was built with it, because it is eight times as fast. Also owns the
+error for a file that does not match its form: the position, the problem, and the nearest known name.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _LOADER: Final[type] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(text: str) -> Any:
-    """Return what *text* says, plain values only. Raises yaml.YAMLError, with the line, for what is no YAML."""
-    return yaml.load(text, Loader=_LOADER)  # noqa: S506 -- a safe loader, whichever it is
+    """Parse *text* into plain values. Raises yaml.YAMLError, with the line number, if *text* is not valid YAML."""
+    return yaml.load(text, Loader=_LOADER)  # noqa: S506 -- both loaders are safe
 
 
 _UNKNOWN_FIELD: Final = re.compile(r"^Object contains unknown field `(?P<name>.*)`$")
@@ -27,15 +27,16 @@ _UNKNOWN_VALUE: Final = re.compile(r"^Invalid enum value '(?P<name>.*)'$")
 
 
 def mismatch(kind: type[msgspec.Struct], wrong: msgspec.ValidationError) -> tuple[str, str]:
-    """Return where a file does not fit *kind* (`closes[0].where`; empty for the whole file), and what is wrong there.
+    """Return the position at which a file does not match *kind*, and the problem.
 
-    An unknown field or value comes with the nearest known one.
+    The position is a path such as `closes[0].where`, or empty for the whole file. For an unknown field or value, the
+    problem includes the nearest known one.
     """
     detail, _, at = str(wrong).partition(" - at `$")
     where = at.rstrip("`").lstrip(".")
     if unknown := _UNKNOWN_FIELD.match(detail):
         names = _names_at(kind, where, fields=True)
-        detail = f"no such field: {unknown['name']}; there are {', '.join(names)}{did_you_mean(unknown['name'], names)}"
+        detail = f"no such field: {unknown['name']}; the fields are {', '.join(names)}{did_you_mean(unknown['name'], names)}"
     elif unknown := _UNKNOWN_VALUE.match(detail):
         names = _names_at(kind, where, fields=False)
         detail = f"{unknown['name']!r} is not known; write one of {', '.join(names)}{did_you_mean(unknown['name'], names)}"
@@ -43,7 +44,7 @@ def mismatch(kind: type[msgspec.Struct], wrong: msgspec.ValidationError) -> tupl
 
 
 def _names_at(kind: type[msgspec.Struct], where: str, *, fields: bool) -> list[str]:
-    """Return the names of the fields, or the values, that the form *kind* allows at *where*."""
+    """Return the field names, or the values, that *kind* allows at the path *where*."""
     types: list[Any] = [msgspec.inspect.type_info(kind)]
     for step in re.findall(r"\w+|\[[^]]*\]", where):
         types = [inner for one in types for inner in _inside(one, step)]

@@ -1,1 +1,1 @@
-"""The public contract: events, effects, topics, codes and their forms. Everything may import it; it imports nothing of ours."""
+"""The public contract: events, effects, topics, codes and their JSON form. All packages may import it; it imports none of them."""

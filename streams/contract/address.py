@@ -1,7 +1,7 @@
-"""An address: a role, and the party that holds it.
+"""Addresses: a role and the party that holds it.
 
-Owns the one written form of addresses in effects and states: `role/kind:id`, for example `pcp/practitioner:8801`. What
-follows the slash is the party. Must not know a directory: who holds a role is not decided here.
+Owns the text form of an address in effects and states: `role/kind:id`, for example `pcp/practitioner:8801`. The part
+after the slash is the party. Knows no directory: other code decides who holds a role.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import NamedTuple, Self
 
 
 def split_party(party: str) -> tuple[str, str]:
-    """Return kind and id of a *party*, written `kind:id`."""
+    """Return kind and id of a *party*, which is written as `kind:id`."""
     kind, _, id_ = party.partition(":")
     return kind, id_
 
 
 class Address(NamedTuple):
-    """Whom a message goes to, or who is accountable: *role*, and the party's *kind* and *id*."""
+    """The recipient of a message, or the accountable owner: a role, and the kind and id of a party."""
 
     role: str
     kind: str
@@ -25,7 +25,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a written address apart. What is missing is empty; text is never refused."""
+        """Parse `role/kind:id`. A missing part becomes an empty string; no text is an error."""
         role, _, party = text.partition("/")
         return cls(role, *split_party(party))
 
@@ -41,7 +41,7 @@ class Address(NamedTuple):
 
     @property
     def is_pool(self) -> bool:
-        """Whether a group of people answers, and nobody has claimed it yet."""
+        """Return whether the party is a pool: a group of people, none of whom has claimed the task yet."""
         return self.kind == "pool"
 
     def __str__(self) -> str:

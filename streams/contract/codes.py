@@ -1,9 +1,9 @@
-"""The closed code sets, and the fields that hold them.
+"""The closed code sets, and the fields that use them.
 
-Owns which fields of events and effects take a code from a fixed list: FHIR's required bindings and the few lists that
-the contract itself closes. The Avro files write them as enums, the JSON form refuses what is not in them; so an event
-means the same through either door. A field whose list is open (encounter class, disposition, activity code) is text
-with its code system in the field's description, and stands in no table here. Knows no rule.
+Owns the list of fields whose value must be a code from a fixed list: FHIR's required bindings and a few lists that
+CareRelay defines. In Avro these fields are enums, and the JSON form refuses other codes, so both forms allow the same
+values. A field with an open code list (encounter class, disposition, activity code) is plain text and is not listed
+here; its description names the code system. Knows no rule.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 UNKNOWN = "unknown"
-"""What a reader sees in place of a code that is newer than itself: the default of every enum."""
+"""The default of every enum: a reader sees it in place of a code that its own schema does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeSet:
-    """A closed list of codes: its name in Avro, where it is defined, and the codes as FHIR writes them."""
+    """A closed list of codes: the name of its Avro enum, the code system, and the codes as FHIR writes them."""
 
     name: str
     system: str
@@ -25,12 +25,12 @@ class CodeSet:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """The Avro symbols: the default first, then each code with underscores, since a symbol can't hold a hyphen."""
+        """The Avro symbols: the default, then each code with underscores, because a symbol cannot contain a hyphen."""
         return tuple(code.replace("-", "_") for code in self.wire_codes)
 
     @property
     def wire_codes(self) -> tuple[str, ...]:
-        """What each symbol stands for, in the order of the symbols."""
+        """The code of each symbol, in the order of `symbols`."""
         return (UNKNOWN, *(code for code in self.codes if code != UNKNOWN))
 
 
@@ -104,4 +104,4 @@ CODES: Mapping[tuple[str, str], CodeSet] = {
     ("GapState", "state"): GAP_STATUS,
     ("GapState", "closure"): CLOSURE,
 }
-"""The code set of a field, by the record's name and the field's."""
+"""The code set of a field, by record name and field name."""

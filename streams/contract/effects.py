@@ -1,8 +1,8 @@
-"""The effects: what a decision asks to be published. The outbound half of the public contract.
+"""The effects: the records that CareRelay publishes. They are the outbound half of the public contract.
 
-Owns shapes only. Every effect says when (`at`), for whom (`person`), from which event (`cause`, the event's id), by
-which `rule`, and `why` in words that a coordinator understands. Ids are derived from the cause: the same input gives
-the same ids for ever.
+Owns the record types only. An effect about a person has the time (`at`), the `person`, the id of the event that caused
+it (`cause`), and usually the `rule` and an explanation for a coordinator (`why`). Ids are derived from the cause, so
+the same input always gives the same ids.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from streams.contract.events import EncounterRef, Instant, PersonKey, PersonRef
 
 
 class GoalWords(msgspec.Struct, frozen=True, gc=False):
-    """A goal as the person put it, beside a notification."""
+    """A goal in the person's own words, shown with a notification."""
 
     goal: str
     description: str
@@ -21,7 +21,7 @@ class GoalWords(msgspec.Struct, frozen=True, gc=False):
 
 
 class NotificationIssued(msgspec.Struct, frozen=True):
-    """Tell one recipient one thing. `recipient` is an address: role/kind:id, as `pcp/practitioner:8801`."""
+    """A notification to one recipient. `recipient` is an address: role/kind:id, for example `pcp/practitioner:8801`."""
 
     id: str
     at: Instant
@@ -38,15 +38,15 @@ class NotificationIssued(msgspec.Struct, frozen=True):
     channel: str = "at-once"
     encounter: EncounterRef | None = None
     handoff: str | None = None
-    """The handoff that this is about, or that asks for an acknowledgement."""
+    """The id of the handoff that this notification is about."""
     asks_acknowledgement: bool = False
     goals: tuple[GoalWords, ...] = ()
     deliver_after: Instant | None = None
-    """It waits until then (quiet hours, the daily digest); None: at once."""
+    """The earliest delivery time, because of quiet hours or the daily digest. None means immediately."""
 
 
 class NotificationWithdrawn(msgspec.Struct, frozen=True):
-    """Take back a notification: what it said is no longer so."""
+    """The withdrawal of a notification whose content no longer applies."""
 
     id: str
     at: Instant
@@ -61,7 +61,7 @@ class NotificationWithdrawn(msgspec.Struct, frozen=True):
 
 
 class _Handoff(msgspec.Struct, frozen=True):
-    """What a task and a gap have in common: the handoff as it stands after this change."""
+    """The common fields of a task and a gap: the state of the handoff after a change."""
 
     id: str
     at: Instant
@@ -72,14 +72,14 @@ class _Handoff(msgspec.Struct, frozen=True):
     handoff: str
     state: str
     owner: str
-    """The one accountable owner: an address (role/kind:id)."""
+    """The address (role/kind:id) of the one accountable owner."""
     due: Instant
     step: int
     title: str
     neutral_title: str
     why: str
     closure: str | None = None
-    """met, met-late, cancelled, superseded, not-applicable; None while it is not closed."""
+    """met, met-late, cancelled, superseded or not-applicable. None until the handoff is closed."""
     opened_at: Instant | None = None
     encounter: EncounterRef | None = None
     referral: str | None = None
@@ -88,15 +88,15 @@ class _Handoff(msgspec.Struct, frozen=True):
 
 
 class TaskState(_Handoff, frozen=True):
-    """The work that a handoff asks of its owner. `state` is FHIR Task.status."""
+    """The task of a handoff's owner. `state` is a FHIR Task.status."""
 
 
 class GapState(_Handoff, frozen=True):
-    """A handoff that stalls. `state` is due-soon, open or closed."""
+    """The gap of a handoff that is overdue or due soon. `state` is due-soon, open or closed."""
 
 
 class EffectSuppressed(msgspec.Struct, frozen=True):
-    """What was not told, and why (consent withheld, no material change, bundled, backfill ...)."""
+    """A notification that was not sent, and the reason: no consent, no material change, bundled, backfill and others."""
 
     id: str
     at: Instant
@@ -111,7 +111,10 @@ class EffectSuppressed(msgspec.Struct, frozen=True):
 
 
 class EventRefused(msgspec.Struct, frozen=True):
-    """An event that could be read but not applied: an illegal move, an ambiguous stay. Ends in the dead letters."""
+    """An event that is valid but cannot be applied, for example because its encounter is ambiguous.
+
+    The event goes to the dead-letter topic.
+    """
 
     id: str
     at: Instant
@@ -124,7 +127,7 @@ class EventRefused(msgspec.Struct, frozen=True):
 
 
 class StateMoved(msgspec.Struct, frozen=True):
-    """A merged person's state leaves for the key that goes on; becomes PersonStateMoved on the relay."""
+    """The state of a merged person, to be sent to the surviving person `into`. Published as PersonStateMoved."""
 
     id: str
     at: Instant
@@ -135,7 +138,7 @@ class StateMoved(msgspec.Struct, frozen=True):
 
 
 class EventForwarded(msgspec.Struct, frozen=True):
-    """The event of a person who was merged goes on to the key that lives on: relay the record as it was, under that key."""
+    """An event of a merged person. The unchanged record is relayed under the key of the surviving person `into`."""
 
     id: str
     at: Instant
@@ -145,11 +148,11 @@ class EventForwarded(msgspec.Struct, frozen=True):
 
 
 class FeedHeard(msgspec.Struct, frozen=True):
-    """A shard heard a source, in a minute that it had not reported yet. About a source, never about a person."""
+    """A report that a shard received a message from a source. Each shard sends at most one report per source and minute."""
 
     source: str
     seen: Instant
-    """When the message arrived."""
+    """The arrival time of the message."""
 
 
 Effect = NotificationIssued | NotificationWithdrawn | TaskState | GapState | EffectSuppressed | EventRefused | StateMoved | EventForwarded

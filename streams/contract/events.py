@@ -1,9 +1,9 @@
-"""The events: facts in the past tense, one frozen record each.
+"""The events: one frozen record per fact, named in the past tense.
 
-Owns the names and shapes that publishers, rules and readers share; the Avro files under `schemas/avro/events` say the
-same names with a description and a unit for every field, and a test holds the two together. Knows no rule of care, no
-Kafka and no clock. Every instant is an integer of milliseconds since 1970 in UTC (`Millis`), because a rule that
-compares instants must not meet a zone; zones come back where a calendar is asked.
+Owns the names and types that publishers, rules and readers share. The Avro files in `schemas/avro/events` have the
+same fields, with a description and a unit for each; a test compares the two. Knows no care rule, no Kafka and no clock.
+Every instant is an integer of milliseconds since 1970 in UTC (`Millis`), so that rules compare instants without time
+zones. Only the calendar code converts to local time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Millis = NewType("Millis", int)
 """Milliseconds since 1970-01-01T00:00Z."""
 
 PersonKey = NewType("PersonKey", str)
-"""The pseudonym of a person: version prefix + base64url(HMAC-SHA-256). Never an identifier of a hospital."""
+"""The pseudonym of a person: version prefix + base64url(HMAC-SHA-256). Never an identifier that a hospital assigned."""
 
 Instant = Annotated[Millis, msgspec.Meta(extra={"unit": "ms"})]
 """A field that the JSON form writes as ISO 8601 with an offset and the Avro form as timestamp-millis."""
@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Fact(msgspec.Struct, frozen=True):
-    """What an event says, beside its envelope."""
+    """The data of an event, without its envelope."""
 
 
 def record_name(kind: type[msgspec.Struct]) -> str:
@@ -37,10 +37,10 @@ def record_name(kind: type[msgspec.Struct]) -> str:
 
 
 class EncounterRef(_Part, frozen=True):
-    """The name of a stay or visit. An empty `visit` means: the only open encounter of the person at `facility`."""
+    """A reference to an encounter. An empty `visit` refers to the person's only open encounter at `facility`."""
 
     record_name: ClassVar[str] = "Encounter"
-    """Its name in the released schemas. In Python `Encounter` is the encounter itself, as a person's state keeps it."""
+    """The name in the released schemas. In Python, `Encounter` is the encounter in a person's state."""
 
     facility: str
     visit: str = ""
@@ -52,7 +52,7 @@ class Practitioner(_Part, frozen=True):
 
 
 class Party(_Part, frozen=True):
-    """Who: at least one of practitioner, organization, caregiver, or just a role (the pool of that role)."""
+    """A practitioner, organization or caregiver in a role. With a role alone, it is the pool of that role."""
 
     role: str
     practitioner: Practitioner | None = None
@@ -61,7 +61,7 @@ class Party(_Part, frozen=True):
 
 
 class Member(_Part, frozen=True, rename={"from_": "from"}):
-    """A seat in a care team from `from_` until `to` (open-ended if None)."""
+    """Membership in a care team from `from_` until `to`; None means without limit."""
 
     role: str
     party: Party
@@ -77,7 +77,7 @@ class Diagnosis(_Part, frozen=True):
 
 
 class PersonRef(_Part, frozen=True):
-    """Another person, already as a key."""
+    """A reference to another person, by key."""
 
     key: PersonKey
 
@@ -108,7 +108,7 @@ class PatientAdmitted(_Fact, frozen=True, rename={"class_": "class"}):
     unit: str | None = None
     members: tuple[Member, ...] = ()
     registration: bool = False
-    """True where the publisher only registers a visit (HL7 A04): such a message never reopens a closed stay."""
+    """True if the publisher only registers a visit (HL7 A04). Such an event never reopens a closed encounter."""
     planned: bool | None = None
 
 
@@ -147,7 +147,7 @@ class TransferCancelled(_Fact, frozen=True):
 
 
 class PersonMerged(_Fact, frozen=True):
-    """The person of the envelope ends and goes on as `into`."""
+    """The person of the envelope was merged into the surviving person `into`."""
 
     into: PersonRef
 
@@ -237,7 +237,7 @@ class GoalUpdated(_Fact, frozen=True):
     attainment: int | None = None
     setting: str | None = None
     reviewed: bool | None = None
-    """True: this update is a review of the goal, although nothing else changed (FHIR Goal.statusDate moved)."""
+    """True if this is a review of the goal, even if nothing else changed (FHIR Goal.statusDate is newer)."""
 
 
 # ---- care.team.v1
@@ -359,14 +359,14 @@ class NotificationFailed(_Fact, frozen=True):
 
 
 class PersonStateMoved(_Fact, frozen=True):
-    """The whole state of a merged person, on its way to the shard of the person that goes on."""
+    """The whole state of a merged person, sent to the shard of the surviving person."""
 
     origin: PersonKey
     state: bytes
 
 
 class RecordRelayed(_Fact, frozen=True):
-    """A record that arrived under a partition its key does not hash to, as it was."""
+    """The unchanged record from a partition that does not match its key, sent to the shard of its key."""
 
     topic: str
     partition: int
@@ -379,8 +379,9 @@ class RecordRelayed(_Fact, frozen=True):
 class Event(msgspec.Struct, frozen=True):
     """The envelope (CloudEvents attributes) around one fact.
 
-    `time` is when it happened, `arrival` when we took it in: the broker's append time in the worker, `recorded` in a
-    replay. `backfill` marks history: it changes state, opens no clock and tells nobody.
+    `time` is when the fact happened. `arrival` is when CareRelay received it: the broker's append time in the worker,
+    `recorded` in a replay. `backfill` marks historical data: it updates the state but starts no deadline and notifies
+    nobody.
     """
 
     id: str

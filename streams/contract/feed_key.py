@@ -1,6 +1,6 @@
-"""The key under which a source of messages is watched.
+"""The record key of a source of messages.
 
-Owns the one way from a source to a key: who reports of a source, who watches it and who shows it must agree.
+Owns the derivation of the key from the source, which the reports, the feeds agent and the displays share.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from streams.contract.events import PersonKey
 
 
 def feed_key(source: str) -> PersonKey:
-    """Return the key under which *source* is watched: of one length whatever the source, and never a person's."""
+    """Return the key of *source*. It has a fixed length and never equals the key of a person."""
     digest = hashlib.sha256(source.encode("utf-8", "surrogatepass")).digest()[:16]
     return PersonKey("f1." + base64.urlsafe_b64encode(digest).decode().rstrip("="))

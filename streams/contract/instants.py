@@ -1,7 +1,7 @@
-"""Instants as text: RFC 3339 and ISO 8601 to milliseconds since 1970 in UTC, and back.
+"""Conversion between timestamps as text (RFC 3339, ISO 8601) and milliseconds since 1970 in UTC.
 
-Owns the one reading and the one writing of an instant. Knows no zone but the offset that stands in the text: a text
-without an offset is refused, because a guess here would move a deadline by hours.
+Owns the only parser and the only formatter of instants. Knows no time zone. A text without an offset is an error,
+because a guessed offset would move a deadline by hours.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from functools import lru_cache
 from streams.contract.events import Millis
 
 EARLIEST = Millis(-62_135_510_400_000)
-"""0001-01-02T00:00Z: a day inside what a calendar can hold, so that no zone's offset leaves it."""
+"""0001-01-02T00:00Z: one day after Python's earliest date, so that a local time is valid in every zone."""
 
 LATEST = Millis(253_402_214_400_000)
-"""9999-12-31T00:00Z, for the same reason."""
+"""9999-12-31T00:00Z: one day before the end of Python's calendar, for the same reason."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -34,12 +34,12 @@ _OFFSETS = {"Z": 0, "z": 0} | {
 
 
 def parse_instant(text: str) -> Millis:
-    """Read *text*, ISO 8601 with an offset, as milliseconds; what is finer than a millisecond is cut off.
+    """Parse *text*, an ISO 8601 timestamp with an offset, into milliseconds. Digits below a millisecond are cut off.
 
-    Raises ValueError when it is no instant, has no offset, or lies outside the years 1 to 9999.
+    Raises ValueError if it is not a timestamp, has no offset, or lies outside the years 1 to 9999.
     """
-    # The common forms, YYYY-MM-DDTHH:MM:SS[.fff]Z or ±hh:mm, by table: a third of what fromisoformat and the
-    # arithmetic of datetime cost. Whatever a table does not hold goes the long way, which decides.
+    # Tables parse the common forms, YYYY-MM-DDTHH:MM:SS[.fff] with Z or ±hh:mm, in a third of the time of
+    # fromisoformat and datetime arithmetic. `_parse_any` parses all other texts.
     try:
         month = text[:8]
         day = _TWO[text[8:10]]
@@ -64,7 +64,7 @@ def _parse_any(text: str) -> Millis:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("not an ISO 8601 timestamp") from None
-    if not _SEPARATORS.intersection(text):  # Python would take any character between date and time.
+    if not _SEPARATORS.intersection(text):  # Python accepts any character between date and time.
         raise ValueError("not an ISO 8601 timestamp")
     if parsed.tzinfo is None:
         raise ValueError("a timestamp without an offset from UTC")
@@ -76,9 +76,9 @@ def _parse_any(text: str) -> Millis:
 
 @lru_cache(8192)
 def format_instant(instant: Millis) -> str:
-    """Write *instant* (milliseconds) in UTC: `2026-07-02T19:00:00Z`, with three decimals only where they say something.
+    """Format *instant* (milliseconds) in UTC: `2026-07-02T19:00:00Z`, with three decimals if they are not zero.
 
-    Raises ValueError when it lies outside the years 1 to 9999.
+    Raises ValueError if it lies outside the years 1 to 9999.
     """
     if not EARLIEST <= instant <= LATEST:
         raise ValueError("a timestamp outside the years 1 to 9999")
@@ -89,6 +89,6 @@ def format_instant(instant: Millis) -> str:
 
 @lru_cache(8192)
 def _minute(minute: int) -> str:
-    """Write a minute since 1970 as `2026-07-02T19:00:`."""
-    # Instants differ, their minutes seldom do, and strftime costs as much as all the rest of a header.
+    """Format a minute since 1970 as `2026-07-02T19:00:`."""
+    # Cached because many instants share a minute, and strftime takes as long as the rest of a header.
     return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")

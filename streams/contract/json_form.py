@@ -1,12 +1,12 @@
-"""The JSON form of facts and effects: what stands under `data` in a line of `replay` and `play`.
+"""The JSON form of facts and effects: the object under `data` in an event line for `replay` and `play`.
 
-Owns the reading of one JSON value into a frozen record and back, with an error that names the place and says what to
-write instead. The records in `streams.contract.events` and `streams.contract.effects` are its only source of names and types, so a field
-added there is read here at once. Knows no file, no topic, no Avro, and quotes no value but an instant.
+Owns the conversion between a JSON value and a frozen record. An error names the path and says what to write instead.
+Names and types come from the records in `streams.contract.events` and `streams.contract.effects`, so a field added
+there needs no change here. Knows no file and no Avro. An error never quotes data, except timestamps and event types.
 
-Written so that people can write it by hand: an instant is ISO 8601 with an offset, a party or practitioner may be
-given as the practitioner's id alone, a role as the party that has it, another person as {authority, identifier},
-bytes are base64, and null is the same as leaving the field out.
+The form is easy to write by hand. An instant is ISO 8601 with an offset. A party or a practitioner can be given as the
+practitioner's id. A role can be given as a party with that role. Another person can be given as {authority,
+identifier}. Bytes are base64. Null means the same as leaving the field out.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF, RELAY
 
 KeyOf = Callable[[str, str], PersonKey]
-"""From the assigning authority and its identifier to the person's key."""
+"""Returns the person key for an assigning authority and an identifier."""
 
 EXAMPLE_INSTANT = "2026-07-02T15:00:00-04:00"
 PUBLISHED: Mapping[str, type[msgspec.Struct]] = {name: kind for name, kind in FACT_OF.items() if kind not in RELAY.types}
-"""The facts that a file may hold, by name: all but those that shards write to each other."""
+"""The facts that a file may contain, by name: all except those that shards send to each other."""
 
 T = typing.TypeVar("T", bound=msgspec.Struct)
 _Read = Callable[[object, str, KeyOf | None], object]
@@ -51,7 +51,7 @@ _LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
 
 
 class FormError(ValueError):
-    """A value that is not in the form; `path` says where (`data.encounter.visit`), `detail` what and what instead."""
+    """A value is invalid. `path` is its position (`data.encounter.visit`); `detail` is the problem and the remedy."""
 
     def __init__(self, path: str, detail: str) -> None:
         self.path = path
@@ -62,8 +62,8 @@ class FormError(ValueError):
 def fact_from_json(type_name: str, data: object, key_of: KeyOf | None = None) -> msgspec.Struct:
     """Read *data*, a parsed JSON object, as the fact named *type_name*.
 
-    *key_of* makes the key of a person given as {authority, identifier}. Raises FormError, whose path begins with
-    `data`, or is `type` where no published fact has that name.
+    *key_of* makes the key of a person given as {authority, identifier}. Raises FormError. Its path starts with `data`,
+    or is `type` if there is no published fact of that name.
     """
     kind = PUBLISHED.get(type_name)
     if kind is None:
@@ -72,12 +72,15 @@ def fact_from_json(type_name: str, data: object, key_of: KeyOf | None = None) ->
 
 
 def fact_to_json(fact: msgspec.Struct) -> dict[str, object]:
-    """Write *fact* (or an effect) so that `fact_from_json` reads it back equal; fields at their defaults are left out."""
+    """Return *fact* (or an effect) in JSON form, without fields that have their default value.
+
+    `fact_from_json` converts the result of a fact back to an equal fact.
+    """
     return typing.cast("dict[str, object]", _writer(type(fact))(fact))
 
 
 def record_from_json(kind: type[T], data: object, key_of: KeyOf | None = None, path: str = "data") -> T:
-    """Read *data* as a record of *kind*, which may be any fact, part or effect. Raises FormError."""
+    """Read *data* as a record of *kind*, a fact, a part or an effect. Raises FormError."""
     return typing.cast("T", _reader(kind)(data, path, key_of))
 
 
@@ -86,7 +89,7 @@ def record_from_json(kind: type[T], data: object, key_of: KeyOf | None = None, p
 
 @cache
 def _reader(kind: type[msgspec.Struct]) -> _Read:
-    """Make the reader of one record type: its fields by their outer name, each with its own reader."""
+    """Return the reader of a record type. It reads each field by its JSON name with the field's own reader."""
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = tuple(
         (f.encode_name, f.name, f.required, type(None) in typing.get_args(hints[f.name]), _field_reader(kind, f.name, hints[f.name]))
@@ -122,7 +125,7 @@ def _field_reader(kind: type[msgspec.Struct], name: str, hint: object) -> _Read:
 
 
 _ROLES: typing.Final = frozenset({(GoalUpdated, "expressed_by"), (ReferralStatusChanged, "by")})
-"""Fields that say who by a role alone; a whole party may stand there too, and is taken for its role."""
+"""Fields whose value is a role. A whole party is also accepted, and its role is used."""
 
 
 def _role(read: _Read) -> _Read:
@@ -135,7 +138,7 @@ def _role(read: _Read) -> _Read:
 
 
 def _code_reader(code_set: CodeSet) -> _Read:
-    """Make the reader of a closed code: Kafka can't carry another one, so a file may not either."""
+    """Return the reader of a code from *code_set*. Other codes are refused here because Avro cannot encode them."""
 
     def read(value: object, path: str, _: KeyOf | None) -> str:
         if not isinstance(value, str):
@@ -148,14 +151,14 @@ def _code_reader(code_set: CodeSet) -> _Read:
 
 
 def _reader_of(hint: object) -> _Read:
-    """Make the reader of one field's type."""
+    """Return the reader of one field's type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         if any(isinstance(mark, msgspec.Meta) and (mark.extra or {}).get("unit") == "ms" for mark in args[1:]):
             return _read_instant
         return _reader_of(args[0])
     if origin in (typing.Union, types.UnionType):
-        (inner,) = (arg for arg in args if arg is not type(None))  # Optional is the only union of the contract.
+        (inner,) = (arg for arg in args if arg is not type(None))  # The contract has no other unions than Optional.
         read_inner = _reader_of(inner)
         return lambda value, path, key_of: None if value is None else read_inner(value, path, key_of)
     if origin is tuple:
@@ -267,13 +270,13 @@ def _party(read: _Read) -> _Read:
 
 
 def _member(read: _Read) -> _Read:
-    def read_seat(value: object, path: str, key_of: KeyOf | None) -> object:
+    def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
         member = typing.cast("Member", read(value, path, key_of))
         if not member.party.role:  # Who sits in a seat without saying as what sits there in the seat's role.
             return msgspec.structs.replace(member, party=msgspec.structs.replace(member.party, role=member.role))
         return member
 
-    return read_seat
+    return read_either
 
 
 def _person(read: _Read) -> _Read:
@@ -308,7 +311,7 @@ _SCALARS: Mapping[type, _Read] = {str: _read_text, bool: _read_bool, int: _read_
 
 
 def _what(value: object) -> str:
-    """Name the JSON kind of *value* without quoting it."""
+    """Return the JSON type of *value* in words, without quoting the value."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, str):
@@ -335,12 +338,12 @@ def _writer(kind: type[msgspec.Struct]) -> _Write:
     fields = tuple((f.encode_name, f.name, f.default, _writer_of(hints[f.name])) for f in msgspec.structs.fields(kind))
 
     def write(record: msgspec.Struct) -> object:
-        said: dict[str, object] = {}
+        written: dict[str, object] = {}
         for outer, inner, default, write_field in fields:
             value = getattr(record, inner)
             if value != default:
-                said[outer] = write_field(value)
-        return said
+                written[outer] = write_field(value)
+        return written
 
     return write
 

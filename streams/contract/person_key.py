@@ -1,7 +1,7 @@
-"""The pseudonymous key of a person, and the partition that it hashes to.
+"""The pseudonymous key of a person, and the partition of a key.
 
-Owns the one way from an identifier to a key. The identifier never leaves the door: no key, header, log line, metric
-or URL carries it.
+Owns the derivation of the key from an identifier. The identifier itself never leaves the intake: no key, header, log
+line, metric or URL contains it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import hmac
 from streams.contract.events import PersonKey
 
 KEY_VERSION = "p1."
-"""Names the secret and the method. A deployment that changes its secret changes this, and re-keys."""
+"""The version of the secret and of the method. Change it whenever the secret changes; all keys change with it."""
 
 
 def person_key(secret: bytes, authority: str, identifier: str) -> PersonKey:
-    """Make the key of the person whom *authority* knows as *identifier*.
+    """Return the key of the person with the *identifier* that *authority* assigned.
 
-    Raises ValueError when the identifier is blank: a blank one would join strangers.
+    Raises ValueError if the identifier is blank, because all persons with a blank identifier would share one key.
     """
     if not identifier.strip():
         raise ValueError("the person's identifier is blank")
@@ -29,12 +29,12 @@ def person_key(secret: bytes, authority: str, identifier: str) -> PersonKey:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's own clients choose for *key* (murmur2, positive, modulo)."""
+    """Return the partition that Kafka's default partitioner chooses for *key* (positive murmur2 hash, modulo)."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions if partitions > 1 else 0
 
 
 def _murmur2(data: bytes) -> int:
-    """Hash as Java's and aiokafka's default partitioner; `int.from_bytes` per word halves aiokafka's Python form."""
+    """Return the hash of the Java and aiokafka default partitioners, in half the time of aiokafka's Python code."""
     length = len(data)
     mask = 0xFFFFFFFF
     m = 0x5BD1E995

@@ -1,7 +1,7 @@
-"""Refusals: why a record from outside was not taken. A value, never raised, since a sender's error is no error of ours.
+"""Refusals: the reasons why a record from outside was not accepted.
 
-Owns the table of reasons, one sentence each. A refusal never quotes what it refuses: `detail` names a header, a type or
-a topic of ours, and nothing that came from the record.
+Owns the table of reasons. A refusal is a value and is never raised, because a sender's error is not an error of
+CareRelay. It never quotes the record: `detail` names only a header, a type or a topic of the contract.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 REASONS: Mapping[str, str] = {
     "no-value": "The record has no value. Event topics do not take tombstones; send the event as the value.",
-    "no-key": "The record has no key. Send the person key, so that it is known whom the event is about.",
+    "no-key": "The record has no key. Send the person key as the key of the record.",
     "key-bad": "The key is not a person key. A person key is printable ASCII without spaces, at most 128 characters.",
     "header-missing": "A required CloudEvents attribute is missing from the headers. Send it.",
     "header-bad": "A CloudEvents header is repeated or its value is not allowed. Send it once, with a valid value.",
@@ -24,19 +24,19 @@ REASONS: Mapping[str, str] = {
     "type-mismatch": "ce_type and the schema of the value name different events.",
     "cut-short": "The value is cut short: it ends in the middle of the record.",
     "left-over": "The value has extra bytes after the end of the record.",
-    "not-canonical": "The value is not in canonical form: encoding what was read would give other bytes.",
+    "not-canonical": "The value is not in canonical form: encoding its content again gives other bytes.",
     "out-of-range": "A timestamp is outside the years 1 to 9999, or a number is not finite.",
 }
-"""What each code means, for the dead letters' reader."""
+"""The meaning of each code, for readers of the dead-letter topic."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A record that is not taken: `code` is a key of REASONS, `detail` names the header, type or topic it is about."""
+    """A record that was not accepted. `code` is a key of REASONS; `detail` names a header, type or topic, or is empty."""
 
     code: str
     detail: str = ""
 
     @property
     def sentence(self) -> str:
-        """Say it in words."""
+        """The reason as a sentence, with the detail in parentheses."""
         return REASONS[self.code] + (f" ({self.detail})" if self.detail else "")

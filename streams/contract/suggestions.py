@@ -1,6 +1,6 @@
-"""The words "did you mean", for every name that somebody writes and nothing knows.
+"""Suggestions for unknown names: "did you mean".
 
-Owns the search for the nearest known name. Knows no name itself.
+Owns the search for the nearest known name. The caller gives the known names.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from difflib import get_close_matches
 
 
 def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Return up to *most* of the *known* names that look like *name*, the most similar first; none if no name does.
+    """Return up to *most* of the *known* names that are similar to *name*, the most similar first.
 
-    Case does not matter. A known name that contains *name* counts too: `age` finds `age_years`.
+    Case does not matter. A known name that contains *name* counts as similar: `age` finds `age_years`.
     """
     by_lower = {other.lower(): other for other in sorted(known)}
     wanted = name.strip().lower()
@@ -22,7 +22,7 @@ def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Return `; did you mean one, two or three?` to put after an error about *name*; empty if no known name is close."""
+    """Return `; did you mean one, two or three?`, to append to an error about *name*; empty if no known name is similar."""
     near = closest(name, known, most)
     if not near:
         return ""

@@ -1,7 +1,7 @@
-"""The topics: one row each. No other file spells a topic's name.
+"""The topics. No other file contains the name of a topic.
 
-Owns names, event types, retention and who writes and reads. All inbound topics have the same number of partitions and
-the same partitioner, because a shard is partition *i* of every one of them.
+Owns names, event types, retention, writers and readers. All inbound topics have the same number of partitions and the
+same partitioner, because shard *i* consists of partition *i* of every inbound topic.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A row of the table.
+    """A topic: its description, record types, writers, readers and configuration.
 
-    `rank` breaks ties between records of one instant: a team or an admission is known before what refers to it.
+    `rank` orders records of the same instant, so that a team or an admission comes before the records that refer to it.
+    Topics that shards do not read have the rank -1.
     """
 
     name: str
@@ -36,14 +37,14 @@ class Topic:
 
     @property
     def inbound(self) -> bool:
-        """Say whether shards read it."""
+        """Return whether shards read this topic."""
         return self.rank >= 0
 
 
 TEAM = Topic("care.team.v1", "care teams and consent", (e.CareTeamChanged, e.ConsentChanged), "hospitals, practices", "coordination", 0)
 ADMISSION = Topic(
     "care.admission.v1",
-    "stays begin, move and change; persons change and merge",
+    "encounters start, move and change; persons change and merge",
     (
         e.EncounterPlanned,
         e.PatientAdmitted,
@@ -59,7 +60,7 @@ ADMISSION = Topic(
     "coordination",
     1,
 )
-DISCHARGE = Topic("care.discharge.v1", "stays end", (e.PatientDischarged, e.DischargeCancelled), "hospitals", "coordination", 2)
+DISCHARGE = Topic("care.discharge.v1", "encounters end", (e.PatientDischarged, e.DischargeCancelled), "hospitals", "coordination", 2)
 REFERRAL = Topic(
     "care.referral.v1",
     "referrals and appointments",
@@ -79,7 +80,7 @@ ACTIVITY = Topic(
 )
 DELIVERY = Topic(
     "care.delivery.v1",
-    "what became of notifications",
+    "delivery status of notifications",
     (e.NotificationQueued, e.NotificationDelivered, e.NotificationFailed),
     "delivery",
     "coordination",
@@ -87,7 +88,7 @@ DELIVERY = Topic(
 )
 RESPONSE = Topic(
     "care.response.v1",
-    "what coordinators do",
+    "actions of coordinators",
     (
         e.TaskAcknowledged,
         e.TaskClaimed,
@@ -114,29 +115,41 @@ RELAY = Topic(
 
 NOTIFICATION = Topic(
     "care.notification.v1",
-    "who is told what, and why; and what is withdrawn",
+    "notifications and withdrawals",
     (x.NotificationIssued, x.NotificationWithdrawn),
     "coordination, feeds",
     "delivery, worklist",
 )
 TASK = Topic(
-    "care.task.v1", "each task as it stands, key = its id", (x.TaskState,), "coordination", "worklist", compacted=True, retention_days=None
+    "care.task.v1",
+    "the current state of each task, by task id",
+    (x.TaskState,),
+    "coordination",
+    "worklist",
+    compacted=True,
+    retention_days=None,
 )
 GAP = Topic(
-    "care.gap.v1", "each gap as it stands, key = its id", (x.GapState,), "coordination", "worklist", compacted=True, retention_days=None
+    "care.gap.v1",
+    "the current state of each gap, by gap id",
+    (x.GapState,),
+    "coordination",
+    "worklist",
+    compacted=True,
+    retention_days=None,
 )
-# Larger than what publishers may send: a dead letter or a relayed record is the record as it was, with more around it.
+# Larger than the limit for publishers, because a dead letter contains the whole original record and more headers.
 ROOMY = {"max.message.bytes": str(4 << 20)}
 DEAD_LETTER = Topic(
     "care.dead-letter.v1",
-    "what could not be processed, as it was, with the reason",
+    "records that could not be processed, unchanged, with the reason",
     (),
     "coordination",
     "operators",
     retention_days=90,
     config=ROOMY,
 )
-AUDIT = Topic("care.audit.v1", "what was suppressed, merged, moved", (x.EffectSuppressed,), "coordination", "auditors", retention_days=None)
+AUDIT = Topic("care.audit.v1", "suppressed notifications", (x.EffectSuppressed,), "coordination", "auditors", retention_days=None)
 STATE = Topic(
     "care.coordination.state.v1",
     "persons' state, positions and claims of the shards",
@@ -145,7 +158,7 @@ STATE = Topic(
     "coordination",
     compacted=True,
     retention_days=None,
-    # A restore reads the whole topic: without these it would read history that compaction has not reached yet.
+    # A restore reads the whole topic. These settings make the broker compact it soon, so that there is less to read.
     config={
         "max.message.bytes": str(4 << 20),
         "segment.bytes": str(64 << 20),
@@ -153,12 +166,14 @@ STATE = Topic(
         "min.cleanable.dirty.ratio": "0.1",
     },
 )
-FEED = Topic("care.feed.v1", "when a source was last heard, from each shard at most once a minute", (x.FeedHeard,), "coordination", "feeds")
-FEEDS_STATE = replace(
-    STATE, name="care.feeds.state.v1", about="what is usual of each source, positions and claims", writers="feeds", readers="feeds"
+FEED = Topic(
+    "care.feed.v1", "when a source last sent a message, from each shard at most once a minute", (x.FeedHeard,), "coordination", "feeds"
 )
-QUARANTINE = Topic("care.quarantine.v1", "raw HL7 that could not be read", (), "intake", "operators", retention_days=90)
-INTAKE = Topic("care.intake.v1", "reserved: from publishers that may not hold the key secret", (), "publishers", "intake")
+FEEDS_STATE = replace(
+    STATE, name="care.feeds.state.v1", about="state of each source, positions and claims", writers="feeds", readers="feeds"
+)
+QUARANTINE = Topic("care.quarantine.v1", "raw HL7 messages that were refused", (), "intake", "operators", retention_days=90)
+INTAKE = Topic("care.intake.v1", "reserved: messages from publishers that must not have the key secret", (), "publishers", "intake")
 
 TOPICS: tuple[Topic, ...] = (
     TEAM,

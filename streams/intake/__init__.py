@@ -1,1 +1,1 @@
-"""The doors: HL7 v2 and JSON lines in, events out."""
+"""Intake: conversion of HL7 v2 messages and JSON lines to events, and their publication."""

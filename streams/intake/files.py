@@ -1,8 +1,8 @@
-"""Files and folders of messages, merged into one stream in the order of arrival.
+"""Reading of message files and folders, merged into one stream in order of arrival.
 
-Owns finding the files, telling their format by their content, and the merge. Each file keeps its own order, as a feed
-does: between files the order is by the latest arrival read so far in each, then by the order of the arguments. Opens
-no file for longer than one read takes, so that a folder of a hundred thousand messages needs no hundred thousand
+Owns the search for files, the detection of their format from their content, and the merge. Messages of one file keep
+their order. Between files, the order is by the latest arrival read so far in each file, then by the order of the
+arguments. A file is open only during a read, so that a folder with 100,000 files does not need 100,000 file
 descriptors.
 """
 
@@ -31,19 +31,19 @@ _GZIP = b"\x1f\x8b"
 _HL7_SUFFIXES = frozenset({".hl7", ".er7", ".v2"})
 _LINES_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 _CONTROL_IDS_KEPT = 500_000
-"""Some 70 MB at the most, and a month of a large hospital's messages: a note is not worth more."""
+"""The number of control ids in memory: at most about 70 MB, and a month of messages from a large hospital."""
 _UNDATED_HELD = 1000
-"""How many readings without an arrival at the head of a file wait for the first one that has one."""
+"""The maximum number of readings at the start of a file that wait for the first reading with an arrival."""
 
-Placed = tuple[Reading, str]
-"""A reading and where it stands."""
+PositionedReading = tuple[Reading, str]
+"""A reading and its position (`path:line`)."""
 
 
 def read_paths(paths: Sequence[Path | str], settings: IntakeSettings) -> Iterator[Arrived]:
-    """Yield what is in the files and folders, in the order of arrival; at least one item for each message.
+    """Yield the items of all messages in the files and folders, in order of arrival; at least one item per message.
 
-    A folder is read with the folders in it, by name; hidden files are passed over. What can't be opened or read is an
-    item too: a Refused for a path that was named, or that has the suffix of a feed, an Ignored for others in a folder.
+    Folders are read recursively and in order of name, without hidden files. A file that cannot be read gives a Refused.
+    A file of unknown format gives a Refused if *paths* names it, and an Ignored if it was found in a folder.
     """
     feeds = [_in_arrival_order(_feed(path, settings, named=named)) for path, named in _files(paths)]
     control_ids = ControlIds()
@@ -63,13 +63,13 @@ def read_paths(paths: Sequence[Path | str], settings: IntakeSettings) -> Iterato
 
 
 class ControlIds:
-    """Which content each control id named first. A repeat is no surprise; the same id for another content is counted."""
+    """The first content seen for each control id, to detect a control id that is reused for other content."""
 
     def __init__(self) -> None:
         self._first: dict[bytes, bytes] = {}
 
     def is_reused(self, reading: Reading) -> bool:
-        """Say whether the control id of this message stood for another content before."""
+        """Return whether an earlier message had the same control id but other content."""
         if reading.control is None:
             return False
         control = sha256("\x1f".join(reading.control).encode()).digest()[:8]
@@ -80,7 +80,7 @@ class ControlIds:
 
 
 def _files(paths: Sequence[Path | str]) -> Iterator[tuple[Path, bool]]:
-    """Yield the files, and whether each was named or found in a folder."""
+    """Yield each file, and True if *paths* names it or False if it was found in a folder."""
     for given in paths:
         path = Path(given)
         if not path.is_dir():
@@ -93,9 +93,12 @@ def _files(paths: Sequence[Path | str]) -> Iterator[tuple[Path, bool]]:
                     yield Path(folder) / name, False
 
 
-def _in_arrival_order(feed: Iterator[Placed]) -> Iterator[tuple[int, Reading, str, Millis | None]]:
-    """Give each reading of a file its place: the latest arrival up to it; at the head, the first that is known."""
-    held: list[Placed] = []
+def _in_arrival_order(feed: Iterator[PositionedReading]) -> Iterator[tuple[int, Reading, str, Millis | None]]:
+    """Add to each reading its sort key, the latest arrival up to it, and this arrival again (None if unknown).
+
+    Readings before the first one with an arrival get the arrival of that one.
+    """
+    held: list[PositionedReading] = []
     latest: Millis | None = None
     for reading, where in feed:
         if latest is None:
@@ -103,23 +106,23 @@ def _in_arrival_order(feed: Iterator[Placed]) -> Iterator[tuple[int, Reading, st
             if reading.arrival is None and len(held) < _UNDATED_HELD:
                 continue
             latest = reading.arrival
-            for one, place in held:
-                yield (latest if latest is not None else _BEFORE_ALL), one, place, latest
+            for one, position in held:
+                yield (latest if latest is not None else _BEFORE_ALL), one, position, latest
             held = []
             continue
         if reading.arrival is not None and reading.arrival > latest:
             latest = reading.arrival
         yield latest, reading, where, latest
-    for one, place in held:
-        yield _AFTER_ALL, one, place, None
+    for one, position in held:
+        yield _AFTER_ALL, one, position, None
 
 
 _BEFORE_ALL = -(1 << 62)
 _AFTER_ALL = 1 << 62
-"""The place of a file in which nothing has an arrival: whatever waits for a clock then has one by the others."""
+"""The sort key of a file in which no reading has an arrival. It comes last, after the other files have set the time."""
 
 
-def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Placed]:
+def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[PositionedReading]:
     """Yield the readings of one file."""
     chunks = _chunks(path)
     head = b""
@@ -134,8 +137,8 @@ def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Plac
         elif kind == "hl7":
             for raw in split_messages(_joined(head, chunks)):
                 yield read_message(raw, settings), f"{path}:{raw.line}"
-        elif (spread := _document(head)) is not None:
-            yield Reading((spread,)), f"{path}:1"
+        elif (refused := _document(head)) is not None:
+            yield Reading((refused,)), f"{path}:1"
         else:
             for number, line in number_lines(as_utf8(_joined(head, chunks))):
                 reading = read_line(line, settings)
@@ -152,7 +155,7 @@ def _joined(head: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _format(head: bytes, path: Path) -> str | None:
-    """Tell the format by what stands at the beginning, else by the suffix; an empty file is of any."""
+    """Return `hl7`, `lines` or None (unknown), from the start of the content or, if that is not clear, from the suffix."""
     suffixes = {suffix.lower() for suffix in path.suffixes}
     utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     bare = (head.replace(b"\x00", b"") if utf16 else head).removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x00\x0b\xff\xfe")
@@ -172,7 +175,7 @@ def _format(head: bytes, path: Path) -> str | None:
 
 
 def _document(head: bytes) -> Refused | None:
-    """Refuse a JSON document that is spread over the lines of a file once, and not each of its lines."""
+    """Return a Refused if the file is one JSON value on several lines, so that it is refused once and not per line."""
     first, _, more = head.lstrip().partition(b"\n")
     if not more.strip() or first[:1] not in (b"{", b"[") or _json(first) is not _NONE:
         return None
@@ -183,7 +186,7 @@ def _document(head: bytes) -> Refused | None:
     detail = (
         "this is a FHIR resource, which is not supported; send HL7 v2 or events as JSON lines"
         if fhir
-        else "the file is one JSON value spread over several lines"
+        else "the file is one JSON value on several lines"
     )
     return Refused("not-json", "", "", "", content_id(head), detail)
 
@@ -206,11 +209,11 @@ def _unknown(path: Path, head: bytes, *, named: bool) -> Refused | Ignored:
 
 
 class _UnreadableError(Exception):
-    """The file can't be opened, or what is in it can't be unpacked."""
+    """The file cannot be opened, read or decompressed."""
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the content, unpacked where it is gzipped."""
+    """Yield the content of the file, decompressed if it is gzipped."""
     raw = _raw_chunks(path)
     first = next(raw, b"")
     if not first.startswith(_GZIP):
@@ -227,7 +230,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
             if data:
                 yield data
             rest = unpack.unconsumed_tail
-            if unpack.eof:  # gzip files may be joined end to end; what is no gzip after the end is padding
+            if unpack.eof:  # Another gzip member may follow. Other bytes after the end are padding.
                 rest = unpack.unused_data
                 if not rest.startswith(_GZIP):
                     return
@@ -237,7 +240,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _raw_chunks(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file, which is closed between two reads unless it is a pipe."""
+    """Yield the bytes of a file. A regular file is closed between two reads; a pipe stays open."""
     at = 0
     try:
         while True:

@@ -1,8 +1,8 @@
-"""Events as JSON lines: one object a line, as people write them by hand and as `play` and `replay` read them.
+"""Events as JSON lines: one JSON object per line, the input of `play` and `replay`.
 
-Owns the envelope of a line (`type id source time recorded person data backfill`) and what is said about a line that is
-not one; the facts under `data` are read by `streams.contract.json_form`. Blank lines and lines that begin with `#` are skipped:
-no JSON value begins so, and a story that people read wants headings.
+Owns the envelope of a line (`type id source time recorded person data backfill`) and its errors.
+`streams.contract.json_form` reads the fact under `data`. Blank lines and lines that start with `#` are skipped, so that
+a file can have comments.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from streams.intake.settings import IntakeSettings
 
 _REQUIRED = ("type", "id", "source", "time", "person", "data")
 _KNOWN = frozenset({*_REQUIRED, "recorded", "backfill"})
-# CloudEvents and trace attributes say nothing that an event needs, and a line that was copied from a topic has them.
-_PASSED_OVER = frozenset({"specversion", "datacontenttype", "dataschema", "subject", "partitionkey", "traceparent", "tracestate"})
+# A line that was copied from a topic has these CloudEvents and trace attributes. An event does not need them.
+_SKIPPED = frozenset({"specversion", "datacontenttype", "dataschema", "subject", "partitionkey", "traceparent", "tracestate"})
 
 
 def read_line(line: bytes, settings: IntakeSettings) -> Reading | None:
-    """Read one line; None where it is blank or a comment. A line that is no event is refused, with the path to mend."""
+    """Read one line. Return None for a blank line or a comment.
+
+    A line that is not a valid event gives a Refused with the path of the invalid field.
+    """
     bare = line.strip(b" \t\r\n\x00\x1a").removeprefix(b"\xef\xbb\xbf")
     if not bare or bare.startswith(b"#"):
         return None
@@ -61,7 +64,7 @@ def _event(found: Mapping[str, object], settings: IntakeSettings) -> Event:
         if found.get(name) is None:
             raise FormError(name, "missing")
     for name in found:
-        if name not in _KNOWN and name not in _PASSED_OVER:
+        if name not in _KNOWN and name not in _SKIPPED:
             raise FormError(ascii(name)[1:-1][:40], f"is not a field of an event line; the fields are {', '.join(sorted(_KNOWN))}")
 
     def key_of(authority: str, identifier: str) -> PersonKey:
@@ -94,7 +97,7 @@ def _required_text(found: Mapping[str, object], name: str) -> str:
 
 
 def _attribute(found: Mapping[str, object], name: str) -> str:
-    """Return an id or source that readers of Kafka take, too."""
+    """Return an id or source. Raises FormError if consumers would refuse it."""
     value = _required_text(found, name)
     if not attribute_fits(value):
         raise FormError(name, f"must be printable text of at most {ATTRIBUTE_BYTES_MAX} bytes")
@@ -108,17 +111,17 @@ def _instant(found: Mapping[str, object], name: str) -> Millis:
             return parse_instant(value)
         except ValueError as error:
             raise FormError(name, f"is {error}; write for example {EXAMPLE_INSTANT}") from None
-    raise FormError(name, f"must be an instant as text; write {EXAMPLE_INSTANT}")
+    raise FormError(name, f"must be a timestamp as text; for example {EXAMPLE_INSTANT}")
 
 
 def _text(found: Mapping[str, object], name: str) -> str:
-    """Return what a refused line says of itself, where that is fit to be shown."""
+    """Return a text field of a refused line, or an empty string if it is not fit to be displayed."""
     value = found.get(name)
     return value if isinstance(value, str) and attribute_fits(value) else ""
 
 
 def _arrival(found: Mapping[str, object]) -> Millis | None:
-    """Return when a refused line says that it arrived, so that it keeps its place among the others."""
+    """Return the arrival of a refused line, so that it keeps its position in the order of arrival."""
     for name in ("recorded", "time"):
         value = found.get(name)
         if isinstance(value, str):

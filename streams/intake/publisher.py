@@ -1,7 +1,8 @@
-"""Messages from files onto Kafka, in the order of a person, at a speed that somebody can follow if wanted.
+"""Publication of messages to Kafka, in order for each person and at an optional pace.
 
-Owns publishing: key, headers, partition, order, pace. Knows no rule. A message that can't be read is given back to who
-shows it, never dropped; one of HL7 goes to the quarantine besides, as it was, so that it can be looked at and sent again.
+Owns key, headers, partition, order and pace of the records. Knows no rule. A message that is not an event is reported
+to the caller and never dropped. A refused HL7 message is also sent unchanged to the quarantine topic, so that an
+operator can inspect it and send it again.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ from streams.intake.reading import Arrived, Refused
 PENDING_MAX = 5_000
 REQUEST_TIMEOUT_MS = 30_000
 VALUE_BYTES_MAX = 900_000
-"""Below the broker's `message.max.bytes` default of 1 MiB with room for headers."""
+"""The maximum size of a value. With headers, it stays below 1 MiB, the broker's default of `message.max.bytes`."""
 
 Pace = Callable[[Millis], float]
-"""From an arrival to the wall-clock second (`time.time`) at which it is published; 0: at once."""
+"""Returns the time (seconds, as `time.time`) at which a message with this arrival is published; 0 means immediately."""
 
 
 def at_once(_: Millis) -> float:
-    """Publish as fast as Kafka takes it."""
+    """Publish every message immediately."""
     return 0.0
 
 
 def faster_by(speed: float) -> Pace:
-    """Publish the first message now and every other as much later as its arrival is, divided by *speed*."""
+    """Publish messages at the intervals of their arrivals, divided by *speed*, starting now."""
     began = time.time()
     first: Millis | None = None
 
     def pace(arrival: Millis) -> float:
         nonlocal first
-        if arrival <= 0:  # a message without a time, before any that has one
+        if arrival <= 0:  # No message up to this one has a time.
             return 0.0
         if first is None:
             first = arrival
@@ -52,7 +53,7 @@ def faster_by(speed: float) -> Pace:
 
 @dataclass(slots=True)
 class Published:
-    """How many events were published, by topic, how many messages were not events, and how many of those were kept."""
+    """The number of published events by topic, of items that were not published, and of quarantined messages."""
 
     events: dict[str, int] = field(default_factory=dict)
     others: int = 0
@@ -66,9 +67,9 @@ class Published:
 async def publish(
     kafka: Mapping[str, Any], arrivals: Iterable[Arrived], *, pace: Pace = at_once, seen: Callable[[Arrived], None]
 ) -> Published:
-    """Publish the events of *arrivals*; *seen* is told of each message before. Returns when Kafka has acknowledged all.
+    """Publish the events of *arrivals*, and call *seen* with each item before. Return when Kafka has acknowledged all.
 
-    *kafka* is what aiokafka's clients take. Raises KafkaError.
+    *kafka* contains the arguments of aiokafka's clients. Raises KafkaError.
     """
     producer = AIOKafkaProducer(**dict(kafka), enable_idempotence=True, acks="all", linger_ms=2, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
@@ -84,7 +85,7 @@ class _Publishing:
         self._pace = pace
         self._seen = seen
         self._pending: dict[int, tuple[str, list[asyncio.Future[Any]]]] = {}
-        self._aside: list[asyncio.Future[Any]] = []
+        self._quarantined: list[asyncio.Future[Any]] = []
         self._count = 0
 
     async def run(self, arrivals: Iterable[Arrived]) -> Published:
@@ -92,13 +93,13 @@ class _Publishing:
         for arrived in arrivals:
             pause = self._pace(arrived.arrival) - time.time()
             if pause > 0:
-                await self._settle()
+                await self._flush()
                 await asyncio.sleep(pause)
             value: bytes | Refused = b""
             if isinstance(arrived.item, Event):
-                value = _framed(arrived.item)
+                value = _value_of(arrived.item)
                 if isinstance(value, Refused):
-                    arrived = replace(arrived, item=value)  # noqa: PLW2901 -- from here on it is a refused one
+                    arrived = replace(arrived, item=value)  # noqa: PLW2901 -- the event cannot be encoded and becomes a Refused
             self._seen(arrived)
             if isinstance(arrived.item, Event) and isinstance(value, bytes):
                 topic = await self._send(arrived.item, value)
@@ -106,48 +107,48 @@ class _Publishing:
                 continue
             published.others += 1
             if isinstance(arrived.item, Refused) and arrived.raw:
-                await self._set_aside(arrived.item, arrived.raw)
+                await self._quarantine(arrived.item, arrived.raw)
                 published.quarantined += 1
-        await self._settle()
+        await self._flush()
         return published
 
     async def _send(self, event: Event, value: bytes) -> str:
         topic = TOPIC_OF[event.type].name
         key = event.person.encode()
         partition = partition_of(key, len(await self._producer.partitions_for(topic)))
-        # Shards merge their topics by the broker's time: what a person's events say must be appended in their order,
-        # so a topic waits for what was sent to another one of the same shard.
+        # A shard merges its topics by the broker's append time. To keep a person's events in order, wait until Kafka
+        # has acknowledged the records of the shard's previous topic before sending to another topic.
         last, futures = self._pending.get(partition, (topic, []))
         if last != topic:
             await asyncio.gather(*futures)
             futures = []
         futures.append(await self._producer.send(topic, value, key=key, partition=partition, headers=headers_of(event)))
         self._pending[partition] = topic, futures
-        await self._counted()
+        await self._count_sent()
         return topic
 
-    async def _set_aside(self, refused: Refused, raw: bytes) -> None:
-        """Keep a message that was refused; what is longer than a record may be is cut, and its length is said."""
+    async def _quarantine(self, refused: Refused, raw: bytes) -> None:
+        """Send a refused message to the quarantine topic. Cut it to VALUE_BYTES_MAX; a header has its whole length."""
         kept = raw[:VALUE_BYTES_MAX]
         future = await self._producer.send(QUARANTINE.name, kept, key=refused.id.encode(), headers=quarantine_headers(refused, len(raw)))
-        self._aside.append(future)
-        await self._counted()
+        self._quarantined.append(future)
+        await self._count_sent()
 
-    async def _counted(self) -> None:
+    async def _count_sent(self) -> None:
         self._count += 1
         if self._count >= PENDING_MAX:
-            await self._settle()
+            await self._flush()
 
-    async def _settle(self) -> None:
-        """Wait until Kafka has acknowledged all that was sent; a refusal is raised here."""
-        await asyncio.gather(*(future for _, futures in self._pending.values() for future in futures), *self._aside)
+    async def _flush(self) -> None:
+        """Wait until Kafka has acknowledged all records. Raises KafkaError if it rejected one."""
+        await asyncio.gather(*(future for _, futures in self._pending.values() for future in futures), *self._quarantined)
         self._pending.clear()
-        self._aside.clear()
+        self._quarantined.clear()
         self._count = 0
 
 
-def _framed(event: Event) -> bytes | Refused:
-    """Return the record of *event*, or why it can't be one."""
+def _value_of(event: Event) -> bytes | Refused:
+    """Return the record value of *event*, or a Refused if it cannot be encoded or is too large."""
     try:
         value = frame(event.data)
     except ValueError:
@@ -158,11 +159,12 @@ def _framed(event: Event) -> bytes | Refused:
 
 
 def quarantine_headers(refused: Refused, length: int) -> list[tuple[str, bytes]]:
-    """Return the headers of a message in the quarantine: who sent it, why it is there, where in it, and its whole length.
+    """Return the headers of a quarantined message: its source, the reason, the position of the error and its length in bytes.
 
-    The same names as a dead letter's, where they say the same. No path: files are named after persons, too.
+    Headers that a dead letter also has use the same names. There is no file path, because a file can be named after a
+    person.
     """
-    said = {
+    headers = {
         "ce_id": refused.id,
         "ce_source": refused.source,
         "content-type": "x-application/hl7-v2+er7",
@@ -173,4 +175,4 @@ def quarantine_headers(refused: Refused, length: int) -> list[tuple[str, bytes]]
         "__care.errors.field": refused.field,
         "__care.errors.bytes": str(length),
     }
-    return [(name, value.encode()) for name, value in said.items()]
+    return [(name, value.encode()) for name, value in headers.items()]

@@ -1,7 +1,7 @@
-"""What intake makes of a message: an event, or a reason why it was ignored or refused. Never nothing.
+"""The results of reading a message: events, or the reason why it was ignored or refused.
 
-Owns those three answers, the notes beside them, and the fixed tables of reasons, so that every reason can be counted
-and none can carry what a patient's message said. Knows no format: HL7, lines and files all answer with these.
+Owns these results, the notes about unusual messages, and the fixed tables of reasons. Because the reasons are fixed,
+they can be counted and never contain patient data. Knows no message format; all formats use these results.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REFUSED: Mapping[str, str] = {
     "file-unreadable": "check that the file exists, is readable and is complete",
     "format-unknown": "give a file of HL7 v2 messages or of events as JSON lines; it may be gzipped",
 }
-"""Why a message was refused, as what its sender should do."""
+"""The reasons for refusing a message. Each text tells the sender what to do."""
 
 IGNORED: Mapping[str, str] = {
     "acknowledgement": "an acknowledgement contains nothing about a person",
@@ -49,7 +49,7 @@ IGNORED: Mapping[str, str] = {
     "format-unknown": "a file in the folder that contains no messages",
     "merged-with-itself": "both identifiers of the merge already belong to the same person",
 }
-"""Why a message that could be read makes no event."""
+"""The reasons why a readable message gives no event."""
 
 NOTES: Mapping[str, str] = {
     "trigger-contradicts-event": "EVN-1 and MSH-9 name different trigger events; MSH-9 was used",
@@ -79,7 +79,7 @@ NOTES: Mapping[str, str] = {
     "priority-unknown": "RF1-2 is not in HL7 table 0280; the priority is routine",
     "person-removal-not-applied": "A29 asks to delete the person; the person was kept and only the details were updated",
 }
-"""What was unusual about a message that was accepted; counted by reason."""
+"""What was unusual about an accepted message; counted by reason."""
 
 SHOWN_NOTES = frozenset(
     {
@@ -94,12 +94,12 @@ SHOWN_NOTES = frozenset(
         "person-removal-not-applied",
     }
 )
-"""The notes where something said was dropped, or taken for something else: each is a line of a replay."""
+"""The notes about content that was dropped or reinterpreted. A replay shows each of them as a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message that was read and makes no event. `reason` is a key of IGNORED."""
+    """A readable message that gives no event. `reason` is a key of IGNORED."""
 
     reason: str
     source: str
@@ -109,10 +109,10 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A message, or a part of one, that could not be taken.
+    """A message, or a part of one, that was not accepted.
 
-    `reason` is a key of REFUSED. `segment` and `field` say where (`PV1`, `PV1-2`; a JSON path for lines; empty where
-    the whole is meant). `detail` adds what is known of the place and never holds content of the message.
+    `reason` is a key of REFUSED. `segment` and `field` give the position of the error: `PV1` and `PV1-2` in HL7, a path
+    in JSON, empty for the whole message. `detail` adds to the reason's text. It never contains content of an HL7 message.
     """
 
     reason: str
@@ -125,13 +125,13 @@ class Refused:
 
     @property
     def how_to_mend(self) -> str:
-        """Say what the sender does so that the message is taken."""
+        """What the sender must do so that the message is accepted."""
         return REFUSED[self.reason] + (f" ({self.detail})" if self.detail else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something odd in a message that was taken all the same. `reason` is a key of NOTES."""
+    """A remark about an accepted message. `reason` is a key of NOTES."""
 
     reason: str
     segment: str = ""
@@ -143,11 +143,11 @@ Item = Event | Ignored | Refused
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that one message says: at least one item.
+    """The result of reading one message: at least one item.
 
-    `arrival` is None where the message names no time that could be read. `control` is what the sender calls the
-    message (application, facility, control id), `digest` the content, for telling a repeat from a reused control id.
-    `raw` is the content of an HL7 message of which something was refused: it can be looked at and sent again.
+    `arrival` is None if the message has no readable time. `control` identifies the message by sending application,
+    facility and control id. `digest` is a hash of the content; it distinguishes a repeated message from a reused control
+    id. `raw` is the content of an HL7 message with a refused item, which goes to the quarantine topic.
     """
 
     items: tuple[Item, ...]
@@ -160,10 +160,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One item of one message, as it came: when and from where (`path:line`).
+    """One item of one message, with its arrival and its position (`path:line`).
 
-    The notes of a message stand on its first item, what an HL7 message said (`raw`) on its first refused one. `arrival`
-    of an item without a time is the latest arrival before it in its file.
+    The first item of a message has its notes. The first refused item of an HL7 message has the content (`raw`). An item
+    without a time gets the latest earlier arrival in its file.
     """
 
     item: Item

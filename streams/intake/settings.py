@@ -1,7 +1,7 @@
-"""What a deployment decides about its doors.
+"""The settings of the intake.
 
-Owns the settings that turn a sender's conventions into keys, codes and zones. Reads no environment and no file: the
-composition root makes one and hands it in.
+Owns the settings that map a sender's conventions to keys, codes and time zones. Reads no environment and no file; the
+entry point creates the settings and passes them in.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ ANY = "*"
 
 @dataclass(frozen=True, slots=True)
 class IdentifierPreference:
-    """One line of the list by which an identifier is chosen from PID-3.
+    """One entry of the preference list that selects an identifier from PID-3.
 
-    `type` is the code of table 0203 in PID-3.5, `authority` the assigning authority in PID-3.4; both are patterns of
-    shell style (`NN???`), compared without case. An empty `type` fits an identifier that names none.
+    `type` is a code of table 0203 (PID-3.5); `authority` is the assigning authority (PID-3.4). Both are shell-style
+    patterns (`NN???`) and ignore case. An empty `type` matches an identifier without a type.
     """
 
     type: str = ANY
@@ -25,7 +25,7 @@ class IdentifierPreference:
 
 
 DEFAULT_IDENTIFIERS: tuple[IdentifierPreference, ...] = (
-    # One person, one key, at every hospital: what the enterprise or the nation assigned comes first.
+    # Enterprise and national identifiers come first, because they give a person the same key at every hospital.
     IdentifierPreference(type="EMPI"),
     IdentifierPreference(type="MPI"),
     IdentifierPreference(type="EPI"),
@@ -39,7 +39,7 @@ DEFAULT_IDENTIFIERS: tuple[IdentifierPreference, ...] = (
     IdentifierPreference(authority="NHS"),
     IdentifierPreference(authority="NHSNBR"),
     IdentifierPreference(type="JHN"),
-    # Then the hospital's own record number.
+    # The hospital's own record number comes next.
     IdentifierPreference(type="MR"),
     IdentifierPreference(type="MRN"),
     IdentifierPreference(type="PI"),
@@ -47,20 +47,21 @@ DEFAULT_IDENTIFIERS: tuple[IdentifierPreference, ...] = (
     IdentifierPreference(type=""),
     IdentifierPreference(type=ANY),
 )
-"""Enterprise and national identifiers, then the hospital's own, then any other that is not in NEVER_CHOSEN."""
+"""Enterprise and national identifiers, then the hospital's own, then any other that NEVER_CHOSEN does not exclude."""
 
 NEVER_CHOSEN: tuple[IdentifierPreference, ...] = (
-    # Social security numbers are neither unique nor ours to key by; account, visit and card numbers name no person.
+    # Social security numbers are not unique and must not be used as keys. Account, visit and card numbers do not
+    # identify a person.
     *(
         IdentifierPreference(type=t)
         for t in ("SS", "SSN", "AN", "ANON", "ANC", "ANT", "VN", "AM", "BA", "BC", "BR", "DI", "DS", "AX", "VS", "MS")
     ),
     *(IdentifierPreference(authority=a) for a in ("USSSA", "USSSN", "SSA", "SSN")),
 )
-"""Identifiers that are taken only where a deployment's own list names their type or authority exactly."""
+"""Identifiers that are used only if the deployment's own preference list names their exact type or authority."""
 
 PLACEHOLDERS = frozenset({"UNKNOWN", "UNK", "NONE", "NULL", "N/A", "NA", "TBD", "TEMP", "TEST", "?", "-", ".", "X", "NEW"})
-"""What is typed where there is no identifier. Keying by one would join strangers, as a row of one digit would."""
+"""Values that senders enter if there is no identifier. As a key, such a value would join the records of strangers."""
 
 
 def _no_zone(_: str) -> str | None:
@@ -69,13 +70,16 @@ def _no_zone(_: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """The settings of the doors.
+    """The settings of the intake.
 
-    `zone_of` gives the IANA zone of a facility, None where it is not known: then the offset of MSH-7 counts for the
-    message's other times, else `default_zone`. `facilities` renames a facility, by `MSH-4|PV1-3.4` or `MSH-4`;
-    `authorities` an assigning authority, by `MSH-4|authority` or `authority`. `classes` and `dispositions` add to or
-    override the tables for PV1-2 and PV1-36; `levels` gives the level of care (icu, acute, step-down) of a unit, PV1-3.1, or of
-    a hospital service, PV1-10.
+    `secret` derives the person keys. `identifiers` and `never` are the preference list and its exclusions.
+
+    `zone_of` returns the IANA time zone of a facility. If it returns None, times without an offset use the offset of
+    MSH-7, or `default_zone` if MSH-7 has none. `default_facility` is the facility of messages that name none.
+
+    `facilities` renames a facility, by `MSH-4|PV1-3.4` or `MSH-4`. `authorities` renames an assigning authority, by
+    `MSH-4|authority` or `authority`. `classes` and `dispositions` extend or override the tables for PV1-2 and PV1-36.
+    `levels` gives the level of care (icu, acute, step-down) of a unit (PV1-3.1) or a hospital service (PV1-10).
     """
 
     secret: bytes
@@ -90,4 +94,4 @@ class IntakeSettings:
     dispositions: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
     ranks: dict[tuple[str, str], int | None] = field(default_factory=dict, compare=False, repr=False)
-    """What the list of preferences said of a type and authority before: it is asked for each message."""
+    """A cache of the preference rank of each identifier type and authority, because every message needs it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.avro.codec import STANDARD, Codec
 from streams.base.clock import Clock
-from streams.contract.cloudevents import headers_of, headers_said
+from streams.contract.cloudevents import attribute_headers, headers_of
 from streams.contract.effects import Effect, EventRefused
 from streams.contract.events import Event, Millis, PersonKey, RecordRelayed
 from streams.contract.reasons import Refusal
@@ -56,7 +56,7 @@ class AvroForm:
 
     def write_effect(self, effect: Effect, source: str) -> tuple[bytes, Headers]:
         """Return value and headers of the record that carries *effect*."""
-        return self._codec.effect_record(effect), headers_said(type(effect).__name__, source, effect.id, effect.at)
+        return self._codec.effect_record(effect), attribute_headers(type(effect).__name__, source, effect.id, effect.at)
 
     def wrap(self, key: bytes, origin: Origin, identity: str, source: str) -> tuple[bytes, Headers]:
         """Return value and headers of the relay record that carries a record to the shard of *key*."""

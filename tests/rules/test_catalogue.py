@@ -89,7 +89,7 @@ def change(folder: Path, **fields: Any) -> None:
         ),
         (
             {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_leest": 6}}}]},
-            ("triggers[0].where", "no such field: at_leest; there are not, at_least", "did you mean at_least?"),
+            ("triggers[0].where", "no such field: at_leest; the fields are not, at_least", "did you mean at_least?"),
         ),
         (
             {"triggers": [{"event": "PatientDischarged", "where": {"diagnosis_group": "mental-ilness"}}]},

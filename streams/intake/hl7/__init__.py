@@ -1,1 +1,1 @@
-"""HL7 v2: framing, lexer, mapping."""
+"""Reading of HL7 v2 messages: framing, lexer and mapping to events."""

@@ -1,7 +1,6 @@
-"""ADT: stays that begin, move, change and end, and persons that change and merge.
+"""Mapping of ADT messages: admissions, transfers, discharges, and updates and merges of persons.
 
-Owns which ADT trigger makes which event and which fields it needs. A rule of care must not live here: what an event
-means is not the door's affair.
+Owns which event an ADT trigger event gives, and which fields it requires. Knows no care rule.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from streams.intake.hl7.lexer import Segment
 from streams.intake.reading import Ignored, Item, Refused
 
 Facts = list[msgspec.Struct] | Refused | Ignored
-"""What a trigger says about one person: facts in order, or why there are none."""
+"""The facts of a message about one person, in order, or the reason why there are none."""
 
 _READ = tables.ADMIT | tables.PLAN | tables.PERSON | tables.MERGE | tables.CANCEL_ADMISSION.keys() | tables.LEAVE.keys()
 _READ |= frozenset({"A02", "A03", "A06", "A07", "A08", "A12", "A13"})
 
 
 def ignored(trigger: str) -> str | None:
-    """Say why an ADT trigger makes no event; None where it makes one."""
+    """Return the reason (a key of IGNORED) why an ADT trigger gives no event, or None if it gives one."""
     return None if trigger in _READ else tables.IGNORED_ADT.get(trigger, "trigger-unknown")
 
 
 def facts(context: MessageContext, person: Segment) -> Facts:
-    """Say what an ADT message, no merge, says about its person."""
+    """Return the facts of an ADT message about *person* (a PID segment). Merges are read by `merges`."""
     trigger = context.trigger
     message = context.message
     visit = message.first("PV1")
-    stay = clinical.encounter_of(context, person)
+    encounter = clinical.encounter_of(context, person)
     death = clinical.death_of(context, person)
     if trigger in tables.PERSON:
-        return _person_facts(context, person, stay, death)
+        return _person_facts(context, person, encounter, death)
     if trigger == "A08" and visit is None:
-        return _person_facts(context, person, stay, death)
+        return _person_facts(context, person, encounter, death)
     if trigger in tables.CANCEL_ADMISSION:
-        return _with_death([e.AdmissionCancelled(stay, tables.CANCEL_ADMISSION[trigger])], death)
+        return _with_death([e.AdmissionCancelled(encounter, tables.CANCEL_ADMISSION[trigger])], death)
     if trigger == "A12":
-        return _with_death([e.TransferCancelled(stay, "transfer-cancelled")], death)
+        return _with_death([e.TransferCancelled(encounter, "transfer-cancelled")], death)
     if trigger == "A13":
-        return _with_death([e.DischargeCancelled(stay, "discharge-cancelled")], death)
+        return _with_death([e.DischargeCancelled(encounter, "discharge-cancelled")], death)
     if visit is None and trigger in _NEEDS_VISIT:
         return Refused("segment-missing", "PV1", "", "", "")
     if len(message.every("PV1")) > 1:
@@ -53,21 +52,21 @@ def facts(context: MessageContext, person: Segment) -> Facts:
     if trigger in tables.ADMIT:
         if kind is None:
             return Refused("field-missing", "PV1", "PV1-2", "", "", "patient class, HL7 table 0004")
-        return _with_death([_admission(context, visit, stay, kind, members)], death)
+        return _with_death([_admission(context, visit, encounter, kind, members)], death)
     if trigger in tables.PLAN:
         start = context.instant(message.first("PV2"), 8)
-        return _with_death([e.EncounterPlanned(stay, kind or "PRENC", start, members)], death)
+        return _with_death([e.EncounterPlanned(encounter, kind or "PRENC", start, members)], death)
     if trigger == "A02":
-        return _with_death([e.PatientTransferred(stay, _location(context, visit), members)], death)
+        return _with_death([e.PatientTransferred(encounter, _location(context, visit), members)], death)
     if trigger in ("A06", "A07"):
-        return _with_death([e.EncounterClassChanged(stay, _changed_class(context, kind), members)], death)
+        return _with_death([e.EncounterClassChanged(encounter, _changed_class(context, kind), members)], death)
     if trigger == "A03":
-        return [_discharge(context, stay, kind, death, members)]
+        return [_discharge(context, encounter, kind, death, members)]
     leave = tables.LEAVE.get(trigger)
     disposition = clinical.disposition_of(context)
     return [
         e.EncounterUpdated(
-            stay,
+            encounter,
             kind,
             clinical.attending_of(context),
             clinical.diagnoses_of(context),
@@ -81,11 +80,11 @@ def facts(context: MessageContext, person: Segment) -> Facts:
 
 
 _NEEDS_VISIT = frozenset({"A01", "A02", "A03", "A04"})
-"""Triggers that without PV1 say nothing: a class, a place or the way home is in it."""
+"""Triggers that require PV1, because it contains the class, the location or the disposition."""
 
 
 def _admission(
-    context: MessageContext, visit: Segment | None, stay: e.EncounterRef, kind: str, members: tuple[e.Member, ...]
+    context: MessageContext, visit: Segment | None, encounter: e.EncounterRef, kind: str, members: tuple[e.Member, ...]
 ) -> e.PatientAdmitted:
     admission_type = visit.get(4).upper() if visit is not None else ""
     origin = visit.get(14).upper() if visit is not None else ""
@@ -96,7 +95,7 @@ def _admission(
         via_emergency = False
     more = context.message.first("PV2")
     return e.PatientAdmitted(
-        encounter=stay,
+        encounter=encounter,
         class_=kind,
         via_emergency=via_emergency,
         attending=clinical.attending_of(context),
@@ -110,14 +109,14 @@ def _admission(
 
 
 def _discharge(
-    context: MessageContext, stay: e.EncounterRef, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
+    context: MessageContext, encounter: e.EncounterRef, kind: str | None, death: clinical.Death, members: tuple[e.Member, ...]
 ) -> e.PatientDischarged:
     disposition = clinical.disposition_of(context)
     if disposition is None:
         context.note("disposition-unknown", "PV1", "PV1-36")
         disposition = "unknown"
     return e.PatientDischarged(
-        encounter=stay,
+        encounter=encounter,
         disposition=disposition,
         diagnoses=clinical.diagnoses_of(context),
         procedures=clinical.procedures_of(context),
@@ -128,11 +127,11 @@ def _discharge(
 
 
 def _location(context: MessageContext, visit: Segment | None) -> e.Location:
-    """Return where an A02 moves the person to.
+    """Return the new location of the person in an A02 (transfer).
 
-    Many senders name a building or their own long name in PV1-3.4. It counts as another facility only where PV1-6, the
-    prior location, names a different one, or the settings know it: else every move of beds would look like one between
-    hospitals.
+    Many senders write a building or their own long name in PV1-3.4. It is treated as another facility only if PV1-6, the
+    prior location, names a different one or if the settings contain it. Otherwise, every bed transfer would look like a
+    transfer to another hospital.
     """
     if visit is None:
         return e.Location(context.facility)
@@ -140,14 +139,14 @@ def _location(context: MessageContext, visit: Segment | None) -> e.Location:
     facilities = context.settings.facilities
     known = facilities.get(site)
     facility = known or (site if site and before and site != before else context.facility)
-    # HL7 has no field for a level of care: which units are intensive care is the hospital's knowledge.
+    # HL7 has no field for the level of care, so the settings map units to levels.
     levels = context.settings.levels
     unit = visit.get(3)
     return e.Location(facility, unit, levels.get(unit) or levels.get(visit.get(10)) or "")
 
 
 def _changed_class(context: MessageContext, kind: str | None) -> str:
-    """Return the class after an A06 (to inpatient) or A07 (to outpatient); PV1-2 where it agrees with the trigger."""
+    """Return the class after an A06 (to inpatient) or A07 (to outpatient): PV1-2, unless it contradicts the trigger."""
     to_inpatient = context.trigger == "A06"
     if kind is not None and (kind in tables.INPATIENT) == to_inpatient:
         return kind
@@ -156,29 +155,29 @@ def _changed_class(context: MessageContext, kind: str | None) -> str:
     return "IMP" if to_inpatient else "AMB"
 
 
-def _person_facts(context: MessageContext, person: Segment, stay: e.EncounterRef, death: clinical.Death) -> Facts:
-    """A28, A29, A31, and an A08 without a stay: what changed about the person, and the stay where A31 names one."""
-    said: list[msgspec.Struct] = []
+def _person_facts(context: MessageContext, person: Segment, encounter: e.EncounterRef, death: clinical.Death) -> Facts:
+    """Read A28, A29, A31, and A08 without PV1: changes of the person, and of the encounter if an A31 names one."""
+    found: list[msgspec.Struct] = []
     birth = context.moment(person, 7)
-    told = context.trigger != "A29"
-    if not told:
+    is_update = context.trigger != "A29"
+    if not is_update:
         context.note("person-removal-not-applied", "EVN", "EVN-1")
     update = e.PersonUpdated(
         deceased=death.deceased,
         deceased_at=death.at,
-        language=(person.get(15) or None) if told else None,
-        address_region=(person.get(11, 4) or None) if told else None,
-        birth_date=_date(person.get(7)) if told and birth is not None else None,
-        members=clinical.members_of(context, of_stay=False) if told else (),
+        language=(person.get(15) or None) if is_update else None,
+        address_region=(person.get(11, 4) or None) if is_update else None,
+        birth_date=_date(person.get(7)) if is_update and birth is not None else None,
+        members=clinical.members_of(context, of_encounter=False) if is_update else (),
     )
     if update != e.PersonUpdated():
-        said.append(update)
+        found.append(update)
     visit = context.message.first("PV1")
     if context.trigger == "A31" and visit is not None and (visit.get(19) or visit.get(50)):
         members = clinical.members_of(context)
-        said.append(
+        found.append(
             e.EncounterUpdated(
-                stay,
+                encounter,
                 clinical.class_of(context),
                 clinical.attending_of(context),
                 clinical.diagnoses_of(context),
@@ -189,27 +188,30 @@ def _person_facts(context: MessageContext, person: Segment, stay: e.EncounterRef
                 members,
             )
         )
-    return said or Ignored("nothing-changed", "", "", "")
+    return found or Ignored("nothing-changed", "", "", "")
 
 
 def _date(text: str) -> str | None:
-    """Write the date in an HL7 time as ISO 8601, as finely as it is given."""
+    """Return the date of an HL7 time as ISO 8601, with the precision of *text* (year, month or day)."""
     digits = "".join(c for c in text[:10] if c.isdigit())[:8]
     return "-".join(part for part in (digits[:4], digits[4:6], digits[6:8]) if part) or None
 
 
-def _with_death(said: list[msgspec.Struct], death: clinical.Death) -> list[msgspec.Struct]:
-    """Add what PID says of a death to facts that can't carry it: clocks of the dead must end whatever brought the news."""
+def _with_death(found: list[msgspec.Struct], death: clinical.Death) -> list[msgspec.Struct]:
+    """Add a PersonUpdated if PID reports a death and the facts in *found* have no field for it.
+
+    Deadlines of a deceased person must end, whatever kind of message reports the death.
+    """
     if death.deceased:
-        said.append(e.PersonUpdated(deceased=True, deceased_at=death.at))
-    return said
+        found.append(e.PersonUpdated(deceased=True, deceased_at=death.at))
+    return found
 
 
 # ---- merges
 
 
 def merges(context: MessageContext) -> list[Item]:
-    """Read A34 and A40: one event for each pair of PID and the MRG that follows it."""
+    """Read a merge message: one event for each PID and the MRG that follows it."""
     items: list[Item] = []
     person: Segment | None = None
     merged = False

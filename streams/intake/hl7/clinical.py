@@ -1,6 +1,6 @@
-"""The parts that many messages share: practitioners, provisional team members, diagnoses, the stay, death.
+"""The parts that many messages share: practitioners, care team members, diagnoses, the encounter and death.
 
-Owns how those parts stand in HL7 segments. Knows no trigger: `mapping` says which message takes which part.
+Owns the reading of these parts from HL7 segments. Does not know which message has which part.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from streams.intake.hl7.times import Moment, parse_time
 from streams.intake.reading import Note
 from streams.intake.settings import IntakeSettings
 
-_AFTER_THE_STAY = frozenset({"DG1", "PR1", "GT1", "IN1", "OBX", "AL1"})
+_AFTER_VISIT_GROUP = frozenset({"DG1", "PR1", "GT1", "IN1", "OBX", "AL1"})
 """A ROL after one of these belongs to a diagnosis, a procedure or an insurance, not to the care team."""
 
 _FINAL_FIRST = {"F": 0, "W": 1, "A": 2}
-"""DG1-6, table 0052: final, working, admitting."""
+"""The order of diagnosis types (DG1-6, table 0052): final, working, admitting."""
 
 
 @dataclass(slots=True)
 class MessageContext:
-    """A message while it is read: with its sender's facility and zone, its id, and what was odd about it so far."""
+    """The state of reading one message: its content, the sender's facility and zone, its id, times and notes."""
 
     message: Message
     settings: IntakeSettings
@@ -41,20 +41,20 @@ class MessageContext:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, reason: str, segment: str = "", field_name: str = "") -> None:
-        """Say that something was odd."""
+        """Add a note; *reason* is a key of NOTES."""
         self.notes.append(Note(reason, segment, field_name))
 
     def event(self, person: PersonKey, fact: msgspec.Struct) -> Event:
-        """Put a fact about *person* into the message's envelope."""
+        """Return the event for a fact about *person*, with the envelope of this message."""
         return Event(self.id, self.source, self.time, self.arrival, person, fact)
 
     def moment(self, segment: Segment | None, number: int, component: int = 1) -> Moment | None:
-        """Read a time; one that can't be read is noted."""
+        """Read the time in a component of a field. If it is not a valid time, add a note and return None."""
         text = segment.get(number, component) if segment is not None else ""
         return self.moment_of(text, segment.name if segment is not None else "", number)
 
     def moment_of(self, text: str, segment: str, number: int) -> Moment | None:
-        """Read a time that stands in a field of that segment and number."""
+        """Read the time *text* from field *number* of *segment*. If it is not a valid time, add a note and return None."""
         if not text:
             return None
         moment = parse_time(text, self.zone)
@@ -63,21 +63,21 @@ class MessageContext:
         return moment
 
     def instant(self, segment: Segment | None, number: int, component: int = 1) -> Millis | None:
-        """Read a time as its first instant."""
+        """Read a time and return its first instant."""
         moment = self.moment(segment, number, component)
         return None if moment is None else moment.at
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """What PID-30 and PID-29 say: None is not said."""
+    """The content of PID-30 and PID-29; None means that the message does not say."""
 
     deceased: bool | None = None
     at: Millis | None = None
 
 
 def encounter_of(context: MessageContext, person: Segment | None) -> EncounterRef:
-    """Return the stay: PV1-19, else PV1-50, else PID-18, else empty for the person's only open stay."""
+    """Return the encounter, with the visit number from PV1-19, else PV1-50, else PID-18, else empty."""
     visit = context.message.first("PV1")
     number = ""
     if visit is not None:
@@ -88,7 +88,7 @@ def encounter_of(context: MessageContext, person: Segment | None) -> EncounterRe
 
 
 def class_of(context: MessageContext) -> str | None:
-    """Return the class that PV1-2 names, in the events' codes; None where it is empty."""
+    """Return the encounter class from PV1-2 as the code that events use, or None if PV1-2 is empty."""
     visit = context.message.first("PV1")
     code = visit.get(2) if visit is not None else ""
     if not code:
@@ -102,7 +102,7 @@ def class_of(context: MessageContext) -> str | None:
 
 
 def disposition_of(context: MessageContext) -> str | None:
-    """Return the discharge disposition that PV1-36 names; None where it is empty, `unknown` where it is in no table."""
+    """Return the discharge disposition from PV1-36: None if it is empty, `unknown` if it is in no table."""
     visit = context.message.first("PV1")
     code = (visit.get(36) or visit.get(36, 2)) if visit is not None else ""
     if not code:
@@ -120,7 +120,7 @@ def disposition_of(context: MessageContext) -> str | None:
 
 
 def death_of(context: MessageContext, person: Segment | None) -> Death:
-    """Read PID-30 and PID-29. A time of death beside "alive" contradicts itself: neither is taken."""
+    """Read PID-30 and PID-29. If PID-30 says "alive" and PID-29 has a time of death, add a note and use neither."""
     if person is None:
         return Death()
     said = person.get(30).upper()
@@ -136,7 +136,10 @@ def death_of(context: MessageContext, person: Segment | None) -> Death:
 
 
 def practitioners_of(context: MessageContext, segment: Segment | None, number: int) -> list[Practitioner]:
-    """Read an XCN field: XCN.1 id, XCN.2 to 6 name. One with a name and no id can't be routed to, and is noted."""
+    """Read an XCN field: the id from XCN.1, the name from XCN.2 to 6.
+
+    A practitioner with a name but no id cannot be notified and is left out, with a note.
+    """
     if segment is None or not segment.field(number):
         return []
     found = []
@@ -149,22 +152,25 @@ def practitioners_of(context: MessageContext, segment: Segment | None, number: i
     return found
 
 
-def members_of(context: MessageContext, *, of_stay: bool = True) -> tuple[Member, ...]:
-    """Return provisional members of the care team: PD1-4, with *of_stay* PV1-7, 8, 9 and 17, and ROL or PRT."""
+def members_of(context: MessageContext, *, of_encounter: bool = True) -> tuple[Member, ...]:
+    """Return provisional members of the care team, from PD1-4, ROL and PRT.
+
+    With *of_encounter*, include PV1-7, 8, 9 and 17 and the ROL and PRT segments after PV1.
+    """
     message = context.message
     found: dict[tuple[str, str], Member] = {}
 
-    def seat(role: str, practitioner: Practitioner, begin: Millis | None = None, end: Millis | None = None) -> None:
+    def add(role: str, practitioner: Practitioner, begin: Millis | None = None, end: Millis | None = None) -> None:
         found.setdefault((role, practitioner.id), Member(role, Party(role, practitioner), begin, end))
 
     for one in practitioners_of(context, message.first("PD1"), 4):
-        seat("pcp", one)
-    visit = message.first("PV1") if of_stay else None
+        add("pcp", one)
+    visit = message.first("PV1") if of_encounter else None
     for number, role in tables.PV1_ROLES:
         for one in practitioners_of(context, visit, number):
-            seat(role, one)
+            add(role, one)
     for segment in message.segments:
-        if segment.name in _AFTER_THE_STAY or (segment.name == "PV1" and not of_stay):
+        if segment.name in _AFTER_VISIT_GROUP or (segment.name == "PV1" and not of_encounter):
             break
         if segment.name == "ROL":
             action, code, person, begin, end = 2, 3, 4, 5, 6
@@ -176,12 +182,12 @@ def members_of(context: MessageContext, *, of_stay: bool = True) -> tuple[Member
         if known is None or segment.get(action).upper() in tables.ROLE_ENDED:
             continue
         for one in practitioners_of(context, segment, person):
-            seat(known, one, context.instant(segment, begin), context.instant(segment, end))
+            add(known, one, context.instant(segment, begin), context.instant(segment, end))
     return tuple(found.values())
 
 
 def attending_of(context: MessageContext) -> Practitioner | None:
-    """Return the first attending practitioner with an id (PV1-7)."""
+    """Return the first attending practitioner (PV1-7) that has an id."""
     visit = context.message.first("PV1")
     for repetition in visit.repetitions(7) if visit is not None else ():
         identifier = visit.part(repetition) if visit is not None else ""
@@ -191,10 +197,11 @@ def attending_of(context: MessageContext) -> Practitioner | None:
 
 
 def diagnoses_of(context: MessageContext) -> tuple[Diagnosis, ...]:
-    """Read DG1: the code and its alternate (DG1-3.1 to 3 and 4 to 6), the rank from DG1-15, final before admitting.
+    """Read the diagnoses: code and alternate code from DG1-3, rank from DG1-15; final diagnoses come before admitting ones.
 
-    Where no DG1 has a rank, the order of the segments is the rank: the standard (chapter 6.5.2) counts them by
-    sequence, and senders before 2.3 had no other way to say which is principal. 0 is "not ranked" (DG1-15).
+    If no DG1 has a rank, the order of the segments is the rank. The standard (chapter 6.5.2) numbers the segments in
+    sequence, and senders before version 2.3 could mark the principal diagnosis in no other way. 0 means "not ranked"
+    (DG1-15).
     """
     rows = [segment for segment in context.message.segments if segment.name == "DG1" and segment.get(21).upper() != "D"]
     if not rows:
@@ -203,9 +210,9 @@ def diagnoses_of(context: MessageContext) -> tuple[Diagnosis, ...]:
         rows.sort(key=lambda row: _FINAL_FIRST.get(row.get(6).upper(), 3))
     ranked = any(row.get(15) for row in rows)
     found: dict[tuple[str, str], Diagnosis] = {}
-    for place, row in enumerate(rows, start=1):
+    for position, row in enumerate(rows, start=1):
         rank = row.get(15)
-        number = (int(rank) if rank.isascii() and rank.isdigit() and len(rank) < 4 else 0) if ranked else place
+        number = (int(rank) if rank.isascii() and rank.isdigit() and len(rank) < 4 else 0) if ranked else position
         coded = False
         for code_at in (1, 4):
             code = row.get(3, code_at)
@@ -221,17 +228,17 @@ def diagnoses_of(context: MessageContext) -> tuple[Diagnosis, ...]:
 
 
 def procedures_of(context: MessageContext) -> tuple[str, ...]:
-    """Return the codes of the procedures done (PR1-3)."""
+    """Return the distinct procedure codes (PR1-3)."""
     return tuple(dict.fromkeys(code for row in context.message.every("PR1") if (code := row.get(3))))
 
 
 def _name(segment: Segment, repetition: str, family_at: int) -> str:
-    """Write a name as people say it: prefix, given, family (XPN order from the family name's component on)."""
+    """Return a name for display: prefix, given, family. *family_at* is the number of the family name's component."""
     family, given, prefix = (segment.part(repetition, family_at + step) for step in (0, 1, 4))
     return " ".join(part for part in (prefix, given, family) if part)
 
 
 def person_name(segment: Segment, number: int) -> str:
-    """Return the name in an XPN field as people say it."""
+    """Return the name in an XPN field for display."""
     repetitions = segment.repetitions(number)
     return _name(segment, repetitions[0], 1) if repetitions else ""

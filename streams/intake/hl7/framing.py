@@ -1,7 +1,7 @@
-"""From a stream of bytes to raw HL7 messages: line ends, MLLP bytes, byte order marks, batches, character sets.
+"""Splitting of a byte stream into HL7 messages: line ends, MLLP frames, byte order marks, batches and character sets.
 
-Owns where one message ends and the next begins, and what says that one was cut. Knows no segment but those that frame
-(MSH, FHS, BHS, BTS, FTS). A message keeps the number of the line that it began on, so that people can find it.
+Owns the boundaries of messages and the detection of incomplete messages. Knows only the segments that delimit messages
+and batches (MSH, FHS, BHS, BTS, FTS). A message keeps the number of its first line, so that people can find it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from functools import lru_cache
 from streams.intake.reading import Refused
 
 _BREAK = re.compile(rb"\r\n|\r|\n")
-# MLLP: 0x0B, a message, 0x1C, 0x0D. Anywhere else the two are text: 0x0B is the line break of word processors.
+# An MLLP frame is 0x0B, a message, 0x1C, 0x0D. Elsewhere, 0x0B and 0x1C are text: word processors use 0x0B as a line
+# break.
 _FRAME = re.compile(rb"(\x0b(?=[ \t\x00]*(?:\xef\xbb\xbf)?(?:MSH|FHS|BHS))|\x1c(?=[ \t\x00\x1a]*(?:\x0b|\Z)))")
 _START = re.compile(rb"MSH[^0-9A-Za-z\s\x00-\x1f\x7f-\xff]")
 _NAME = re.compile(rb"[A-Z][A-Z0-9]{2}(?![0-9A-Za-z\s\x80-\xff])")
 _INNER_START = b"MSH|^~\\&|"
-"""Within a message this can't stand, for a separator in a value would be escaped: another message begins here. Files
-without a line end at their end, joined, look so, and cut messages do."""
+"""The start of a message inside a line. It cannot be a value, because separators in values are escaped. It occurs if a
+message was cut short, or if files without a final line end were joined."""
 
 _BATCH_SEGMENTS = (b"FHS", b"BHS", b"BTS", b"FTS")
 _JUNK = b" \t\x00\x1a\x1c\x0b"
@@ -34,8 +35,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-# HL7 table 0211, and what senders write instead. ASCII is read as UTF-8, which contains it: senders that declare
-# ASCII and send UTF-8 are common, and strictness here would refuse a person for the accent in her street's name.
+# The codes of HL7 table 0211, and other names that senders use. ASCII is read as UTF-8, which includes it, because many
+# senders declare ASCII and send UTF-8. Otherwise, one accented letter in an address would make a message unreadable.
 _CHARSETS = {
     "": "utf-8",
     "ASCII": "utf-8",
@@ -63,10 +64,10 @@ _CHARSETS = {
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """The bytes of one message, its lines joined by one carriage return each, without framing; and where it began.
+    """The lines of one message, without framing, and the number of its first line in the stream.
 
-    `problem` is set where the framing itself shows that the bytes are not a whole message, `ended` is false where the
-    next message began within its last line.
+    `problem` is set if the framing shows that the message is incomplete or invalid. `unicode` is true if the stream was
+    UTF-16 or UTF-32. `ended` is false if the next message started within the last line.
     """
 
     lines: tuple[bytes, ...]
@@ -77,12 +78,12 @@ class RawMessage:
 
     @property
     def content(self) -> bytes:
-        """The message with normalised line ends."""
+        """The message, with a carriage return at the end of each line."""
         return b"\r".join(self.lines) + b"\r"
 
 
 def split_messages(chunks: Iterable[bytes]) -> Iterator[RawMessage]:
-    """Yield the messages in a stream of bytes, in pieces of any size; memory holds one message and one piece."""
+    """Yield the messages of a byte stream. Chunks can have any size; memory holds one message and one chunk."""
     splitter = _Splitter()
     for number, line in number_lines(as_utf8(chunks, splitter)):
         yield from splitter.take(number, line)
@@ -99,11 +100,11 @@ class _Splitter:
         self._framed = False
         self._in_message = False
         self._batch: int | None = None
-        """Messages since the last batch header; None outside of a batch."""
+        """The number of messages since the batch header; None outside a batch."""
         self._batch_line = 0
 
     def take(self, number: int, line: bytes) -> Iterator[RawMessage]:
-        """Take the line of that number."""
+        """Process one line. Yield each message that it completes."""
         if (
             self._in_message
             and line[:1].isalpha()
@@ -112,7 +113,7 @@ class _Splitter:
             and b"\x1c" not in line
             and line[:3] not in _BATCH_SEGMENTS
         ):
-            self._lines.append(line)  # almost every line there is
+            self._lines.append(line)  # The fast path, for almost every line.
             return
         if b"\x0b" not in line and b"\x1c" not in line:
             yield from self._take_text(number, line)
@@ -128,7 +129,7 @@ class _Splitter:
                 yield from self._take_text(number, piece)
 
     def _take_text(self, number: int, line: bytes) -> Iterator[RawMessage]:
-        """Take a line, or a part of one, without frame bytes."""
+        """Process a line, or a part of one, that has no MLLP frame bytes."""
         line = line.removeprefix(_BOM)
         bare = line.lstrip(_JUNK)
         if not bare:
@@ -156,7 +157,7 @@ class _Splitter:
         self._lines.append(line[begin:] if begin else line)
 
     def close(self) -> Iterator[RawMessage]:
-        """Take the end of the stream."""
+        """Process the end of the stream. Yield the last message."""
         yield from self._finish(cut=self._framed)
         if self._batch is not None:
             yield _refusal("batch-cut-short", "BTS", "", self._batch_line, (b"BHS",))
@@ -188,14 +189,14 @@ class _Splitter:
             self._batch = 0 if name == b"BHS" else None
             self._batch_line = number
             return
-        said = line[4:].split(line[3:4] or b"|")[0].strip() if len(line) > 4 else b""
-        if said.isdigit() and len(said) < 10 and self._batch is not None and int(said) != self._batch:
+        count = line[4:].split(line[3:4] or b"|")[0].strip() if len(line) > 4 else b""
+        if count.isdigit() and len(count) < 10 and self._batch is not None and int(count) != self._batch:
             yield _refusal("batch-count-differs", "BTS", "BTS-1", number, (line,))
         self._batch = None
 
 
 def decode(raw: RawMessage) -> str | Refused:
-    """Return the text of a message in the character set that its MSH-18 names."""
+    """Decode a message in the character set that its MSH-18 declares. Return a Refused if that is not possible."""
     content = raw.content
     header = raw.lines[0]
     declared = ""
@@ -211,7 +212,7 @@ def decode(raw: RawMessage) -> str | Refused:
     except UnicodeDecodeError as error:
         before = content[content.rfind(b"\r", 0, error.start) + 1 : error.start]
         segment = _segment_name(before)
-        # MSH-1 is the separator itself.
+        # Field numbers of MSH are higher by one, because MSH-1 is the separator itself.
         field = f"{segment}-{before.count(header[3:4]) + (segment == 'MSH')}" if segment else ""
         return Refused("charset-wrong", segment, field, "", content_id(content), f"it was read as {charset}")
     if raw.unicode and "\ufffd" in text:
@@ -220,10 +221,10 @@ def decode(raw: RawMessage) -> str | Refused:
 
 
 def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Yield lines with their numbers, from 1; `\r`, `\n` and `\r\n` end one, also where a piece ends between the two."""
+    r"""Yield each line with its number, from 1. A line ends with `\r`, `\n` or `\r\n`, even if a chunk splits the latter."""
     number = 1
     begun: list[bytes] = []
-    """The pieces of a line that has not ended: joined once, for a line may be as long as the stream."""
+    """The parts of an unfinished line. They are joined only once, because a line can be as long as the stream."""
     held = b""
     for chunk in chunks:
         data = held + chunk
@@ -246,12 +247,12 @@ def number_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def content_id(content: bytes) -> str:
-    """Name a message that can't be read, by its content."""
+    """Return an id for a message that cannot be read: a hash of its content."""
     return "sha256:" + hashlib.sha256(content).hexdigest()[:32]
 
 
 def _segment_name(line: bytes) -> str:
-    """Return the name of the segment of that line; empty where it has none, for what stands there may be a person's."""
+    """Return the segment name of *line*, or an empty string if it has none, because other text may be patient data."""
     found = _NAME.match(line)
     return found.group().decode() if found is not None else ""
 
@@ -267,14 +268,14 @@ def _refusal(reason: str, segment: str, field: str, line: int, lines: tuple[byte
 
 
 def as_utf8(chunks: Iterable[bytes], splitter: _Splitter | None = None) -> Iterator[bytes]:
-    """Turn UTF-16 and UTF-32 with a byte order mark into UTF-8; leave everything else as it is."""
+    """Convert UTF-16 and UTF-32 with a byte order mark to UTF-8. Pass other bytes through unchanged."""
     pieces = iter(chunks)
     head = b""
     for piece in pieces:
         head += piece
         if len(head) >= 4:
             break
-    # UTF-32's mark begins with that of UTF-16, so it is asked for first.
+    # _MARKS lists UTF-32 first, because its mark starts with the mark of UTF-16.
     encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if encoding is None:
         yield head

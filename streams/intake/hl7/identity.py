@@ -1,7 +1,7 @@
-"""Who, where from, and which message: persons' keys, facilities, sources and the ids of events, from HL7 fields.
+"""Person keys, facilities, sources and event ids, from HL7 fields.
 
-Owns the choice of one identifier among the repetitions of PID-3, the same for the survivor and the loser of a merge,
-because keys last. The identifier goes into the key and nowhere else.
+Owns the choice of one identifier from the repetitions of PID-3. Both persons of a merge use the same rules, because
+keys never change. The identifier is used only to derive the key.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from streams.intake.reading import Note, Refused
 from streams.intake.settings import ANY, PLACEHOLDERS, IdentifierPreference, IntakeSettings
 
 MESSAGES = UUID("6f0f1f1c-5d0e-5b55-9a3c-6a0b5f3a7d21")
-"""The namespace of message ids (RFC 9562, version 5). It never changes: ids must be the same for ever."""
+"""The namespace of message ids (RFC 9562, version 5). It must never change, because all ids would change."""
 
 _RANKS_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One repetition of a CX field: the identifier, its type (table 0203) and who assigned it."""
+    """One repetition of a CX field: the identifier, its type (table 0203) and its assigning authority."""
 
     identifier: str
     type: str
@@ -37,31 +37,31 @@ class Identifier:
 
 
 def message_id(application: str, facility: str, control_id: str, digest: bytes) -> str:
-    """Return the identity of a message: MSH-3, MSH-4, MSH-10 and the SHA-256 of its content."""
+    """Return the id of a message, derived from MSH-3, MSH-4, MSH-10 and the SHA-256 of its content."""
     return str(uuid5(MESSAGES, f"{application}\x1f{facility}\x1f{control_id}\x1f{digest.hex()}"))
 
 
 def further_id(first: str, number: int) -> str:
-    """Return the id of the event of that number (from 2) in the message whose first event is *first*."""
+    """Return the id of item *number* (from 2) in the message whose first item has the id *first*."""
     return str(uuid5(UUID(first), str(number)))
 
 
 @lru_cache(maxsize=1024)
 def source_of(facility: str, application: str) -> str:
-    """Return the source of a sender's messages: `urn:hl7:<MSH-4>:<MSH-3>`, characters that a URI can't hold escaped.
+    """Return the source of a sender's messages: `urn:hl7:<MSH-4>:<MSH-3>`, percent-encoded.
 
-    Names that are too long for a record's header are told apart by their hash.
+    If that is too long for a record's header, the source contains a hash of it instead.
     """
     source = f"urn:hl7:{quote(facility, safe='')}:{quote(application, safe='')}"
     return source if attribute_fits(source) else f"urn:hl7:sha256:{sha256(source.encode()).hexdigest()}"
 
 
 def facility_of(message: Message, settings: IntakeSettings, notes: list[Note]) -> str | None:
-    """Return the facility of a message, None where nothing names one.
+    """Return the facility of a message, or None if neither the message nor the settings name one.
 
-    It is MSH-4's first component and not PV1-3.4: a stay keeps its facility while the person moves between its sites,
-    and cancellations, merges and appointments often come without PV1-3. A sender that speaks for several hospitals
-    under one MSH-4 is told apart in the settings, by `MSH-4|PV1-3.4`.
+    It is MSH-4.1 and not PV1-3.4, because an encounter keeps its facility while the person moves between sites, and
+    because cancellations, merges and appointments often have no PV1-3. If one MSH-4 covers several hospitals, the
+    settings can distinguish them by `MSH-4|PV1-3.4`.
     """
     header = message.header
     sender = header.get(4) or header.get(4, 2)
@@ -79,10 +79,10 @@ def facility_of(message: Message, settings: IntakeSettings, notes: list[Note]) -
 
 
 def person_of(segment: Segment, facility: str, settings: IntakeSettings, notes: list[Note]) -> tuple[PersonKey, Identifier] | Refused:
-    """Return the key of the person of a PID segment, and the identifier that it was made from.
+    """Return the key of the person in a PID segment, and the identifier from which it is derived.
 
-    PID-3 first; PID-2 and then PID-4 (external and alternate ids, kept for old senders) only where PID-3 holds nothing
-    that may be chosen.
+    The identifier comes from PID-3. PID-2 and then PID-4 (external and alternate ids, used by old senders) are used only
+    if PID-3 has no usable identifier.
     """
     for number in (3, 2, 4):
         chosen = choose(_identifiers(segment, number, facility, settings), facility, settings)
@@ -96,10 +96,10 @@ def person_of(segment: Segment, facility: str, settings: IntakeSettings, notes: 
 def merged_person_of(
     segment: Segment, survivor: Identifier, facility: str, settings: IntakeSettings, notes: list[Note]
 ) -> PersonKey | Refused:
-    """Return the key of the person that an MRG segment ends.
+    """Return the key of the person in an MRG segment, who is merged into the survivor.
 
-    The identifier is of the survivor's authority and type where there is one, for that is the list that was merged;
-    one that names no authority is taken as the survivor's; else the list of preferences decides, as for the survivor.
+    Prefer an identifier with the survivor's authority and type, because the merge happened in that authority's index.
+    Otherwise the preference list decides, as for the survivor. An identifier without an authority gets the survivor's.
     """
     found = _identifiers(segment, 1, "", settings) or _identifiers(segment, 4, "", settings)
     of_authority = [one for one in found if one.authority == survivor.authority and _may_be_chosen(one, settings)]
@@ -114,7 +114,10 @@ def merged_person_of(
 
 
 def choose(identifiers: list[Identifier], facility: str, settings: IntakeSettings) -> Identifier | None:
-    """Choose the identifier that stands first in the list of preferences; the sender's own among equals, else the first."""
+    """Return the identifier with the best rank in the preference list, or None if none is usable.
+
+    Among equal ranks, prefer one that the sender's facility assigned, then the first in the message.
+    """
     best: tuple[tuple[int, int, int], Identifier] | None = None
     for position, one in enumerate(identifiers):
         rank = _rank(one, settings)
@@ -127,9 +130,10 @@ def choose(identifiers: list[Identifier], facility: str, settings: IntakeSetting
 
 
 def _identifiers(segment: Segment, number: int, facility: str, settings: IntakeSettings) -> list[Identifier]:
-    """Read a CX field: CX.1 id, CX.4 authority (namespace, else universal id), CX.5 type, CX.6 assigning facility.
+    """Read a CX field: id from CX.1, authority from CX.4 (namespace or universal id), type from CX.5.
 
-    Where no authority is named, the assigning facility is, else the sender: a hospital's number is unique there only.
+    Without an authority, use the assigning facility (CX.6) or else *facility*, because a hospital's own numbers are
+    unique only within that hospital.
     """
     found = []
     for repetition in segment.repetitions(number):
@@ -159,34 +163,35 @@ def _may_be_chosen(one: Identifier, settings: IntakeSettings) -> bool:
 
 
 def _rank(one: Identifier, settings: IntakeSettings) -> int | None:
-    """Return the place in the list of preferences; None where it may not be chosen."""
+    """Return the rank in the preference list (0 is best), or None if the identifier must not be used."""
     known = (one.type, one.authority)
     ranks = settings.ranks
     if known not in ranks:
         if len(ranks) >= _RANKS_KEPT:
             ranks.clear()
-        ranks[known] = _place(*known, settings)
+        ranks[known] = _find_rank(*known, settings)
     return ranks[known]
 
 
-def _place(kind: str, authority: str, settings: IntakeSettings) -> int | None:
-    barred = [one for one in settings.never if _fits(one, kind, authority)]
-    barred_type = any(one.type.upper() == kind for one in barred)
-    for place, one in enumerate(settings.identifiers):
-        if not _fits(one, kind, authority):
+def _find_rank(kind: str, authority: str, settings: IntakeSettings) -> int | None:
+    excluded = [one for one in settings.never if _matches(one, kind, authority)]
+    excluded_type = any(one.type.upper() == kind for one in excluded)
+    for rank, one in enumerate(settings.identifiers):
+        if not _matches(one, kind, authority):
             continue
-        # What is barred comes in by its barred type or its authority being named, never by a wildcard.
-        if not barred or (barred_type and one.type.upper() == kind) or one.authority.upper() == authority.upper():
-            return place
+        # An excluded identifier is allowed only if an entry names its excluded type or its authority; a wildcard does
+        # not allow it.
+        if not excluded or (excluded_type and one.type.upper() == kind) or one.authority.upper() == authority.upper():
+            return rank
     return None
 
 
-def _fits(preference: IdentifierPreference, kind: str, authority: str) -> bool:
-    return _fits_one(preference.type, kind) and _fits_one(preference.authority, authority)
+def _matches(preference: IdentifierPreference, kind: str, authority: str) -> bool:
+    return _matches_pattern(preference.type, kind) and _matches_pattern(preference.authority, authority)
 
 
-def _fits_one(wanted: str, value: str) -> bool:
-    """Compare one side; an empty pattern fits only what is empty."""
+def _matches_pattern(wanted: str, value: str) -> bool:
+    """Return whether *value* matches the pattern *wanted*. An empty pattern matches only an empty value."""
     return wanted == ANY or _pattern(wanted.upper()).match(value.upper()) is not None
 
 

@@ -1,8 +1,8 @@
-"""The lexer of ER7, HL7 v2's pipes and hats: text in, segments, fields and components out.
+"""The lexer of ER7, the text encoding of HL7 v2: it splits a message into segments, fields and components.
 
-Owns encoding characters, escape sequences and addressing; knows no trigger and no field's meaning. It splits a
-message into segment strings and nothing more until a field is asked for, because a mapping reads some twenty of the
-hundreds of fields of a message. Nothing here raises on what a sender wrote.
+Owns encoding characters, escape sequences and field addresses. Knows no trigger event and no field's meaning. A segment
+is split into fields only when one is read, because a mapping reads about twenty of the hundreds of fields of a message.
+No content of a message raises an exception here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import lru_cache
 from streams.intake.reading import Note
 
 NULL = '""'
-"""HL7's explicit "delete this value" (chapter 2.6); `Segment.get` reads it as empty, `Segment.is_null` finds it."""
+"""HL7's request to delete a value (chapter 2.6). `Segment.get` returns it as empty text; `Segment.is_null` detects it."""
 
 _ADDRESS = re.compile(r"([A-Z][A-Z0-9]{2})-(\d+)(?:\((\d+)\))?(?:\.(\d+)(?:\.(\d+))?)?\Z")
 
 
 class Delimiters:
-    """The separators of one message, from its MSH-1 and MSH-2, and the unescaping that they imply."""
+    """The separators of a message, from MSH-1 and MSH-2, and the decoding of its escape sequences."""
 
     __slots__ = ("_escapes", "_sequence", "component", "escape", "field", "repetition", "subcomponent")
 
@@ -44,7 +44,7 @@ class Delimiters:
         self._sequence = re.compile(rf"{mark}([FSTREHN]|X[0-9A-Fa-f]+|\.[a-z]{{2}}[+-]?\d*){mark}") if escape else None
 
     def unescape(self, text: str) -> str:
-        """Replace escape sequences (chapter 2.7); one that is not known stays as it is."""
+        """Replace the escape sequences in *text* (chapter 2.7). Unknown sequences stay unchanged."""
         if not self.escape or self.escape not in text or self._sequence is None:
             return text
         return self._sequence.sub(self._replacement, text)
@@ -60,7 +60,7 @@ class Delimiters:
 
 
 class Segment:
-    """One segment; fields are numbered as in the standard, so that MSH-1 is the field separator itself."""
+    """One segment. Fields are numbered as in the standard, so MSH-1 is the field separator itself."""
 
     __slots__ = ("_delimiters", "_fields", "name", "raw")
 
@@ -71,7 +71,7 @@ class Segment:
         self._fields: list[str] | None = None
 
     def field(self, number: int) -> str:
-        """Return the whole field as it was sent, with its repetitions and escapes; empty where there is none."""
+        """Return the whole field unchanged, with repetitions and escape sequences; empty if there is none."""
         fields = self._fields
         if fields is None:
             fields = self.raw.split(self._delimiters.field)
@@ -81,7 +81,7 @@ class Segment:
         return fields[number] if number < len(fields) else ""
 
     def repetitions(self, number: int) -> list[str]:
-        """Return the repetitions of a field that hold anything."""
+        """Return the repetitions of a field that are not blank."""
         text = self.field(number)
         if not text:
             return []
@@ -102,7 +102,7 @@ class Segment:
         return self.part(text, component, subcomponent)
 
     def part(self, repetition: str, component: int = 1, subcomponent: int = 1) -> str:
-        """Return the text of one component of a repetition that `repetitions` gave, unescaped and stripped."""
+        """Return the text of one component of *repetition*, an item of `repetitions`, unescaped and stripped."""
         delimiters = self._delimiters
         text = repetition
         if delimiters.component in text:
@@ -121,12 +121,12 @@ class Segment:
         return "" if text == NULL else text
 
     def is_null(self, number: int) -> bool:
-        """Say whether the sender asks to delete this field."""
+        """Return whether the sender requests the deletion of this field's value."""
         return self.field(number).strip() == NULL
 
 
 class Message:
-    """One message: its segments in their order."""
+    """One message: its segments, in order."""
 
     __slots__ = ("_by_name", "delimiters", "notes", "segments")
 
@@ -144,18 +144,18 @@ class Message:
         return self.segments[0]
 
     def first(self, name: str) -> Segment | None:
-        """Return the first segment of that name."""
+        """Return the first segment with this name, or None."""
         found = self._by_name.get(name)
         return found[0] if found else None
 
     def every(self, name: str) -> list[Segment]:
-        """Return all segments of that name in their order."""
+        """Return all segments with this name, in order."""
         return self._by_name.get(name, [])
 
     def value(self, address: str) -> str:
-        """Return the text at an address: `PV1-19`, `PV1-19.1`, `PID-3(2).4.1`; empty where there is nothing.
+        """Return the text at an address such as `PV1-19`, `PV1-19.1` or `PID-3(2).4.1`; empty if there is none.
 
-        Raises ValueError when the address is not one: that is an error of ours.
+        Raises ValueError if *address* is not valid, which is an error of the caller.
         """
         name, number, repetition, component, subcomponent = _address(address)
         segment = self.first(name)
@@ -168,7 +168,7 @@ class Message:
 
 
 def parse(text: str) -> Message | None:
-    """Split *text*, one message whose first characters are MSH; None where its encoding characters can't be used."""
+    """Split *text*, one message that starts with MSH. Return None if its encoding characters are not usable."""
     notes: list[Note] = []
     delimiters = _delimiters(text, notes)
     if delimiters is None:
@@ -177,24 +177,28 @@ def parse(text: str) -> Message | None:
     segments: list[Segment] = []
     lines = text.split("\r") if "\n" not in text else text.replace("\r\n", "\r").replace("\n", "\r").split("\r")
     for line in lines:
-        # Three capitals and a separator, or three capitals alone: a segment. The test on characters is much cheaper
-        # than a regular expression, and runs for each line of each message.
+        # A segment starts with a three-character name and a separator, or is the name alone. This test runs for every
+        # line and is much faster than a regular expression.
         if (line[3:4] == mark or len(line) == 3) and _is_name(line[:3]):
             segments.append(Segment(line, delimiters))
         else:
-            _keep_odd_line(line, mark, segments, delimiters, notes)
+            _add_irregular_line(line, mark, segments, delimiters, notes)
     return Message(segments, delimiters, notes)
 
 
-def _keep_odd_line(line: str, mark: str, segments: list[Segment], delimiters: Delimiters, notes: list[Note]) -> None:
-    """Join or skip a line that is no segment as it stands: indented, or the rest of a field with a raw line end in it."""
+def _add_irregular_line(line: str, mark: str, segments: list[Segment], delimiters: Delimiters, notes: list[Note]) -> None:
+    """Handle a line that does not start with a segment name.
+
+    It can be an indented segment, the rest of a field that contains a line end, or text that is skipped.
+    """
     bare = line.strip(" \t\x00\x0b\x1a\x1c\ufeff")
     if not bare:
         return
     if (bare[3:4] == mark or len(bare) == 3) and _is_name(bare[:3]):
         segments.append(Segment(bare, delimiters))
     elif mark in bare and segments:
-        # It carries fields of the segment before: without them PID-18 would be lost to a line end in the address.
+        # The line continues the previous segment. Skipping it would, for example, lose PID-18 after a line end in an
+        # address.
         segments[-1] = Segment(f"{segments[-1].raw}\n{bare}", delimiters)
         notes.append(Note("line-joined", segments[-1].name))
     else:
@@ -207,21 +211,21 @@ def _is_name(name: str) -> bool:
 
 
 def _delimiters(text: str, notes: list[Note]) -> Delimiters | None:
-    """Read MSH-1 and MSH-2. Missing ones are the standard's; ones that are equal to each other can't be used."""
+    """Read MSH-1 and MSH-2. Missing characters get the standard's defaults. Return None if two of them are equal."""
     field = text[3:4]
     if not field or field.isalnum() or field.isspace() or not field.isprintable():
         return None
     end = text.find(field, 4)
     line_end = min((i for i in (text.find("\r"), text.find("\n")) if i >= 0), default=len(text))
     marks = text[4 : end if 0 <= end < line_end else line_end].strip()
-    if marks.startswith("^~\\\\&"):  # the backslash doubled by someone's escaping: common in files made by programs
+    if marks.startswith("^~\\\\&"):  # Some programs double the backslash when they write a file.
         notes.append(Note("encoding-characters-mended", "MSH", "MSH-2"))
         marks = "^~\\&"
-    return _made(field, marks)
+    return _delimiters_of(field, marks)
 
 
 @lru_cache(maxsize=64)
-def _made(field: str, marks: str) -> Delimiters | None:
+def _delimiters_of(field: str, marks: str) -> Delimiters | None:
     marks = marks[:4] + "^~\\&"[len(marks[:4]) :]
     used = field + marks
     if len(set(used)) != 5 or any(mark.isalnum() or mark.isspace() for mark in used):
@@ -233,6 +237,6 @@ def _made(field: str, marks: str) -> Delimiters | None:
 def _address(address: str) -> tuple[str, int, int, int, int]:
     found = _ADDRESS.match(address)
     if found is None:
-        raise ValueError(f"{address} is not an address such as PV1-19.1 or PID-3(2).4.1")
+        raise ValueError(f"{address} is not a field address; examples are PV1-19.1 and PID-3(2).4.1")
     name, number, repetition, component, subcomponent = found.groups()
     return name, int(number), int(repetition or 1), int(component or 1), int(subcomponent or 1)

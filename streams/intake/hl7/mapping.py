@@ -1,8 +1,8 @@
-"""From one HL7 v2 message to events.
+"""Conversion of one HL7 v2 message to events.
 
-Owns the envelope: type and trigger, sender, identity, times, and whose message it is; and which mapping reads which
-type. MSH-9 wins over EVN-1: on real samples EVN-1 was left behind by whoever copied the message. Every message answers
-with at least one item; one that can be taken in part is taken in part.
+Owns the envelope (message type, trigger event, sender, id, times, person) and the choice of the mapping for each
+message type. If MSH-9 and EVN-1 differ, MSH-9 is used: in real samples, EVN-1 was often copied from another message and
+not changed. Every message gives at least one item. If a part of a message is invalid, the other parts are still used.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _read_raw(raw: RawMessage, settings: IntakeSettings) -> Reading:
 
 
 def _sender(raw: RawMessage) -> str:
-    """Return the source of a message that can't be read as a whole, so that its refusals can be counted where they come from."""
+    """Return the source of an unreadable message, so that its refusal is counted for its sender; empty if unknown."""
     header = raw.lines[0].decode("latin-1")
     found = parse(header) if header.startswith("MSH") else None
     return _source(found.header) if found is not None else ""
@@ -108,7 +108,7 @@ def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
     if facility is None:
         return answer((Refused("facility-missing", "MSH", "MSH-4", source, first_id, trigger=trigger),), arrival)
     events = message.every("EVN")
-    if len(events) > 1:  # each trigger has one: the header between two messages was lost
+    if len(events) > 1:  # A message has one EVN. With two, the MSH between two messages is missing.
         return answer((Refused("run-together", "EVN", "", source, first_id, trigger=trigger),), arrival)
     event = events[0] if events else None
     visit = message.first("PV1")
@@ -135,7 +135,7 @@ def _read(message: Message, digest: bytes, settings: IntakeSettings) -> Reading:
 
 
 def _numbered(items: list[Item], context: MessageContext) -> list[Item]:
-    """Give each item its place in the message: source, and an id of its own from the second on."""
+    """Add the source and the id to each item. From the second item on, the id is derived from the message's id."""
     numbered: list[Item] = []
     for number, item in enumerate(items, start=1):
         own = context.id if number == 1 else further_id(context.id, number)
@@ -149,32 +149,32 @@ def _numbered(items: list[Item], context: MessageContext) -> list[Item]:
 
 
 def _type_of(message: Message, notes: list[Note]) -> tuple[str, str]:
-    """Return message code and trigger from MSH-9; EVN-1 only where MSH-9 has no trigger (as before 2.3.1)."""
+    """Return message code and trigger event from MSH-9. If MSH-9 has no trigger (before version 2.3.1), use EVN-1."""
     header = message.header
     code, trigger = header.get(9).upper(), header.get(9, 2).upper()
     event = message.first("EVN")
-    said = event.get(1).upper() if event is not None else ""
-    if "_" in code and not trigger:  # ADT_A01 names a structure, which A01, A04, A08 and A13 share
+    event_trigger = event.get(1).upper() if event is not None else ""
+    if "_" in code and not trigger:  # ADT_A01 is a message structure, which A01, A04, A08 and A13 share.
         code = code.split("_", 1)[0]
-    if code and not trigger and said:
+    if code and not trigger and event_trigger:
         notes.append(Note("trigger-from-event", "MSH", "MSH-9"))
-        return code, said
-    if said and said != trigger:
+        return code, event_trigger
+    if event_trigger and event_trigger != trigger:
         notes.append(Note("trigger-contradicts-event", "EVN", "EVN-1"))
     return code, trigger
 
 
 def _shown(code: str, trigger: str) -> str:
-    """Write a message's type; empty where it is not of the form of one, for then it may be anything, even a name."""
-    said = f"{code}^{trigger}" if trigger else code
-    return said if _TYPE.match(said) else ""
+    """Return the message type for display, or an empty string if it has another form, because it may be patient data."""
+    text = f"{code}^{trigger}" if trigger else code
+    return text if _TYPE.match(text) else ""
 
 
 def _zone(facility: str, sent: str, settings: IntakeSettings) -> tzinfo:
-    """Return the zone of times without offset.
+    """Return the time zone for times without an offset.
 
-    The facility's; where that is not known, the offset of MSH-7 (which by the standard is the message's default), else
-    the setting.
+    It is the zone of the facility; else the offset of MSH-7, which the standard defines as the default of the message;
+    else the `default_zone` of the settings.
     """
     name = settings.zone_of(facility) if facility else None
     if name:
@@ -186,12 +186,13 @@ def _zone(facility: str, sent: str, settings: IntakeSettings) -> tzinfo:
 
 
 def _read_one_person(context: MessageContext, facts: Callable[[MessageContext, Segment], adt.Facts], *, groups: bool = False) -> list[Item]:
-    """Make events of a message about one person; with *groups*, of one about each of several (a group's appointment)."""
+    """Return the items of a message about one person. With *groups*, several persons are allowed (a group appointment)."""
     persons = context.message.every("PID")
     if not persons:
         return [Refused("segment-missing", "PID", "", "", "")]
     if len(persons) > 1 and not groups:
-        # Whose are the other segments? A guess could tell one person's team about another.
+        # Nothing shows to whom the other segments belong. A wrong guess could send one person's data to another
+        # person's care team.
         keys = {found if isinstance(found, Refused) else found[0] for found in (_person(context, person) for person in persons)}
         if len(keys) > 1:
             return [Refused("several-patients", "PID", "PID-3", "", "")]
@@ -211,11 +212,11 @@ def _read_one_person(context: MessageContext, facts: Callable[[MessageContext, S
             context.note("segment-repeated", "PID")
             continue
         seen.add(key)
-        said = facts(context, person)
-        if isinstance(said, Refused | Ignored):
-            items.append(said)
+        result = facts(context, person)
+        if isinstance(result, Refused | Ignored):
+            items.append(result)
         else:
-            items.extend(context.event(key, fact) for fact in said)
+            items.extend(context.event(key, fact) for fact in result)
     return items
 
 
@@ -223,7 +224,7 @@ def _person(context: MessageContext, segment: Segment) -> tuple[PersonKey, Ident
     return person_of(segment, context.facility, context.settings, context.notes)
 
 
-# ---- which message goes where
+# ---- the mapping of each message type
 
 
 def _read_adt(context: MessageContext) -> list[Item]:
@@ -231,7 +232,7 @@ def _read_adt(context: MessageContext) -> list[Item]:
 
 
 class _Plan:
-    """How messages of one code are read: which triggers are ignored and why, and how the others are read."""
+    """The mapping of one message code: the reason for each ignored trigger, and the reader for the other triggers."""
 
     __slots__ = ("ignored", "read")
 

@@ -1,7 +1,7 @@
-"""Referrals (REF, RRI) and appointments (SIU) from HL7 v2: RF1 and PRD, SCH and TQ1.
+"""Mapping of referrals (REF, RRI) and appointments (SIU), from the segments RF1, PRD, SCH and TQ1.
 
-Owns which field of those segments says what. Knows nothing of ADT and nothing of the referral's state machine: it
-says what the sender reported and who may report it.
+Owns the meaning of the fields of these segments. Knows no ADT message and not the states of a referral: it reports only
+what the sender wrote, and which side of the referral reported it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNSPECIFIED = "unspecified"
 
 
 def referral_facts(context: MessageContext, person: Segment) -> list[msgspec.Struct] | Refused | Ignored:
-    """I12 request, I13 change, I14 cancel."""
+    """Read a REF message: request (I12), change (I13) or cancellation (I14) of a referral."""
     order = context.message.first("RF1")
     if order is None:
         return Refused("segment-missing", "RF1", "", "", "")
@@ -43,7 +43,7 @@ def referral_facts(context: MessageContext, person: Segment) -> list[msgspec.Str
         service = _service(context, order)
         if service is None:
             context.note("service-missing", "RF1", "RF1-3")
-        stay = clinical.encounter_of(context, None)
+        encounter = clinical.encounter_of(context, None)
         facts.append(
             e.ReferralRequested(
                 referral,
@@ -52,7 +52,7 @@ def referral_facts(context: MessageContext, person: Segment) -> list[msgspec.Str
                 service or _UNSPECIFIED,
                 _priority(context, order) or "routine",
                 _needed_by(context),
-                stay if stay.visit else None,
+                encounter if encounter.visit else None,
             )
         )
     if status is not None:
@@ -61,7 +61,7 @@ def referral_facts(context: MessageContext, person: Segment) -> list[msgspec.Str
 
 
 def response_facts(context: MessageContext, person: Segment) -> list[msgspec.Struct] | Refused | Ignored:
-    """RRI: the target's answer, which says accepted or rejected in RF1-1, or nothing but that it arrived."""
+    """Read an RRI message: the target accepts or rejects the referral (RF1-1), or only acknowledges its receipt."""
     order = context.message.first("RF1")
     status = tables.REFERRAL_STATUS.get(order.get(1).upper()) if order is not None else None
     if order is None or status is None:
@@ -73,19 +73,19 @@ def response_facts(context: MessageContext, person: Segment) -> list[msgspec.Str
 
 
 def appointment_facts(context: MessageContext, person: Segment) -> list[msgspec.Struct] | Refused | Ignored:
-    """S12 to S17 and S26."""
+    """Read an appointment message (SIU): S12 to S17 and S26."""
     schedule = context.message.first("SCH")
     if schedule is None:
         return Refused("segment-missing", "SCH", "", "", "")
-    # The filler owns the schedule and names the appointment in every message about it; the placer's name is there
-    # only where a placer asked (chapter 10.6.1).
+    # Every message has the filler's appointment id, because the filler owns the schedule. The placer's id is present
+    # only if a placer requested the appointment (chapter 10.6.1).
     appointment = schedule.get(2) or schedule.get(1)
     if not appointment:
         return Refused("field-missing", "SCH", "SCH-2", "", "", "filler appointment id; SCH-1 is read if SCH-2 is empty")
     status = tables.APPOINTMENT[context.trigger]
-    said = tables.FILLER_STATUS.get(schedule.get(25).upper())
-    if said is not None and said in tables.SCHEDULING_REFINEMENTS.get(context.trigger, ()):
-        status = said
+    filler_status = tables.FILLER_STATUS.get(schedule.get(25).upper())
+    if filler_status is not None and filler_status in tables.SCHEDULING_REFINEMENTS.get(context.trigger, ()):
+        status = filler_status
     start, end = _period(context, schedule)
     if start is None and status == "booked":
         context.note("start-missing", "SCH", "SCH-11")
@@ -97,8 +97,8 @@ def appointment_facts(context: MessageContext, person: Segment) -> list[msgspec.
                 appointment,
                 status,
                 start,
-                # SCH-26: the placer's order, which is the request being scheduled; SCH-27: the filler's name for it.
-                # (SCH-24 is the parent appointment, not the order.)
+                # SCH-26 is the placer's number of the scheduled order; SCH-27 is the filler's number. SCH-24 is the
+                # parent appointment, not the order.
                 schedule.get(26) or schedule.get(27) or None,
                 schedule.get(7) or schedule.get(8) or None,
                 end,
@@ -108,9 +108,10 @@ def appointment_facts(context: MessageContext, person: Segment) -> list[msgspec.
 
 
 def _period(context: MessageContext, schedule: Segment) -> tuple[Millis | None, Millis | None]:
-    """Return start and end: TQ1-7 and 8, else SCH-11.4 and 5, else the start of a resource.
+    """Return start and end: TQ1-7 and 8, else SCH-11.4 and 5, else the start time of a resource.
 
-    SCH-11 is kept "for backward compatibility only" since 2.5 (chapter 10.6.1.11), and senders leave old times in it.
+    TQ1 comes first, because since version 2.5 SCH-11 is "for backward compatibility only" (chapter 10.6.1.11), and
+    senders leave outdated times in it.
     """
     message = context.message
     timing = message.first("TQ1")
@@ -124,12 +125,12 @@ def _period(context: MessageContext, schedule: Segment) -> tuple[Millis | None, 
 
 
 def _referral_id(order: Segment) -> str:
-    """Return the referral's id: RF1-6, which its originator gave and every message repeats, else RF1-11."""
+    """Return the referral's id: RF1-6, which the originator assigns and every message repeats, else RF1-11."""
     return order.get(6) or order.get(11)
 
 
 def _service(context: MessageContext, order: Segment) -> str | None:
-    """Return what is asked for: RF1-3 (referral type, table 0281), else the first order's or procedure's code."""
+    """Return the requested service: RF1-3 (referral type, table 0281), else the first OBR-4, else the first PR1-3."""
     kind = order.get(3)
     if kind:
         return kind
@@ -151,16 +152,16 @@ def _priority(context: MessageContext, order: Segment) -> str | None:
 
 
 def _needed_by(context: MessageContext) -> Millis | None:
-    """Return TQ1-8, the needed-by date (as 360X uses it). RF1-8 is when the authorisation expires, another thing.
+    """Return the needed-by instant: TQ1-8, as in the 360X profile. RF1-8 is the expiry of the authorisation instead.
 
-    A day lasts until its end, like the days of the rules.
+    A date without a time means the end of that day, as for the deadlines of rules.
     """
     moment = context.moment(context.message.first("TQ1"), 8)
     return None if moment is None else moment.at if moment.is_exact else moment.until
 
 
 def _party(context: MessageContext, role: str) -> e.Party | None:
-    """Read the PRD of that role (PRD-1, table 0286): id PRD-7, name PRD-2, organisation PRD-10, else the facility of PRD-4."""
+    """Read the PRD with this role (PRD-1, table 0286): id PRD-7, name PRD-2, organisation PRD-10, else the facility in PRD-4."""
     for segment in context.message.every("PRD"):
         if role not in {segment.part(one).upper() for one in segment.repetitions(1)}:
             continue
@@ -168,7 +169,7 @@ def _party(context: MessageContext, role: str) -> e.Party | None:
         name = clinical.person_name(segment, 2)
         if not identifier and name:
             context.note("practitioner-without-id", "PRD", "PRD-7")
-        # XON.10, or XON.3 before 2.5: an id can be routed to, a name has to be known in the directory.
+        # Prefer the organisation's id (XON.10, or XON.3 before version 2.5). A name works only if the directory has it.
         organization = segment.get(10, 10) or segment.get(10, 3) or segment.get(10) or segment.get(4, 4)
         return e.Party(tables.ROLE[role], e.Practitioner(identifier, name) if identifier else None, organization or None)
     return None

@@ -1,7 +1,7 @@
-"""The code tables of the HL7 door: what a code of a sender means in the words of the events. Data only.
+"""The tables that translate HL7 codes to the codes of events. Data only.
 
-Owns the translation and says its source for each table. A code that is in no table is never guessed: the mapping keeps
-it or says that it is unknown. Table numbers are HL7's; "v2-to-FHIR" is HL7's guide of that name, 1.0.0.
+Owns the translation and gives the source of each table. A code in no table is never guessed: the mapping keeps it
+unchanged or reports it as unknown. Table numbers are HL7's. "v2-to-FHIR" is HL7's implementation guide, version 1.0.0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CANCEL_ADMISSION: Mapping[str, str] = {
 }
 LEAVE: Mapping[str, bool] = {"A21": True, "A22": False}
 MERGE = frozenset({"A18", "A30", "A34", "A36", "A39", "A40"})
-"""Merges of persons: A40, and what stood for it before 2.3.1 or for an identifier in MRG-4 (chapter 3.3.18 to 3.3.40)."""
+"""Merges of persons: A40, and the triggers used before version 2.3.1 or for an identifier in MRG-4 (chapters 3.3.18 to 3.3.40)."""
 PERSON = frozenset({"A28", "A29", "A31"})
 
 IGNORED_ADT: Mapping[str, str] = {
@@ -46,7 +46,7 @@ IGNORED_ADT: Mapping[str, str] = {
     "A51": "account-or-visit-moved",
     **dict.fromkeys(("A17", "A19", "A20", "A24", "A37", "A52", "A53", "A54", "A55", "A60", "A61", "A62"), "trigger-not-mapped"),
 }
-"""ADT triggers that are known and make no event, by the reason."""
+"""The reason why a known ADT trigger gives no event."""
 
 APPOINTMENT: Mapping[str, str] = {
     "S12": "booked",
@@ -80,9 +80,9 @@ SCHEDULING_REFINEMENTS: Mapping[str, frozenset[str]] = {
     "S13": frozenset({"pending", "waitlist"}),
     "S14": frozenset({"pending", "waitlist", "arrived", "fulfilled", "cancelled", "noshow", "entered-in-error"}),
 }
-"""Where SCH-25 says more than the trigger. A modification (S14) is how a scheduler reports that a visit took place."""
+"""The statuses from SCH-25 that replace the status of the trigger. Schedulers use S14 to report that a visit took place."""
 
-# ---- PV1-2, table 0004, to v3 ActCode (v2-to-FHIR "HL70004 to V3 ActCode"); B, R, C and N have no counterpart there.
+# ---- PV1-2, table 0004, to v3 ActCode (v2-to-FHIR "HL70004 to V3 ActCode"). B, R, C and N have no ActCode and stay as they are.
 
 CLASS: Mapping[str, str] = {
     "E": "EMER",
@@ -103,10 +103,10 @@ CLASS: Mapping[str, str] = {
     "PREADMIT": "PRENC",
 }
 INPATIENT = frozenset({"IMP", "ACUTE", "NONAC", "OBSENC", "B"})
-"""Classes that an A06 (outpatient to inpatient) may name, and an A07 may not."""
+"""The classes that are valid in an A06 (outpatient to inpatient) but not in an A07."""
 
-# ---- PV1-36, table 0112: in the United States the discharge status of UB-04 (NUBC FL 17), which the table points to.
-# FHIR's "hosp" is hospice, which reads like hospital: events say `hospice`, and another hospital is `other-hcf`.
+# ---- PV1-36, table 0112. In the United States, the table refers to the discharge status of UB-04 (NUBC FL 17).
+# Events use `hospice` for FHIR's "hosp" (hospice), which looks like "hospital", and `other-hcf` for another hospital.
 
 DISPOSITION: Mapping[str, str] = {
     "01": "home",
@@ -117,7 +117,7 @@ DISPOSITION: Mapping[str, str] = {
     "06": "home",  # home, under care of a home health agency
     "07": "aadvice",
     "08": "home",  # home, under care of a home intravenous provider (ended in 2005)
-    "09": "other-hcf",  # admitted as an inpatient to this hospital: not in the community
+    "09": "other-hcf",  # admitted as an inpatient to this hospital, so not in the community
     "20": "exp",
     "21": "oth",  # court or law enforcement
     "40": "exp",
@@ -134,7 +134,7 @@ DISPOSITION: Mapping[str, str] = {
     "66": "other-hcf",  # critical access hospital
     "69": "other-hcf",  # disaster alternative care site
     "70": "other-hcf",
-    # 81 to 95: as 01 to 70, with a planned readmission.
+    # 81 to 95 mean the same as 01 to 70, with a planned readmission.
     "81": "home",
     "82": "other-hcf",
     "83": "snf",
@@ -163,7 +163,7 @@ DISPOSITION: Mapping[str, str] = {
     "SNF": "snf",
     "OTH": "oth",
     "HOSPICE": "hospice",
-    # What is typed where there is no code set.
+    # Text that senders write if they have no code set.
     "AMA": "aadvice",
     "LEFT AGAINST MEDICAL ADVICE": "aadvice",
     "EXPIRED": "exp",
@@ -183,7 +183,7 @@ DISPOSITION: Mapping[str, str] = {
     "TRANSFERRED": "other-hcf",
 }
 
-# ---- PV1-4, table 0007, and PV1-14, table 0023 (user-defined; UB-04 type and source of admission where they are digits)
+# ---- PV1-4, table 0007, and PV1-14, table 0023. Both are user-defined; digits are UB-04 types and sources of admission.
 
 EMERGENCY_TYPES = frozenset({"E", "1"})
 OTHER_TYPES = frozenset({"A", "C", "L", "N", "R", "U", "2", "3", "4", "5"})
@@ -201,7 +201,7 @@ PLANNED_TYPES: Mapping[str, bool] = {
 EMERGENCY_SOURCES = frozenset({"7"})
 OTHER_SOURCES = frozenset({"1", "2", "3", "4", "5", "6", "8", "9"})
 
-# ---- DG1-3.3, table 0396, and the names and addresses that stand there instead
+# ---- DG1-3.3, table 0396, and other names, OIDs and URLs that senders use
 
 CODE_SYSTEM: Mapping[str, str] = {
     **dict.fromkeys(("I10", "I10C", "ICD10", "ICD-10", "ICD10CM", "ICD-10-CM", "ICD-10CM", "10", "ICD10-CM"), "icd10"),
@@ -213,7 +213,7 @@ CODE_SYSTEM: Mapping[str, str] = {
     ),
 }
 
-# ---- roles: ROL-3, table 0443, and PRT-4, table 0912, which continues it
+# ---- roles: ROL-3, table 0443, and PRT-4, table 0912, its successor
 
 ROLE: Mapping[str, str] = {
     "PP": "pcp",
@@ -226,15 +226,15 @@ ROLE: Mapping[str, str] = {
     "PH": "pharmacist",
 }
 PV1_ROLES: tuple[tuple[int, str], ...] = ((7, "attending"), (8, "referring"), (9, "consulting"), (17, "admitting"))
-"""v2-to-FHIR, segment PV1: ATND, REF, CON, ADM."""
+"""The field of PV1 for each role (v2-to-FHIR, segment PV1: ATND, REF, CON, ADM)."""
 
 ROLE_ENDED = frozenset({"DE", "UN", "D", "X"})
-"""ROL-2 and PRT-2, table 0287: delete, unlink."""
+"""The actions that end a role: delete and unlink (ROL-2 and PRT-2, table 0287)."""
 
 # ---- referrals: RF1-1 (table 0283), RF1-2 (table 0280)
 
 REFERRAL_STATUS: Mapping[str, tuple[str, str]] = {"A": ("accepted", "target"), "R": ("rejected", "target"), "E": ("cancelled", "requester")}
-"""Task.status and who sets it, for an RF1-1 that is not pending; E is expired."""
+"""Task.status and the side that sets it, for each RF1-1 that is not pending. E means expired."""
 
 REFERRAL_PRIORITY: Mapping[str, str] = {
     "S": "stat",
@@ -248,4 +248,4 @@ REFERRAL_PRIORITY: Mapping[str, str] = {
 }
 YES = frozenset({"Y", "YES", "T", "TRUE", "1"})
 NO = frozenset({"N", "NO", "F", "FALSE", "0"})
-"""Table 0136, and what is sent instead."""
+"""Yes and no: table 0136, and other values that senders use."""

@@ -1,8 +1,8 @@
-"""HL7 times (DTM, TS): from a year to fractions of a second, with or without an offset, to milliseconds in UTC.
+"""HL7 times (DTM, TS): conversion to milliseconds in UTC.
 
-Owns the reading of one time and the choice between several. A time without an offset is in the zone that the caller
-gives; in the hour that a clock change repeats the first pass is meant, in the hour that it skips the instant is the
-one that the clock before the change would have shown (PEP 495, fold 0).
+Owns the parsing of a time and the choice between several. A time has a precision from a year to a fraction of a second.
+A time without an offset is in the zone that the caller gives. If a clock change repeats the hour, the time is in the
+first pass; if it skips the hour, the offset before the change applies (PEP 495, fold 0).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.contract.events import Millis
 from streams.contract.instants import EARLIEST, LATEST
 
 _DTM = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:[.,](\d+))?\s*(Z|[+-]\d{4})?\Z", re.ASCII)
-# Not HL7, but sent: ISO 8601 with its punctuation.
+# ISO 8601 with punctuation is not valid in HL7, but some senders use it.
 _ISO = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?)?\s*(Z|[+-]\d\d:?\d\d)?\Z", re.ASCII)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,37 +27,37 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time as read: its first instant, and the first instant after it (a day for a date, a year for a year)."""
+    """A time and its precision: the first instant, and the first instant after it. A date lasts one day, a year one year."""
 
     at: Millis
     until: Millis
 
     @property
     def is_exact(self) -> bool:
-        """Say whether it names at least a minute."""
+        """Return whether the time has at least the precision of a minute."""
         return self.until - self.at <= 60_000
 
     def holds(self, other: Moment) -> bool:
-        """Say whether *other* lies within this and names it more finely."""
+        """Return whether *other* lies within this time and is more precise."""
         return self.at <= other.at and other.until <= self.until and other.until - other.at < self.until - self.at
 
 
 def parse_time(text: str, zone: tzinfo) -> Moment | None:
-    """Read an HL7 time; None where it is none. *zone* counts where the text has no offset."""
+    """Parse an HL7 time. Return None if *text* is not one. *zone* applies if the text has no offset."""
     found = _DTM.match(text) or _ISO.match(text)
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, offset = found.groups()
-    place = zone if offset is None else _offset(offset)
-    if place is None:
+    time_zone = zone if offset is None else _offset(offset)
+    if time_zone is None:
         return None
     if hour is None:
-        return _whole_days(int(year), month, day, place)
-    # 24:00 ends a day, a leap second ends a minute: both are legal to write, neither is known to a datetime.
+        return _whole_days(int(year), month, day, time_zone)
+    # 24:00 and leap seconds (:60) are valid in HL7, but `datetime` accepts neither.
     late = hour == "24" and (minute or "00") == "00" and (second or "00") == "00"
     try:
         seconds = min(int(second or 0), 59) if second != "60" else 59
-        moment = datetime(int(year), int(month), int(day), 0 if late else int(hour), int(minute or 0), seconds, tzinfo=place)
+        moment = datetime(int(year), int(month), int(day), 0 if late else int(hour), int(minute or 0), seconds, tzinfo=time_zone)
         if int(second or 0) > 60:
             return None
         if late:
@@ -71,10 +71,10 @@ def parse_time(text: str, zone: tzinfo) -> Moment | None:
     return Moment(Millis(at), Millis(at + width))
 
 
-def _whole_days(year: int, month: str | None, day: str | None, place: tzinfo) -> Moment | None:
-    """Read a date, a month or a year."""
+def _whole_days(year: int, month: str | None, day: str | None, time_zone: tzinfo) -> Moment | None:
+    """Return a date, a month or a year as a `Moment`."""
     try:
-        first = datetime(year, int(month or 1), int(day or 1), tzinfo=place)
+        first = datetime(year, int(month or 1), int(day or 1), tzinfo=time_zone)
         if day is not None:
             after = first + timedelta(days=1)
         elif month is not None:
@@ -88,10 +88,10 @@ def _whole_days(year: int, month: str | None, day: str | None, place: tzinfo) ->
 
 
 def first_time(moments: Iterable[Moment | None]) -> Moment | None:
-    """Choose from times in order of preference: the first that could be read, made exact by a later one within it.
+    """Return the first readable time of *moments* (in order of preference), refined by a more precise one within it.
 
-    A discharge on "20260702" whose message is of 15:04 that day happened at 15:04 as far as anyone can tell, and not
-    at midnight, before the admission of that morning.
+    For example, a discharge on "20260702" in a message from 15:04 on that day gets the time 15:04. Midnight would be
+    before an admission on that morning.
     """
     readable = [moment for moment in moments if moment is not None]
     if not readable:
@@ -107,13 +107,13 @@ def first_time(moments: Iterable[Moment | None]) -> Moment | None:
 
 @lru_cache(maxsize=256)
 def zone_named(name: str) -> tzinfo:
-    """Return the zone of that IANA name. Raises ZoneInfoNotFoundError or ValueError: the name is the deployment's."""
+    """Return the time zone with this IANA name. Raises ZoneInfoNotFoundError or ValueError if it does not exist."""
     return ZoneInfo(name)
 
 
 @lru_cache(maxsize=512)
 def _offset(text: str) -> tzinfo | None:
-    """Read an offset; any one under a day is legal (the samples hold +0215)."""
+    """Parse an offset. Return None if it is a day or longer. Unusual offsets are valid: samples contain +0215."""
     if text == "Z":
         return UTC
     digits = text[1:].replace(":", "")
@@ -125,7 +125,7 @@ def _offset(text: str) -> tzinfo | None:
 
 
 def offset_of(text: str) -> tzinfo | None:
-    """Return the offset that stands in an HL7 time, None where there is none."""
+    """Return the offset in an HL7 time, or None if it has none."""
     found = _DTM.match(text) or _ISO.match(text)
     return _offset(found.group(8)) if found is not None and found.group(8) is not None else None
 
