@@ -1,6 +1,6 @@
 """The compiler for Avro's binary encoding: it generates a Python reader and writer from a parsed schema.
 
-Owns the bytes. The source text of both functions inlines all parts of a record, so that a field costs a few bytecodes
+Owns the byte format. The source text of both functions inlines all parts of a record, so that a field costs a few bytecodes
 and no function call. Knows no topic, header, frame or registry, and no name of a record.
 
 The reader is strict: it accepts only the bytes that the writer produces for the same record. Varints have their

@@ -1,8 +1,8 @@
 """A client of a schema registry, for the API of Confluent, Apicurio (`/apis/ccompat/v7`) and Karapace.
 
-Owns the requests to the registry and the cache on disk. A shard that reads frames with unknown ids awaits `learn` once
-for all of them. It does not read further while the registry does not answer for one of them. The registry is optional:
-without one, frames carry schema fingerprints.
+Owns the requests to the registry and the cache on disk. A worker that receives frames with unknown schema ids awaits
+`learn` for all of them before it reads the records, and tries again until the registry has answered for each id. The
+registry is optional: without one, frames carry schema fingerprints.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOOKUPS_MAX = 256
 """The maximum number of lookups in one call of `learn`. It limits how long a sender of random ids can delay a shard."""
 
 ABSENT_SECONDS = 300.0
-"""How long an id that the registry does not have is not looked up again."""
+"""How long the client waits before it looks up an id again that the registry does not have."""
 
 ABSENT_MAX = 10_000
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"

@@ -32,7 +32,7 @@ FIELDS: Mapping[str, str] = {
     "partition": "partition number",
     "partitions": "how many partitions",
     "offset": "offset of a record",
-    "position": "offset up to which a shard has applied",
+    "position": "offset up to which a shard has applied the records",
     "records": "how many records",
     "persons": "how many persons",
     "people": "how many persons",

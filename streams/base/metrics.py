@@ -1,8 +1,8 @@
 """The Prometheus metrics of a worker.
 
-Owns names, buckets and labels. A label never contains a person, an encounter, a task or any other text that a sender
-can choose without limit: after the first SOURCES_MAX sources, every new source is counted as `other`.
-`docs/metrics.md` is generated from this file.
+Owns names, buckets and labels. A label never identifies a person, an encounter or a task. The number of label values is
+limited: after the first SOURCES_MAX sources, every new source is counted as `other`. `docs/metrics.md` is generated
+from this file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Metrics:
         self.batch_records = Histogram("care_batch_records", "Number of records in one transaction.", buckets=_BATCH_RECORDS, registry=r)
         # The end offset minus the position. It grows while the worker is slower than the publishers.
         self.position_lag = Gauge("care_position_lag_records", "Records that are not applied yet.", ["topic", "shard"], registry=r)
-        # Gaps are reported late by this many seconds.
+        # Gaps can be reported late by this many seconds.
         self.clock_lag_seconds = Gauge(
             "care_clock_lag_seconds", "Seconds since the oldest deadline that has not fired was due.", ["shard"], registry=r
         )

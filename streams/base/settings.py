@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from streams.base.clock import Clock
 
 DEMO_SECRET = b"carerelay-demonstration-secret"
-"""Derives the keys of synthetic persons. It is public, so it must never be used for real persons."""
+"""The secret for the keys of synthetic persons. It is public, so it must never be used for real persons."""
 PARTITIONS_MAX = 1024
 _SECRET_BYTES_MIN = 16
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

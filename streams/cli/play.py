@@ -17,7 +17,7 @@ from streams.cli.shared import changed, files_right, needed, on_kafka, paths_the
 from streams.contract.events import Millis
 from streams.contract.topics import QUARANTINE
 from streams.intake.files import read_paths
-from streams.intake.publisher import at_once, faster_by, publish
+from streams.intake.publisher import faster_by, publish, unpaced
 from streams.intake.reading import Arrived
 from streams.output.lines import DOOR_KINDS, line_of_arrival, reasons_of, write_line
 
@@ -38,7 +38,7 @@ def play(  # noqa: PLR0917 -- options of a command
     def on_clock(arrival: Millis) -> float:
         return clock.to_broker(arrival) / 1000
 
-    pace = faster_by(speed) if speed else at_once if clock.real else on_clock
+    pace = faster_by(speed) if speed else unpaced if clock.real else on_clock
     reasons: Counter[tuple[str, str]] = Counter()
 
     def seen(arrived: Arrived) -> None:

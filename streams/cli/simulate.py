@@ -20,7 +20,7 @@ from streams.cli.exits import Exit, UserError
 from streams.cli.options import Directory
 from streams.cli.shared import changed, files_right, needed, on_kafka, settings_of, write_out
 from streams.contract.events import Millis
-from streams.intake.publisher import at_once, publish
+from streams.intake.publisher import publish, unpaced
 from streams.intake.reading import Arrived
 from streams.simulate.stream import FaultError, Made, Simulation, faults_of, lines_of, simulate
 
@@ -122,7 +122,7 @@ def _publish(settings: Settings, made: Sequence[Made]) -> None:
 
     async def work(kafka: Mapping[str, Any]) -> Any:
         arrivals = (Arrived(one.event, one.event.arrival, "", ()) for one in made)
-        return await publish(kafka, arrivals, pace=at_once if clock.real else on_clock, seen=nothing)
+        return await publish(kafka, arrivals, pace=unpaced if clock.real else on_clock, seen=nothing)
 
     published = on_kafka(settings, work)
     for topic, count in sorted(published.events.items()):

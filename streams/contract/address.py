@@ -25,7 +25,7 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `role/kind:id`. A missing part becomes an empty string; no text is an error."""
+        """Parse `role/kind:id`. A missing part becomes an empty string. Never raises."""
         role, _, party = text.partition("/")
         return cls(role, *split_party(party))
 

@@ -366,7 +366,7 @@ class PersonStateMoved(_Fact, frozen=True):
 
 
 class RecordRelayed(_Fact, frozen=True):
-    """The unchanged record from a partition that does not match its key, sent to the shard of its key."""
+    """An unchanged record that arrived in a partition that does not match its key, sent to the shard of its key."""
 
     topic: str
     partition: int

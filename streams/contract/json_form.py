@@ -51,7 +51,7 @@ _LONG_MIN, _LONG_MAX = -(1 << 63), (1 << 63) - 1
 
 
 class FormError(ValueError):
-    """A value is invalid. `path` is its position (`data.encounter.visit`); `detail` is the problem and the remedy."""
+    """A value does not match its type. `path` is its position (`data.encounter.visit`), `detail` the problem and the remedy."""
 
     def __init__(self, path: str, detail: str) -> None:
         self.path = path

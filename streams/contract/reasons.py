@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 REASONS: Mapping[str, str] = {
-    "no-value": "The record has no value. Event topics do not take tombstones; send the event as the value.",
+    "no-value": "The record has no value. Event topics do not accept tombstones; send the event as the value.",
     "no-key": "The record has no key. Send the person key as the key of the record.",
     "key-bad": "The key is not a person key. A person key is printable ASCII without spaces, at most 128 characters.",
     "header-missing": "A required CloudEvents attribute is missing from the headers. Send it.",

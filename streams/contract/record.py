@@ -1,6 +1,6 @@
-"""Records that are to be written: what a producer takes for each, and the records of one transaction.
+"""Outgoing Kafka records, and the records of one transaction.
 
-Owns shapes only. Knows no client of Kafka.
+Owns the types only. Knows no Kafka client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class Out(NamedTuple):
-    """A record to write; its topic and partition are its key in `Outgoing`."""
+    """A record to write. `Outgoing` stores it under its topic and partition."""
 
     key: bytes | None
     value: bytes | None
@@ -20,21 +20,21 @@ class Out(NamedTuple):
 
 
 _new = tuple.__new__
-"""Makes an `Out` at half of what its own constructor costs: there are two or more for each record."""
+"""Creates an `Out` in half the time of its constructor. Each inbound record needs at least two."""
 
 
 class Outgoing(dict[tuple[str, int], list[Out]]):
-    """The records of one transaction, {(topic, partition): [Out]}, each partition's in its order."""
+    """The records of one transaction, by topic and partition, in the order of writing."""
 
     def publish(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Add a record."""
-        place = (topic, partition)
-        outs = self.get(place)
+        destination = (topic, partition)
+        outs = self.get(destination)
         if outs is None:
-            outs = self[place] = []
+            outs = self[destination] = []
         outs.append(_new(Out, (key, value, headers)))
 
     def add(self, topic: str, partition: int, outs: Sequence[Out]) -> None:
-        """Add *outs*; none of them leave no empty list behind."""
+        """Add *outs*. If *outs* is empty, add no entry for the partition."""
         if outs:
             self.setdefault((topic, partition), []).extend(outs)

@@ -122,7 +122,7 @@ NOTIFICATION = Topic(
 )
 TASK = Topic(
     "care.task.v1",
-    "the current state of each task, by task id",
+    "the current state of each task, by handoff id",
     (x.TaskState,),
     "coordination",
     "worklist",
@@ -131,7 +131,7 @@ TASK = Topic(
 )
 GAP = Topic(
     "care.gap.v1",
-    "the current state of each gap, by gap id",
+    "the current state of each gap, by handoff id",
     (x.GapState,),
     "coordination",
     "worklist",
@@ -139,7 +139,7 @@ GAP = Topic(
     retention_days=None,
 )
 # Larger than the limit for publishers, because a dead letter contains the whole original record and more headers.
-ROOMY = {"max.message.bytes": str(4 << 20)}
+_LARGE_MESSAGES = {"max.message.bytes": str(4 << 20)}
 DEAD_LETTER = Topic(
     "care.dead-letter.v1",
     "records that could not be processed, unchanged, with the reason",
@@ -147,7 +147,7 @@ DEAD_LETTER = Topic(
     "coordination",
     "operators",
     retention_days=90,
-    config=ROOMY,
+    config=_LARGE_MESSAGES,
 )
 AUDIT = Topic("care.audit.v1", "suppressed notifications", (x.EffectSuppressed,), "coordination", "auditors", retention_days=None)
 STATE = Topic(
@@ -203,6 +203,6 @@ FACT_OF: Mapping[str, type[msgspec.Struct]] = {kind.__name__: kind for topic in 
 TOPIC_OF_EFFECT: Mapping[type[msgspec.Struct], str] = {
     kind: topic.name for topic in (NOTIFICATION, TASK, GAP, AUDIT) for kind in topic.types
 }
-"""The outbound topic of each effect that has one."""
+"""The outbound topic of each effect type that has one."""
 KEYED_BY_HANDOFF = frozenset((*TASK.types, *GAP.types))
-"""Effects whose key is their handoff's id: a read model keeps the newest of each. The others go under the person."""
+"""The effects with the handoff's id as key, so that compaction keeps the latest one. Other effects have the person key."""

@@ -31,7 +31,7 @@ _GZIP = b"\x1f\x8b"
 _HL7_SUFFIXES = frozenset({".hl7", ".er7", ".v2"})
 _LINES_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson"})
 _CONTROL_IDS_KEPT = 500_000
-"""The number of control ids in memory: at most about 70 MB, and a month of messages from a large hospital."""
+"""The maximum number of control ids in memory: about 70 MB, and a month of messages from a large hospital."""
 _UNDATED_HELD = 1000
 """The maximum number of readings at the start of a file that wait for the first reading with an arrival."""
 
@@ -94,9 +94,9 @@ def _files(paths: Sequence[Path | str]) -> Iterator[tuple[Path, bool]]:
 
 
 def _in_arrival_order(feed: Iterator[PositionedReading]) -> Iterator[tuple[int, Reading, str, Millis | None]]:
-    """Add to each reading its sort key, the latest arrival up to it, and this arrival again (None if unknown).
+    """Yield a sort key, the reading, its position, and its arrival for the merge (None if unknown).
 
-    Readings before the first one with an arrival get the arrival of that one.
+    Key and arrival are the latest arrival in the file so far. Readings before the first arrival get that first arrival.
     """
     held: list[PositionedReading] = []
     latest: Millis | None = None
@@ -175,7 +175,7 @@ def _format(head: bytes, path: Path) -> str | None:
 
 
 def _document(head: bytes) -> Refused | None:
-    """Return a Refused if the file is one JSON value on several lines, so that it is refused once and not per line."""
+    """Return one Refused for a file that is a single JSON value on several lines. Otherwise, each line would be refused."""
     first, _, more = head.lstrip().partition(b"\n")
     if not more.strip() or first[:1] not in (b"{", b"[") or _json(first) is not _NONE:
         return None

@@ -30,7 +30,7 @@ Pace = Callable[[Millis], float]
 """Returns the time (seconds, as `time.time`) at which a message with this arrival is published; 0 means immediately."""
 
 
-def at_once(_: Millis) -> float:
+def unpaced(_: Millis) -> float:
     """Publish every message immediately."""
     return 0.0
 
@@ -65,9 +65,9 @@ class Published:
 
 
 async def publish(
-    kafka: Mapping[str, Any], arrivals: Iterable[Arrived], *, pace: Pace = at_once, seen: Callable[[Arrived], None]
+    kafka: Mapping[str, Any], arrivals: Iterable[Arrived], *, pace: Pace = unpaced, seen: Callable[[Arrived], None]
 ) -> Published:
-    """Publish the events of *arrivals*, and call *seen* with each item before. Return when Kafka has acknowledged all.
+    """Call *seen* with each item of *arrivals* and publish it if it is an event. Return when Kafka has acknowledged all.
 
     *kafka* contains the arguments of aiokafka's clients. Raises KafkaError.
     """

@@ -77,7 +77,7 @@ NOTES: Mapping[str, str] = {
     "encoding-characters-mended": "MSH-2 was damaged in a known way; ^~\\& was used",
     "service-missing": "the referral names no service",
     "priority-unknown": "RF1-2 is not in HL7 table 0280; the priority is routine",
-    "person-removal-not-applied": "A29 asks to delete the person; the person was kept and only the details were updated",
+    "person-removal-not-applied": "A29 asks to delete the person; the person was kept, and only a reported death was used",
 }
 """What was unusual about an accepted message; counted by reason."""
 
@@ -124,7 +124,7 @@ class Refused:
     trigger: str = ""
 
     @property
-    def how_to_mend(self) -> str:
+    def remedy(self) -> str:
         """What the sender must do so that the message is accepted."""
         return REFUSED[self.reason] + (f" ({self.detail})" if self.detail else "")
 

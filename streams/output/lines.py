@@ -61,7 +61,7 @@ def line_of_arrival(arrived: Arrived) -> Line | None:
         "trigger": item.trigger,
     }
     if isinstance(item, Refused):
-        line |= {"segment": item.segment, "field": item.field, "why": item.how_to_mend}
+        line |= {"segment": item.segment, "field": item.field, "why": item.remedy}
     else:
         line["why"] = _why_ignored(item)
     line["where"] = arrived.where

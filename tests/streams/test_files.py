@@ -269,7 +269,7 @@ def test_json_that_is_spread_over_several_lines_is_refused_once(tmp_path, conten
     (arrived,) = read_paths([tmp_path], SETTINGS)
 
     assert arrived.item.reason == "not-json"
-    assert said in arrived.item.how_to_mend
+    assert said in arrived.item.remedy
 
 
 def test_broken_line_among_lines_is_refused_alone(tmp_path):

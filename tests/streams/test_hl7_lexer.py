@@ -302,7 +302,7 @@ def test_bytes_that_are_not_of_the_character_set_are_refused_with_their_segment(
     (item,) = read(text.encode("latin-1")).items
 
     assert (item.reason, item.segment) == ("charset-wrong", "PV1")
-    assert "MSH-18" in item.how_to_mend
+    assert "MSH-18" in item.remedy
 
 
 def test_refusal_of_bytes_names_field_and_sender_and_repeats_nothing_of_the_message():

@@ -113,7 +113,7 @@ def test_missing_pv1_is_refused_where_the_trigger_needs_it(trigger):
     (item,) = read(message(header(f"ADT^{trigger}"), evn(), pid())).items
 
     assert (item.reason, item.segment) == ("segment-missing", "PV1")
-    assert item.how_to_mend
+    assert item.remedy
 
 
 def test_admission_without_class_is_refused_and_says_which_field():
@@ -134,8 +134,8 @@ def test_refusal_names_source_and_id_and_no_content():
     assert (item.reason, item.field) == ("identifier-missing", "PID-3")
     assert item.source == "urn:hl7:GENERAL:ADT"
     assert len(item.id) == 36
-    assert "6789" not in repr(item) + item.how_to_mend
-    assert "DOE" not in repr(item) + item.how_to_mend
+    assert "6789" not in repr(item) + item.remedy
+    assert "DOE" not in repr(item) + item.remedy
 
 
 def test_two_patients_in_one_message_are_refused():

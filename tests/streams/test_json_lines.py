@@ -117,7 +117,7 @@ def test_line_that_is_no_event_is_refused_with_the_path_to_mend(line, reason, pa
     assert isinstance(found, Refused)
     assert (found.reason, found.field) == (reason, path)
     assert found.reason in REFUSED
-    assert found.how_to_mend
+    assert found.remedy
     assert "77001" not in repr(found.detail)
 
 

@@ -1,7 +1,7 @@
 """Person keys, facilities, sources and event ids, from HL7 fields.
 
-Owns the choice of one identifier from the repetitions of PID-3. Both persons of a merge use the same rules, because
-keys never change. The identifier is used only to derive the key.
+Owns the choice of one identifier from the repetitions of PID-3. The same rules apply to both persons of a merge, so
+that each gets the key of its earlier messages. The identifier is used only to derive the key.
 """
 
 from __future__ import annotations

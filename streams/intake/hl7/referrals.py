@@ -1,7 +1,7 @@
 """Mapping of referrals (REF, RRI) and appointments (SIU), from the segments RF1, PRD, SCH and TQ1.
 
-Owns the meaning of the fields of these segments. Knows no ADT message and not the states of a referral: it reports only
-what the sender wrote, and which side of the referral reported it.
+Owns the meaning of the fields of these segments. Knows neither ADT messages nor the state machine of a referral: it
+reports only what the sender wrote, and which side of the referral reported it.
 """
 
 from __future__ import annotations
