@@ -67,7 +67,7 @@ def _doc(record: str, field: str, unit: str | None) -> str:
     if "Unit:" in description:
         return description
     if unit is None:
-        raise KeyError(f"schemas/descriptions.yaml gives no unit for {record}.{field}")
+        raise KeyError(f"schemas/descriptions.yaml does not give the unit of {record}.{field}")
     return f"{description} Unit: {unit}."
 
 

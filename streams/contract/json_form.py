@@ -272,7 +272,7 @@ def _party(read: _Read) -> _Read:
 def _member(read: _Read) -> _Read:
     def read_either(value: object, path: str, key_of: KeyOf | None) -> object:
         member = typing.cast("Member", read(value, path, key_of))
-        if not member.party.role:  # Who sits in a seat without saying as what sits there in the seat's role.
+        if not member.party.role:  # A party without a role gets the role of the member.
             return msgspec.structs.replace(member, party=msgspec.structs.replace(member.party, role=member.role))
         return member
 
