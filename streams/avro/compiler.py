@@ -250,8 +250,8 @@ class _Source:
     def reader(self, schema: Mapping[str, Any]) -> str:
         self.lines, self.named = [], {}
         self.emit(0, "def decode(d, p):")
-        made = self.read(schema, 1)
-        self.emit(1, "if p != len(d):", "    raise IndexError if p > len(d) else LeftOverError", f"return {made}")
+        result = self.read(schema, 1)
+        self.emit(1, "if p != len(d):", "    raise IndexError if p > len(d) else LeftOverError", f"return {result}")
         return "\n".join(self.lines)
 
     def read(self, schema: Any, depth: int) -> str:

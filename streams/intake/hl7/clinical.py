@@ -123,11 +123,11 @@ def death_of(context: MessageContext, person: Segment | None) -> Death:
     """Read PID-30 and PID-29. If PID-30 says "alive" and PID-29 has a time of death, add a note and use neither."""
     if person is None:
         return Death()
-    said = person.get(30).upper()
+    indicator = person.get(30).upper()
     at = context.instant(person, 29)
-    if said in tables.YES:
+    if indicator in tables.YES:
         return Death(deceased=True, at=at)
-    if said in tables.NO:
+    if indicator in tables.NO:
         if at is not None:
             context.note("death-contradicts", "PID", "PID-30")
             return Death()
