@@ -193,16 +193,14 @@ async def read_positions(kafka: Mapping[str, Any], state_topic: str, states: Seq
         await consumer.stop()
 
 
-async def check_positions(
-    kafka: Mapping[str, Any], states: Sequence[StateLog], inbound: Sequence[str], isolation: str = "read_committed"
-) -> dict[int, dict[str, int]]:
+async def check_positions(kafka: Mapping[str, Any], states: Sequence[StateLog], inbound: Sequence[str]) -> dict[int, dict[str, int]]:
     """Return the positions to begin at, {shard: {topic: offset}}; a topic without one begins at its beginning.
 
     Raises PositionLost where a position lies outside its topic, or where the topic below it is not the one that was
     read: every record below a position was appended no later than the newest time kept beside it, so in the same
     topic no visible record below the position is newer. (The markers of transactions are, and aborted records.)
     """
-    consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level=isolation, retry_backoff_ms=RETRY_MS)
+    consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level="read_committed", retry_backoff_ms=RETRY_MS)
     try:
         await consumer.start()
         tps = [TopicPartition(t, s.number) for s in states for t in inbound]
