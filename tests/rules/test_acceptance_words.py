@@ -31,7 +31,7 @@ def test_review_of_a_goal_says_how_far_all_goals_have_come(goals: list[tuple[int
     story = Story()
     for number, (weight, attainment) in enumerate(goals):
         story.tell("GoalUpdated", f"2026-07-06T15:0{number}", goal=f"G{number}", weight=weight, attainment=attainment, **GOAL)
-    assert f"T-score {score}, of {len(goals)}" in story.replay().last("GOAL-1")["why"]
+    assert f"T-score of goal attainment is {score}, from {len(goals)} goal" in story.replay().last("GOAL-1")["why"]
 
 
 @pytest.mark.parametrize("said", [{"attainment": 3}, {"attainment": -3}, {"weight": 0}])
