@@ -37,12 +37,12 @@ BELIEVED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
 
 _RESPONSES: Final = frozenset(RESPONSE.types)
 _WITHDRAWS: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
-"""What each kind of withdrawal withdraws: what this event notified and opened, or all of the encounter (empty)."""
+"""For each kind of withdrawal, the event whose notifications and handoffs it withdraws; empty for all of the encounter."""
 _CANCELLED: Final = frozenset({"cancelled", "entered-in-error"})
 
 
 def record_only(draft: EffectsDraft, context: Context, transition: Transition | None) -> None:
-    """Apply the one consequence of history: a death closes the person's handoffs. Nobody is notified, and nothing opens."""
+    """Record the death that a past event reports, and close the person's handoffs. Nobody is notified, and nothing opens."""
     if _record_death(context, transition):
         _close_all(draft, context)
 
@@ -135,7 +135,7 @@ def _reevaluate_discharge(draft: EffectsDraft, context: Context, encounter: Enco
             _count_as_cancelled(handoff)  # A later correction may open it again.
             ended = True
     if ended:
-        _reopen_ended_by(draft, context, encounter, encounter.discharged)  # What these handoffs superseded is open again.
+        _reopen_ended_by(draft, context, encounter, encounter.discharged)  # Reopen what the handoffs closed above had superseded.
     _open(draft, again)
 
 
@@ -180,7 +180,7 @@ def _count_as_cancelled(handoff: Handoff) -> None:
 
 
 def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
-    """Open handoffs from the valid discharge if the cancellation of an earlier one arrives after it; return whether that was needed."""
+    """Count from the valid discharge if the cancellation of an earlier one arrives after it; return whether anything changed."""
     person = context.person
     stale = [
         h
@@ -208,7 +208,7 @@ def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Enco
 
 
 def _reopen_ended_by(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
-    """Reopen the handoffs that the cancelled encounter had ended; those that its discharge at *ended_at* had ended, if given.
+    """Reopen the handoffs that the cancelled encounter had ended. With *ended_at*, only those that its discharge then had ended.
 
     Handoffs that the admission before that discharge superseded stay closed.
     """
@@ -267,7 +267,7 @@ def _close_all(draft: EffectsDraft, context: Context) -> None:
 
 
 def _reopen_all(draft: EffectsDraft, context: Context) -> None:
-    """Reopen the handoffs that a death closed which was reported by mistake."""
+    """Reopen the handoffs that were closed because a death was reported by mistake."""
     for handoff in context.person.handoffs:
         if handoff.end is not None and handoff.end.by_death and handoff.end.closure == "not-applicable":
             _reopen(draft, context, handoff, f"{draft.words}. The person has not died.")
@@ -318,7 +318,7 @@ def after_other_event(draft: EffectsDraft, context: Context) -> None:
 
 
 def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
-    """Open handoffs about a goal that arrives late from the admissions and discharges since the goal began."""
+    """For a goal that arrives late, open what the admissions and discharges since it began would have opened."""
     goal, person, world = context.goal, context.person, context.world
     if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
         return
@@ -389,7 +389,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arri
 
 
 def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
-    """Open the next review of a goal if the event that closed the last review does so."""
+    """Open the next review of a goal if *handoff*, a review of it, was closed."""
     rule = rule_of(handoff, again.person, again.world)
     goal = next((g for g in again.person.goals if g.id == handoff.focus), None)
     if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:

@@ -79,6 +79,11 @@ def test_deadline_at_midnight_is_the_end_of_the_day_before():
     assert "has until the end of Tue 7 Jul to deliver" in paper
 
 
+def test_title_follows_to_but_an_abbreviation_keeps_its_capitals():
+    assert " to call the person" in shown({"state": "requested", "title": "Call the person"})
+    assert " to X-ray the hip" in shown({"state": "requested", "title": "X-ray the hip"})
+
+
 def test_address_without_a_name_is_shown_as_role_and_id():
     assert "community nurse N7 has until" in shown({"state": "requested", "owner": "community-nurse/practitioner:N7"})
 

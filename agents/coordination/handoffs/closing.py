@@ -34,7 +34,7 @@ from streams.contract.events import Millis
 
 
 def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
-    """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: look at this one alone."""
+    """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: look at this handoff alone."""
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
@@ -55,7 +55,8 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
 def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
     if handoff.closed_at or context.kind not in rule.ends:
         return
-    # A notification may be issued after the event that replaces it. An ended referral ends its handoffs, whatever arrived first.
+    # An earlier event ends it in two cases: a notification may be issued after the event that makes it obsolete, and the end of a
+    # referral ends its handoffs whenever it is reported.
     ended = context.kind == "ReferralStatusChanged" and context.referral is not None and context.referral.status in ENDED
     if context.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
         return
@@ -63,7 +64,7 @@ def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
         return
     for ending, tests in rule.ends[context.kind]:
         if holds(tests, context):
-            why = f"{draft.words}.{' This event replaces the task.' if ending.closure == 'superseded' else ''}"
+            why = f"{draft.words}.{' This event makes the task obsolete.' if ending.closure == 'superseded' else ''}"
             ender = context.encounter.number if context.encounter is not None else 0
             close(draft, handoff, rule, ending.closure, happened=context.at, why=why, by_encounter=ender)
             return
@@ -122,7 +123,7 @@ def _counts(  # noqa: PLR0917 -- one question and everything that the answer dep
     if closing.from_day_zero:
         begins = start_of_local_day(Millis(begins), calendar.zone)
     if rule.rule.again == "extend":
-        begins = Millis(0)  # Each event moves `opened_at`; the event that ends the encounter may be older than the last of them.
+        begins = Millis(0)  # Each event moves `opened_at`, and the closing event may be older than the newest of them.
     if closing.standing:
         begins = Millis(0)
     if happened < begins or (closing.based_on and happened == handoff.opened_at):

@@ -28,7 +28,7 @@ from streams.contract.effects import (
 from streams.contract.events import EncounterRef, Millis
 
 ENCOUNTER_RULE: Final = "encounter"
-"""The rule that an effect names if it follows from the states of the encounter and no rule of the catalogue."""
+"""The rule id of effects that follow from an event itself and not from a rule of the catalogue."""
 
 GAP_STATES: Final = ("", "due-soon", "open")
 

@@ -91,7 +91,7 @@ def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) ->
 
 
 def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
-    """Set when the handoff is looked at next: at its next step, not before *not_before*, or when its owner's absence begins."""
+    """Set the next deadline: the next step, not before *not_before*, or the beginning of its owner's absence if that is earlier."""
     at = next_step_at(handoff, rule, calendar)
     absence = directory.cover_begins(Address.parse(handoff.owner).party, not_before)
     if at is not None:
@@ -127,7 +127,7 @@ def first_status(rule: Rule, due: int, now: int) -> int:
 
 
 def _closing_words(closure: str, *, reported_late: bool) -> str:
-    """Return what a closure means for the task. A superseded one has no general words: its caller says what replaces it."""
+    """Return what a closure means for the task. Empty if superseded: the caller says what replaces it."""
     match closure:
         case "met" if reported_late:
             return " This was before the deadline but was reported after it, so the task counts as done in time."

@@ -35,7 +35,7 @@ from streams.contract.events import Millis
 
 
 def take_next_step(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
-    """Take the handoff's step that is due at `draft.at`; or end its postponement, or give it to a cover, if that is due then."""
+    """Do what is due for *handoff* at `draft.at`: end its postponement, give it to a cover, or take its next step."""
     person, at = draft.person, draft.at
     rule = rule_of(handoff, person, world)
     calendar = calendar_of(handoff, person, world)
@@ -78,7 +78,7 @@ def _hand_to_cover(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | N
 
 
 def restart_silence_clocks(draft: EffectsDraft, context: Context) -> None:
-    """Restart the clocks that measure how long the encounter has been silent from its latest event, in whatever order events arrive."""
+    """Restart the clocks that wait for silence of the encounter, from its latest event. The order of arrival does not matter."""
     encounter, world = context.encounter, context.world
     if encounter is None:
         return

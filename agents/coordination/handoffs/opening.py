@@ -147,7 +147,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
 
 
 def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule, context: Context, at: Millis) -> None:
-    """Start the clock of *handoff* at *at*: an earlier trigger that arrived later. The earliest trigger counts, whatever arrived first."""
+    """Start the clock of *handoff* at *at*, because an earlier trigger has arrived. The earliest trigger counts."""
     calendar = calendar_of(handoff, context.person, context.world)
     due = due_at(compiled.clock(context), at, calendar.zone, calendar.holidays)
     handoff.opened_at = at

@@ -1,4 +1,4 @@
-"""The loop of a referral: its open handoffs change with its target, its date and its duplicates.
+"""Closed-loop referrals: open handoffs follow the target, the date and the duplicates of their referral.
 
 Owns what a change of a referral means for handoffs that are already open. Must not know a rule by name, or who is notified.
 """
@@ -87,7 +87,7 @@ def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
 
 
 def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:
-    """Put a duplicate in the place of the referral that the context's event gives up; return the events that this amounts to.
+    """Put a duplicate in the place of the referral that the context's event gives up; return the contexts of the equivalent events.
 
     A duplicate has no handoffs of its own as long as the first referral is open. So it counts as requested now, and as
     answered if it was answered.

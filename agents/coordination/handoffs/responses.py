@@ -154,7 +154,7 @@ def _nothing_new(draft: EffectsDraft, handoff: Handoff, reason: str, why: str) -
 
 
 def _asked(context: Context, handoff: Handoff) -> Address:
-    """Return the recipient whom the notification of *handoff* asked. They may still answer after an escalation."""
+    """Return the recipient of the notification that *handoff* is about, else its owner. They may still answer after an escalation."""
     if handoff.notification is not None:
         for record in context.person.notifications:
             for recipient in record.recipients:
@@ -241,7 +241,7 @@ def _owner_words(was: str, now: str) -> str:
 
 
 def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
-    """End a postponement, and set when the handoff is looked at next, for its new owner."""
+    """End a postponement, and set the next deadline for the new owner."""
     handoff.snoozed = 0
     schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, context.person, context.world), context.world.directory)
 
@@ -283,4 +283,5 @@ def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS
-        _show(draft, handoff, rule, f"The outcome was: {fact.outcome.replace('-', ' ')}. The task stays open.")
+        outcome = "" if fact.outcome == "reached" else f"The outcome was: {fact.outcome.replace('-', ' ')}. "
+        _show(draft, handoff, rule, f"{outcome}The task stays open.")

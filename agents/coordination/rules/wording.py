@@ -177,7 +177,7 @@ ROLE: Final = {
 
 
 def role_in_words(role: str) -> str:
-    """Return a role as a reader without Python would say it."""
+    """Return a role in words: `the care coordinator`."""
     return ROLE.get(role, f"the {role.replace('-', ' ')}")
 
 
@@ -277,7 +277,7 @@ _STATUS: Final = {"noshow": "missed", "fulfilled": "kept", "entered-in-error": "
 
 
 def by_rule(rule: str, version: int, text: str) -> str:
-    """Return *text* with the rule that it follows from in front: every `why` about a rule begins so."""
+    """Return *text* with its rule in front; every `why` that a rule gives begins this way."""
     return f"Rule {rule} version {version}: {text}"
 
 
@@ -288,5 +288,5 @@ def person_words(address: str) -> str:
 
 
 def passes(was: str, now: str) -> str:
-    """Return that the accountability for a task passes from the owner *was* to the owner *now* (addresses)."""
+    """Return a sentence: the accountability passes from the owner *was* to the owner *now* (both addresses)."""
     return f"Accountability passes from {person_words(was)} to {person_words(now)}."
