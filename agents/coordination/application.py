@@ -1,7 +1,7 @@
-"""Applying one event: which instant counts, what it is about, which facts it changes, and whether anybody may hear of it.
+"""Apply one event: which time counts, what it is about, which records it changes, and whether it has consequences.
 
-Owns the order within an event: facts first (encounter machine, records, team), then the consequences (`consequences.py`).
-Must not know rules or recipients.
+Owns the order within an event: first the facts (encounter, records, team), then the consequences (`consequences.py`). Must
+not know rules or recipients.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from streams.contract.events import Event, Millis
 from streams.contract.topics import DAY_MS
 
 _MINUTE_MS: Final = 60_000
-_STAY_FACTS: Final = frozenset(
+_ENCOUNTER_FACTS: Final = frozenset(
     {
         e.EncounterPlanned,
         e.PatientAdmitted,
@@ -54,20 +54,21 @@ _STAY_FACTS: Final = frozenset(
         e.DischargeCancelled,
     }
 )
-_HOW_TO_MEND: Final = "Send it: PV1-19, else PV1-50 or PID-18, in HL7; data.encounter.visit in a line."
-_REFUSALS: Final = {"ambiguous-encounter": "more than one stay is open", "no-open-stay": "no stay is open"}
+_REMEDY: Final = "Send the visit number: in HL7 in PV1-19, else PV1-50 or PID-18; in a JSON line in data.encounter.visit."
+_REFUSALS: Final = {"ambiguous-encounter": "more than one encounter is open", "no-open-stay": "no encounter is open"}
+_HISTORY: Final = {"backfill": "was sent as history", "too-old": "happened too long ago"}
 
 
-def draft_of(  # noqa: PLR0917 -- what every draft is made from
+def draft_of(  # noqa: PLR0917 -- everything that a draft needs
     person: Person, event: Event, now: Millis, seed: str, zone: str, at: int, *, suspect: bool = False, where: str = ""
 ) -> EffectsDraft:
-    """Begin the draft of a decision on *event*; *seed* is its identity (`ids.identity`) in hexadecimal."""
+    """Return an empty draft for a decision about *event*; *seed* is its identity (`ids.identity`) in hexadecimal."""
     words = happened(event, Millis(at), zone, where=where, suspect=suspect)
     return EffectsDraft(person, now, cause=event.id, seed=seed, source=event.source, words=words)
 
 
 def apply(person: Person, event: Event, now: Millis, seed: str, world: World) -> tuple[Effect, ...]:
-    """Apply an event that was not seen before to *person*, which is changed; return its effects."""
+    """Apply a new event to *person* (mutated); return its effects."""
     settings = world.settings
     suspect = event.time > event.arrival + settings.suspect_after_minutes * _MINUTE_MS
     at = event.arrival if suspect else event.time
@@ -75,7 +76,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     fact: Any = event.data
     transition: Transition | None = None
     where = ""
-    if type(fact) in _STAY_FACTS:
+    if type(fact) in _ENCOUNTER_FACTS:
         where = fact.encounter.facility
         transition = encounter_states.transition(person, event, at, now, world)
         context = Context.of(person, world, at, world.directory.of_facility(where), event, transition.encounter)
@@ -84,37 +85,37 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         context = resolve(Context.of(person, world, at, world.directory.default, event), fact)
     draft = draft_of(person, event, now, seed, context.organisation.zone, at, suspect=suspect, where=where)
     if transition is not None and transition.kind == "refused":
-        why = f"{draft.words}: no visit number is given, and {_REFUSALS[transition.reason]} at {where}. {_HOW_TO_MEND}"
+        why = f"{draft.words}. It has no visit number, and {_REFUSALS[transition.reason]} at {where}. {_REMEDY}"
         draft.refused(transition.reason, why)
         return tuple(draft.effects)
     folded = _fold(context, fact, at, now) if transition is None else context
     if isinstance(folded, str):
         refused = referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
         waits = refused is not None and may_become_legal(refused, fact)
-        hope = " It is kept, and made when a move arrives that makes it legal." if waits else ""
-        draft.refused("illegal-move", f"{draft.words}: {folded}.{hope}", context.kind)
+        later = " It is kept, and applied when a later event makes it valid." if waits else ""
+        draft.refused("illegal-move", f"{draft.words}. This is not allowed: {folded}.{later}", context.kind)
         if refused is not None and waits:
             keep_waiting(refused, event, at)
         return tuple(draft.effects)
     context, transition = _members(folded, fact, transition, at)
     remember(person, event, at, world)
     if quiet:
-        consequences.quietly(draft, context, transition)
-        draft.suppressed(quiet, f"{draft.words}: changes the record only.")
+        consequences.record_only(draft, context, transition)
+        draft.suppressed(quiet, f"{draft.words}. It {_HISTORY[quiet]}, so it only updates the record: nobody is notified, no task opens.")
     elif transition is not None:
-        consequences.after_turn(draft, context, transition)
+        consequences.after_encounter_event(draft, context, transition)
     else:
-        consequences.after_record(draft, context)
+        consequences.after_other_event(draft, context)
     if context.referral is not None and context.referral.waiting:
         waited = take_waiting(person, context.referral)
         if waited is not None:
-            # Its effects are its own; the seed tells them from those of its refusal.
+            # Another seed, so that the ids of its effects differ from the id of its refusal.
             return (*draft.effects, *apply(person, waited, now, uuid_bytes(derive(identity(waited).hex(), "waited")).hex(), world))
     return tuple(draft.effects)
 
 
 def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> tuple[Context, Transition | None]:
-    """Take the members that a message mentions; a stay that gets another pcp has changed materially."""
+    """Add the care team members that the message mentions. A new pcp is a material change of the encounter."""
     mentioned = getattr(fact, "members", ())
     if not mentioned or isinstance(fact, e.CareTeamChanged) or (transition is not None and transition.kind not in consequences.BELIEVED):
         return context, transition
@@ -131,13 +132,13 @@ def _members(context: Context, fact: Any, transition: Transition | None, at: Mil
 
 
 def _fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:
-    """Take what the event says into the records."""
+    """Apply the event to the records."""
     take = _FOLDS.get(type(fact))
     return context if take is None else take(context, fact, at, now)
 
 
 def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Context, Any, Millis, Millis], Folded]:
-    """Return *change* of the person's own records as a fold that never refuses."""
+    """Return *change*, which changes the person's records, as a fold that never refuses."""
 
     def fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:  # noqa: ARG001 -- a fold's arguments
         change(context.person, fact, at)
@@ -165,4 +166,4 @@ _FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], Folded]]] =
     e.NotificationDelivered: _delivery,
     e.NotificationFailed: _delivery,
 }
-"""What each fact that is no stay's own changes in the records; a fact that is not here changes none."""
+"""The fold of each fact that is not about an encounter. A fact that is missing here changes no records."""

@@ -1,7 +1,7 @@
-"""What follows from an event once its facts are taken: taken back, ended, told, opened.
+"""The consequences of an event whose facts are already recorded: what is withdrawn, closed, notified and opened.
 
-Owns that order: what is cancelled is withdrawn, then the event ends and closes what waits for it, then it is told, then it
-opens its own. So a readmission ends the old clocks before it starts new ones. Must not know a rule or a role by name.
+Owns their order: first withdraw what the event cancels, then close and end the handoffs that wait for it, then notify, then
+open new handoffs. So a readmission ends the old clocks before it starts new ones. Must not know a rule or a role by name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from agents.coordination.handoffs import routing
 from agents.coordination.handoffs.closing import react
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import close, reopen, rule_of
-from agents.coordination.handoffs.ladder import hear
+from agents.coordination.handoffs.ladder import restart_silence_clocks
 from agents.coordination.handoffs.opening import open_all, same_subject
-from agents.coordination.handoffs.referral_loop import follow, judge_report, stand_in
+from agents.coordination.handoffs.referral_loop import explain_open_loop, follow, promote_duplicate
 from agents.coordination.handoffs.responses import respond
 from agents.coordination.person.state import OPENERS, Encounter, Handoff, Status
 from agents.coordination.record.encounter_states import Transition
@@ -24,80 +24,85 @@ from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING
-from agents.coordination.rules.wording import happened
+from agents.coordination.rules.wording import happened, reason_words
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.events import Event, Millis
 from streams.contract.topics import DAY_MS, RESPONSE
 
-TELLING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
-BELIEVED: Final = frozenset({*TELLING, "late-admit", "patch"})
-"""Turns whose facts hold: not cancelled, not refused."""
+NOTIFYING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
+"""Kinds of transitions that may notify."""
+BELIEVED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
+"""Kinds of transitions whose facts are recorded: not cancelled, not ignored."""
 
 _RESPONSES: Final = frozenset(RESPONSE.types)
-_TAKEN_BACK: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
-"""What each withdrawal takes back: everything of the stay, or what one kind of event told and opened."""
-_GONE: Final = frozenset({"cancelled", "entered-in-error"})
+_WITHDRAWS: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
+"""For each kind of withdrawal, the event whose notifications and handoffs it withdraws; empty for all of the encounter."""
+_CANCELLED: Final = frozenset({"cancelled", "entered-in-error"})
 
 
-def quietly(draft: EffectsDraft, context: Context, transition: Transition | None) -> None:
-    """Apply what even history changes: who has died has no clocks. Nobody is told, nothing opens."""
-    if _says_death(context, transition):
-        _die(draft, context)
+def record_only(draft: EffectsDraft, context: Context, transition: Transition | None) -> None:
+    """Record the death that a past event reports, and close the person's handoffs. Nobody is notified, and nothing opens."""
+    if _record_death(context, transition):
+        _close_all(draft, context)
 
 
-# ---- stays
+# ---- encounters
 
 
-def after_turn(draft: EffectsDraft, context: Context, transition: Transition) -> None:
-    """Draw the consequences of what an encounter event came to."""
-    _follow(draft, context, transition)
-    hear(draft, context)
+def after_encounter_event(draft: EffectsDraft, context: Context, transition: Transition) -> None:
+    """Add the consequences of an event about an encounter."""
+    _apply(draft, context, transition)
+    restart_silence_clocks(draft, context)
 
 
-def _follow(draft: EffectsDraft, context: Context, transition: Transition) -> None:
+def _apply(draft: EffectsDraft, context: Context, transition: Transition) -> None:
     encounter, kind = transition.encounter, transition.kind
-    if transition.reason == "older-than-the-discharge" and encounter is not None and _begin_anew(draft, context, encounter):
+    if transition.reason == "older-than-the-discharge" and encounter is not None and _start_from_discharge(draft, context, encounter):
         return
     if encounter is None or kind in {"ignored", "remembered"}:
-        draft.suppressed(transition.reason, f"{draft.words}: {transition.reason.replace('-', ' ')}; nobody is told.")
+        draft.suppressed(transition.reason, _nobody_notified(draft, transition.reason))
         return
-    if kind in _TAKEN_BACK:
-        _take_back(draft, context, encounter, kind)
+    if kind in _WITHDRAWS:
+        _withdraw(draft, context, encounter, kind)
         return
     was_dead = bool(context.person.deceased)
-    dies = _says_death(context, transition)
+    dies = _record_death(context, transition)
     if dies:
         context = replace(context, changed=(*context.changed, "death"))
         kind = "update" if kind == "patch" else kind
     else:
         react(draft, context)
-    if kind not in TELLING:
-        draft.suppressed(transition.reason, f"{draft.words}: {transition.reason.replace('-', ' ')}; nobody is told.")
+    if kind not in NOTIFYING:
+        draft.suppressed(transition.reason, _nobody_notified(draft, transition.reason))
     elif was_dead and not dies:
-        draft.suppressed("deceased", f"{draft.words}: the person has died.")
+        draft.suppressed("deceased", _nobody_notified(draft, "deceased"))
     elif not routing.announce(draft, context):
-        draft.suppressed("not-told-by-routing", f"{draft.words}: no row of the routing table tells anybody.")
+        draft.suppressed("not-told-by-routing", _nobody_notified(draft, "not-told-by-routing"))
     if dies:
-        _die(draft, context)
+        _close_all(draft, context)
     else:
         _open(draft, context)
         other = SETTING.get(encounter.class_) != SETTING.get(transition.class_before)
-        registers = getattr(context.fact, "registration", False) and bool(
-            transition.class_before
-        )  # A visit that goes on under the same number.
+        # A registration under the number of a known visit continues that visit.
+        registers = getattr(context.fact, "registration", False) and bool(transition.class_before)
         corrected = context.kind == "EncounterUpdated" and "disposition" in context.changed and not encounter.assumed
         if encounter.status == Status.FINISHED and (
             corrected or (other and not registers and kind != "discharge" and context.at <= encounter.discharged)
         ):
-            _judge_discharge_anew(draft, context, encounter)
+            _reevaluate_discharge(draft, context, encounter)
 
 
-def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> None:
-    """Let a discharge open what it would have opened, had the class of its stay been known then, and nothing else.
+def _nobody_notified(draft: EffectsDraft, reason: str) -> str:
+    """Return what happened, and why nobody is notified of it."""
+    return f"{draft.words}. Nobody is notified: {reason_words(reason)}."
 
-    An admission may arrive after the discharge that does not say what kind of stay it ends: which rules hold must not
-    depend on which came first. An update may say only later where the person went.
+
+def _reevaluate_discharge(draft: EffectsDraft, context: Context, encounter: Encounter) -> None:
+    """Evaluate the rules for a discharge again, now that the class of its encounter or its destination is known.
+
+    The admission that gives the class may arrive after the discharge, and an update may correct the destination. Which rules
+    apply must not depend on the order of arrival.
     """
     person, world = context.person, context.world
     if context.event is None or draft.at - encounter.discharged > world.settings.history_days * DAY_MS:
@@ -121,41 +126,43 @@ def _judge_discharge_anew(draft: EffectsDraft, context: Context, encounter: Enco
         asked = any(holds(tests, about) for _, tests in rule.triggers["PatientDischarged"])
         end = handoff.end
         if asked and end is not None and end.by_encounter == encounter.number and end.closure == "not-applicable":
-            _let_live(draft, context, handoff, f"{draft.words}: it is asked for after all.")
+            _reopen(draft, context, handoff, f"{draft.words}. The rule applies after all.")
         elif not asked and end is not None:
-            end.by_encounter, end.by_death = 0, False  # Whatever is taken back, it does not come back.
+            end.by_encounter, end.by_death = 0, False  # A later cancellation must not reopen it.
         elif not asked:
-            why = f"{draft.words}: a stay of this kind does not ask for it."
+            why = f"{draft.words}. The rule does not apply to the corrected encounter."
             close(draft, handoff, rule, "not-applicable", happened=context.at, why=why)
-            _count_as_cancelled(handoff)  # It stands in the way of none, should a later word say that it is asked for after all.
+            _count_as_cancelled(handoff)  # A later correction may open it again.
             ended = True
     if ended:
-        _revive(draft, context, encounter, encounter.discharged)  # What they had superseded is not.
+        _reopen_ended_by(draft, context, encounter, encounter.discharged)  # Reopen what the handoffs closed above had superseded.
     _open(draft, again)
 
 
-def _take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str) -> None:
-    """Take back what the cancelled message told and opened, and let live again what it had ended."""
+def _withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str) -> None:
+    """Withdraw the notifications and cancel the handoffs of the cancelled event, and reopen the handoffs that it had ended."""
     person = context.person
     why = f"{draft.words}."
-    told_of = _TAKEN_BACK[kind]
-    routing.take_back(draft, context, encounter, told_of, why)
+    event = _WITHDRAWS[kind]
+    routing.withdraw(draft, context, encounter, event, why)
     _cancel(
         draft,
         context,
-        [h for h in person.handoffs if h.encounter == encounter.number and (not told_of or OPENERS[h.opened_by] == told_of)],
+        [h for h in person.handoffs if h.encounter == encounter.number and (not event or OPENERS[h.opened_by] == event)],
         why,
     )
     if kind != "withdraw-transfer":
         if person.deceased and person.deceased_encounter == encounter.number:
             person.deceased = person.deceased_encounter = 0
-        _revive(draft, context, encounter, encounter.cancels[-1].took_back if kind == "withdraw-discharge" and encounter.cancels else None)
+        _reopen_ended_by(
+            draft, context, encounter, encounter.cancels[-1].took_back if kind == "withdraw-discharge" and encounter.cancels else None
+        )
     react(draft, context)
     _open(draft, context)
 
 
 def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: str) -> None:
-    """End what a message that never was had opened. What had ended of it stands in the way of no new one, nor comes back."""
+    """Cancel the handoffs that a cancelled event had *opened*, also those that were closed before."""
     for handoff in opened:
         if handoff.notification is not None:
             continue
@@ -167,13 +174,13 @@ def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: s
 
 
 def _count_as_cancelled(handoff: Handoff) -> None:
-    """Let what has ended stand in the way of no new handoff, nor come back."""
+    """Mark a closed handoff as cancelled: it does not prevent a new handoff, and is not reopened."""
     if handoff.end is not None:
         handoff.end.closure = "cancelled"
 
 
-def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
-    """Where a cancel comes after the discharge that replaced its target, count from the discharge that stands; say whether it did."""
+def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
+    """Count from the valid discharge if the cancellation of an earlier one arrives after it; return whether anything changed."""
     person = context.person
     stale = [
         h
@@ -183,31 +190,31 @@ def _begin_anew(draft: EffectsDraft, context: Context, encounter: Encounter) -> 
     dead = bool(person.deceased) and person.deceased_encounter == encounter.number and person.deceased <= context.at
     if not dead and all(h.closure == "cancelled" or h.notification is not None for h in stale):
         return False
-    # What was told stays told: that the person was discharged is true.
+    # The notifications stay: that the person was discharged is true.
     _cancel(draft, context, stale, f"{draft.words}.")
     if dead:
         died, person.deceased, person.deceased_encounter = person.deceased, 0, 0
-        _revive(draft, context, encounter, died)
+        _reopen_ended_by(draft, context, encounter, died)
     fact = e.PatientDischarged(
         e.EncounterRef(encounter.facility, encounter.visit), encounter.disposition, complexity=encounter.complexity or None
     )
     id_, source = (context.event.id, context.event.source) if context.event is not None else ("", "")
-    standing = Event(id_, source, Millis(encounter.discharged), draft.at, person.key, fact)
-    again = Context.of(person, context.world, standing.time, context.organisation, standing, encounter)
+    valid = Event(id_, source, Millis(encounter.discharged), draft.at, person.key, fact)
+    again = Context.of(person, context.world, valid.time, context.organisation, valid, encounter)
     if dead:
         react(draft, again)
     _open(draft, again)
     return True
 
 
-def _revive(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
-    """Let live again what the cancelled stay had ended, or its discharge of *ended_at* alone, and count what was heard since.
+def _reopen_ended_by(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
+    """Reopen the handoffs that the cancelled encounter had ended. With *ended_at*, only those that its discharge then had ended.
 
-    What the admission before that discharge had superseded stays so.
+    Handoffs that the admission before that discharge superseded stay closed.
     """
     person, world = context.person, context.world
     if person.deceased:
-        return  # Nothing waits any more for who has died, whatever is taken back.
+        return  # A person who has died has no open handoffs.
     for handoff in [h for h in person.handoffs if h.closure in {"superseded", "not-applicable"}]:
         end = handoff.end
         if end is None or end.by_encounter != encounter.number:
@@ -217,22 +224,22 @@ def _revive(draft: EffectsDraft, context: Context, encounter: Encounter, ended_a
         rule = rule_of(handoff, person, world)
         if rule is not None and any(not other.closed_at and same_subject(other, rule.rule, handoff.subject) for other in person.handoffs):
             continue
-        _let_live(draft, context, handoff, f"{draft.words}: what had ended this handoff is taken back.")
+        _reopen(draft, context, handoff, f"{draft.words}. The event that closed this task no longer counts.")
 
 
-def _let_live(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -> None:
-    """Open *handoff* again, and let count what it did not hear while it was ended."""
+def _reopen(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -> None:
+    """Reopen *handoff*, and apply the events that arrived while it was closed."""
     end = handoff.end
     reopen(draft, handoff, context.world, why)
     if end is not None:
-        _catch_up(draft, context, [handoff], heard_until=end.at, missed_from=end.happened)
+        _catch_up(draft, context, [handoff], arrived_after=end.at, missed_from=end.happened)
 
 
 # ---- death
 
 
-def _says_death(context: Context, transition: Transition | None) -> bool:
-    """Take what the event says of the person's death into the state; say whether it is news."""
+def _record_death(context: Context, transition: Transition | None) -> bool:
+    """Record the death, or its correction, that the event reports; return whether the death was not known before."""
     person, fact = context.person, context.fact
     dead = getattr(fact, "deceased", None)
     if transition is not None and transition.kind not in BELIEVED:
@@ -249,68 +256,69 @@ def _says_death(context: Context, transition: Transition | None) -> bool:
     return True
 
 
-def _die(draft: EffectsDraft, context: Context) -> None:
-    """End the person's clocks: nobody calls the family about an appointment."""
+def _close_all(draft: EffectsDraft, context: Context) -> None:
+    """Close all handoffs of a person who has died, so that nobody calls the family about an appointment."""
     person, world = context.person, context.world
-    why = f"{draft.words}: the person has died."
+    why = f"{draft.words}. The person has died."
     for handoff in person.handoffs:
         if handoff.end is None:
             rule, ender = rule_of(handoff, person, world), person.deceased_encounter
             close(draft, handoff, rule, "not-applicable", happened=context.at, why=why, by_encounter=ender, by_death=not ender)
 
 
-def _live(draft: EffectsDraft, context: Context) -> None:
-    """Open again what a death had ended that was not one: nobody may be forgotten because of a wrong tick in a record."""
+def _reopen_all(draft: EffectsDraft, context: Context) -> None:
+    """Reopen the handoffs that were closed because a death was reported by mistake."""
     for handoff in context.person.handoffs:
         if handoff.end is not None and handoff.end.by_death and handoff.end.closure == "not-applicable":
-            _let_live(draft, context, handoff, f"{draft.words}: the person has not died.")
+            _reopen(draft, context, handoff, f"{draft.words}. The person has not died.")
 
 
 # ---- everything else
 
 
-def after_record(draft: EffectsDraft, context: Context) -> None:
-    """Draw the consequences of an event that is no stay's own."""
+def after_other_event(draft: EffectsDraft, context: Context) -> None:
+    """Add the consequences of an event that is not about an encounter."""
     person, fact = context.person, context.fact
     if type(fact) in _RESPONSES:
         respond(draft, context)
         return
     if isinstance(fact, e.PersonUpdated):
         was_dead = bool(person.deceased)
-        if _says_death(context, None):
+        if _record_death(context, None):
             routing.announce(draft, replace(context, changed=("death",)))
-            _die(draft, context)
+            _close_all(draft, context)
         elif was_dead and not person.deceased:
-            _live(draft, context)
+            _reopen_all(draft, context)
         return
     _end_with_subject(draft, context)
     if person.deceased:
         if context.kind in context.world.catalogue.notices:
-            draft.suppressed("deceased", f"{draft.words}: the person has died.", context.kind)
+            draft.suppressed("deceased", _nobody_notified(draft, "deceased"), context.kind)
         return
-    if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _GONE:
-        draft.suppressed("already-cancelled", f"{draft.words}: it was called off before this was heard of.", context.kind)
+    if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _CANCELLED:
+        draft.suppressed("already-cancelled", f"{draft.words}. It was cancelled before this request arrived.", context.kind)
         return
     follow(draft, context)
     react(draft, context)
-    judge_report(draft, context)
+    explain_open_loop(draft, context)
     if context.repeated:
-        draft.suppressed("no-material-change", f"{draft.words}: it stood so before.", context.kind)
+        draft.suppressed("no-material-change", f"{draft.words}. Nobody is notified: this was already known.", context.kind)
     elif isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.linked:
-        why = f"{draft.words}: the same service was asked for before; linked to referral {context.referral.linked}, which goes on alone."
+        first = f"referral {context.referral.linked} already requests the same service"
+        why = f"{draft.words}. It is a duplicate: {first}. Only that referral is followed up."
         draft.suppressed("duplicate-referral", why, context.kind)
     else:
         routing.announce(draft, context)
     _open(draft, context)
     _open_of_late_goal(draft, context)
-    for again in stand_in(draft, context):
+    for again in promote_duplicate(draft, context):
         react(draft, again)
         routing.announce(draft, again)
         _open(draft, again)
 
 
 def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
-    """Let the admissions and discharges since a goal's beginning open what they would have opened, had it been known then."""
+    """For a goal that arrives late, open what the admissions and discharges since it began would have opened."""
     goal, person, world = context.goal, context.person, context.world
     if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
         return
@@ -332,38 +340,38 @@ def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
 
 
 def _end_with_subject(draft: EffectsDraft, context: Context) -> None:
-    """Cancel the handoffs of a referral or goal that is itself called off."""
+    """Cancel the handoffs of a referral that is cancelled, or of a goal that was entered by mistake."""
     fact: Any = context.fact
-    gone = ""
-    if isinstance(fact, e.ReferralStatusChanged) and context.referral is not None and fact.status in _GONE and not context.repeated:
-        gone, subject = context.referral.id, f"the referral is {fact.status}"
+    cancelled, mistake = "", ""
+    if isinstance(fact, e.ReferralStatusChanged) and context.referral is not None and fact.status in _CANCELLED and not context.repeated:
+        cancelled = context.referral.id
     elif isinstance(fact, e.GoalUpdated) and context.goal is not None and fact.lifecycle_status == "entered-in-error":
-        gone, subject = context.goal.id, "the goal was entered in error"
-    if not gone:
+        cancelled, mistake = context.goal.id, " The goal was entered by mistake."
+    if not cancelled:
         return
     for handoff in context.person.handoffs:
-        if handoff.focus == gone and not handoff.closed_at:
+        if handoff.focus == cancelled and not handoff.closed_at:
             rule = rule_of(handoff, context.person, context.world)
-            close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}: {subject}.")
+            close(draft, handoff, rule, "cancelled", happened=context.at, why=f"{draft.words}.{mistake}")
 
 
-# ---- opening, and what has already arrived
+# ---- opening, and events that arrived before their trigger
 
 
 def _open(draft: EffectsDraft, context: Context) -> None:
-    """Open what the event triggers; then let count what has already arrived although it happened after the trigger."""
+    """Open what the event triggers, then apply later events that have already arrived."""
     opened = open_all(draft, context)
     if opened:
         _catch_up(draft, context, opened)
 
 
-def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], heard_until: int = -1, missed_from: int = 0) -> None:
-    """Let count what arrived after *heard_until*, or had happened since *missed_from*, when *opened* were ended and heard nothing."""
-    # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
+def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arrived_after: int = -1, missed_from: int = 0) -> None:
+    """Apply earlier events to *opened*: those that arrived after *arrived_after* or happened at *missed_from* or later (ms)."""
+    # From a day before the trigger, because some rules count its whole date. `react` decides whether an event counts.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in told_again(context):
-        if event.time < earliest or (event.arrival <= heard_until and event.time < missed_from):
+        if event.time < earliest or (event.arrival <= arrived_after and event.time < missed_from):
             continue
         again = Context.of(context.person, context.world, event.time, context.organisation, event)
         if isinstance(event.data, e.PatientAdmitted):
@@ -381,7 +389,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
 
 
 def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
-    """Let what closed the review of a goal begin the next interval, as it would have, had the goal been known then."""
+    """Open the next review of a goal if *handoff*, a review of it, was closed."""
     rule = rule_of(handoff, again.person, again.world)
     goal = next((g for g in again.person.goals if g.id == handoff.focus), None)
     if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:

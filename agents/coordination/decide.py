@@ -1,8 +1,8 @@
-"""Deciding: one event, or one deadline, and a person's state make a new state and effects. The core of coordination.
+"""Decide: apply one event or one deadline to the state of a person; return the new state and the effects.
 
-Owns the frame of a decision: what was seen before, what is forgotten, what is too large, what goes elsewhere. Pure: no clock,
-no I/O, no randomness; the same arguments give the same decision for ever. The person passed in is used up: callers keep
-packed states and unpack anew.
+Owns the frame of a decision: duplicates, retention, the size limit of the state, merged persons. Pure: no clock, no I/O, no
+randomness, so the same arguments always give the same decision. Mutates the person that it is given: callers keep the packed
+state and unpack it for each decision.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from agents.coordination.application import apply, draft_of
 from agents.coordination.handoffs import merge
 from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, EffectsDraft
-from agents.coordination.handoffs.ladder import climb
+from agents.coordination.handoffs.ladder import take_next_step
 from agents.coordination.person.retention import prune, remember_seen, times_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.reference.ids import derive, identity, uuid_text
@@ -24,24 +24,24 @@ from streams.contract.topics import DAY_MS
 __all__ = ["Decision", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline", "spoil"]
 
 _ACROSS: Final = frozenset({PersonStateMoved, PersonMerged})
-"""Facts about two persons."""
+"""Events about two persons."""
 
 _PRUNE_AFTER_MS: Final = 32 * DAY_MS
-"""When the first of a person's short-lived records may go (`retention.KEPT`)."""
+"""How long after an event the first of a person's short-lived records may expire (`retention.KEPT`)."""
 
 
 class Decision(NamedTuple):
-    """The state to keep (None: nothing is left to keep) and the effects to publish, in their order."""
+    """The state to keep (None if there is nothing to keep) and the effects to publish, in order."""
 
     person: Person | None
     effects: tuple[Effect, ...]
 
 
 def decide(person: Person | None, event: Event, now: Millis, world: World) -> Decision:
-    """Apply *event*, whose arrival is *now* or earlier, to *person* (None: not heard of before; used up).
+    """Apply *event*, which arrived at *now* or earlier, to *person* (None if the person is new; mutated).
 
-    What can't be applied gives an EventRefused with its reason. It never raises for what a publisher says. The cap of a
-    state's size is `decide_packed`'s, for it can only be told from the packed form.
+    An event that cannot be applied gives an EventRefused with the reason; no content of an event raises an exception. The
+    size limit of the state is checked by `decide_packed`, because it needs the packed form.
     """
     if person is None:
         person = Person(event.person)
@@ -52,7 +52,9 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
     repeats = times_seen(person, hashed) if person.seen else 0
     if repeats:
         draft = draft_of(person, event, now, named.hex(), world.directory.default.zone, event.time)
-        draft.suppressed("duplicate", f"Event {event.id} was applied before.", mark=f"{repeats}|{event.arrival}")
+        draft.suppressed(
+            "duplicate", f"This event (event {event.id}) was received before, so it changes nothing.", mark=f"{repeats}|{event.arrival}"
+        )
         return Decision(person, tuple(draft.effects))
     if person.prune_at and person.prune_at <= now:
         person = prune(person, now, world.catalogue.late_window_days) or Person(event.person)
@@ -65,13 +67,13 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
 def decide_packed(packed: bytes | None, event: Event, now: Millis, world: World) -> tuple[bytes | None, tuple[Effect, ...]]:
     """Apply *event* to a packed state; return the packed state to keep and the effects.
 
-    An event that would make the state larger than its cap is refused with `state-cap`, and the state stays as it was.
+    An event that would make the state larger than its limit is refused with `state-cap` and changes nothing.
     """
     decision = decide(None if packed is None else unpack(packed), event, now, world)
     kept = None if decision.person is None else pack(decision.person)
     most = world.settings.state_bytes_max
     if kept is not None and len(kept) > most and len(kept) > len(packed or b""):
-        why = f"The state of this person would grow over {most} bytes."
+        why = f"The state of this person would become larger than {most} bytes."
         id_ = derive(identity(event).hex(), ENCOUNTER_RULE, "refused", "state-cap")
         refused = EventRefused(id_, now, event.person, event.id, ENCOUNTER_RULE, "state-cap", event.source, why)
         return packed, (refused,)
@@ -79,9 +81,9 @@ def decide_packed(packed: bytes | None, event: Event, now: Millis, world: World)
 
 
 def expire(person: Person, now: Millis, world: World) -> Decision:
-    """Fire the earliest deadline of *person* (used up), which is not after *now*; call again while one is.
+    """Fire the earliest deadline of *person* (mutated) that is not after *now*; call it again as long as there is one.
 
-    Effects bear the deadline's own instant, not *now*: a late worker says what was true when.
+    The effects have the time of the deadline, not *now*: a worker that is late publishes the same effects.
     """
     deadline = next_deadline(person)
     if deadline is None or deadline > now:
@@ -92,7 +94,7 @@ def expire(person: Person, now: Millis, world: World) -> Decision:
     handoff = min(due, key=lambda h: (h.opened_at, h.id))
     seed = f"{uuid_text(handoff.id)}|{handoff.next_step}|{handoff.snoozed}|{deadline}"
     draft = EffectsDraft(person, deadline, cause=handoff.cause, seed=seed, source="clock")
-    climb(draft, handoff, world)
+    take_next_step(draft, handoff, world)
     return Decision(person, tuple(draft.effects))
 
 
@@ -103,7 +105,7 @@ def expire_packed(packed: bytes, now: Millis, world: World) -> tuple[bytes | Non
 
 
 def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
-    """Return the state to keep after a rule raised: history is incomplete, and a deadline that is due is taken away."""
+    """Return the state to keep after a rule raised an exception: marked as incomplete, without the deadlines that are due."""
     person = person or Person(key)
     person.history_incomplete = True
     for handoff in person.handoffs:
@@ -115,16 +117,16 @@ def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
 
 
 def _across(person: Person, event: Event, now: Millis, world: World) -> Decision:
-    """Apply a merge, take in a moved state, or send on what came for a person who goes on under another key."""
+    """Apply a merge, add a moved state, or forward an event to the key that the person was merged into."""
     draft = draft_of(person, event, now, identity(event).hex(), world.directory.default.zone, event.time)
     fact = event.data
     if isinstance(fact, PersonStateMoved):
         return Decision(*merge.take_in(person, fact, draft, now, world))
     if isinstance(fact, PersonMerged) and (not person.into or fact.into.key == person.into):
-        # Who was merged in a circle is alive again, and knows the merge that it once ended with.
+        # After a circle of merges this key is a person again. The merge that once ended it must not end it again.
         if person.into or times_seen(person, identity(event)[:8]):
-            draft.suppressed("duplicate", "The two records were merged before.", mark=f"{event.arrival}")
+            draft.suppressed("duplicate", "These two records were merged before, so the event changes nothing.", mark=f"{event.arrival}")
             return Decision(person, tuple(draft.effects))
-        return Decision(*merge.give_up(person, fact, draft, event))
+        return Decision(*merge.move_out(person, fact, draft, event))
     forward = EventForwarded(derive(draft.seed, "merge", "forwarded"), now, person.key, event.id, PersonRef(PersonKey(person.into)))
     return Decision(person, (forward,))

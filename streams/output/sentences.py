@@ -45,7 +45,7 @@ _REASONS = {
     "duplicate": "this event was received before",
     "form-wrong": "not a valid event",
     "no-material-change": "nothing important has changed",
-    "not-told-by-routing": "no row of the routing table applies",
+    "not-told-by-routing": "no notification is set up for this event",
     "same-facility-and-level": "same facility and same level of care",
 }
 """What a reason means, where its code with spaces says too little."""
@@ -176,7 +176,7 @@ class Wording:
         notifications about it.
         """
         title, owner = plain(last["title"]), self.who(last["owner"])
-        until = f"has until {self.deadline(last['due'])}: {title}"
+        until = f"has until {self.deadline(last['due'])} to {_as_infinitive(title)}"
         recipients = _listed(list(dict.fromkeys(self.who(line["recipient"]) for line in notified)))
         also = f". Notified: {recipients}" if recipients else ""
         if closure:
@@ -243,6 +243,11 @@ def _without_ids(text: str, line: Line) -> str:
 def _listed(names: Sequence[str]) -> str:
     """Join names as a sentence does: a, b and c."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _as_infinitive(title: str) -> str:
+    """Return the title of a task, which is an instruction, so that it can follow `to`: `speak with the person`."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _sentence(text: str) -> str:

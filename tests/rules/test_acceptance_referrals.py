@@ -187,7 +187,7 @@ def test_double_takes_the_place_of_the_first_that_is_given_up(status: str, by: s
     assert ends(told, "REF-4") == {"R1": first, "R2": None}
     answer = told.last("REF-1")
     assert (answer["referral"], answer["closure"], answer["due"]) == ("R2", None, utc("2026-07-11T00:00"))
-    assert "referral R2, which doubled it, takes its place" in answer["why"]
+    assert "its duplicate, referral R2, takes its place" in answer["why"]
     assert told.of("NTF-REFERRAL", "notification")[-1]["recipient"] == "referral-target/organization:other-clinic"
     assert all(line["closure"] == "met" for line in told.of("REF-6", "task")[1:])
 

@@ -291,7 +291,7 @@ def test_discharge_of_a_stay_that_nobody_announced_is_told_and_opens_its_clocks(
     assert issued(effects)
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
-    assert "class of the stay is not known" in task.why
+    assert "class of the encounter is not known" in task.why
 
 
 # ---- time

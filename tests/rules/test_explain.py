@@ -153,7 +153,7 @@ def test_step_with_a_moment_for_each_unit_is_told_with_both():
 
 
 def test_when_the_clock_starts_is_told_where_that_is_not_the_event():
-    assert "When the stay is updated. The clock starts at the discharge." in changed(
+    assert "When the encounter is updated. The clock starts at the discharge." in changed(
         triggers=(Trigger("EncounterUpdated", {}, "discharge"),)
     )
 
@@ -205,7 +205,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
         task="due",
     )
 
-    assert "Superseded when the person is admitted or registered, if it is another stay." in text
+    assert "Superseded when the person is admitted or registered, if it is another encounter." in text
     assert "Not applicable any more when the goal is updated." in text
     assert (
         "in force in the profiles us and england, but switched off unless an overlay switches it on, from 28 February 2026 until 1 January 2027."
@@ -224,7 +224,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
         ({"disposition": Limits(not_=("hospice", "exp"))}, "the disposition is not hospice or exp"),
         ({"age_years": Limits(at_least=6, or_unknown=True)}, "the age in years is at least 6 or not known"),
         ({"age_years": Limits(at_least=6, at_most=17)}, "the age in years is at least 6 and is at most 17"),
-        ({"risk_tier": Limits(known=False)}, "the risk (stated complexity and LACE) is not known"),
+        ({"risk_tier": Limits(known=False)}, "the risk (reported complexity and LACE) is not known"),
         ({"accepted_by_person": Limits(known=True)}, "the person's own answer is known"),
         ({"condition_group": ("fmc/heart-failure", "self-harm")}, "one of the person's conditions is heart failure or self-harm"),
         ({"linked": False}, "it is not a duplicate of an earlier referral"),

@@ -29,7 +29,7 @@ LINE = {
     "due": "2026-07-06T14:05:00Z",
     "step": 0,
     "closure": None,
-    "title": "Get the news of the stay to the care team",
+    "title": "Deliver the notification to the care team",
     "why": "Rule NOT-1 version 2: admitted at GENERAL (event event-17). facility (organization:general) is accountable.",
 }
 NOTIFICATION = LINE | {
@@ -66,7 +66,7 @@ def test_task_that_asks_nobody_yet_is_not_shown_nor_its_end():
 def test_task_that_was_a_draft_is_shown_once_it_is_asked_for():
     paper = shown({"state": "draft"}, {"state": "requested", "at": "2026-07-06T14:05:00Z"})
 
-    assert "TO DO      General Hospital (facility) has until Mon 6 Jul 14:05: Get the news of the stay to the care team" in paper
+    assert "TO DO      General Hospital (facility) has until Mon 6 Jul 14:05 to deliver the notification to the care team" in paper
     assert "Open and not overdue: 1" in paper
 
 
@@ -76,7 +76,12 @@ def test_task_that_was_a_draft_is_shown_once_it_is_asked_for():
 def test_deadline_at_midnight_is_the_end_of_the_day_before():
     paper = shown({"state": "requested", "due": "2026-07-08T00:00:00Z"})
 
-    assert "has until the end of Tue 7 Jul: " in paper
+    assert "has until the end of Tue 7 Jul to deliver" in paper
+
+
+def test_title_follows_to_but_an_abbreviation_keeps_its_capitals():
+    assert " to call the person" in shown({"state": "requested", "title": "Call the person"})
+    assert " to X-ray the hip" in shown({"state": "requested", "title": "X-ray the hip"})
 
 
 def test_address_without_a_name_is_shown_as_role_and_id():
@@ -94,12 +99,12 @@ def test_rules_their_versions_and_ids_are_shown_only_when_asked_for():
 
 def test_id_of_a_task_is_left_out_of_a_refusal():
     refused = {"effect": "refused", "rule": None, "reason": "closed-task", "where": None, "field": None, "segment": None}
-    why = "No open task 03c8415c-1861-5a67-a5b7-1f2c04aa4c6b of this person can take this response."
+    why = "Task 03c8415c-1861-5a67-a5b7-1f2c04aa4c6b is already closed."
 
     paper = shown(refused | {"why": why})
 
     assert "REFUSED    Closed task\n" in paper
-    assert "No open task of this person can take this response." in paper
+    assert "Task is already closed." in paper
 
 
 def test_overdue_task_says_when_it_was_due_and_who_is_accountable_now():

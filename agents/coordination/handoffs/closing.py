@@ -1,6 +1,7 @@
-"""Closing: which handoffs an event ends, and how well.
+"""Closing: which handoffs an event closes, ends or makes due earlier.
 
-Owns the question whether an event is about a handoff, happened in time, and is enough. Must not know a rule by name.
+Owns the questions whether an event is about a handoff, whether it happened in time, and whether it is enough. Must not know
+a rule by name.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from agents.coordination.handoffs.handoff import (
     calendar_of,
     close,
     due_said,
-    pass_over_warnings,
     rule_of,
     schedule_next_step,
+    skip_warnings,
 )
 from agents.coordination.person.referral_states import ENDED, GIVEN_UP
 from agents.coordination.person.state import Handoff
@@ -33,7 +34,7 @@ from streams.contract.events import Millis
 
 
 def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
-    """Let the context's event end, close or bring forward the handoffs that wait for it; *only* one of them if given."""
+    """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: look at this handoff alone."""
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
@@ -54,22 +55,23 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
 def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
     if handoff.closed_at or context.kind not in rule.ends:
         return
-    # News may go out after what it is overtaken by, and after what has ended a referral nothing follows, whenever that is heard of.
+    # An earlier event ends it in two cases: a notification may be issued after the event that makes it obsolete, and the end of a
+    # referral ends its handoffs whenever it is reported.
     ended = context.kind == "ReferralStatusChanged" and context.referral is not None and context.referral.status in ENDED
     if context.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
         return
-    if rule.rule.subject != "encounter" and not _about(context, handoff, rule.rule, doubles=False):
+    if rule.rule.subject != "encounter" and not _is_about(context, handoff, rule.rule, duplicates=False):
         return
     for ending, tests in rule.ends[context.kind]:
         if holds(tests, context):
-            why = f"Rule {rule.id} version {handoff.version}: {draft.words}, so it is {ending.closure.replace('-', ' ')}."
+            why = f"{draft.words}.{' This event makes the task obsolete.' if ending.closure == 'superseded' else ''}"
             ender = context.encounter.number if context.encounter is not None else 0
             close(draft, handoff, rule, ending.closure, happened=context.at, why=why, by_encounter=ender)
             return
 
 
 def happened_at(context: Context) -> Millis:
-    """Return when what the event reports took place: the end of an activity, an observation's time, the start of a visit."""
+    """Return when the reported care took place: the end of an activity, the time of an observation, the start of a kept visit."""
     fact: Any = context.fact
     at: int = context.at
     match context.kind:
@@ -80,7 +82,7 @@ def happened_at(context: Context) -> Millis:
         case "AppointmentChanged":
             if fact.status == "fulfilled":
                 at = fact.start or (context.appointment.start if context.appointment else 0) or context.at
-    # Care cannot be over before it is reported; a record from the future counts when it is reported.
+    # Care that is said to end in the future counts from the time of its event.
     return Millis(min(at, context.at)) if at > context.at + context.world.settings.suspect_after_minutes * 60_000 else Millis(at)
 
 
@@ -96,38 +98,32 @@ def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
     for index, closing, tests in rows:
         if not _counts(context, handoff, rule, closing, happened, calendar) or not holds(tests, context):
             continue
-        if not correction and not _enough(handoff, rule.rule, index, closing):
+        if not correction and not _is_enough(handoff, rule.rule, index, closing):
             return
         closure = "met" if happened <= handoff.due else "met-late"
-        when = moment(happened, calendar.zone)
-        verdict = "in time" if closure == "met" else "after it was due"
-        close(
-            draft,
-            handoff,
-            rule,
-            closure,
-            happened=happened,
-            why=f"Rule {rule.id} version {handoff.version}: closed by {draft.words}; it took place on {when}, {verdict}.",
-        )
+        # The two differ if care is recorded later than it took place.
+        took_place = f" It took place on {moment(happened, calendar.zone)}." if happened // 60_000 != context.at // 60_000 else ""
+        close(draft, handoff, rule, closure, happened=happened, why=f"{draft.words}.{took_place}")
         return
 
 
-def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
+def _counts(  # noqa: PLR0917 -- one question and everything that the answer depends on
     context: Context, handoff: Handoff, rule: CompiledRule, closing: Closing, happened: Millis, calendar: Organisation
 ) -> bool:
+    """Return whether the event is about the handoff and happened within the time that *closing* allows."""
     if closing.of_person:
         based = getattr(context.fact, "based_on", ())
         if based and handoff.focus not in based:
             return False
-    elif not _about(context, handoff, rule.rule, based_on=closing.based_on):
+    elif not _is_about(context, handoff, rule.rule, based_on=closing.based_on):
         return False
     elif closing.based_on and context.fact.end is None:
-        return False  # What does not say that it has ended has not (CMS50: the report's period ends after the request).
+        return False  # CMS50: the period of the report must have an end, and end after the request.
     begins = handoff.opened_at
     if closing.from_day_zero:
         begins = start_of_local_day(Millis(begins), calendar.zone)
     if rule.rule.again == "extend":
-        begins = Millis(0)  # Each event moves the beginning; one that ends the stay may be older than the last of them.
+        begins = Millis(0)  # Each event moves `opened_at`, and the closing event may be older than the newest of them.
     if closing.standing:
         begins = Millis(0)
     if happened < begins or (closing.based_on and happened == handoff.opened_at):
@@ -137,8 +133,8 @@ def _counts(  # noqa: PLR0917 -- one question, with all that it depends on
     return closing.not_before is None or happened >= due_at(closing.not_before, Millis(handoff.opened_at), calendar.zone, calendar.holidays)
 
 
-def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
-    """Count a closing event and say whether the handoff has all that it needs."""
+def _is_enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
+    """Count a closing event and return whether the handoff has all the events that it needs."""
     if closing.count == 1 and rule.closes_when == "any":
         return True
     progress = list(handoff.progress) or [0] * len(rule.closes)
@@ -148,15 +144,16 @@ def _enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bool:
     return all(full) if rule.closes_when == "all" else full[index]
 
 
-def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = False, doubles: bool = True) -> bool:
-    """Say whether the event is about what the handoff is about.
+def _is_about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = False, duplicates: bool = True) -> bool:
+    """Return whether the event and the handoff have the same subject.
 
-    *doubles*: what happens to a doubled referral counts for the first, which alone is watched; not that the double is given up.
+    *duplicates*: an event about a duplicate referral counts for the first referral, unless it gives up the duplicate. Only
+    the first referral has handoffs.
     """
     fact: Any = context.fact
     task = getattr(fact, "task", None)
     if task is not None:
-        # A response names one handoff; a contact that it reports counts for all of the same stay.
+        # A response names one handoff, but a contact that it reports counts for all handoffs of the encounter.
         answered = context.answered
         return bool(answered is handoff) or (
             answered is not None
@@ -174,12 +171,12 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
             referral = context.referral
             if referral is None:
                 return context.kind == "CareTeamChanged"
-            counts = doubles and not (context.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
+            counts = duplicates and not (context.kind == "ReferralStatusChanged" and fact.status in GIVEN_UP)
             return bool(referral.id == handoff.focus or (counts and referral.linked == handoff.focus))
         case "goal":
             if context.kind == "GoalUpdated":
                 return context.goal is not None and context.goal.id == handoff.focus
-            # A review that names no goal is one of the whole plan.
+            # A review that names no goal is a review of all goals.
             return not based or handoff.focus in based
         case "appointment":
             return handoff.focus in {appointed(context), context.appointment.id if context.appointment is not None else ""}
@@ -189,7 +186,7 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
         case "encounter":
             notification = getattr(fact, "notification", None)
             if notification is not None:
-                # Old news that arrives is no news of what has happened since.
+                # The delivery of a notification from before the handoff says nothing about what has happened since.
                 reported = context.reported
                 return reported is not None and reported.encounter == handoff.encounter and reported.at >= handoff.opened_at
             return context.encounter is None or getattr(fact, "encounter", None) is None or context.encounter.number == handoff.encounter
@@ -200,13 +197,12 @@ def _about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = F
 def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
     calendar = calendar_of(handoff, context.person, context.world)
     for row, tests in rule.shortens.get(context.kind, ()):
-        if not _about(context, handoff, rule.rule, doubles=False) or context.at < handoff.opened_at or not holds(tests, context):
+        if not _is_about(context, handoff, rule.rule, duplicates=False) or context.at < handoff.opened_at or not holds(tests, context):
             continue
         due = due_at(row.clock, happened_at(context), calendar.zone, calendar.holidays)
         if handoff.opened_at < due < handoff.due:
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
-            pass_over_warnings(handoff, rule, draft.at)
+            skip_warnings(handoff, rule, draft.at)
             schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
-            why = f"Rule {rule.id}: {draft.words}, so it is due {due_said(handoff, calendar.zone)} already."
-            draft.show(handoff, rule, why)
+            draft.show(handoff, rule, f"{draft.words}. The task is now due earlier, {due_said(handoff, calendar.zone)}.")
             return

@@ -1,6 +1,7 @@
-"""A decision in the making: the effects so far, and what their ids and `why` are made from.
+"""The effects of one decision, while it is made.
 
-Owns the shape of each effect as far as it is common to all rules. Must not know a rule or decide whether to add one.
+Owns the fields that effects of all rules have in common: ids, `why`, titles. Must not know a rule or decide which effects
+there are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from agents.coordination.person.state import TASK_STATUS, Encounter, Handoff, Pe
 from agents.coordination.reference.ids import derive, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.rule import Rule
+from agents.coordination.rules.wording import by_rule
 from streams.contract.address import Address
 from streams.contract.effects import (
     Effect,
@@ -26,7 +28,7 @@ from streams.contract.effects import (
 from streams.contract.events import EncounterRef, Millis
 
 ENCOUNTER_RULE: Final = "encounter"
-"""The rule named by effects that follow from the encounter machine alone."""
+"""The rule id of effects that follow from an event itself and not from a rule of the catalogue."""
 
 GAP_STATES: Final = ("", "due-soon", "open")
 
@@ -42,24 +44,24 @@ class EffectsDraft:
         self.cause = cause
         """The event's id."""
         self.seed = seed
-        """What ids are derived from: (source, id) of the event, or the handoff and step of a deadline."""
+        """What the ids of the effects are derived from: source and id of the event, or handoff and step of the deadline."""
         self.source = source
         self.words = words
-        """What happened, in words."""
+        """What happened, as a clause without a full stop (`wording.happened`)."""
         self.effects: list[Effect] = []
 
-    def refused(self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE) -> None:
+    def refused(self, reason: str, why: str, rule: str = ENCOUNTER_RULE) -> None:
+        """Add that the event was refused."""
         self.effects.append(
             EventRefused(derive(self.seed, rule, "refused", reason), self.at, self.person.key, self.cause, rule, reason, self.source, why)
         )
 
     def suppressed(
-        self, reason: str, why: str = "", rule: str = ENCOUNTER_RULE, *, version: int = 1, recipient: str = "", mark: str = ""
+        self, reason: str, why: str, rule: str = ENCOUNTER_RULE, *, version: int = 1, recipient: str = "", mark: str = ""
     ) -> None:
+        """Add that something was not done. *mark* tells two suppressions of the same reason apart."""
         id_ = derive(self.seed, rule, "suppressed", reason, recipient, mark)
-        self.effects.append(
-            EffectSuppressed(id_, self.at, self.person.key, self.cause, rule, version, recipient, reason, self.source, why or self.words)
-        )
+        self.effects.append(EffectSuppressed(id_, self.at, self.person.key, self.cause, rule, version, recipient, reason, self.source, why))
 
     def issued(
         self,
@@ -79,6 +81,7 @@ class EffectsDraft:
         channel: str = "at-once",
         deliver_after: Millis | None = None,
     ) -> NotificationIssued:
+        """Add a notification and return it; the rule goes in front of *why*."""
         effect = NotificationIssued(
             id_,
             self.at,
@@ -90,7 +93,7 @@ class EffectsDraft:
             recipient.role,
             title,
             neutral_title,
-            why,
+            by_rule(rule, version, why),
             urgency,
             channel,
             encounter_ref,
@@ -103,6 +106,7 @@ class EffectsDraft:
         return effect
 
     def withdrawn(self, notification: str, recipient: Address, rule: str, version: int, why: str) -> None:
+        """Add that a notification is withdrawn; the rule goes in front of *why*."""
         self.effects.append(
             NotificationWithdrawn(
                 derive(self.seed, rule, "withdrawn", notification),
@@ -114,27 +118,28 @@ class EffectsDraft:
                 notification,
                 str(recipient),
                 recipient.role,
-                why,
+                by_rule(rule, version, why),
             )
         )
 
     def show(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-        """Add the task as it stands now and, where one is shown, its gap: the two never name two owners."""
+        """Add the current task and, if the handoff has a gap, the current gap, so that both always name the same owner."""
         self.task(handoff, rule, why)
         if handoff.gap:
             self.gap(handoff, rule, why)
 
     def task(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-        """Add the task alone, as it stands now: nothing that its gap says has changed."""
+        """Add the current task alone, if no field of its gap has changed."""
         self._add(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, why)
 
     def gap(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-        """Add the gap alone, as it stands now."""
+        """Add the current gap alone."""
         self._add(GapState, "gap", "closed" if handoff.closure else GAP_STATES[handoff.gap], handoff, rule, why)
 
     def _add(  # noqa: PLR0917 -- what a task and a gap have in common
         self, kind: type[TaskState | GapState], name: str, state: str, handoff: Handoff, compiled: CompiledRule | None, why: str
     ) -> None:
+        """Add a task or a gap; the rule goes in front of *why*."""
         id_, rule = uuid_text(handoff.id), compiled.rule if compiled is not None else None
         referral, goal = _serves(self.person, handoff, rule)
         title, neutral_title = titles_of(handoff, compiled)
@@ -153,7 +158,7 @@ class EffectsDraft:
                 handoff.step,
                 title,
                 neutral_title,
-                why,
+                by_rule(handoff.rule, handoff.version, why),
                 handoff.closure or None,
                 Millis(handoff.opened_at),
                 ref_of(self.person.encounter_numbered(handoff.encounter)),
@@ -165,12 +170,15 @@ class EffectsDraft:
 
 
 def titles_of(handoff: Handoff, rule: CompiledRule | None) -> tuple[str, str]:
-    """Return the title and the neutral title of *handoff*; its rule's id where that left the catalogue."""
-    return (rule.rule.title, rule.rule.neutral_title) if rule is not None else (handoff.rule, handoff.rule)
+    """Return the title and the neutral title of *handoff*; a title that names the rule if the catalogue no longer has it."""
+    if rule is None:
+        title = f"Complete the task of rule {handoff.rule}"
+        return title, title
+    return rule.rule.title, rule.rule.neutral_title
 
 
 def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:
-    """Return the referral that *handoff* is about, and the goal that it or the referral serves."""
+    """Return the ids of the referral that *handoff* is about and of the goal that it serves, directly or through the referral."""
     focus = handoff.focus
     if rule is None or focus is None:
         return None, None
@@ -181,5 +189,5 @@ def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | 
 
 
 def ref_of(encounter: Encounter | None) -> EncounterRef | None:
-    """Return the stay as effects name it."""
+    """Return the reference by which effects name *encounter*."""
     return EncounterRef(encounter.facility, encounter.visit) if encounter is not None else None

@@ -1,7 +1,7 @@
-"""Handoffs as they stand: whose they are, when their next step comes, and how they end.
+"""A handoff: its rule, its calendar, the time of its next step, and how it is closed and reopened.
 
-Owns what every part of the mechanism needs: opening (`opening.py`), the ladder (`ladder.py`), closing events
-(`closing.py`) and responses (`responses.py`) rest on it. Must not know a rule by name, nor which event tells whom.
+Owns what opening, escalation, closing events and responses have in common. Must not know a rule by name, or which event
+notifies whom.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ DUE_SOON, OPEN = 1, 2
 """Indices into `effects_draft.GAP_STATES`."""
 
 UNITS: Final[tuple[Unit | Literal[""], ...]] = ("", "minute", "hour", "open-hour", "day", "business-day", "week", "month")
-"""`Handoff.unit`: the unit of the clock that it was opened with; none where a fact said when it is due."""
+"""`Handoff.unit`: the unit of its clock; empty if a fact gives the due time."""
 
 _DAY_UNITS: Final[tuple[str, ...]] = ("day", "business-day", "week", "month")
 
 
-# ---- whose rules, whose calendar
+# ---- rule and calendar
 
 
 def home_of(handoff: Handoff, person: Person, world: World) -> Organisation:
@@ -46,27 +46,27 @@ def home_of(handoff: Handoff, person: Person, world: World) -> Organisation:
 
 
 def calendar_of(handoff: Handoff, person: Person, world: World) -> Organisation:
-    """Return the organisation whose zone and holidays *handoff* was opened with."""
+    """Return the organisation whose time zone and holidays count for *handoff*."""
     known = world.directory.organisations.get(handoff.calendar) if handoff.calendar else None
     return known or home_of(handoff, person, world)
 
 
 def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | None:
-    """Return the rule that *handoff* was opened with, or None when it left the catalogue: then people alone close it."""
+    """Return the rule version that opened *handoff*. None if the catalogue no longer has it: then only people close the handoff."""
     view = world.catalogue.view(home_of(handoff, person, world), programmes_of(person, Millis(handoff.opened_at)))
     return world.catalogue.find(view, handoff.rule, handoff.version)
 
 
 def asked_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | None:
-    """Return the handoff that waits for *notice* to be acknowledged."""
+    """Return the handoff among *handoffs* that asks for the acknowledgement of *notice*."""
     wanted = uuid_bytes(notice.id)
     return next((h for h in handoffs if h.notification == wanted), None)
 
 
 def appointed(context: Context) -> str:
-    """Return what an appointment is about: its referral, so that another appointment for it counts too, else itself.
+    """Return the id of the appointment's referral, so that another appointment for the referral counts too; else its own id.
 
-    The request of a referral that it names may still be on its way.
+    The referral may be named before its request arrives.
     """
     if context.referral is not None:
         return context.referral.id
@@ -91,7 +91,7 @@ def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) ->
 
 
 def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
-    """Set when the next step is reached, by *calendar*, but never before *not_before*; or its owner's absence begins."""
+    """Set the next deadline: the next step, not before *not_before*, or the beginning of its owner's absence if that is earlier."""
     at = next_step_at(handoff, rule, calendar)
     absence = directory.cover_begins(Address.parse(handoff.owner).party, not_before)
     if at is not None:
@@ -100,30 +100,46 @@ def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: 
 
 
 def next_step_at(handoff: Handoff, rule: CompiledRule | None, calendar: Organisation) -> Millis | None:
-    """Return when the next step is reached by *calendar*, or None after the last."""
+    """Return the time of the next step by *calendar*, or None after the last step."""
     if rule is None or handoff.next_step >= len(rule.steps):
         return None
     return _instant_of(rule.steps[handoff.next_step], handoff, calendar)
 
 
-def pass_over_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
-    """Leave out the steps before the due of a *handoff* that is due already: what is open is not soon due."""
+def skip_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
+    """Skip the steps before the due time if *handoff* is already due: an overdue handoff is not due soon."""
     if handoff.due <= now:
         while handoff.next_step < len(rule.steps) and rule.steps[handoff.next_step].moment(UNITS[handoff.unit]).before_due:
             handoff.next_step += 1
 
 
 def due_said(handoff: Handoff, zone: str) -> str:
-    """Return when *handoff* is due, in words: the end of a day for day-based clocks, else the instant."""
+    """Return when *handoff* is due, as `by …`: the end of a day for clocks in days or longer units, else the instant."""
     return due_words(UNITS[handoff.unit] in _DAY_UNITS, handoff.due, zone)
 
 
 def first_status(rule: Rule, due: int, now: int) -> int:
-    """Return the status of a task that nobody has answered yet: a draft where the rule asks nobody before it is due."""
+    """Return the status of a new task: a draft until it is due if nobody needs to act before, else requested."""
     return DRAFT if rule.task == "due" and due > now else REQUESTED
 
 
-# ---- the end
+# ---- closing and reopening
+
+
+def _closing_words(closure: str, *, reported_late: bool) -> str:
+    """Return what a closure means for the task. Empty if superseded: the caller says what replaces it."""
+    match closure:
+        case "met" if reported_late:
+            return " This was before the deadline but was reported after it, so the task counts as done in time."
+        case "met":
+            return " The task is done in time."
+        case "met-late":
+            return " The task is done, but after the deadline."
+        case "not-applicable":
+            return " The task is no longer needed."
+        case "cancelled":
+            return " The task is cancelled."
+    return ""
 
 
 def close(
@@ -137,11 +153,13 @@ def close(
     by_encounter: int = 0,
     by_death: bool = False,
 ) -> None:
-    """Close *handoff*: its task's final state, its gap's if one was shown, and word to whom it was told as a gap.
+    """Close *handoff*: add the final state of its task and gap, and notify everybody who had an alert about it.
 
-    Whoever was alerted hears once more: the alert is taken back where it was never so (met in time, cancelled, pointless),
-    else a message says that it is closed.
+    If the alert was wrong in hindsight (met in time, cancelled, not applicable) it is withdrawn; otherwise a notification
+    says that the handoff is closed. *why* says what happened, in whole sentences; what follows for the task is added.
+    *happened*: when, in milliseconds.
     """
+    why += _closing_words(closure, reported_late=draft.at > handoff.due)
     handoff.end = End(closure, draft.at, happened, by_encounter, by_death)
     handoff.next_at = handoff.snoozed = handoff.owned_at = 0
     handoff.status = COMPLETED if closure in {"met", "met-late"} else CANCELLED
@@ -172,19 +190,20 @@ def close(
 
 
 def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> None:
-    """Take back the end of *handoff*: what superseded it or made it pointless has itself been cancelled."""
+    """Open *handoff* again, because the event that closed it no longer counts. *why* says what happened, in whole sentences."""
+    why = f"{why} The task is open again."
     person = draft.person
     rule = rule_of(handoff, person, world)
     handoff.end = None
     handoff.status = first_status(rule.rule, handoff.due, draft.at) if rule is not None else REQUESTED
     if handoff.due <= draft.at and handoff.gap == DUE_SOON:
-        handoff.gap = 0  # What is due is not soon due: its own step shows it open, at this instant.
+        handoff.gap = 0  # The step at the due time, which is reached at this instant, opens the gap.
     if rule is not None:
-        pass_over_warnings(handoff, rule, draft.at)
+        skip_warnings(handoff, rule, draft.at)
     schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)
     draft.show(handoff, rule, why)
     if handoff.gap == OPEN and rule is not None and handoff.next_step >= len(rule.steps):
-        # No step is left that would tell whoever is accountable.
+        # No step is left that would notify the owner.
         encounter = person.encounter_numbered(handoff.encounter)
         context = Context.of(person, world, draft.at, home_of(handoff, person, world), None, encounter, handoff)
         alert(draft, context, rule, headline="Overdue", why=why, urgency=overdue_urgency(rule), again=True)

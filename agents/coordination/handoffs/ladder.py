@@ -1,7 +1,6 @@
-"""The ladder: what happens to a handoff while nobody acts.
+"""Escalation: what happens to a handoff at each of its steps, as long as nobody closes it.
 
-Owns what the next step changes at its own instant: due soon, open, on to the next role, and who hears of it. Must not
-know a rule by name.
+Owns what a step changes: due soon, overdue, the next owner, and who is notified. Must not know a rule by name.
 """
 
 from __future__ import annotations
@@ -29,43 +28,43 @@ from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep, holds
 from agents.coordination.rules.rule import Rule
-from agents.coordination.rules.wording import moment, person_words
+from agents.coordination.rules.wording import moment, passes, person_words
 from agents.coordination.rules.world import Context, World
 from streams.contract.address import Address
 from streams.contract.events import Millis
 
 
-def climb(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
-    """Reach the handoff's next step at its own instant, `draft.at`; or wake it where it was put off until then."""
+def take_next_step(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
+    """Do what is due for *handoff* at `draft.at`: end its postponement, give it to a cover, or take its next step."""
     person, at = draft.person, draft.at
     rule = rule_of(handoff, person, world)
     calendar = calendar_of(handoff, person, world)
     if handoff.snoozed:
         handoff.snoozed = 0
         handoff.status = REQUESTED if Address.parse(handoff.owner).is_pool else ACCEPTED
-        draft.task(handoff, rule, f"Put off until {moment(at, calendar.zone)}; that is now.")
+        draft.task(handoff, rule, f"the task was on hold until {moment(at, calendar.zone)}. It needs action again.")
         schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
-    _relieve(draft, handoff, rule, world)
+    _hand_to_cover(draft, handoff, rule, world)
     reached = next_step_at(handoff, rule, calendar)
     if rule is None or reached is None or reached > at:
         schedule_next_step(handoff, rule, at, calendar, world.directory)
         return
     encounter = person.encounter_numbered(handoff.encounter)
     context = Context.of(person, world, at, home_of(handoff, person, world), None, encounter, handoff)
-    if rule.rule.again == "extend" and encounter is not None and _count_anew(draft, handoff, rule, context, Millis(encounter.last)):
+    if rule.rule.again == "extend" and encounter is not None and _restart_clock(draft, handoff, rule, context, Millis(encounter.last)):
         return
     step = rule.steps[handoff.next_step]
     handoff.next_step += 1
     context = _with_subject(context, handoff, rule.rule)
     if holds(step.tests, context):
-        _reach(draft, handoff, rule, step, context, calendar)
+        _apply_step(draft, handoff, rule, step, context, calendar)
     if not handoff.closed_at:
         schedule_next_step(handoff, rule, at, calendar, world.directory)
 
 
-def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
-    """Give the handoff of somebody whose absence has begun since it became theirs to whoever covers."""
+def _hand_to_cover(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
+    """Give the handoff to the cover if its owner has become absent since they became the owner."""
     owner = Address.parse(handoff.owner)
     since = world.directory.absent_since(owner.party, draft.at)
     if since is None or since <= (handoff.owned_at or handoff.opened_at):
@@ -74,12 +73,12 @@ def _relieve(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, w
     was, handoff.owner, handoff.owned_at = handoff.owner, str(cover), draft.at
     if handoff.status != DRAFT:
         handoff.status = REQUESTED
-    why = f"{person_words(was)} is absent; {person_words(handoff.owner)} covers and is accountable now."
-    draft.show(handoff, rule, f"{why[:1].upper()}{why[1:]}")
+    why = f"{person_words(was)} is absent; {person_words(handoff.owner)} covers for them and is accountable now."
+    draft.show(handoff, rule, why)
 
 
-def hear(draft: EffectsDraft, context: Context) -> None:
-    """Count the clocks that wait for silence of the context's stay from its last word, in whatever order the words came."""
+def restart_silence_clocks(draft: EffectsDraft, context: Context) -> None:
+    """Restart the clocks that wait for silence of the encounter, from its latest event. The order of arrival does not matter."""
     encounter, world = context.encounter, context.world
     if encounter is None:
         return
@@ -87,11 +86,11 @@ def hear(draft: EffectsDraft, context: Context) -> None:
         if handoff.rule in world.catalogue.silences and handoff.encounter == encounter.number and not handoff.closed_at:
             rule = rule_of(handoff, context.person, world)
             if rule is not None:
-                _count_anew(draft, handoff, rule, context, Millis(encounter.last))
+                _restart_clock(draft, handoff, rule, context, Millis(encounter.last))
 
 
-def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, context: Context, last: Millis) -> bool:
-    """Count the clock of *handoff* from *last*; say whether that moves its due. A day-based one moves once a day at most."""
+def _restart_clock(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, context: Context, last: Millis) -> bool:
+    """Start the clock of *handoff* at *last*; return whether that changes the due time. A clock in days changes once a day at most."""
     if last <= handoff.opened_at or handoff.gap == OPEN:
         return False
     calendar = calendar_of(handoff, context.person, context.world)
@@ -100,8 +99,9 @@ def _count_anew(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, conte
         return False
     handoff.opened_at, handoff.due, handoff.next_step = last, due, 0
     schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
-    heard, until = moment(last, calendar.zone), due_said(handoff, calendar.zone)
-    why = f"Rule {rule.id} version {handoff.version}: the stay was last heard of on {heard}, so it is due {until}."
+    why = (
+        f"the latest event of the encounter is from {moment(last, calendar.zone)}. The task is now due {due_said(handoff, calendar.zone)}."
+    )
     draft.show(handoff, rule, why)
     return True
 
@@ -117,14 +117,14 @@ def _with_subject(context: Context, handoff: Handoff, rule: Rule) -> Context:
         case "goal":
             return replace(context, goal=next((g for g in person.goals if g.id == focus), None))
         case "appointment":
-            # The referral that the appointment is for stands in its place where it names one.
+            # The focus of an appointment with a referral is the referral (`appointed`).
             appointment = next((a for a in person.appointments if a.id == focus), None)
             return replace(context, appointment=appointment, referral=next((r for r in person.referrals if r.id == focus), None))
         case _:
             return context
 
 
-def _reach(  # noqa: PLR0917 -- one step, everything that it changes
+def _apply_step(  # noqa: PLR0917 -- one step and everything that it changes
     draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, step: CompiledStep, context: Context, calendar: Organisation
 ) -> None:
     at = draft.at
@@ -141,7 +141,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     asked = overdue and handoff.status == DRAFT
     opens = overdue and handoff.gap < OPEN
     handoff.gap = OPEN if overdue else max(DUE_SOON, handoff.gap)
-    why = _step_words(handoff, rule, calendar, overdue=overdue, was=was)
+    why = _step_words(handoff, calendar, overdue=overdue, was=was)
     if asked or (moved and handoff.status != DRAFT):
         handoff.status = REQUESTED
     if moved or asked:
@@ -150,7 +150,7 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
     if step.tells:
         headline = "Overdue" if overdue else "Due soon"
         urgency = overdue_urgency(rule) if overdue else rule.rule.urgency
-        # Who was warned still hears that the gap is open; nobody hears that twice.
+        # Recipients of a warning are notified again when the gap opens, but only once.
         alert(draft, context, rule, headline=headline, why=why, urgency=urgency, tells=step.tells, again=opens)
     if (
         step.then == "assume-finished"
@@ -161,12 +161,8 @@ def _reach(  # noqa: PLR0917 -- one step, everything that it changes
         context.encounter.touched = max(context.encounter.touched, at)
 
 
-def _step_words(handoff: Handoff, rule: CompiledRule, calendar: Organisation, *, overdue: bool, was: str) -> str:
+def _step_words(handoff: Handoff, calendar: Organisation, *, overdue: bool, was: str) -> str:
+    """Return what a step says: the due time, where its clock started, and who is accountable."""
     due, since = due_said(handoff, calendar.zone), moment(handoff.opened_at, calendar.zone)
-    what = rule.rule.neutral_title[:1].lower() + rule.rule.neutral_title[1:]
-    head = (
-        f"Rule {rule.id} version {handoff.version}: {what}: {'was due' if overdue else 'due'} {due}, counted from {since}, and not done yet"
-    )
-    if handoff.owner != was:
-        return f"{head}. It goes from {person_words(was)} to {person_words(handoff.owner)}, who is accountable now."
-    return f"{head}. {person_words(handoff.owner)} is accountable."
+    head = f"the task {'was' if overdue else 'is'} due {due} and is not done; its clock started on {since}."
+    return f"{head} {passes(was, handoff.owner) if handoff.owner != was else f'{person_words(handoff.owner)} is accountable.'}"

@@ -1,6 +1,6 @@
-"""Merging two persons' states: the one that ends sends all it has, the one that goes on takes it in, nothing doubled.
+"""Merging the states of two person keys: the key that ends sends its state, the surviving key adds it without duplicates.
 
-Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: that is the shards' relay.
+Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: the shards relay it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from streams.contract.effects import Effect, StateMoved
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 
 
-def give_up(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
-    """End *person*: a stub remains, which knows only where to send what still comes."""
+def move_out(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
+    """Move the state of *person* to the surviving key. A stub remains here, to forward later events."""
     if fact.into.key == person.key:
-        draft.refused("merged-into-itself", "A person can't go on as the same key.", "merge")
+        draft.refused("merged-into-itself", "A record cannot be merged into itself.", "merge")
         return person, tuple(draft.effects)
     remember_seen(person, identity(event)[:8], event.arrival)
     stub = Person(person.key, into=fact.into.key)
@@ -45,9 +45,10 @@ def give_up(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Even
 
 
 def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Millis, world: World) -> tuple[Person, tuple[Effect, ...]]:
-    """Add the moved state to *person*, the one that goes on.
+    """Add the moved state to *person*, the surviving key.
 
-    A stub sends it on. One that gets its own state back revives: it was merged in a circle, and somebody must go on.
+    A stub sends the state on. A stub that gets its own state back becomes a person again: the merges formed a circle, and
+    one key must survive.
     """
     if person.into and fact.origin not in {person.key, person.into}:
         moved = StateMoved(
@@ -65,17 +66,17 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
         person.deceased, person.deceased_encounter = other.deceased, other.deceased_encounter
     for handoff in moved_in:
         rule = rule_of(handoff, person, world)
-        draft.show(handoff, rule, f"{draft.words}: the handoff goes on for the person that the records were merged into.")
+        draft.show(handoff, rule, f"{draft.words}. The task continues under the surviving record.")
     if person.deceased:
         for handoff in person.handoffs:
             if not handoff.closed_at:
                 rule = rule_of(handoff, person, world)
-                close(draft, handoff, rule, "not-applicable", happened=now, why=f"{draft.words}: the person has died.")
+                close(draft, handoff, rule, "not-applicable", happened=now, why=f"{draft.words}. The person has died.")
     return person, tuple(draft.effects)
 
 
 def _encounters(person: Person, other: Person) -> dict[int, int]:
-    """Take in the other's stays; return their old numbers with the new ones. The same visit in both is one stay."""
+    """Add the other's encounters; return the new number of each old number. The same visit in both is one encounter."""
     numbers: dict[int, int] = {}
     for encounter in other.encounters:
         same = next(
@@ -93,7 +94,7 @@ def _encounters(person: Person, other: Person) -> dict[int, int]:
 
 
 def _join(encounter: Encounter, other: Encounter) -> None:
-    """Let *stay* take what the other knows newer: the one heard of last decides its status."""
+    """Add what *other* knows of the same encounter. The one with the newer event decides the status."""
     if other.last > encounter.last and other.status != Status.UNKNOWN:
         encounter.status, encounter.discharged, encounter.disposition = other.status, other.discharged, other.disposition
         encounter.class_ = other.class_ or encounter.class_
@@ -106,22 +107,22 @@ def _join(encounter: Encounter, other: Encounter) -> None:
 
 
 def _renumber(other: Person, numbers: Mapping[int, int]) -> None:
-    """Let what the other brings name encounters by their new *numbers*."""
+    """Replace the numbers of encounters in *other* by the new *numbers*."""
     records: list[Handoff | NotificationRecord | Referral] = [*other.handoffs, *other.notifications, *other.referrals]
     for record in records:
         record.encounter = numbers.get(record.encounter, 0)
     for handoff in other.handoffs:
         if handoff.end is not None:
-            # What a death had ended stays so: the other record may hold the same handoff, and one of them is enough.
+            # A handoff that a death closed stays closed: the surviving record may have the same handoff open.
             handoff.end.by_encounter, handoff.end.by_death = numbers.get(handoff.end.by_encounter, 0), False
     other.deceased_encounter = numbers.get(other.deceased_encounter, 0)
 
 
 def _handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) -> list[Handoff]:
-    """Take in the other's handoffs; of two open ones of one rule about one subject the older goes on."""
+    """Add the other's handoffs. Of two open ones of the same rule and subject, the older stays open. Return those that stay open."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
-        double = next(
+        duplicate = next(
             (
                 h
                 for h in person.handoffs
@@ -130,15 +131,17 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) 
             None,
         )
         person.handoffs.append(handoff)
-        if double is None:
+        if duplicate is None:
             if not handoff.closed_at:
                 moved.append(handoff)
             continue
-        newer = handoff if double.opened_at <= handoff.opened_at else double
-        if newer is double:
+        newer = handoff if duplicate.opened_at <= handoff.opened_at else duplicate
+        if newer is duplicate:
             moved.append(handoff)
         rule = rule_of(newer, person, world)
-        close(draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}: both records had this handoff; the older goes on.")
+        close(
+            draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}. Both records had this task; the older one stays open."
+        )
     return moved
 
 
@@ -167,7 +170,7 @@ def _members(mine: list[TeamMember], theirs: list[TeamMember]) -> list[TeamMembe
 
 
 def _consents(mine: list[Consent], theirs: list[Consent]) -> list[Consent]:
-    """Keep the newest decision of each combination; of two of one instant the refusal."""
+    """Keep the newest decision of each combination; of two with the same time, the refusal."""
     merged = {(c.recipient, c.purpose, c.sensitivity): c for c in mine}
     for consent in theirs:
         key = (consent.recipient, consent.purpose, consent.sensitivity)
@@ -198,7 +201,7 @@ MERGED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "history_incomplete": operator.or_,
     "demographics": _demographics,
 }
-"""What becomes of each field of a person: from what the one that goes on has and what the other brings."""
+"""How each field of a person is merged: from the value of the surviving key and the value of the other."""
 
 OWN: Final = frozenset({"key", "into", "stay_count", "prune_at"})
-"""Fields that the one that goes on keeps as they are. The encounters, handoffs and death of both are told apart above."""
+"""Fields of the surviving key that a merge does not change. Encounters, handoffs and death are merged by the code above."""

@@ -1,6 +1,6 @@
-"""Telling: from roles to recipients, past consent, each party once.
+"""Notifications: from roles to recipients, with consent checked, each party once.
 
-Owns who gets a message and what is suppressed instead. Must not know which event it is about or any clock.
+Owns who gets a notification and which notifications are suppressed. Must not know which event it is about, or any clock.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
 from agents.coordination.rules.rule import Tell
+from agents.coordination.rules.wording import by_rule, reason_words
 from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis
 
 _OWNER: Final = (Tell("owner", required=True),)
-"""Whoever is accountable, and nobody else."""
+"""The accountable owner alone."""
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
-_NAMED_BY_STAY = frozenset({"facility", "transferring-facility"})
+_NAMED_BY_ENCOUNTER = frozenset({"facility", "transferring-facility"})
 
 
 class Recipient(NamedTuple):
@@ -34,14 +35,13 @@ class Recipient(NamedTuple):
     address: Address
     asks_acknowledgement: bool
     delivery: Delivery | None
-    """How this role hears it, where that is not as the row says."""
+    """How this role is notified, if that differs from the row of the routing table."""
 
 
 def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
     """Return each party once, in the order of the roles.
 
-    A role that must be told and that nobody is known for falls to the organisation's holder of it, then to the fallback
-    pool: never nowhere.
+    If nobody is known for a required role, the organisation's holder of the role takes its place, or else the fallback pool.
     """
     directory, organisation = context.world.directory, context.organisation
     found: dict[str, Recipient] = {}
@@ -56,7 +56,7 @@ def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
                 continue
             owner = accountable(row.role, context)
             role, parties = owner.role, [owner.party]
-        elif row.role in _NAMED_BY_STAY:
+        elif row.role in _NAMED_BY_ENCOUNTER:
             owner = accountable(row.role, context)
             role, parties = owner.role, [owner.party]
         else:
@@ -74,7 +74,7 @@ def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
     return list(found.values())
 
 
-def tell(
+def notify(
     draft: EffectsDraft,
     context: Context,
     tells: Iterable[Tell],
@@ -94,8 +94,8 @@ def tell(
 ) -> list[NotificationIssued]:
     """Issue one notification to each party that may have it, and an `EffectSuppressed` for each that may not.
 
-    *already*: parties (kind:id) that have had this message; they get no second one. *delivery* None: at once, whatever the
-    hour, as what is due must be.
+    *why* says what happened, in whole sentences. *already*: parties (`kind:id`) that had this notification before and get
+    no second one. *delivery*: None sends at once at any hour, as alerts about a deadline must.
     """
     quiet, directory = context.world.catalogue.quiet, context.world.directory
     issued: list[NotificationIssued] = []
@@ -109,7 +109,7 @@ def tell(
             belongs = directory.of_party(party)
             verdict = may_tell(context.person, address, purpose, sensitivity, belongs.id if belongs else "")
             if verdict != "permitted":
-                why_not = f"Not told, {verdict.replace('-', ' ')}. {why}"
+                why_not = by_rule(rule, version, f"{why} Not notified: {reason_words(verdict)}.")
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
                 continue
         waits: Millis | None = None
@@ -120,7 +120,8 @@ def tell(
             )
             if told_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
-                why_not = f"Not told again: told of the same stay less than {minutes} minutes before. {why}"
+                again = f"Not notified again: a notification about the same encounter was sent less than {minutes} minutes before."
+                why_not = by_rule(rule, version, f"{why} {again}")
                 draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
                 continue
             home = directory.of_party(party) or context.organisation
@@ -158,16 +159,16 @@ def alert(
     tells: Iterable[Tell] = _OWNER,
     again: bool = False,
 ) -> None:
-    """Notify about the context's handoff, and remember who had an alert: they hear once more when it closes.
+    """Notify about the context's handoff, and remember the recipients: they are notified once more when it closes.
 
-    *again*: also whoever had one before.
+    *again*: notify recipients of an earlier alert too.
     """
     handoff = context.handoff
     if handoff is None:
         return
     definition = rule.rule if rule is not None else None
     title, neutral_title = titles_of(handoff, rule)
-    issued = tell(
+    issued = notify(
         draft,
         context,
         tells,
@@ -186,5 +187,5 @@ def alert(
 
 
 def overdue_urgency(rule: CompiledRule) -> str:
-    """Return how urgent it is that a handoff of *rule* is overdue: never routine."""
+    """Return the urgency of an alert that a handoff of *rule* is overdue; it is never routine."""
     return rule.rule.urgency if rule.rule.urgency != "routine" else "urgent"

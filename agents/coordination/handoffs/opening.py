@@ -1,6 +1,6 @@
-"""Opening: which handoffs an event begins, for whom and until when.
+"""Opening: which handoffs an event opens, for which owner and until when.
 
-Owns the way from a trigger to an open handoff with exactly one owner, a due and a first step. Must not know a rule by name.
+Owns the way from a trigger to an open handoff with one owner, a due time and a first step. Must not know a rule by name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from agents.coordination.handoffs.handoff import (
     close,
     due_said,
     first_status,
-    pass_over_warnings,
     schedule_next_step,
+    skip_warnings,
 )
 from agents.coordination.handoffs.owners import accountable, home_of
 from agents.coordination.person.care_team import programmes_of
@@ -37,9 +37,9 @@ from streams.contract.events import Millis
 
 
 def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None) -> list[Handoff]:
-    """Open every handoff that the context triggers, by its event or the notification just issued; return what is opened or begins earlier.
+    """Open every handoff that the context's event or its newly issued notification triggers.
 
-    *of_goal*: that goal's own alone.
+    Return the handoffs that were opened or that now count from an earlier trigger. *of_goal*: open those about this goal alone.
     """
     if context.person.deceased:
         return []
@@ -72,7 +72,7 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
 
 
 def _goals(context: Context) -> list[Goal]:
-    """Return the goals that the person is working on then: those that a review names, else all."""
+    """Return the active goals that the event is about: those that it names, else all."""
     based = getattr(context.fact, "based_on", ())
     return [
         goal
@@ -87,21 +87,21 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     if subject is None:
         return []
     person = context.person
-    # What a notification asks counts from when it went out: nobody can answer late news in the past.
+    # A clock that a notification triggers starts when it is issued: nobody can answer it before.
     at = draft.at if event == ISSUED else _start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
         if not same_subject(known, rule, subject) or known.closure == "cancelled":
             continue
         if rule.again == "extend":
-            # It counts from the last word, however late its trigger arrives; what closed it came after the trigger or before.
+            # The clock starts at the latest event of the encounter, however late the trigger arrives.
             if known.end is None or known.end.happened >= context.at:
                 return []
             continue
         if known.opened_at >= at:
             if known.opened_at > at and rule.again == "keep" and rule.subject == "encounter" and not known.closed_at and known.gap < OPEN:
                 _begin_earlier(draft, known, compiled, context, at)
-                return [known]  # What had happened between the two counts now.
+                return [known]  # Events between the two triggers can close it now.
             return []
         if known.end is None:
             if rule.again != "restart":
@@ -136,10 +136,10 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     if counts_from in {"admission", "discharge"}:
         handoff.opened_by = OPENERS.index("PatientAdmitted" if counts_from == "admission" else "PatientDischarged")
     if superseded is not None:
-        why = f"A newer trigger begins {rule.id} anew: {draft.words}."
+        why = f"{draft.words}. A new task replaces this one."
         close(draft, superseded, compiled, "superseded", happened=at, why=why, by_encounter=subject.encounter)
     person.handoffs.append(handoff)
-    pass_over_warnings(handoff, compiled, draft.at)
+    skip_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
     why = _opening_words(draft, compiled, context, compiled.clock(context) if unit else None, handoff, calendar)
     draft.task(handoff, compiled, why)
@@ -147,21 +147,21 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
 
 
 def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule, context: Context, at: Millis) -> None:
-    """Count *handoff* from an earlier trigger that arrived later: the first one counts, whichever was heard of first."""
+    """Start the clock of *handoff* at *at*, because an earlier trigger has arrived. The earliest trigger counts."""
     calendar = calendar_of(handoff, context.person, context.world)
     due = due_at(compiled.clock(context), at, calendar.zone, calendar.holidays)
     handoff.opened_at = at
     if due >= handoff.due:
         return
     handoff.due, handoff.next_step = due, 0
-    pass_over_warnings(handoff, compiled, draft.at)
+    skip_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
-    why = f"Rule {handoff.rule} version {handoff.version}: {draft.words}, which came before. Due {due_said(handoff, calendar.zone)}."
+    why = f"{draft.words}, earlier than the event that opened the task. The task is now due {due_said(handoff, calendar.zone)}."
     draft.show(handoff, compiled, why)
 
 
 def _waiting_for(context: Context, services: Condition) -> Referral | None:
-    """Return the newest open referral for one of the *services* that a trigger asks for: its target is whom that is about."""
+    """Return the newest open referral for one of the *services* in a trigger's condition: the handoff is about its target."""
     if not isinstance(services, tuple):
         return None
     waiting = [r for r in context.person.referrals if r.service in services and r.status and r.status not in ENDED]
@@ -169,7 +169,7 @@ def _waiting_for(context: Context, services: Condition) -> Referral | None:
 
 
 def _handoff_id(draft: EffectsDraft, rule: Rule, subject: Subject, at: Millis) -> bytes:
-    """Return the id of a new handoff. One event may open two of a subject: an admission that arrives after its discharge, for both."""
+    """Return the id of a new handoff. One event can open two about one subject, if an admission arrives after its discharge."""
     about = subject.focus or (subject.notification or b"").hex()
     parts = (draft.seed, rule.id, "handoff", str(subject.encounter), about)
     id_ = uuid_bytes(derive(*parts))
@@ -177,7 +177,7 @@ def _handoff_id(draft: EffectsDraft, rule: Rule, subject: Subject, at: Millis) -
 
 
 def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Millis) -> tuple[Millis, int, Organisation]:
-    """Return when a handoff that counts from *at* is due, the index of its clock's unit (0: a fact says the instant), and its calendar."""
+    """Return when a clock that starts at *at* is due, the index of its unit (0: a fact gives the time), and its calendar."""
     calendar = context.organisation
     if compiled.rule.calendar == "accountable":
         calendar = home_of(owner, context) or calendar
@@ -189,6 +189,7 @@ def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Mi
 
 
 def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
+    """Return when the clock of a handoff of *rule* starts."""
     encounter = context.encounter
     if encounter is not None and rule.again == "extend":
         return Millis(encounter.last)
@@ -203,7 +204,7 @@ def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
 
 
 def _subject(context: Context, rule: Rule) -> Subject | None:
-    """Return what a handoff of *rule* would be about, or None where the event has no such subject."""
+    """Return the subject of a handoff of *rule*, or None if the event has no such subject."""
     encounter = context.encounter.number if context.encounter is not None else 0
     match rule.subject:
         case "encounter":
@@ -221,7 +222,7 @@ def _subject(context: Context, rule: Rule) -> Subject | None:
 
 
 def same_subject(handoff: Handoff, rule: Rule, subject: Subject) -> bool:
-    """Say whether *handoff* is *rule*'s about *subject*: of such only one is open at a time."""
+    """Return whether *handoff* is of *rule* and about *subject*. At most one such handoff is open at a time."""
     if handoff.rule != rule.id:
         return False
     if rule.subject == "encounter":
@@ -232,28 +233,27 @@ def same_subject(handoff: Handoff, rule: Rule, subject: Subject) -> bool:
 def _opening_words(  # noqa: PLR0917
     draft: EffectsDraft, compiled: CompiledRule, context: Context, clock: Clock | None, handoff: Handoff, calendar: Organisation
 ) -> str:
+    """Return why a handoff was opened, when it is due, who is accountable, and what is uncertain about it."""
     rule = compiled.rule
     span = f"within {clock_words(clock)}, " if clock is not None else ""
     doubt = ""
     if context.kind == "PatientDischarged" and context.encounter is not None:
         if not context.encounter.disposition or context.encounter.disposition in {"oth", "unknown"}:
-            doubt = " The disposition is not known and counts as community."
+            doubt = " The destination after discharge is not known and counts as community (home or similar)."
         if not context.encounter.class_:
-            doubt += " The class of the stay is not known."
+            doubt += " The class of the encounter is not known."
     if compiled.asks_risk and context.encounter is not None:
-        doubt += f" {risk_words(context)}."
+        doubt += f" Readmission risk: {risk_words(context)}."
     elif rule.subject == "goal":
         scaled = [g for g in context.person.goals if g.status in OPEN_STATUSES and g.attainment is not None]
         attained = gas_t_score(WeightedGoal(g.attainment or 0, g.weight or 1) for g in scaled)
-        doubt += f" Goal attainment T-score {attained:.2f}, of {len(scaled)}." if attained is not None else ""
-    return (
-        f"Rule {rule.id} version {rule.version}: {draft.words}. Due {span}{due_said(handoff, calendar.zone)}; "
-        f"{person_words(handoff.owner)} is accountable.{doubt}"
-    )
+        goals = f"{len(scaled)} goal{'s' if len(scaled) > 1 else ''}"
+        doubt += f" The T-score of goal attainment is {attained:.2f}, from {goals}." if attained is not None else ""
+    return f"{draft.words}. The task is due {span}{due_said(handoff, calendar.zone)}; {person_words(handoff.owner)} is accountable.{doubt}"
 
 
 def _uuid_of(cause: str) -> bytes:
-    """Return the 16 bytes of an event id that is a UUID as it is commonly written; nothing for any other id."""
+    """Return the 16 bytes of an event id that is a UUID in its usual lower-case form; empty bytes for any other id."""
     if len(cause) == 36 and cause[8] == cause[13] == cause[18] == cause[23] == "-":
         try:
             packed = uuid_bytes(cause)

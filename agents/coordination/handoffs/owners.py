@@ -1,7 +1,7 @@
-"""Who is accountable: from a role, or from what the subject names, to exactly one owner.
+"""Who is accountable: from a role, or from a party that the subject names, to exactly one owner.
 
-Owns the choice of one owner and of the next in the line. Must not know a clock, and never answers with nobody: where no
-one is known it is the fallback pool, which people watch.
+Owns the choice of the owner and of the next owner in the line of escalation. Must not know a clock. If nobody is known, the
+owner is the fallback pool, which people watch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from agents.coordination.rules.world import Context
 from streams.contract.address import Address
 
 _LINE_MAX = 16
-"""Longer than any line of escalation; the directory refuses circles."""
+"""Longer than any line of escalation; the directory refuses circular ones."""
 
 
 def accountable(role: str, context: Context) -> Address:
-    """Return the owner for a rule's `accountable`."""
+    """Return the owner for the role in a rule's `accountable`."""
     match role:
         case "recipient":
             return Address.parse(context.issued.recipient) if context.issued is not None else role_owner("care-coordinator", context)
@@ -40,7 +40,7 @@ def accountable(role: str, context: Context) -> Address:
 
 
 def role_owner(role: str, context: Context) -> Address:
-    """Return who holds *role*: the care team's seat, else the organisation's holder, else the fallback pool."""
+    """Return who holds *role*: a member of the care team, else the organisation's holder, else the fallback pool."""
     if role in {"referral-target", "referral-requester", "goal-owner", "recipient", "setter"} and (
         context.referral is not None or context.goal is not None
     ):
@@ -58,7 +58,7 @@ def _held(role: str, context: Context) -> Address:
 
 
 def home_of(owner: Address, context: Context) -> Organisation | None:
-    """Return the organisation of *owner*: by the directory, else as the care team's seat says it."""
+    """Return the organisation of *owner*: from the directory, else from the member of the care team."""
     directory = context.world.directory
     known = directory.of_party(owner.party)
     if known is not None:
@@ -70,7 +70,7 @@ def home_of(owner: Address, context: Context) -> Organisation | None:
 
 
 def step_owner(role: str, owner: Address, context: Context) -> Address:
-    """Return who holds *role* where a step names it: in the owner's own organisation first, then where the handoff began."""
+    """Return who holds the *role* that a step names: in the owner's organisation first, then in the organisation of the handoff."""
     if role in {"referral-target", "referral-requester", "goal-owner", "setter", "facility", "transferring-facility"}:
         return accountable(role, context)
     directory = context.world.directory
@@ -80,9 +80,9 @@ def step_owner(role: str, owner: Address, context: Context) -> Address:
 
 
 def next_owner(owner: Address, context: Context) -> Address:
-    """Return who is accountable after *owner* in the line of escalation; *owner* itself at its end.
+    """Return who is accountable after *owner* in the line of escalation; *owner* itself at the end of the line.
 
-    The line is the owner's own organisation's, else the context's; a role that nobody holds there is passed over.
+    The line is that of the owner's organisation, else that of the context's. A role that nobody holds is skipped.
     """
     directory = context.world.directory
     role = owner.role
@@ -101,7 +101,7 @@ def next_owner(owner: Address, context: Context) -> Address:
 
 
 def _facility(context: Context) -> Address:
-    """Return the organisation that runs the facility; the facility itself, by its own id, where the directory does not name it."""
+    """Return the organisation that runs the facility; the facility itself by its id if the directory does not have it."""
     directory, encounter = context.world.directory, context.encounter
     if encounter is not None and not directory.knows_facility(encounter.facility):
         return Address("facility", "organization", encounter.facility)
@@ -109,7 +109,7 @@ def _facility(context: Context) -> Address:
 
 
 def _transferring(context: Context) -> Address:
-    """Return the coordinators of the hospital that the person came from; whoever coordinates their care where none is known."""
+    """Return the coordinators of the hospital that the person came from; the person's care coordinator if that hospital is not known."""
     directory, here, handoff = context.world.directory, context.encounter, context.handoff
     before = [
         encounter

@@ -1,7 +1,7 @@
-"""What people do with their tasks: acknowledge, claim, hand on, put off, complete, decline, escalate, try to reach.
+"""Responses to tasks: acknowledge, claim, reassign, postpone, complete, decline, escalate, report an outreach.
 
-Owns which response is legal when, and what it does to the one owner. Must not know a rule by name. What is not legal is
-refused with its reason and changes nothing.
+Owns which response is allowed when, and how it changes owner and status. Must not know a rule by name. A response that is
+not allowed is refused with its reason and changes nothing.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from agents.coordination.person.state import Handoff, Person
 from agents.coordination.reference.directory import Directory, party_of
 from agents.coordination.reference.ids import uuid_bytes
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.wording import moment, person_words
+from agents.coordination.rules.wording import EVENT, by_rule, moment, passes, person_words, role_in_words
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
 from streams.contract.address import Address
 from streams.contract.events import Party
 
 _MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalated, e.TaskSnoozed)
-"""Responses that say whose a task is, or when: of these the newest counts, in whatever order they arrive."""
+"""Responses that change the owner of a task or when it needs action. The newest counts, whatever arrives first."""
 
 
 def respond(draft: EffectsDraft, context: Context) -> None:
@@ -48,7 +48,7 @@ def respond(draft: EffectsDraft, context: Context) -> None:
     fact: Any = context.fact
     found = _find(context.person, fact.task)
     if isinstance(found, str):
-        draft.refused(found, f"No open task {fact.task} of this person can take this response: {found}.", context.kind)
+        draft.refused(found, _NOT_FOUND[found].format(task=fact.task), context.kind)
         return
     handoff = found
     person, world = context.person, context.world
@@ -56,11 +56,12 @@ def respond(draft: EffectsDraft, context: Context) -> None:
     context = replace(context, answered=handoff, handoff=handoff, encounter=encounter, organisation=home)
     rule = rule_of(handoff, person, world)
     if handoff.status == DRAFT:
-        draft.refused("unknown-task", f"Task {fact.task} is a draft: it asks nobody for anything before it is due.", context.kind)
+        draft.refused("unknown-task", f"Task {fact.task} is a draft: nobody needs to act before it is due.", context.kind)
         return
     if isinstance(fact, _MOVES) and context.at < handoff.owned_at:
         zone = calendar_of(handoff, context.person, context.world).zone
-        why = f"Since then, on {moment(handoff.owned_at, zone)}, it became {person_words(handoff.owner)}'s."
+        passed = f"{person_words(handoff.owner)} became the owner of the task on {moment(handoff.owned_at, zone)}"
+        why = f"{passed}, after this response was made. The response changes nothing."
         draft.refused("overtaken", why, handoff.rule)
         return
     match fact:
@@ -82,8 +83,16 @@ def respond(draft: EffectsDraft, context: Context) -> None:
             _outreach(draft, context, handoff, rule, fact)
 
 
+_NOT_FOUND: Final = {
+    "unknown-task": "Task {task} was not found for this person.",
+    "closed-task": "Task {task} is already closed.",
+    "not-asked": "Task {task} is only a notification: it asks for no response.",
+}
+"""Why there is no open handoff, by reason code."""
+
+
 def _find(person: Person, task: str) -> Handoff | str:
-    """Return the open handoff named by its own id, or by the notification that asks for it; else the reason."""
+    """Return the open handoff with the id *task*, or the one that the notification *task* asks for; else a reason code."""
     try:
         wanted = uuid_bytes(task)
     except ValueError:
@@ -104,20 +113,20 @@ def _find(person: Person, task: str) -> Handoff | str:
 
 
 def _show(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
-    """Show the task; where it *moved* to another owner, its gap too."""
+    """Add the changed task, and its gap too if the task *moved* to another owner. *why*: what the response means, in sentences."""
     add = draft.show if moved else draft.task
-    add(handoff, rule, f"{why} ({draft.words}).")
+    add(handoff, rule, f"{draft.words}. {why}")
 
 
 def _acts_for(by: Party, address: Address, directory: Directory) -> bool:
-    """Say whether *by* is the party of *address*, or may speak for it: anybody for a pool, the bare role for its holder."""
+    """Return whether *by* is the party of *address* or may respond for it: anybody for a pool, a role without a party for its holder."""
     own = party_of(by)
     if address.is_pool:
         return True
     if own is None:
         return by.role == address.role
     if address.kind == "organization":
-        # Who works for an organisation speaks for it.
+        # A practitioner may respond for their organisation.
         home = directory.of_party(own)
         return own == address.party or address.id in {by.organization, home.id if home else None}
     return own == address.party
@@ -127,19 +136,25 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
     if rule is not None and "TaskAcknowledged" in rule.closes:
         directory = context.world.directory
         if not (_acts_for(fact.by, Address.parse(handoff.owner), directory) or _acts_for(fact.by, _asked(context, handoff), directory)):
-            draft.refused("not-the-recipient", f"Only whom it asks can acknowledge it: {person_words(handoff.owner)}.", handoff.rule)
+            draft.refused("not-the-recipient", f"Only {person_words(handoff.owner)} can acknowledge it.", handoff.rule)
             return
         react(draft, context, handoff)
         return
     if handoff.status != REQUESTED:
-        draft.suppressed("already-acknowledged", rule=handoff.rule, version=handoff.version)
+        _nothing_new(draft, handoff, "already-acknowledged", "The task was already acknowledged or taken.")
         return
     handoff.status = RECEIVED
-    _show(draft, handoff, rule, "Seen by its owner")
+    _show(draft, handoff, rule, "The owner has seen the task.")
+
+
+def _nothing_new(draft: EffectsDraft, handoff: Handoff, reason: str, why: str) -> None:
+    """Add that a response changes nothing."""
+    text = by_rule(handoff.rule, handoff.version, f"{draft.words}. {why} Nothing changes.")
+    draft.suppressed(reason, text, handoff.rule, version=handoff.version)
 
 
 def _asked(context: Context, handoff: Handoff) -> Address:
-    """Return whom the notification went to that *handoff* waits for: after an escalation they may still answer."""
+    """Return the recipient of the notification that *handoff* is about, else its owner. They may still answer after an escalation."""
     if handoff.notification is not None:
         for record in context.person.notifications:
             for recipient in record.recipients:
@@ -151,20 +166,22 @@ def _asked(context: Context, handoff: Handoff) -> Address:
 def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskClaimed) -> None:
     party = party_of(fact.by)
     if party is None:
-        draft.refused("claimed-by-nobody", "A claim names who claims: practitioner, organization or caregiver.", handoff.rule)
+        draft.refused(
+            "claimed-by-nobody", "A claim must name who claims the task: a practitioner, an organization or a caregiver.", handoff.rule
+        )
         return
     owner = Address.parse(handoff.owner)
     address = str(Address.of(owner.role, party))
     if handoff.owner == address and handoff.status in {ACCEPTED, IN_PROGRESS}:
-        draft.suppressed("already-claimed-by-them", rule=handoff.rule, version=handoff.version)
+        _nothing_new(draft, handoff, "already-claimed-by-them", f"{person_words(address)} already has the task.")
         return
     claimed = handoff.status in {ACCEPTED, IN_PROGRESS, ON_HOLD} and not owner.is_pool
     if handoff.owner != address and claimed:
-        draft.refused("already-claimed", f"It is claimed: {person_words(handoff.owner)}. Reassign it instead.", handoff.rule)
+        draft.refused("already-claimed", f"{person_words(handoff.owner)} has already claimed the task. Reassign it instead.", handoff.rule)
         return
     was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, ACCEPTED, context.at
     _reschedule(handoff, rule, draft, context)
-    _show(draft, handoff, rule, f"Claimed from {person_words(was)} by {person_words(address)}", moved=was != handoff.owner)
+    _show(draft, handoff, rule, _owner_words(was, address), moved=was != handoff.owner)
 
 
 def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
@@ -173,49 +190,58 @@ def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     to = Address.of(role, context.world.directory.covered(party, context.at)) if party else role_owner(role, context)
     address = str(to)
     if address == handoff.owner:
-        draft.suppressed("already-theirs", rule=handoff.rule, version=handoff.version)
+        _nothing_new(draft, handoff, "already-theirs", f"{person_words(address)} already has the task.")
         return
     was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, address, REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
-    _show(draft, handoff, rule, f"Reassigned from {person_words(was)} to {person_words(address)}", moved=was != handoff.owner)
+    _show(draft, handoff, rule, _owner_words(was, address), moved=was != handoff.owner)
 
 
 def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskDeclined) -> None:
     if not fact.reason.strip():
-        draft.refused("reason-missing", "Who declines says why.", handoff.rule)
+        draft.refused("reason-missing", "To decline a task, give a reason.", handoff.rule)
         return
     directory = context.world.directory
     owner = Address.parse(handoff.owner)
     if not _acts_for(fact.by, owner, directory):
-        draft.refused("not-the-owner", f"Only its owner can decline it: {person_words(handoff.owner)}.", handoff.rule)
+        draft.refused("not-the-owner", f"Only the owner, {person_words(handoff.owner)}, can decline the task.", handoff.rule)
         return
     home = directory.of_party(owner.party) or context.organisation
     pool = next((h for o in (home, context.organisation) if (h := directory.holder(owner.role, o)) and h.startswith("pool:")), None)
     was = handoff.owner
     handoff.owner, handoff.status, handoff.owned_at = str(Address.of(owner.role, pool or directory.fallback_pool)), REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
-    why = f"Declined by {person_words(was)}: {fact.reason}. Back in the pool {person_words(handoff.owner)}"
-    _show(draft, handoff, rule, why, moved=was != handoff.owner)
+    _show(draft, handoff, rule, f"{_given(fact.reason)} {_owner_words(was, handoff.owner)}", moved=was != handoff.owner)
 
 
 def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
     if not fact.reason.strip():
-        draft.refused("reason-missing", "Who puts a task off says why.", handoff.rule)
+        draft.refused("reason-missing", "To postpone a task, give a reason.", handoff.rule)
     elif fact.until > handoff.due:
         zone = calendar_of(handoff, context.person, context.world).zone
-        draft.refused("snooze-beyond-due", f"It can't be put off beyond its due, {moment(handoff.due, zone)}.", handoff.rule)
+        draft.refused("snooze-beyond-due", f"A task cannot be postponed beyond its due time, {moment(handoff.due, zone)}.", handoff.rule)
     elif fact.until <= draft.at:
-        draft.refused("snooze-in-the-past", "It can only be put off until a time to come.", handoff.rule)
+        draft.refused("snooze-in-the-past", "A task can only be postponed to a time in the future.", handoff.rule)
     else:
         handoff.snoozed = fact.until
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
         zone = calendar_of(handoff, context.person, context.world).zone
-        _show(draft, handoff, rule, f"Put off until {moment(fact.until, zone)}: {fact.reason}")
+        _show(draft, handoff, rule, f"It is on hold until {moment(fact.until, zone)}. {_given(fact.reason)}")
+
+
+def _given(reason: str) -> str:
+    """Return the reason of a response as a sentence."""
+    return f"Reason given: {reason.rstrip(' .')}."
+
+
+def _owner_words(was: str, now: str) -> str:
+    """Return who is accountable after a response, given the owners before and after it (addresses)."""
+    return passes(was, now) if was != now else f"{person_words(now)} is accountable."
 
 
 def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft, context: Context) -> None:
-    """Wake a task that was put off, and look ahead to the absences of its new owner."""
+    """End a postponement, and set the next deadline for the new owner."""
     handoff.snoozed = 0
     schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, context.person, context.world), context.world.directory)
 
@@ -226,31 +252,30 @@ def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
             react(draft, context, handoff)
             if handoff.closed_at:
                 return
-        needed = ", ".join(sorted(rule.closes))
-        draft.refused("needs-clinical-event", f"Only what shows that it was done closes it: {needed}.", handoff.rule)
+        needed = ", or ".join(EVENT[kind].when if kind in EVENT else kind for kind in sorted(rule.closes))
+        draft.refused("needs-clinical-event", f"This task cannot be completed by hand. It closes when {needed}.", handoff.rule)
         return
     closure = "met" if context.at <= handoff.due else "met-late"
-    said = f", outcome {fact.outcome}" if fact.outcome else ""
-    zone = calendar_of(handoff, context.person, context.world).zone
-    why = f"Rule {handoff.rule}: {draft.words} by {fact.by.role or 'its owner'}{said}, {moment(context.at, zone)}."
+    outcome = f" Outcome: {fact.outcome.rstrip(' .')}." if fact.outcome else ""
+    why = f"{draft.words} by {role_in_words(fact.by.role or 'owner')}.{outcome}"
     close(draft, handoff, rule, closure, happened=context.at, why=why)
 
 
 def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskEscalated) -> None:
     if not fact.reason.strip():
-        draft.refused("reason-missing", "Who escalates says why.", handoff.rule)
+        draft.refused("reason-missing", "To escalate a task, give a reason.", handoff.rule)
         return
     owner = str(next_owner(Address.parse(handoff.owner), context))
     if owner == handoff.owner:
-        draft.refused("end-of-the-line", f"Nobody comes after {person_words(owner)}.", handoff.rule)
+        draft.refused("end-of-the-line", f"{person_words(owner)} is last in the line of escalation.", handoff.rule)
         return
     was, handoff.owner, handoff.status, handoff.owned_at = handoff.owner, owner, REQUESTED, context.at
     handoff.step += 1
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
     _reschedule(handoff, rule, draft, context)
-    why = f"Escalated from {person_words(was)} to {person_words(owner)}: {fact.reason}"
+    why = f"{_given(fact.reason)} {passes(was, owner)}"
     _show(draft, handoff, rule, why, moved=True)
-    alert(draft, context, rule, headline="Escalated", why=why, urgency="urgent")
+    alert(draft, context, rule, headline="Escalated", why=f"{draft.words}. {why}", urgency="urgent")
 
 
 def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
@@ -258,4 +283,5 @@ def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS
-        _show(draft, handoff, rule, f"Outreach: {fact.outcome}")
+        outcome = "" if fact.outcome == "reached" else f"The outcome was: {fact.outcome.replace('-', ' ')}. "
+        _show(draft, handoff, rule, f"{outcome}The task stays open.")

@@ -1,7 +1,7 @@
-"""Routing: which event tells which roles, by the rows of the routing table; and taking back what was told.
+"""Routing: which event notifies which roles, by the rows of the routing table, and how notifications are withdrawn.
 
-Owns notices from their row to the record of who was told. Must not know how a handoff runs; what a notice asks of its
-recipient is a rule's matter, triggered by the notice.
+Owns notices from their row to the record of who was notified. Must not know how a handoff runs: if a notice asks for an
+acknowledgement, it triggers a rule that opens a handoff.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import asked_of, close, rule_of
-from agents.coordination.handoffs.notify import tell
+from agents.coordination.handoffs.notify import notify
 from agents.coordination.handoffs.opening import open_all
 from agents.coordination.person.goal_states import OPEN_STATUSES
 from agents.coordination.person.state import OPENERS, Encounter, NotificationRecord
@@ -24,7 +24,7 @@ _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClass
 
 
 def announce(draft: EffectsDraft, context: Context) -> bool:
-    """Tell whom the first row that holds says; say whether one did. A handoff that a notice asks for is opened with it."""
+    """Notify the roles of the first row whose conditions hold; return whether there is one. Open the handoffs that it triggers."""
     for compiled in context.world.catalogue.notices.get(context.kind, ()):
         if not holds(compiled.tests, context):
             continue
@@ -33,7 +33,7 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
         goals: tuple[GoalWords, ...] = ()
         if context.kind in _WITH_GOALS and person.goals:
             goals = tuple(GoalWords(g.id, g.words, g.expressed_by) for g in person.goals if g.status in OPEN_STATUSES and g.words)
-        issued = tell(
+        issued = notify(
             draft,
             context,
             notice.tells,
@@ -41,7 +41,7 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
             version=notice.version,
             title=notice.title,
             neutral_title=notice.neutral_title,
-            why=f"{notice.id}: {draft.words}.",
+            why=f"{draft.words}.",
             urgency=notice.urgency,
             purpose=notice.purpose,
             sensitivity=notice.sensitivity,
@@ -66,21 +66,21 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
     return False
 
 
-def take_back(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str, why: str) -> None:
-    """Withdraw what was told of *stay* (only of events of *kind*, unless that is empty) from exactly those who were told."""
+def withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str, why: str) -> None:
+    """Withdraw the notifications about *encounter* from their recipients; if *kind* is not empty, those about its events alone."""
     person = context.person
     kept = []
     only = OPENERS.index(kind)
     moved_at = encounter.cancels[-1].took_back if kind == "PatientTransferred" else 0
     for record in person.notifications:
         mine = record.encounter == encounter.number and (not only or record.kind == only)
-        # A transfer's cancellation takes back that transfer alone; of discharges there is one at a time.
+        # The cancellation of a transfer withdraws that transfer alone. An encounter has one discharge at a time.
         if not mine or (moved_at and record.at // 1000 != moved_at // 1000):
             kept.append(record)
             continue
         for recipient in record.recipients:
             notification = record.notification(recipient)
-            draft.withdrawn(notification, Address.parse(recipient), record.rule, record.version, why)
+            draft.withdrawn(notification, Address.parse(recipient), record.rule, record.version, f"{why} The notification is withdrawn.")
             asked = uuid_bytes(notification)
             for handoff in person.handoffs:
                 if handoff.notification == asked and not handoff.closed_at:

@@ -15,15 +15,15 @@ from typing import Final
 from agents.coordination.reference.calendar import Unit
 from agents.coordination.rules.facts.values import GROUPS
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Condition, Limits, Overlay, Rule, Scalar, Step, Tell, Where, moment_of
-from agents.coordination.rules.wording import EVENT, FACT, ROLE, UNIT, VALUE, clock_words
+from agents.coordination.rules.wording import EVENT, FACT, UNIT, VALUE, clock_words, role_in_words
 
 WIDTH: Final = 100
 
 COMMON: Final = tuple(
     " ".join(paragraph.split())
     for paragraph in """
-At most one handoff of a rule is open for each stay, referral, goal, appointment, notification or person, whichever the rule is
-about. If the event that opens it happens again meanwhile, nothing changes, unless the rule says otherwise.
+At most one handoff of a rule is open for each encounter, referral, goal, appointment, notification or person, whichever the
+rule is about. If the event that opens it happens again meanwhile, nothing changes, unless the rule says otherwise.
 
 A handoff has exactly one owner at any time. If nobody is known for a role, the organisation's pool for that role takes its
 place; if there is none, the directory's fallback pool does.
@@ -113,11 +113,6 @@ def due_in_words(rule: Rule) -> str:
     return f"{clock_words(rule.clock)} ({', '.join(others)})" if others else clock_words(rule.clock)
 
 
-def role_in_words(role: str) -> str:
-    """Return a role as a reader without Python would say it."""
-    return ROLE.get(role, f"the {role.replace('-', ' ')}")
-
-
 def fact_in_words(name: str) -> str:
     """Return a fact as a condition says it."""
     return FACT.get(name, f"the {name.replace('_', ' ')}")
@@ -142,12 +137,12 @@ def _opens(rule: Rule) -> Iterable[str]:
         yield _sentence(f"when {_event(trigger.event, trigger.where)}") + starts[trigger.counts_from]
     again = {
         "restart": "If this happens again while the handoff is open, a new handoff with a new clock supersedes it.",
-        "extend": "Each new message about the stay restarts the clock until the handoff is due.",
+        "extend": "Each new message about the encounter restarts the clock until the handoff is due.",
         "renew": "When the handoff closes, the event that closes it may open the next one.",
     }
     if rule.again in again:
         yield again[rule.again]
-    yield f"It is about one {'stay' if rule.subject == 'encounter' else rule.subject}."
+    yield f"It is about one {rule.subject}."
 
 
 def _owner(rule: Rule) -> Iterable[str]:
@@ -191,7 +186,7 @@ def _step(step: Step) -> str:
     moment = moment_of(step.at if isinstance(step.at, str) else next(iter(step.at.values())))
     what: list[str] = []
     if step.then == "assume-finished":
-        what.append("the stay is marked as finished, by assumption")
+        what.append("the encounter is marked as finished, by assumption")
     if moment.base == "due" and moment.clock is None:
         what.append("the gap is open")
     elif moment.before_due:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from agents.coordination.rules.explain import COMMON, common_steps, due_in_words, parts, role_in_words
+from agents.coordination.rules.explain import COMMON, common_steps, due_in_words, parts
 from agents.coordination.rules.rule import Rule
+from agents.coordination.rules.wording import role_in_words
 
 _CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Notifications and stays": ("NOT", "ENC"),
+    "Notifications and encounters": ("NOT", "ENC"),
     "After a discharge": ("DIS", "TCM", "TRC", "MED", "NHS", "NICE", "EDIE"),
     "Mental health and substance use": ("FUH", "FUM", "FUA", "MH72"),
     "Chronic conditions, home health, nursing, pharmacy": ("FMC", "HHA", "SNF", "PHARM"),
