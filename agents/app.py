@@ -18,7 +18,7 @@ AGENTS = AgentTable(
             title="Worker",
             state_topic=STATE.name,
             load=Lazy("agents.loaders:load_coordination"),
-            commands=(Command("rules", "agents.coordination.commands:rules_app", "The handoff rules in plain words."),),
+            commands=(Command("rules", "agents.commands:rules_app", "The handoff rules in plain words."),),
         ),
         AgentRow(
             name="feeds",

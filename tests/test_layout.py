@@ -21,8 +21,8 @@ ROOMS = (
     "agents.__main__",
     "agents.app",
     "agents.loaders",
-    # `carerelay rules` lists the rules of all agents, the one of silent feeds too: of coordination it alone stands above feeds.
-    "agents.coordination.commands",
+    # `carerelay rules` shows the rules of all agents.
+    "agents.commands",
     # Wraps any agent, so that it reports when a source was last heard; its rule names people by coordination's directory.
     "agents.feeds",
     "agents.coordination.agent",

@@ -18,7 +18,8 @@ from agents.coordination.handoffs.ladder import hear
 from agents.coordination.handoffs.opening import open_all, same_subject
 from agents.coordination.handoffs.referral_loop import follow, judge_report, stand_in
 from agents.coordination.handoffs.responses import respond
-from agents.coordination.person.state import OPENERS, Encounter, Handoff, Status
+from agents.coordination.person.encounter import Encounter, Status
+from agents.coordination.person.state import OPENERS, Handoff
 from agents.coordination.record.encounter_states import Transition
 from agents.coordination.record.late_arrivals import told_again
 from agents.coordination.record.subject import resolve_again

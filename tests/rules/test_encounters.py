@@ -11,7 +11,8 @@ from tables import each
 from timeline import PERSON, Timeline, millis
 
 from agents.coordination.decide import decide
-from agents.coordination.person.state import STATUS_NAMES, Status, unpack
+from agents.coordination.person.encounter import STATUS_NAMES, Status
+from agents.coordination.person.state import unpack
 from agents.coordination.record.encounter_diagram import ACTS, KINDS, render_markdown
 from agents.coordination.record.encounter_states import TABLE
 from streams.contract import effects as out

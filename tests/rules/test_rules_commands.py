@@ -13,7 +13,7 @@ from renew_rules import ByHandError, row_of
 from timeline import world
 from typer.testing import CliRunner
 
-from agents.coordination.commands import rules_app
+from agents.commands import rules_app
 from agents.coordination.rules.conditions import compile_where
 from agents.coordination.rules.facts import FACTS
 from agents.coordination.rules.loading import RULES, load_catalogue

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agents.coordination.person.state import NEVER, Encounter, Handoff, NotificationRecord, Person, Status, TeamMember
+from agents.coordination.person.encounter import Encounter, Status
+from agents.coordination.person.state import NEVER, Handoff, NotificationRecord, Person, TeamMember
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.person.encounter import STATUS_NAMES
 from agents.coordination.record.encounter_states import SAME, TABLE, UNKNOWN
 
 ACTS: Final = {

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agents.coordination.person.state import Cancel, Encounter, Leave, Location, Person, Status
+from agents.coordination.person.encounter import Cancel, Encounter, Leave, Location, Status
+from agents.coordination.person.state import Person
 from agents.coordination.rules.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.rules.world import World
 from streams.contract import events as e

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.coordination.person.state import Person, Recent, Referral, Status
+from agents.coordination.person.encounter import Status
+from agents.coordination.person.state import Person, Recent, Referral
 from agents.coordination.record.fold import is_legal
 from agents.coordination.rules.world import Context, World
 from streams.contract import events as e

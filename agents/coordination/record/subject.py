@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.coordination.person.state import Encounter, Person
+from agents.coordination.person.encounter import Encounter
+from agents.coordination.person.state import Person
 from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.rules.world import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agents.coordination.person.state import Encounter, Status
+from agents.coordination.person.encounter import Encounter, Status
 from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
 from agents.coordination.reference.reference_data import ReferenceData

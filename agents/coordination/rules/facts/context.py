@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from agents.coordination.person.state import Appointment, Encounter, Goal, Handoff, NotificationRecord, Person, Referral
+from agents.coordination.person.encounter import Encounter
+from agents.coordination.person.state import Appointment, Goal, Handoff, NotificationRecord, Person, Referral
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.reference_data import ReferenceData
 from streams.contract.effects import NotificationIssued

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.person.state import Status
+from agents.coordination.person.encounter import Status
 from agents.coordination.reference import risk
 from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from streams.contract.events import Millis

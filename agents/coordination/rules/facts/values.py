@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.person.encounter import STATUS_NAMES
 from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 from streams.contract.codes import GOAL_STATUS, REFERRAL_SIDE, TASK_STATUS
 
