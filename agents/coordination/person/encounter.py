@@ -11,7 +11,7 @@ import msgspec
 
 
 class Status:
-    """A stay's status; small numbers in the state, FHIR Encounter.status outside."""
+    """The status of an encounter, as small numbers for the state. `STATUS_NAMES` are FHIR's Encounter.status."""
 
     UNKNOWN: Final = 0
     PLANNED: Final = 1
@@ -25,29 +25,29 @@ STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished
 
 
 class Cancel(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """A cancellation of what an encounter's message said."""
+    """A cancellation of an admission, transfer or discharge."""
 
     what: int
-    """What was cancelled: an index of `record.encounter_states` (admission, transfer or discharge)."""
+    """What is cancelled: 1 the admission, 2 a transfer, 3 the discharge."""
     at: int
     took_back: int
-    """Time of the fact that it took back; 0 while that has not arrived."""
+    """Event time of the cancelled event; 0 until that event arrives."""
 
 
 class Leave(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """The newest word on leave from an encounter."""
+    """The newest report about leave from an encounter."""
 
     at: int
     """In seconds."""
     began: bool
-    """Whether the person left then; else they came back."""
+    """True if the person went on leave, False if they came back."""
 
 
 class Location(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """Where within an encounter the person is."""
+    """Where the person is during an encounter."""
 
     moved_to: str = ""
-    """The facility that the person was moved to; empty while it is the facility of the encounter."""
+    """The facility that the person was moved to; empty if it is the facility of the encounter."""
     unit: str = ""
     level: str = ""
     at: int = 0
@@ -55,10 +55,10 @@ class Location(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 
 class Encounter(msgspec.Struct, array_like=True, gc=False):
-    """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
+    """A stay or visit (FHIR Encounter). Times are event times in milliseconds; fields that end in `_at` are in seconds."""
 
     number: int
-    """The person's own count of stays; handoffs and notices name the stay by it."""
+    """Counts the person's encounters from 1. Handoffs and notifications refer to the encounter by this number."""
     facility: str
     visit: str = ""
     status: int = Status.UNKNOWN
@@ -73,7 +73,7 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     attending: str = ""
     location: Location | None = None
     came_from: Location | None = None
-    """Where the person was before the last move, for its cancellation."""
+    """Where the person was before the last transfer, to restore it if the transfer is cancelled."""
     via_emergency: bool | None = None
     complexity: str = ""
     diagnoses: tuple[str, ...] = ()
@@ -81,11 +81,11 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     procedures: tuple[str, ...] = ()
     cancels: tuple[Cancel, ...] = ()
     last: int = 0
-    """The newest event time seen of this stay."""
+    """The newest event time of this encounter."""
     touched: int = 0
-    """The newest arrival of this stay, for retention."""
+    """The newest arrival time of this encounter, for retention."""
     assumed: bool = False
-    """It ended because nothing was heard, not because anybody said so (ENC-1)."""
+    """The end is assumed because no more messages came (ENC-1). No message reported a discharge."""
     registered_only: bool = False
     leave: Leave | None = None
 
