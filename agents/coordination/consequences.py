@@ -21,8 +21,8 @@ from agents.coordination.handoffs.responses import respond
 from agents.coordination.person.encounter import Encounter, Status
 from agents.coordination.person.state import OPENERS, Handoff
 from agents.coordination.record.encounter_states import Transition
-from agents.coordination.record.late_arrivals import told_again
-from agents.coordination.record.subject import resolve_again
+from agents.coordination.record.late_arrivals import past_events
+from agents.coordination.record.subject import resolve_past
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING
 from agents.coordination.rules.wording import happened
@@ -363,7 +363,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
     # A day earlier than the trigger: some rules count its whole date. Whether an event counts is not decided here.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
-    for event in told_again(context):
+    for event in past_events(context):
         if event.time < earliest or (event.arrival <= heard_until and event.time < missed_from):
             continue
         again = Context.of(context.person, context.world, event.time, context.organisation, event)
@@ -372,7 +372,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], hear
             admitted = (ref.facility, ref.visit, event.time)
             again = replace(again, encounter=next(s for s in context.person.encounters if (s.facility, s.visit, s.admitted) == admitted))
         else:
-            again = resolve_again(again, event.data)
+            again = resolve_past(again, event.data)
         draft.words = happened(event, event.time, context.organisation.zone)
         for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:

@@ -351,10 +351,10 @@ def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_p
                 "did you mean fallback_pool?",
             ),
         ),
-        ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "people watch")),
+        ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "name the pool that is notified")),
         ("{pool: mercy-ward}", "{pool: mercy-ward, practitioner: x}", ("organisations.mercy.roles.attending", "exactly one")),
         ("facilities: [MERCY, MERCY-ED]", "facilities: [MERCY, GENERAL]", ("organisations.mercy.facilities", "GENERAL", "general")),
-        ("coordinator-lead: operations", "coordinator-lead: pcp", ("escalation", "circle")),
+        ("coordinator-lead: operations", "coordinator-lead: pcp", ("escalation", "comes back to pcp")),
         ("holidays: {country: GB, subdivision: ENG}", "holidays: {country: XX}", ("XX",)),
         (
             'practitioners: ["9901"]',
