@@ -215,7 +215,7 @@ def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_we
     closed = watched.of(GapState)[-1]
     assert (closed.state, closed.closure, closed.owner) == ("closed", "met-late", "operations/pool:ops")
     assert watched.of(TaskState)[-1].state == "completed"
-    after = [n.recipient for n in watched.of(NotificationIssued) if n.title == "The source is heard again"]
+    after = [n.recipient for n in watched.of(NotificationIssued) if n.title == "The source sends again"]
     assert after == ["interface-team/pool:interfaces", "operations/pool:ops"]
 
 
@@ -506,7 +506,7 @@ def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path
 def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock() -> None:
     wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard.shard", "streams.kafka.worker")
 
-    found = brought_by((f"agents.feeds.{module}" for module in ("decide", "state", "rule", "words")), wire)
+    found = brought_by((f"agents.feeds.{module}" for module in ("decide", "state", "rule", "wording")), wire)
 
     wrong = [f"{module} brings {', '.join(brought)}" for module, brought in found.items() if brought]
     assert not wrong, "\n".join(wrong)
