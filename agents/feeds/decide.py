@@ -45,20 +45,20 @@ _TITLES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class FeedPolicy:
     """What every decision needs besides the source: the rule, and who is accountable."""
 
     rule: FeedRule
     by: Watchers
 
 
-def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, desk: Desk) -> Decision:
-    """Apply a report that a source has sent. Mutates *feed*.
+def apply_report(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, policy: FeedPolicy) -> Decision:
+    """Apply a report about a source. Mutates *feed*.
 
     *now* is the arrival time of the report, which is later than `heard.seen` if shards are behind. A report that is not newer than
     the state changes nothing.
     """
-    rule, seen = desk.rule, heard.seen
+    rule, seen = policy.rule, heard.seen
     minute = seen // MINUTE_MS
     if feed is not None and minute <= feed.last:
         return feed, ()
@@ -69,7 +69,7 @@ def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause
         # If it sent before the alarm, the report is late because shards were behind, and the source was never silent.
         was_silent = feed.step > 0 and seen > feed.opened
         if feed.step:
-            effects = _Draft(feed, key, now, cause, desk).end(seen)
+            effects = _Draft(feed, key, now, cause, policy).end(seen)
         if (minute - feed.last) // HOUR_MINUTES > FORGET_WEEKS * WEEK_HOURS:
             feed = new_feed(heard.source, seen, cause)
         else:
@@ -103,10 +103,10 @@ def forgotten_at(feed: Feed, rule: FeedRule) -> Millis:
     return Millis(feed.seen + rule.forgotten_after_days * DAY_MS)
 
 
-def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
+def fall_due(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision:
     """Fire the deadline of *feed*. Mutates *feed*."""
-    rule, at = desk.rule, Millis(feed.due)
-    draft = _Draft(feed, key, at, feed.cause, desk)
+    rule, at = policy.rule, Millis(feed.due)
+    draft = _Draft(feed, key, at, feed.cause, policy)
     silent = f"{_name(rule)}: {feed.source} has sent nothing since {instant(feed.seen)}"
     forgotten = forgotten_at(feed, rule)
     if at >= forgotten:
@@ -117,9 +117,9 @@ def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
         feed.step, feed.opened = 1, at
         feed.handoff = derive(rule.id, feed.source, str(feed.last))
         feed.due = min(at + rule.escalates_after_minutes * MINUTE_MS, forgotten)
-        return feed, draft.open(desk.by.first, why)
+        return feed, draft.open(policy.by.first, why)
     feed.step, feed.due = 2, forgotten
-    return feed, draft.open(desk.by.second, f"{why} The task moves from {rule.accountable} to {rule.next}.")
+    return feed, draft.open(policy.by.second, f"{why} The task moves from {rule.accountable} to {rule.next}.")
 
 
 # ---- private
@@ -142,7 +142,7 @@ class _Draft:
     key: PersonKey
     at: Millis
     cause: str
-    desk: Desk
+    policy: FeedPolicy
 
     def open(self, owner: str, why: str) -> tuple[Effect, ...]:
         """Show the gap as open with *owner*, and notify them."""
@@ -152,7 +152,7 @@ class _Draft:
 
     def end(self, seen: Millis) -> tuple[Effect, ...]:
         """Close the gap: as met if the source had sent in time (then the notifications are withdrawn), else as met late."""
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
         if seen > feed.opened:
             return self.close("met-late", f"{_name(rule)}: {feed.source} sent again at {instant(seen)}, after {span(seen - feed.seen)}.")
         why = f"{_name(rule)}: {feed.source} sent at {instant(seen)}, in time, but its record was processed late."
@@ -166,11 +166,11 @@ class _Draft:
 
     @property
     def _owner(self) -> str:
-        return self.desk.by.second if self.feed.step > 1 else self.desk.by.first
+        return self.policy.by.second if self.feed.step > 1 else self.policy.by.first
 
     def _states(self, gap: str, task: str, closure: str | None, owner: str, why: str) -> tuple[Effect, ...]:
         """Return the present state of the gap and of its task."""
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
 
         def id_of(kind: str) -> str:
             return derive(rule.id, feed.handoff, kind, gap, str(feed.step), self.cause)
@@ -194,7 +194,7 @@ class _Draft:
         return GapState(id=id_of("gap"), state=gap, **shown), TaskState(id=id_of("task"), state=task, **shown)
 
     def _notice(self, recipient: str, why: str, mark: str) -> NotificationIssued:
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
         return NotificationIssued(
             id=derive(rule.id, feed.handoff, mark, recipient),
             at=self.at,
@@ -212,7 +212,7 @@ class _Draft:
         )
 
     def _withdrawals(self, why: str) -> tuple[Effect, ...]:
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
         return tuple(
             NotificationWithdrawn(
                 id=derive(rule.id, feed.handoff, "withdrawn", recipient),

@@ -17,19 +17,19 @@ from streams.shard.agent import BY_KEY, Agent, Form, Origin, Outcome
 MINUTE_MS = 60_000
 SOURCE = "urn:carerelay:coordination"
 SOURCES_MAX = 10_000
-"""How many sources a process keeps in memory. A higher number means that a sender keeps changing its name."""
+"""How many sources a process keeps in memory. If there are more, a sender keeps changing its name, and the memory is cleared."""
 
 WATCHED = frozenset(kind for topic in INBOUND if topic not in (DELIVERY, RESPONSE, RELAY) for kind in topic.types)
 """Types of events that a hospital, practice or service sends. Our own delivery reports and responses do not count as a feed."""
 
 
-class Heard:
+class SourceReports:
     """The minutes that were already reported. Kept in memory only: after a restart each source is reported again, which is harmless."""
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
 
-    def news(self, event: Event) -> FeedHeard | None:
+    def report_for(self, event: Event) -> FeedHeard | None:
         """Return a report if the minute in which *event* arrived has not been reported for its source, else None."""
         source, arrival = event.source, event.arrival
         if arrival < self._next.get(source, 0) or type(event.data) not in WATCHED:
@@ -52,7 +52,7 @@ class Reporting:
     def __init__(self, agent: Agent, form: Form) -> None:
         self._decide = agent.decide
         self._form = form
-        self._heard = Heard()
+        self._reports = SourceReports()
         self.inbound, self.relay, self.dead_letters = agent.inbound, agent.relay, agent.dead_letters
         self.read, self.wrap = agent.read, agent.wrap
         self.expire, self.spoil = agent.expire, agent.spoil
@@ -61,7 +61,7 @@ class Reporting:
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:
         """Apply one event. A report is published under the key of its source, which may belong to another shard."""
         outcome = self._decide(key, packed, event, now, origin)
-        heard = self._heard.news(event)
+        heard = self._reports.report_for(event)
         if heard is None:
             return outcome
         report = event_of(heard, event)

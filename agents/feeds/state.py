@@ -83,7 +83,7 @@ _decode: Final = msgspec.msgpack.Decoder(Feed).decode
 
 
 class UnreadableStateError(Exception):
-    """This release cannot read the state. The fault is not in the report that is being applied, so it must not be skipped."""
+    """This release cannot read the state. The report that is being applied is not at fault, so it must not be skipped."""
 
 
 def pack(feed: Feed) -> bytes:

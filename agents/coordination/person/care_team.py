@@ -177,7 +177,7 @@ def change_consent(person: Person, fact: ConsentChanged, at: Millis) -> None:
 
 
 def may_tell(person: Person, recipient: Address, purpose: str, sensitivity: str, home: str = "") -> Verdict:
-    """Return whether *recipient*, who belongs to organisation *home*, may be notified of *sensitivity* for *purpose*.
+    """Return whether *recipient*, of organisation *home*, may receive information of category *sensitivity* for *purpose*.
 
     Without a decision of the person, ordinary care is permitted and a sensitive category is not (fails closed; in the United
     States 42 CFR Part 2). A refusal holds until there is a newer permission that is at least as specific.

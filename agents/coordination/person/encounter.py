@@ -1,6 +1,6 @@
-"""The shapes of an encounter in a person's state.
+"""The records of an encounter in a person's state.
 
-Must not know a rule or what an event does to an encounter. `state.py` packs these shapes and says how a field is added.
+Must not know a rule, or what an event does to an encounter. `state.py` packs these records and explains how to add a field.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Status:
-    """The status of an encounter, as small numbers for the state. `STATUS_NAMES` are FHIR's Encounter.status."""
+    """The status of an encounter, as a small number. `STATUS_NAMES` has the codes of FHIR Encounter.status."""
 
     UNKNOWN: Final = 0
     PLANNED: Final = 1
@@ -58,7 +58,7 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     """A stay or visit (FHIR Encounter). Times are event times in milliseconds; fields that end in `_at` are in seconds."""
 
     number: int
-    """Counts the person's encounters from 1. Handoffs and notifications refer to the encounter by this number."""
+    """Number of the encounter within the person, from 1. Handoffs and notifications refer to the encounter by it."""
     facility: str
     visit: str = ""
     status: int = Status.UNKNOWN

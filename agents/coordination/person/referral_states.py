@@ -1,7 +1,7 @@
 """The closed referral loop: a table of legal status changes, who may make them, and what closes the loop.
 
 Owns the SDOH-CC state machine of a referral Task, BSeR's business statuses, the test for a closed loop, and the test for a
-duplicate referral. Must not know handoff rules, messages or the current time. `docs/referral-states.md` is generated from it.
+duplicate referral. Must not know handoff rules, messages or the current time. `docs/referral-states.md` comes from here.
 
 Sources: Gravity SDOH Clinical Care, SDOHCCTaskForReferralManagement and its state diagram (`received` and `ready` are not
 used there); BSeR TaskBusinessStatusCS, harmonised with IHE 360X; CMS50 v2026, closing the referral loop.
@@ -153,9 +153,9 @@ def duplicate_of(
 ) -> str | None:
     """Return the id of the referral that a new referral of the same person to *service* duplicates, or None.
 
-    A duplicate's original is open and was requested at most *window_days* before or after *requested*. It may be the later one
-    if it arrived first, because then it is followed up already. An ended referral may be requested again for good reason, so it
-    is no original; neither is the referral that the new one *replaces*. A duplicate of a duplicate is linked to the original.
+    It must be open, and requested at most *window_days* before or after *requested*. A later one counts too if it arrived first,
+    because it is followed up already. Ended referrals do not count, because a service may be requested again for good reason. The
+    referral that the new one *replaces* does not count either. A duplicate of a duplicate is linked to the original.
     """
     span = window_days * DAY_MS
     earlier = [

@@ -53,7 +53,7 @@ class Policy(NamedTuple):
     """How long the records of one kind are kept."""
 
     until: Callable[[Person, Mapping[str, int]], Until]
-    """Makes the `Until` of one pruning, from the person after the policies above it and the late window of each rule in days."""
+    """Returns the `Until` of one pruning. It gets the person, pruned by the policies above, and each rule's late window in days."""
     long_lived: bool = False
     """Records of this kind determine when to prune next only if no other record expires."""
 
@@ -118,7 +118,7 @@ def _encounters(person: Person, _: Mapping[str, int]) -> Until:
     named = {handoff.encounter for handoff in person.handoffs}
 
     def until(encounter: Encounter) -> int:
-        # This includes an open encounter without events for that long: its end was never sent.
+        # An open encounter is deleted too if it had no events for that long: its end was never sent.
         return _FOREVER if encounter.number in named else encounter.touched + KEPT.encounters * DAY_MS
 
     return until

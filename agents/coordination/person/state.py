@@ -39,7 +39,7 @@ class Alert(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What a handoff is about: an encounter; a referral, goal or appointment (`focus`); or a notification. Empty: the person."""
+    """What a handoff is about: an encounter; a referral, goal or appointment (`focus`); or a notification. The person if all are empty."""
 
     encounter: int
     focus: str | None
@@ -57,7 +57,7 @@ class End(msgspec.Struct, array_like=True, gc=False):
     by_encounter: int = 0
     """Number of the encounter that superseded it or made it not applicable. If that encounter is cancelled, the handoff reopens."""
     by_death: bool = False
-    """A death ended it, and the person's record, not an encounter, reported the death. If the report is withdrawn, it reopens."""
+    """A death ended it that the person's record, and not an encounter, reported. If the report is withdrawn, the handoff reopens."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):
@@ -320,7 +320,7 @@ _decode: Final = msgspec.msgpack.Decoder(Person).decode
 
 
 class UnreadableStateError(Exception):
-    """This release cannot read the state. The fault is not in the event that is being applied, so that event must not be skipped."""
+    """This release cannot read the state. The event that is being applied is not at fault, so it must not be skipped."""
 
 
 def pack(person: Person) -> bytes:

@@ -1,4 +1,4 @@
-"""Converts states of version 1 to version 2, in which no field has two meanings.
+"""Converts states of version 1 to version 2. In version 1 some fields had two meanings.
 
 Owns the conversion of decoded arrays. Must not know what a state means. Delete this file when no state of version 1 is left.
 Each event and each deadline of a person rewrites their state in the present version.
@@ -15,7 +15,7 @@ _PERSON: Final = ((), (), (), (), b"", (), (), (), (), (), 0, 0, "", 0, 0, 0, Fa
 """Defaults of the fields that are missing from records of the first releases."""
 
 _DEATH: Final = -1
-"""The value of `ended_by` if a death ended the handoff and the person's record, not an encounter, reported the death."""
+"""The value of `ended_by` if a death ended the handoff that the person's record, and not an encounter, reported."""
 
 
 def from_version_1(person: Any) -> list[Any]:

@@ -377,7 +377,7 @@ def _by_visit(person: Person, ref: e.EncounterRef, fact: Any, at: Millis) -> Enc
 
 
 def _adopt(person: Person, ref: e.EncounterRef, fact: Any) -> Encounter | None:
-    """Give the visit number to the only open encounter without one at the facility, and return it; None if there is no such one."""
+    """Set the visit number of the only open encounter at the facility that has none, and return that encounter; else None."""
     if isinstance(fact, e.EncounterPlanned):
         return None
     unnamed = [s for s in person.encounters if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]

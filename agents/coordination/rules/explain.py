@@ -38,8 +38,8 @@ Business days are Monday to Friday without public holidays.
 The local time and the holidays are those of the accountable organisation. They are those of the facility if the rule says so, or
 if the directory does not know the accountable organisation.
 
-Each recipient is notified once that the gap is open, even if several steps name them. When the handoff closes, they are
-notified again.
+Each recipient gets one notification that the gap is open, even if several steps name them. When the handoff closes, they get
+another one.
 
 After the last step the handoff stays open with its owner. It is in the weekly report (carerelay report) until it is closed.
 

@@ -108,7 +108,7 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _in_overlay(written: dict[str, Any], wrong: msgspec.ValidationError) -> tuple[str, msgspec.ValidationError, type[msgspec.Struct]]:
-    """Return the overlay (and rule) with the error, the error, and the type that it is about.
+    """Return where an error is (the overlay, and the rule if it is in one), the error, and the type of that part.
 
     msgspec does not name the key of a mapping, so each rule of the overlay is converted on its own to find the error.
     """

@@ -64,7 +64,7 @@ def _local(at: Millis, zone: str) -> datetime:
 
 
 def _next(now: Millis, zone: str, clock: time) -> Millis:
-    """Return the next instant at which it is *clock* in *zone*. If a clock change skips that time, the instant is as much later."""
+    """Return the next instant at which it is *clock* in *zone*. If a clock change skips it, the instant is later by the change."""
     local = _local(now, zone)
     found = datetime.combine(local.date(), clock, ZoneInfo(zone))
     if found <= local:

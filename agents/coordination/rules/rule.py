@@ -48,8 +48,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"n
 
 
 Condition = Scalar | tuple[Scalar, ...] | Limits
-"""One value, a list of values of which one must fit, or `Limits`. If a fact has several values (diagnosis groups), one of them
-must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit; nothing is guessed."""
+"""One value; a list of values, if any of them may fit; or `Limits`. If a fact has several values (diagnosis groups), one of them
+must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit."""
 
 Where = dict[str, Condition]
 """Conditions by the name of the fact; all must hold. `carerelay rules facts` lists the names; an unknown one is refused."""
@@ -86,12 +86,12 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standing: bool = False
     """It may have happened before the trigger if it arrives after the trigger. The conditions must check that it still holds."""
     of_person: bool = False
-    """It need not be about the handoff's own subject; the conditions say which of the person's events count (another referral for
+    """It need not be about the handoff's own subject; the conditions define which of the person's events count (another referral for
     the same service). An event with a `based_on` must still name the subject there."""
 
 
 class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ends the handoff because it is no longer needed. Every rule also ends on death and if its trigger is cancelled."""
+    """Ends the handoff because it is no longer needed. Death and the cancellation of the trigger always end it."""
 
     event: str
     where: Where = {}
@@ -140,7 +140,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: Where = {}
     """Checked when the step is reached (notify the lead on day 5 if no visit is booked). If it does not hold, the step is skipped."""
     then: Literal["", "assume-finished"] = ""
-    """`assume-finished`: the silent stay is marked as finished, by assumption (ENC-1)."""
+    """`assume-finished`: the encounter, which has no more messages, is marked as finished by assumption (ENC-1)."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -174,7 +174,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A fact that is an instant (`needed_by`): due then. The clock is used if the fact is not known."""
     shortens: tuple[Shortening, ...] = ()
     calendar: Literal["accountable", "facility"] = "accountable"
-    """Whose time zone and holidays count. The facility's are used too if the directory does not know the accountable organisation."""
+    """Whose time zone and holidays apply. The facility's also apply if the directory does not know the accountable organisation."""
     accountable: str
     """A role of the care team or of the organisation, or one that the subject names: `referral-target`, `referral-requester`,
     `goal-owner`, `recipient` (of the notification), `setter` (the side that set the status), `facility` (the hospital or home
