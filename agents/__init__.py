@@ -1,1 +1,1 @@
-"""What to do about events. Imports streams, never the other way round."""
+"""The agents: what to do when an event arrives. This package imports `streams`; `streams` never imports it."""

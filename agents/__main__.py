@@ -1,4 +1,4 @@
-"""`python -m agents`: the command line, for a process that starts another one of itself."""
+"""`python -m agents`: the command line. A `carerelay` process starts further processes with it."""
 
 from agents.app import main
 

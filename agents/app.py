@@ -1,6 +1,6 @@
 """The table of agents, and the entry point: `carerelay` and `python -m agents`.
 
-Owns which agents exist, and is the only place that hands them on. Whatever it names is imported when it is used.
+Owns which agents exist; no other module knows that. A module that the table names is imported when it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AGENTS = AgentTable(
             title="Worker",
             state_topic=STATE.name,
             load=Lazy("agents.loaders:load_coordination"),
-            commands=(Command("rules", "agents.coordination.commands:rules_app", "The handoff rules in plain words."),),
+            commands=(Command("rules", "agents.commands:rules_app", "The handoff rules in plain words."),),
         ),
         AgentRow(
             name="feeds",

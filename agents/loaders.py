@@ -1,6 +1,7 @@
-"""From settings to agents, and to what the doors need of them.
+"""Builds the agents from settings, and what the other commands need of them.
 
-Owns what each agent is made of. The table in `app.py` names these functions; they are imported when one of them is called.
+Owns what each agent is built from. The table in `app.py` names these functions, so that this module is imported only when one of
+them is called.
 """
 
 from __future__ import annotations
@@ -26,33 +27,33 @@ from streams.shard.memory import MemoryForm
 
 
 def load_coordination(settings: Settings) -> Agent:
-    """Load rules and directory for a worker. Raises ValueError or OSError with file, field and how to mend."""
+    """Build the coordination agent for a worker. Raises ValueError or OSError with file, field and remedy."""
     form = AvroForm(clock=settings.clock)
     return Reporting(_coordination(settings, form), form)
 
 
 def load_in_memory(settings: Settings) -> CoordinationAgent:
-    """Load what `load_coordination` loads, to decide in memory. It reports no sources: nobody reads that."""
+    """Build the coordination agent for use in memory. It does not report sources, because nothing reads the reports there."""
     return _coordination(settings, MemoryForm())
 
 
 def load_feeds(settings: Settings) -> FeedsAgent:
-    """Load the rule of silent feeds and who answers for it. Raises ValueError or OSError with file and field."""
+    """Build the feeds agent for a worker. Raises ValueError or OSError with file and field."""
     return _feeds(settings, AvroForm())
 
 
 def replay_all(settings: Settings, arrivals: Iterable[Arrived], until: Millis | None) -> Iterator[Line]:
-    """Replay *arrivals* with both agents: what is reported of a source goes from one to the other. Raises as the loaders do."""
+    """Replay *arrivals* with both agents. The feeds agent gets the reports of the coordination agent. Raises like the loaders."""
     form = MemoryForm()
     return replay(arrivals, [Reporting(_coordination(settings, form), form), _feeds(settings, form)], until)
 
 
 def load_intake(settings: Settings) -> IntakeSettings:
-    """Load the directory, which knows the facilities' zones. Raises ValueError or OSError with file and field."""
+    """Load what intake needs of settings and directory. Raises ValueError or OSError with file and field."""
     directory = load_directory(settings.directory or DIRECTORY, settings.profile)
     return IntakeSettings(
         secret=settings.key_secret,
-        # A facility that the directory does not know: the message's own offset counts, then the default organisation's zone.
+        # None for an unknown facility: then the message's own offset applies, or else the default organisation's zone.
         zone_of=lambda facility: directory.of_facility(facility).zone if directory.knows_facility(facility) else None,
         default_zone=directory.default.zone,
         default_facility=settings.default_facility,
@@ -60,7 +61,7 @@ def load_intake(settings: Settings) -> IntakeSettings:
 
 
 def load_names(settings: Settings) -> Names:
-    """Load the directory; return what gives the name of an address. Raises ValueError or OSError with file and field."""
+    """Return the directory's function from an address to a name. Raises ValueError or OSError with file and field."""
     return load_directory(settings.directory or DIRECTORY, settings.profile).name_of
 
 

@@ -21,8 +21,8 @@ ROOMS = (
     "agents.__main__",
     "agents.app",
     "agents.loaders",
-    # `carerelay rules` lists the rules of all agents, the one of silent feeds too: of coordination it alone stands above feeds.
-    "agents.coordination.commands",
+    # `carerelay rules` shows the rules of all agents.
+    "agents.commands",
     # Wraps any agent, so that it reports when a source was last heard; its rule names people by coordination's directory.
     "agents.feeds",
     "agents.coordination.agent",
@@ -129,11 +129,11 @@ def test_no_files_import_each_other_in_a_circle(sources):
 @pytest.mark.parametrize(
     "text",
     [
-        "from agents.feeds.reports import Heard",
+        "from agents.feeds.reports import SourceReports",
         "import agents.feeds.reports",
         "def late():\n    from agents.feeds import reports",
-        "if TYPE_CHECKING:\n    from agents.feeds.reports import Heard",
-        "loader = Lazy('agents.feeds.reports:Heard')",
+        "if TYPE_CHECKING:\n    from agents.feeds.reports import SourceReports",
+        "loader = Lazy('agents.feeds.reports:SourceReports')",
     ],
 )
 def test_an_import_that_points_up_is_found_however_it_is_written(text):

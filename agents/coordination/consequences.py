@@ -18,10 +18,11 @@ from agents.coordination.handoffs.ladder import restart_silence_clocks
 from agents.coordination.handoffs.opening import open_all, same_subject
 from agents.coordination.handoffs.referral_loop import explain_open_loop, follow, promote_duplicate
 from agents.coordination.handoffs.responses import respond
-from agents.coordination.person.state import OPENERS, Encounter, Handoff, Status
+from agents.coordination.person.encounter import Encounter, Status
+from agents.coordination.person.state import OPENERS, Handoff
 from agents.coordination.record.encounter_states import Transition
-from agents.coordination.record.late_arrivals import told_again
-from agents.coordination.record.subject import resolve_again
+from agents.coordination.record.late_arrivals import past_events
+from agents.coordination.record.subject import resolve_past
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.facts import DISPOSITION_GROUP, SETTING
 from agents.coordination.rules.wording import happened, reason_words
@@ -370,7 +371,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arri
     # From a day before the trigger, because some rules count its whole date. `react` decides whether an event counts.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
-    for event in told_again(context):
+    for event in past_events(context):
         if event.time < earliest or (event.arrival <= arrived_after and event.time < missed_from):
             continue
         again = Context.of(context.person, context.world, event.time, context.organisation, event)
@@ -379,7 +380,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arri
             admitted = (ref.facility, ref.visit, event.time)
             again = replace(again, encounter=next(s for s in context.person.encounters if (s.facility, s.visit, s.admitted) == admitted))
         else:
-            again = resolve_again(again, event.data)
+            again = resolve_past(again, event.data)
         draft.words = happened(event, event.time, context.organisation.zone)
         for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:

@@ -1,1 +1,1 @@
-"""Watching the feeds: a source that is silent for longer than it ever is at that hour of the week (FEED-1)."""
+"""The feeds agent: detects a source that is silent for longer than is usual at that hour of the week (FEED-1)."""

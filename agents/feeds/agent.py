@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from agents.coordination.reference.directory import Directory
-from agents.feeds.decide import Desk, fall_due, hear
+from agents.feeds.decide import FeedPolicy, apply_report, fall_due
 from agents.feeds.rule import FeedRule, Watchers
 from agents.feeds.state import MINUTE_MS, Feed, pack, packed_deadline, packed_silent, unpack
 from streams.base.yaml_files import read_yaml
@@ -60,7 +60,7 @@ class FeedsAgent:
     dead_letters = DEAD_LETTER.name
 
     def __init__(self, rule: FeedRule, by: Watchers, form: Form) -> None:
-        self._desk = Desk(rule, by)
+        self._policy = FeedPolicy(rule, by)
         self._form = form
 
     def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Event] | RecordRefused:
@@ -83,13 +83,13 @@ class FeedsAgent:
             raise TypeError("the feeds agent reads FeedHeard alone")
         before = None if packed is None else unpack(packed)
         last = before.last if before is not None else -1
-        feed, effects = hear(before, heard, PersonKey(key.decode()), now, event.id, desk=self._desk)
+        feed, effects = apply_report(before, heard, PersonKey(key.decode()), now, event.id, policy=self._policy)
         # What says nothing new leaves the very bytes: a shard does not write them again.
         return self._outcome(packed if before is not None and heard.seen // MINUTE_MS <= last else _packed(feed), effects)
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state has it
         """Fire the deadline of the source."""
-        feed, effects = fall_due(unpack(packed), PersonKey(key.decode()), desk=self._desk)
+        feed, effects = fall_due(unpack(packed), PersonKey(key.decode()), policy=self._policy)
         return self._outcome(_packed(feed), effects)
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents

@@ -1,12 +1,12 @@
-"""Deciding about silence: a source is heard, or its deadline comes. The core of FEED-1.
+"""Decides when a silence is too long: the core of FEED-1.
 
-Owns when a silence is too long and what it leads to: a gap and a task for the interface team, then for operations, and
-their end. Pure: the same arguments give the same decision for ever.
+Owns what a report about a source, or its deadline, leads to: a gap and a task for the interface team, their escalation to
+operations, and their end. Pure: the same arguments always give the same decision.
 
-Silence counts from the end of the minute in which the source was last heard, because shards report minutes. It may last
-as long as three usual gaps. A usual gap is what 95 of 100 gaps do not exceed: of a source that comes like a clock the time
-between two messages, of one that comes by chance some three times the mean. Each stretch of the silence is measured with
-the gap of its own hour of the week, so a night of long gaps does not count against a busy morning.
+Silence starts at the end of the minute in which the source last sent, because shards report minutes. It may last for three usual
+gaps. A usual gap is one that 95 of 100 gaps do not exceed. For a source that sends at regular intervals it is the interval; for one
+that sends at random it is about three times the mean gap. Each hour of the silence is measured with the gap of that hour of the
+week, so that long gaps at night do not hide a silence on a busy morning.
 """
 
 from __future__ import annotations
@@ -29,35 +29,36 @@ from agents.feeds.state import (
     missed_gaps,
     new_feed,
 )
-from agents.feeds.words import allowed, instant, span
+from agents.feeds.wording import allowed, instant, span
 from streams.contract.address import Address
 from streams.contract.effects import Effect, FeedHeard, GapState, NotificationIssued, NotificationWithdrawn, TaskState
 from streams.contract.events import Millis, PersonKey
 
 DAY_MS: Final = 86_400_000
 Decision = tuple[Feed | None, tuple[Effect, ...]]
-"""The state to keep (None: forget the source) and the effects, in their order."""
+"""The state to keep (None: delete it), and the effects in their order."""
 
 _TITLES: Final = {
-    "met-late": "The source is heard again",
-    "not-applicable": "The source counts as no feed any more",
+    "met-late": "The source sends again",
+    "not-applicable": "The source is no longer monitored",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What every decision needs beside the source: the rule, and who answers for it."""
+class FeedPolicy:
+    """What every decision needs besides the source: the rule, and who is accountable."""
 
     rule: FeedRule
     by: Watchers
 
 
-def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, desk: Desk) -> Decision:
-    """Take in that a source was heard; *now* is when that was reported, later if shards are behind. *feed* is used up.
+def apply_report(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, policy: FeedPolicy) -> Decision:
+    """Apply a report about a source. Mutates *feed*.
 
-    What is not later than what is known changes nothing and is given back as it is.
+    *now* is the arrival time of the report, which is later than `heard.seen` if shards are behind. A report that is not newer than
+    the state changes nothing.
     """
-    rule, seen = desk.rule, heard.seen
+    rule, seen = policy.rule, heard.seen
     minute = seen // MINUTE_MS
     if feed is not None and minute <= feed.last:
         return feed, ()
@@ -65,25 +66,25 @@ def hear(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause
     if feed is None:
         feed = new_feed(heard.source, seen, cause)
     else:
-        # Heard before the alarm, reported after it: shards were behind, and the source was never silent.
+        # If it sent before the alarm, the report is late because shards were behind, and the source was never silent.
         was_silent = feed.step > 0 and seen > feed.opened
         if feed.step:
-            effects = _Draft(feed, key, now, cause, desk).end(seen)
+            effects = _Draft(feed, key, now, cause, policy).end(seen)
         if (minute - feed.last) // HOUR_MINUTES > FORGET_WEEKS * WEEK_HOURS:
             feed = new_feed(heard.source, seen, cause)
         else:
             learn_unevenness(feed, missed_gaps(feed, feed.last, minute, rule))
             learn(feed, minute, was_silent=was_silent)
     feed.seen, feed.cause = seen, cause
-    feed.step, feed.handoff, feed.opened, feed.told = 0, "", 0, ()
+    feed.step, feed.handoff, feed.opened, feed.notified = 0, "", 0, ()
     limit = silent_too_long_at(feed, rule)
-    # While shards catch up, each report is older than it is long: silence is judged from when it was told.
+    # While shards catch up, reports are old when they arrive, so a silence is never too long before *now* plus the minimum.
     feed.due = forgotten_at(feed, rule) if limit is None else max(limit, now + rule.floor_minutes * MINUTE_MS)
     return feed, effects
 
 
 def silent_too_long_at(feed: Feed, rule: FeedRule) -> Millis | None:
-    """Return when the silence after what was last heard is too long; None: nothing is known to be usual."""
+    """Return when the silence since the source last sent is too long; None if no usual gap is known."""
     begin = feed.last + 1
     at, missed, most = float(begin), 0.0, rule.usual_gaps * feed.uneven / 100
     for hour in range(begin // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS):
@@ -98,34 +99,34 @@ def silent_too_long_at(feed: Feed, rule: FeedRule) -> Millis | None:
 
 
 def forgotten_at(feed: Feed, rule: FeedRule) -> Millis:
-    """Return when a source of which nothing more is heard is no feed any more."""
+    """Return when the state of a silent source is deleted."""
     return Millis(feed.seen + rule.forgotten_after_days * DAY_MS)
 
 
-def fall_due(feed: Feed, key: PersonKey, *, desk: Desk) -> Decision:
-    """Fire the deadline of *feed* (used up)."""
-    rule, at = desk.rule, Millis(feed.due)
-    draft = _Draft(feed, key, at, feed.cause, desk)
-    silent = f"{_name(rule)}: nothing was heard of {feed.source} since {instant(feed.seen)}"
+def fall_due(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision:
+    """Fire the deadline of *feed*. Mutates *feed*."""
+    rule, at = policy.rule, Millis(feed.due)
+    draft = _Draft(feed, key, at, feed.cause, policy)
+    silent = f"{_name(rule)}: {feed.source} has sent nothing since {instant(feed.seen)}"
     forgotten = forgotten_at(feed, rule)
     if at >= forgotten:
-        why = f"{silent}, for {rule.forgotten_after_days} days: it counts as no feed any more."
+        why = f"{silent}, for {rule.forgotten_after_days} days: it is no longer monitored."
         return None, draft.close("not-applicable", why) if feed.step else ()
     why = f"{silent}; {allowed(feed, rule)}."
     if feed.step == 0:
         feed.step, feed.opened = 1, at
         feed.handoff = derive(rule.id, feed.source, str(feed.last))
         feed.due = min(at + rule.escalates_after_minutes * MINUTE_MS, forgotten)
-        return feed, draft.open(desk.by.first, why)
+        return feed, draft.open(policy.by.first, why)
     feed.step, feed.due = 2, forgotten
-    return feed, draft.open(desk.by.second, f"{why} It goes from {rule.accountable} to {rule.next}.")
+    return feed, draft.open(policy.by.second, f"{why} The task moves from {rule.accountable} to {rule.next}.")
 
 
 # ---- private
 
 
 def _whole_seconds(minutes: float) -> int:
-    """Return milliseconds, rounded up to a second: what float arithmetic leaves behind the point decides nothing."""
+    """Return milliseconds, rounded up to a whole second, so that rounding errors of floats make no difference."""
     return -int(-(minutes * 60 - 1e-6) // 1) * 1000
 
 
@@ -141,37 +142,35 @@ class _Draft:
     key: PersonKey
     at: Millis
     cause: str
-    desk: Desk
+    policy: FeedPolicy
 
     def open(self, owner: str, why: str) -> tuple[Effect, ...]:
-        """Show the gap as open with *owner*, and tell them."""
+        """Show the gap as open with *owner*, and notify them."""
         issued = self._notice(owner, why, "open")
-        self.feed.told = (*self.feed.told, (issued.id, owner))
+        self.feed.notified = (*self.feed.notified, (issued.id, owner))
         return (*self._states("open", "requested", None, owner, why), issued)
 
     def end(self, seen: Millis) -> tuple[Effect, ...]:
-        """Close the gap: met if the source was heard in time after all (and the alarms are withdrawn), else met late."""
-        feed, rule = self.feed, self.desk.rule
+        """Close the gap: as met if the source had sent in time (then the notifications are withdrawn), else as met late."""
+        feed, rule = self.feed, self.policy.rule
         if seen > feed.opened:
-            return self.close(
-                "met-late", f"{_name(rule)}: {feed.source} was heard again at {instant(seen)}, after {span(seen - feed.seen)}."
-            )
-        why = f"{_name(rule)}: {feed.source} was heard at {instant(seen)}, in time; it was reported late."
+            return self.close("met-late", f"{_name(rule)}: {feed.source} sent again at {instant(seen)}, after {span(seen - feed.seen)}.")
+        why = f"{_name(rule)}: {feed.source} sent at {instant(seen)}, in time, but its record was processed late."
         return (*self._states("closed", "completed", "met", self._owner, why), *self._withdrawals(why))
 
     def close(self, closure: str, why: str) -> tuple[Effect, ...]:
-        """Close the gap and tell those who were told of it."""
+        """Close the gap, and notify everyone who was notified of it."""
         done = "completed" if closure == "met-late" else "cancelled"
-        notices = (self._notice(recipient, why, closure) for _, recipient in self.feed.told)
+        notices = (self._notice(recipient, why, closure) for _, recipient in self.feed.notified)
         return (*self._states("closed", done, closure, self._owner, why), *notices)
 
     @property
     def _owner(self) -> str:
-        return self.desk.by.second if self.feed.step > 1 else self.desk.by.first
+        return self.policy.by.second if self.feed.step > 1 else self.policy.by.first
 
     def _states(self, gap: str, task: str, closure: str | None, owner: str, why: str) -> tuple[Effect, ...]:
-        """Return the gap and its task as they stand now."""
-        feed, rule = self.feed, self.desk.rule
+        """Return the present state of the gap and of its task."""
+        feed, rule = self.feed, self.policy.rule
 
         def id_of(kind: str) -> str:
             return derive(rule.id, feed.handoff, kind, gap, str(feed.step), self.cause)
@@ -195,7 +194,7 @@ class _Draft:
         return GapState(id=id_of("gap"), state=gap, **shown), TaskState(id=id_of("task"), state=task, **shown)
 
     def _notice(self, recipient: str, why: str, mark: str) -> NotificationIssued:
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
         return NotificationIssued(
             id=derive(rule.id, feed.handoff, mark, recipient),
             at=self.at,
@@ -213,7 +212,7 @@ class _Draft:
         )
 
     def _withdrawals(self, why: str) -> tuple[Effect, ...]:
-        feed, rule = self.feed, self.desk.rule
+        feed, rule = self.feed, self.policy.rule
         return tuple(
             NotificationWithdrawn(
                 id=derive(rule.id, feed.handoff, "withdrawn", recipient),
@@ -227,5 +226,5 @@ class _Draft:
                 role=Address.parse(recipient).role,
                 why=why,
             )
-            for id_, recipient in feed.told
+            for id_, recipient in feed.notified
         )

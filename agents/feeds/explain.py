@@ -1,4 +1,4 @@
-"""FEED-1 in plain words, from its data. Owns the sentences and no number."""
+"""Explains FEED-1 in plain words. Owns the sentences; all numbers come from the rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agents.feeds.rule import FeedRule
 
 
 def explain(rule: FeedRule) -> str:
-    """Return the rule in plain words: what it watches, when it opens, who is accountable, what happens and what closes it."""
+    """Return the rule in plain words: when it opens, who is accountable, what happens until it is closed, and what closes it."""
     role, after = (name.replace("-", " ") for name in (rule.accountable, rule.next))
     return f"""{rule.id}: {rule.title}
 
@@ -17,7 +17,8 @@ def explain(rule: FeedRule) -> str:
 When it opens
   - When a source is silent for longer than {rule.usual_gaps:g} times its usual gap for that hour of the week, and for at least
     {rule.floor_minutes} minutes.
-  - The gap of an hour of the week is known after {rule.hour_known_after} such hours. Before that, the same hour of all days is used.
+  - The usual gap of an hour of the week is known after {rule.hour_known_after} such hours. Before that, the same hour of all days
+    is used.
   - At most one handoff is open for each source.
 
 Who is accountable
@@ -26,10 +27,10 @@ Who is accountable
 What happens until it is closed
   - When it opens: the gap is open, and the {role} is notified ({rule.urgency}).
   - {rule.escalates_after_minutes} minutes later: {after} becomes accountable and is notified.
-  - After {rule.forgotten_after_days} days the source is forgotten.
+  - After {rule.forgotten_after_days} days of silence the source is no longer monitored.
 
 What closes it
-  - Any record of the source.
+  - Any record from the source.
   - If the source was never silent, because its records arrive late, the notification is withdrawn.
 
 Where it comes from

@@ -1,8 +1,7 @@
-"""When a source was last heard: what shards report, at most once a minute and source, for the feeds agent.
+"""Reports of when a source last sent, for the feeds agent: at most one report per source and minute from each shard.
 
-Owns which events count as a source's own, the minute, and the wrapper that adds
-reports to what another agent publishes. Knows no rule of silence. The messages of a source are spread over all shards, so
-no single shard can say that a source went silent.
+Owns which events count, and the wrapper that adds reports to the output of another agent. Must not know when a silence is too
+long. The records of a source are spread over all shards, so no single shard can detect that a source is silent.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from streams.shard.agent import BY_KEY, Agent, Form, Origin, Outcome
 MINUTE_MS = 60_000
 SOURCE = "urn:carerelay:coordination"
 SOURCES_MAX = 10_000
-"""Sources remembered at once. More are no feeds but a sender that changes its name: the oldest memory is let go."""
+"""How many sources a process keeps in memory. If there are more, a sender keeps changing its name, and the memory is cleared."""
 
 WATCHED = frozenset(kind for topic in INBOUND if topic not in (DELIVERY, RESPONSE, RELAY) for kind in topic.types)
-"""Events that a hospital, practice or service sends. What our own delivery and worklist say is no feed: they speak when they are asked."""
+"""Types of events that a hospital, practice or service sends. Our own delivery reports and responses do not count as a feed."""
 
 
-class Heard:
-    """What was reported of each source. It is memory alone: after a restart each source is reported once more, which says nothing new."""
+class SourceReports:
+    """The minutes that were already reported. Kept in memory only: after a restart each source is reported again, which is harmless."""
 
     def __init__(self) -> None:
         self._next: dict[str, int] = {}
 
-    def news(self, event: Event) -> FeedHeard | None:
-        """Return what to report of *event*: its source was heard in a minute that has not been reported."""
+    def report_for(self, event: Event) -> FeedHeard | None:
+        """Return a report if the minute in which *event* arrived has not been reported for its source, else None."""
         source, arrival = event.source, event.arrival
         if arrival < self._next.get(source, 0) or type(event.data) not in WATCHED:
             return None
@@ -42,27 +41,27 @@ class Heard:
 
 
 def event_of(heard: FeedHeard, cause: Event) -> Event:
-    """Return the event that carries *heard*, which *cause* gave rise to: the same cause gives the same id for ever."""
+    """Return the event that carries *heard*. Its id is derived from *cause*, so the same cause always gives the same id."""
     identity = "feed-" + hashlib.sha256(f"{cause.source}\x1f{cause.id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return Event(identity, SOURCE, heard.seen, cause.arrival, feed_key(heard.source), heard)
 
 
 class Reporting:
-    """*agent*, which reads events from outside, and beside what it publishes the reports of their sources."""
+    """Wraps *agent*, which reads inbound events, and adds reports about their sources to what it publishes."""
 
     def __init__(self, agent: Agent, form: Form) -> None:
         self._decide = agent.decide
         self._form = form
-        self._heard = Heard()
+        self._reports = SourceReports()
         self.inbound, self.relay, self.dead_letters = agent.inbound, agent.relay, agent.dead_letters
         self.read, self.wrap = agent.read, agent.wrap
         self.expire, self.spoil = agent.expire, agent.spoil
         self.deadline, self.open_handoffs = agent.deadline, agent.open_handoffs
 
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:
-        """Apply one event; publish the report by its own key, which may belong to another shard."""
+        """Apply one event. A report is published under the key of its source, which may belong to another shard."""
         outcome = self._decide(key, packed, event, now, origin)
-        heard = self._heard.news(event)
+        heard = self._reports.report_for(event)
         if heard is None:
             return outcome
         report = event_of(heard, event)

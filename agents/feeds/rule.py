@@ -1,6 +1,6 @@
-"""The rule FEED-1: the shape of its file, and who is accountable for it.
+"""The rule FEED-1: the fields of its file, and who is accountable.
 
-Owns the names of its numbers. Must not know a file or a record.
+Must not know where the file is, or a record.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import msgspec
 
 
 class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`catalogue/FEED-1.yaml`. Times are in the unit that the name ends in."""
+    """The fields of `catalogue/FEED-1.yaml`. Durations are in the unit at the end of the field's name."""
 
     id: str
     version: int
@@ -18,18 +18,18 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     about: str
     source: str
     usual_gaps: float
-    """How many usual gaps a silence may last before it is a gap."""
+    """How many usual gaps a silence may last before the rule opens."""
     floor_minutes: int
     """How long a silence may last in any case."""
     hour_known_after: int
-    """How often an hour of the week must be watched from beginning to end before it counts as known."""
+    """How often an hour of the week must be observed from start to end before it counts as known."""
     hour_known_after_minutes: int
-    """In how many minutes of that hour the source must have sent, over all those weeks; or once each time, if it sends in that
-    hour on most days. An hour with fewer has no usual gap."""
+    """In how many minutes of that hour the source must have sent, over all those weeks. If it sends in that hour on most days, one
+    minute each time is enough. An hour with fewer has no usual gap."""
     source_known_after_minutes: int
-    """In how many minutes a source must have sent before its gap over all hours counts as known."""
+    """In how many minutes a source must have sent before its mean gap over all hours counts as known."""
     any_hour_gap_minutes_max: int
-    """The longest gap over all hours that is used for an hour that is not known."""
+    """The mean gap over all hours is used for an unknown hour only if it is at most this long."""
     escalates_after_minutes: int
     forgotten_after_days: int
     accountable: str

@@ -1,9 +1,9 @@
-"""What is remembered of one source: when it is usually heard, and whether it is silent.
+"""The state of one source: when it usually sends, and whether it is silent.
 
-Owns the shape, its packed form and the learning of the usual gap. Pure. Must not know what a silence leads to.
+Owns the record, its packed form, and how the usual gap is learned. Pure. Must not know what a silence leads to.
 
-A source is heard or not heard in a minute; how much came in it does not matter, so a batch every hour is no busy source.
-Hours are those of the week in UTC: where a country changes its clocks, two weeks later the new hours are known.
+For each minute, only whether the source sent matters. The number of records does not, so one batch per hour does not look like a
+busy source. Hours are hours of the week in UTC. After a clock change, the new hours are learned within two weeks.
 """
 
 from __future__ import annotations
@@ -21,60 +21,61 @@ HOUR_MINUTES: Final = 60
 DAY_HOURS: Final = 24
 WEEK_HOURS: Final = 7 * DAY_HOURS
 FORGET_WEEKS: Final = 8
-"""A source that was away for longer begins anew."""
+"""If a source sends again after a longer silence, learning starts from the beginning."""
 REMEMBERED_WEEKS: Final = 16
-"""What was learned of an hour is halved when so many weeks have gone into it: a feed that changes is known by what it does now."""
+"""After this many observations of an hour its counts are halved, so that recent weeks count more if a source changes."""
 LOOK_AHEAD_HOURS: Final = 4 * WEEK_HOURS
 
 _EVEN_ENOUGH: Final = 25
 _UNEVEN_MAX: Final = 1000
 
 STATE_VERSION: Final = 0xF1
-"""The first byte. No person's state begins so, and a replay may hold both side by side."""
+"""The first byte of a packed state. It differs from that of a person's state, because a replay may hold both kinds."""
 NEVER: Final = (1 << 62) - 1
 _HEAD: Final = struct.Struct("<BQ")
 
 
 class Feed(msgspec.Struct, array_like=True):
-    """One source. Minutes and hours are counted since 1970 in UTC."""
+    """One source. Minutes and hours are counted from 1970 in UTC."""
 
     source: str
     seen: int
-    """Milliseconds: when it was last heard, as reported."""
+    """When it last sent, as reported, in milliseconds."""
     last: int
-    """The minute of that."""
+    """The minute of `seen`."""
     since: int
-    """The minute from which the gap over all hours is counted; silences that were alarms are left out by moving it on."""
+    """The minute at which counting for the mean gap over all hours starts. Each silence with an alarm moves it forward, so that
+    the silence does not count."""
     active: int = 1
-    """In how many minutes since then it was heard."""
+    """In how many minutes since `since` it sent."""
     hour: int = 0
     """The hour that is being counted."""
     count: int = 1
-    """In how many of its minutes the source was heard."""
+    """In how many minutes of `hour` it sent."""
     whole: bool = False
-    """Whether that hour has been watched from its beginning."""
+    """Whether `hour` has been observed from its start."""
     heard: list[int] = []
-    """For each hour of the week: in how many minutes it was heard, over all the weeks in `watched`."""
+    """For each hour of the week: in how many minutes it sent, over all the weeks in `watched`."""
     watched: list[int] = []
-    """For each hour of the week: how often it was watched from end to end."""
+    """For each hour of the week: how often it was observed from start to end."""
     uneven: int = 100
-    """Hundredths: how many mean gaps long a gap usually is at most (95 of 100 gaps are shorter). 100: it comes like a clock."""
+    """Length of a usual gap in hundredths of the mean gap; 95 of 100 gaps are shorter. 100: the source sends at regular intervals."""
     due: int = 0
-    """Milliseconds: when the next thing happens; 0: nothing does."""
+    """The next deadline in milliseconds; 0: none."""
     step: int = 0
-    """0: not silent; 1: the first watcher was told; 2: the second too."""
+    """0: not silent; 1: the first watcher was notified; 2: the second one too."""
     cause: str = ""
-    """Id of the report that was heard last."""
+    """Id of the newest report."""
     handoff: str = ""
-    """Id of the gap that is open."""
+    """Id of the open handoff; empty if the source is not silent."""
     opened: int = 0
-    """Milliseconds: when the silence was too long, which is the gap's due."""
-    told: tuple[tuple[str, str], ...] = ()
-    """Notifications about it: id and recipient."""
+    """When the silence became too long, in milliseconds. It is published as the due time."""
+    notified: tuple[tuple[str, str], ...] = ()
+    """The notifications about the silence: id and recipient."""
 
 
 _ToStep = msgspec.defstruct("_ToStep", [*((f"before_{n}", msgspec.Raw) for n in range(12)), ("step", int)], array_like=True)
-"""As much of a `Feed` as says whether it is silent: what stands before `step` is passed over, not read."""
+"""The start of a `Feed`, up to `step`. The fields before `step` are skipped and not decoded."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_step: Final = msgspec.msgpack.Decoder(_ToStep).decode
@@ -82,22 +83,22 @@ _decode: Final = msgspec.msgpack.Decoder(Feed).decode
 
 
 class UnreadableStateError(Exception):
-    """The state was written by another release: ours to mend, never to skip."""
+    """This release cannot read the state. The report that is being applied is not at fault, so it must not be skipped."""
 
 
 def pack(feed: Feed) -> bytes:
-    """Return *feed* as one version byte, eight bytes of its deadline, and MessagePack."""
+    """Return *feed* as a version byte, its deadline (8 bytes), and MessagePack."""
     return _HEAD.pack(STATE_VERSION, feed.due or NEVER) + _encode(feed)
 
 
 def unpack(packed: bytes) -> Feed:
     """Return the source in *packed*. Raises UnreadableStateError."""
     if packed[:1] != bytes((STATE_VERSION,)):
-        raise UnreadableStateError("these bytes are no feed's state")
+        raise UnreadableStateError("these bytes are not the state of a feed")
     try:
         return _decode(memoryview(packed)[_HEAD.size :])
     except msgspec.MsgspecError as broken:
-        raise UnreadableStateError("these bytes are no feed's state") from broken
+        raise UnreadableStateError("these bytes are not the state of a feed") from broken
 
 
 def packed_deadline(packed: bytes) -> Millis | None:
@@ -107,18 +108,18 @@ def packed_deadline(packed: bytes) -> Millis | None:
 
 
 def packed_silent(packed: bytes) -> int:
-    """Return 1 where the source in *packed* is silent, else 0, without decoding it all."""
+    """Return 1 if the source in *packed* is silent, else 0, without decoding all of it."""
     return 1 if _decode_step(memoryview(packed)[_HEAD.size :]).step else 0  # type: ignore[attr-defined]
 
 
 def new_feed(source: str, seen: Millis, cause: str) -> Feed:
-    """Return what is known of a source that was heard for the first time."""
+    """Return the state of a source after its first report."""
     minute = seen // MINUTE_MS
     return Feed(source, seen, minute, minute, hour=minute // HOUR_MINUTES, heard=[0] * WEEK_HOURS, watched=[0] * WEEK_HOURS, cause=cause)
 
 
 def missed_gaps(feed: Feed, begin: int, end: int, rule: FeedRule) -> float:
-    """Return how many mean gaps lie between the minutes *begin* and *end*, each stretch measured with the gap of its own hour."""
+    """Return how many mean gaps lie between the minutes *begin* and *end*. Each hour counts with its own mean gap."""
     missed = 0.0
     for hour in range(begin // HOUR_MINUTES, min(end // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS) + 1):
         gap = mean_gap_minutes(feed, hour, rule)
@@ -128,19 +129,20 @@ def missed_gaps(feed: Feed, begin: int, end: int, rule: FeedRule) -> float:
 
 
 def learn_unevenness(feed: Feed, missed: float) -> None:
-    """Take in a gap of so many mean gaps: the estimate goes up by much where it was longer, down by little where not.
+    """Update `uneven` after a gap of *missed* mean gaps: a large step up if it was longer than usual, else a small step down.
 
-    Both steps balance where 95 of 100 gaps are shorter (Robbins and Monro's estimate of a quantile). A quarter more is no unevenness.
+    The steps balance when 95 of 100 gaps are shorter (Robbins and Monro's estimate of a quantile). A gap that exceeds the usual one
+    by at most a quarter of a mean gap does not count as longer.
     """
     longer = missed * 100 > feed.uneven + _EVEN_ENOUGH
     feed.uneven = min(feed.uneven + 19, _UNEVEN_MAX) if longer else max(100, feed.uneven - 1)
 
 
 def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
-    """Take in that *feed* was heard in *minute*, later than before.
+    """Record that *feed* sent in *minute*, which is later than its last one.
 
-    The hours between count as watched and silent, also those of an alarm: who is silent every night is learned by it. The
-    mean over all hours leaves an alarm's silence out, for it has no weeks to even one out.
+    The hours in between count as observed and silent, even if there was an alarm, so that a regular silence at night is learned. The
+    mean gap over all hours leaves out a silence with an alarm, because that mean is not taken over separate weeks.
     """
     hour = minute // HOUR_MINUTES
     if was_silent:
@@ -157,33 +159,33 @@ def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
 
 
 def _end_hour(feed: Feed, hour: int, count: int) -> None:
-    """Add an hour that was watched from end to end."""
-    place = hour % WEEK_HOURS
-    if feed.watched[place] >= REMEMBERED_WEEKS:
-        feed.watched[place] //= 2
-        feed.heard[place] = (feed.heard[place] + 1) // 2
-    feed.watched[place] += 1
-    feed.heard[place] += count
+    """Add an hour that was observed from start to end."""
+    index = hour % WEEK_HOURS
+    if feed.watched[index] >= REMEMBERED_WEEKS:
+        feed.watched[index] //= 2
+        feed.heard[index] = (feed.heard[index] + 1) // 2
+    feed.watched[index] += 1
+    feed.heard[index] += count
 
 
 def _on_most_days(feed: Feed, every_day: range, rule: FeedRule) -> bool:
-    """Say whether the source comes in that hour on most days: then once each time in an hour of the week is no chance."""
+    """Return whether the source sends in that hour on most days. If so, a single minute in each such hour is no coincidence."""
     heard = sum(feed.heard[n] for n in every_day)
     return heard >= rule.hour_known_after_minutes and 2 * heard >= sum(feed.watched[n] for n in every_day)
 
 
 def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
-    """Return how many minutes lie on average between two in which the source is heard in *hour*; 0.0: none can be said.
+    """Return the mean gap between two minutes in which the source sends in *hour*, in minutes; 0.0 if it is unknown.
 
-    The hour of the week itself where it was watched often enough; before that the same hour of all days; before that the
-    mean over all hours of a source that speaks often. An hour in which the source was heard by chance at most has none.
+    It is the mean of this hour of the week if that was observed often enough, else of the same hour of all days, else of all hours
+    if the source sends often. It is unknown for an hour in which the source sent only by chance.
     """
-    place = hour % WEEK_HOURS
-    every_day = range(place % DAY_HOURS, WEEK_HOURS, DAY_HOURS)
-    for places in ((place,), every_day):
-        watched = sum(feed.watched[n] for n in places)
+    index = hour % WEEK_HOURS
+    every_day = range(index % DAY_HOURS, WEEK_HOURS, DAY_HOURS)
+    for hours in ((index,), every_day):
+        watched = sum(feed.watched[n] for n in hours)
         if watched >= rule.hour_known_after:
-            heard = sum(feed.heard[n] for n in places)
+            heard = sum(feed.heard[n] for n in hours)
             known = heard >= rule.hour_known_after_minutes or (heard >= watched and _on_most_days(feed, every_day, rule))
             return watched * HOUR_MINUTES / heard if known else 0.0
     if feed.active < rule.source_known_after_minutes:

@@ -15,9 +15,9 @@ from fresh import brought_by
 
 from agents.coordination.rules.loading import load_directory
 from agents.feeds.agent import FeedRuleError, FeedsAgent, load_rule, watchers_of
-from agents.feeds.decide import Desk, fall_due, hear
+from agents.feeds.decide import FeedPolicy, apply_report, fall_due
 from agents.feeds.explain import explain
-from agents.feeds.reports import Heard, Reporting, event_of, feed_key
+from agents.feeds.reports import Reporting, SourceReports, event_of, feed_key
 from agents.feeds.rule import Watchers
 from agents.feeds.state import Feed, UnreadableStateError, pack, packed_deadline, unpack
 from streams.avro.codec import STANDARD
@@ -35,7 +35,7 @@ from streams.shard.shard import Shard
 
 SOURCE = "urn:hospital:general"
 KEY = feed_key(SOURCE)
-DESK = Desk(load_rule(), Watchers("interface-team/pool:interfaces", "operations/pool:ops"))
+POLICY = FeedPolicy(load_rule(), Watchers("interface-team/pool:interfaces", "operations/pool:ops"))
 MINUTE, HOUR, DAY, WEEK = 60_000, 3_600_000, 86_400_000, 7 * 86_400_000
 MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1000
 
@@ -43,10 +43,10 @@ MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1000
 class Watched:
     """One source, as the agent sees it: deadlines fire before a later report."""
 
-    def __init__(self, desk: Desk = DESK) -> None:
+    def __init__(self, policy: FeedPolicy = POLICY) -> None:
         self.feed: Feed | None = None
         self.effects: list[Effect] = []
-        self._desk = desk
+        self._policy = policy
         self._count = 0
 
     def heard(self, *ats: int, reported: int | None = None) -> Watched:
@@ -54,7 +54,7 @@ class Watched:
             now = reported or at
             self.until(now)
             self._count += 1
-            self._take(hear(self._fresh(), FeedHeard(SOURCE, Millis(at)), KEY, Millis(now), f"c{self._count}", desk=self._desk))
+            self._take(apply_report(self._fresh(), FeedHeard(SOURCE, Millis(at)), KEY, Millis(now), f"c{self._count}", policy=self._policy))
         return self
 
     def every(self, minutes: int, begin: int, end: int) -> Watched:
@@ -63,7 +63,7 @@ class Watched:
     def until(self, at: int) -> Watched:
         """Fire what is due before *at*."""
         while self.feed is not None and self.feed.due and self.feed.due < at:
-            self._take(fall_due(self._fresh() or self.feed, KEY, desk=self._desk))
+            self._take(fall_due(self._fresh() or self.feed, KEY, policy=self._policy))
         return self
 
     def _fresh(self) -> Feed | None:
@@ -215,7 +215,7 @@ def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_we
     closed = watched.of(GapState)[-1]
     assert (closed.state, closed.closure, closed.owner) == ("closed", "met-late", "operations/pool:ops")
     assert watched.of(TaskState)[-1].state == "completed"
-    after = [n.recipient for n in watched.of(NotificationIssued) if n.title == "The source is heard again"]
+    after = [n.recipient for n in watched.of(NotificationIssued) if n.title == "The source sends again"]
     assert after == ["interface-team/pool:interfaces", "operations/pool:ops"]
 
 
@@ -292,24 +292,24 @@ def update(number: int, at: int, source: str = SOURCE, fact: Any = None) -> Even
 
 
 def test_a_source_is_reported_at_most_once_a_minute() -> None:
-    heard = Heard()
-    news = [heard.news(update(n, MONDAY + n * 10_000)) for n in range(18)]
+    heard = SourceReports()
+    news = [heard.report_for(update(n, MONDAY + n * 10_000)) for n in range(18)]
     assert [n for n, one in enumerate(news) if one] == [0, 6, 12]
 
 
 def test_each_source_is_reported_by_itself() -> None:
-    heard = Heard()
-    assert heard.news(update(1, MONDAY))
-    assert heard.news(update(2, MONDAY, "urn:hospital:mercy"))
+    heard = SourceReports()
+    assert heard.report_for(update(1, MONDAY))
+    assert heard.report_for(update(2, MONDAY, "urn:hospital:mercy"))
 
 
 def test_what_our_own_delivery_says_is_no_feed() -> None:
-    assert Heard().news(update(1, MONDAY, "urn:carerelay:delivery", NotificationDelivered("n", "r", "c"))) is None
+    assert SourceReports().report_for(update(1, MONDAY, "urn:carerelay:delivery", NotificationDelivered("n", "r", "c"))) is None
 
 
 def test_a_restart_reports_once_more_under_the_same_id_for_the_same_event() -> None:
     event = update(1, MONDAY)
-    first, again = Heard().news(event), Heard().news(event)
+    first, again = SourceReports().report_for(event), SourceReports().report_for(event)
     assert first is not None
     assert again is not None
     assert event_of(first, event) == event_of(again, event)
@@ -364,7 +364,7 @@ class NothingDecided:
 
 
 def feeds_agent() -> FeedsAgent:
-    return FeedsAgent(DESK.rule, DESK.by, FORM)
+    return FeedsAgent(POLICY.rule, POLICY.by, FORM)
 
 
 def report_record(offset: int, report: Event) -> LogRecord:
@@ -506,7 +506,7 @@ def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path
 def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock() -> None:
     wire = ("aiokafka", "faust", "structlog", "yaml", "asyncio", "streams.shard.shard", "streams.kafka.worker")
 
-    found = brought_by((f"agents.feeds.{module}" for module in ("decide", "state", "rule", "words")), wire)
+    found = brought_by((f"agents.feeds.{module}" for module in ("decide", "state", "rule", "wording")), wire)
 
     wrong = [f"{module} brings {', '.join(brought)}" for module, brought in found.items() if brought]
     assert not wrong, "\n".join(wrong)

@@ -6,7 +6,8 @@ from typing import Any
 
 from timeline import Timeline
 
-from agents.coordination.person.state import STATUS_NAMES, unpack
+from agents.coordination.person.encounter import STATUS_NAMES
+from agents.coordination.person.state import unpack
 from streams.contract import effects as out
 
 DAY = "2026-07-06"

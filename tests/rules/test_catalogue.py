@@ -70,8 +70,8 @@ def change(folder: Path, **fields: Any) -> None:
             ("TCM-1.yaml", "triggers[0].where.diagnosis_group", "'mental-ilness'", "mental-illness"),
         ),
         ({"clock": {"amount": 2, "unit": "fortnight"}}, ("TCM-1.yaml", "TCM-1", "clock.unit", "fortnight")),
-        ({"clock": {"amount": 0, "unit": "hour"}}, ("TCM-1", "clock", "no time to act in")),
-        ({"steps": [{"at": "soon"}]}, ("TCM-1", "steps[0].at", "'soon' is no moment")),
+        ({"clock": {"amount": 0, "unit": "hour"}}, ("TCM-1", "clock", "leaves no time to act")),
+        ({"steps": [{"at": "soon"}]}, ("TCM-1", "steps[0].at", "'soon' is not a moment")),
         ({"triggers": []}, ("TCM-1", "triggers", "nothing can open it")),
         ({"source": " "}, ("TCM-1", "source", "empty")),
         ({"colour": "red"}, ("TCM-1.yaml", "TCM-1", "colour")),
@@ -106,7 +106,7 @@ def change(folder: Path, **fields: Any) -> None:
             ("where.age_years", "write for example {at_least: 2}"),
         ),
         ({"triggers": [{"event": "PatientDischarged", "where": {"disposition": True}}]}, ("where.disposition", "is text")),
-        ({"triggers": [{"event": "PatientDischarged", "where": {"unit": {"at_least": 2}}}]}, ("where.unit", "is no number")),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"unit": {"at_least": 2}}}]}, ("where.unit", "is not a number")),
         ({"acountable": "pcp"}, ("no such field: acountable", "did you mean accountable?")),
     ],
 )
@@ -130,7 +130,7 @@ def test_file_that_is_not_yaml_and_a_folder_without_rules_are_named(tmp_path):
 
 def test_same_rule_and_version_twice_is_refused(folder):
     shutil.copy(folder / "TCM-1.yaml", folder / "COPY.yaml")
-    with pytest.raises(CatalogueError, match="version 1 is there twice"):
+    with pytest.raises(CatalogueError, match="version 1 is defined twice"):
         load_catalogue(folder)
 
 
@@ -181,8 +181,8 @@ def test_overlays_alone_change_the_rules_that_come_with_the_product_and_without_
     ("text", "says"),
     [
         ("profiles: [us]\nrules: {NOPE: {enabled: false}}", ("rule NOPE", "no such rule", "TCM-1")),
-        ("rules: {TCM-1: {clock: {amount: 0, unit: hour}}}", ("rule TCM-1: clock:", "no time to act in")),
-        ("rules: {TCM-1: {steps: [{at: soon}]}}", ("rule TCM-1: steps[0].at:", "no moment")),
+        ("rules: {TCM-1: {clock: {amount: 0, unit: hour}}}", ("rule TCM-1: clock:", "leaves no time to act")),
+        ("rules: {TCM-1: {steps: [{at: soon}]}}", ("rule TCM-1: steps[0].at:", "not a moment")),
         ("rules: {TCM-1: {closes: []}}", ("rule TCM-1: closes:", "no event can close it")),
         ("rules: {TCM-1: {colour: red}}", ("rule TCM-1", "colour")),
         ("rules: {TCM-1: {clok: {amount: 1, unit: hour}}}", ("rule TCM-1", "no such field: clok", "did you mean clock?")),
@@ -351,10 +351,10 @@ def test_handoff_of_a_rule_that_left_the_catalogue_can_still_be_completed_by_a_p
                 "did you mean fallback_pool?",
             ),
         ),
-        ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "people watch")),
+        ("fallback_pool: unassigned", "fallback_pool: ''", ("fallback_pool", "name the pool that is notified")),
         ("{pool: mercy-ward}", "{pool: mercy-ward, practitioner: x}", ("organisations.mercy.roles.attending", "exactly one")),
         ("facilities: [MERCY, MERCY-ED]", "facilities: [MERCY, GENERAL]", ("organisations.mercy.facilities", "GENERAL", "general")),
-        ("coordinator-lead: operations", "coordinator-lead: pcp", ("escalation", "circle")),
+        ("coordinator-lead: operations", "coordinator-lead: pcp", ("escalation", "comes back to pcp")),
         ("holidays: {country: GB, subdivision: ENG}", "holidays: {country: XX}", ("XX",)),
         (
             'practitioners: ["9901"]',

@@ -102,10 +102,10 @@ def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
     for said in (
         "ends at 24:00 local time of its last day. The day after the trigger is the first day.",
         "Business days are Monday to Friday without public holidays.",
-        "are those of the accountable organisation, unless the rule says that the facility's count.",
+        "They are those of the facility if the rule says so",
         "Minutes and hours are elapsed time",
         "Hours of open days leave out Saturdays, Sundays and public holidays.",
-        "It is not applicable any more when the person dies.",
+        "It is no longer applicable when the person dies.",
     ):
         assert said in text
         assert any(said in sentence for sentence in COMMON)
@@ -206,7 +206,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
     )
 
     assert "Superseded when the person is admitted or registered, if it is another encounter." in text
-    assert "Not applicable any more when the goal is updated." in text
+    assert "No longer applicable when the goal is updated." in text
     assert (
         "in force in the profiles us and england, but switched off unless an overlay switches it on, from 28 February 2026 until 1 January 2027."
         in text
@@ -214,7 +214,7 @@ def test_endings_dates_profiles_and_sensitivity_are_told():
     assert "It is sensitive (mental-health)" in text
     assert 'see: "Make a call".' in text
     assert "a new handoff with a new clock supersedes it" in text
-    assert "Until it is due its task is a draft" in text
+    assert "Until it is due, its task is a draft" in text
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_goal_moves_only_where_the_table_says_and_by_whom(current, status, by):
 
 def test_illegal_move_says_why():
     assert move_goal("rejected", "active", "team") == Illegal("a goal that is rejected can't become active")
-    assert move_goal("proposed", "accepted", "team") == Illegal("only the person moves a goal from proposed to accepted")
-    assert move_goal("active", "done", "team") == Illegal("done is no lifecycle status of a goal")
+    assert move_goal("proposed", "accepted", "team") == Illegal("only the person may change a goal from proposed to accepted")
+    assert move_goal("active", "done", "team") == Illegal("done is not a lifecycle status of a goal")
 
 
 @pytest.mark.parametrize("status", list(LIFECYCLE))
@@ -121,7 +121,7 @@ def test_goal_entered_in_error_stays_so():
 
 def test_unknown_achievement_is_refused():
     assert all(check_achievement(status) == Moved(status) for status in ACHIEVEMENT_PARENT)
-    assert check_achievement("better") == Illegal("better is no achievement status of a goal")
+    assert check_achievement("better") == Illegal("better is not an achievement status of a goal")
 
 
 @pytest.mark.parametrize(

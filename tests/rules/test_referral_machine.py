@@ -53,20 +53,20 @@ def test_referral_moves_only_as_drawn_and_by_whom(current, status, by):
 
 @pytest.mark.parametrize("status", ["received", "ready", "done", "", "Accepted"])
 def test_status_that_the_guide_leaves_out_is_refused(status):
-    assert move("requested", status, "target") == Illegal(f"{status} is no status of a referral")
+    assert move("requested", status, "target") == Illegal(f"{status} is not a status of a referral")
 
 
 def test_referral_begins_as_draft_or_requested():
     assert isinstance(move(None, "draft", "requester"), Moved)
     assert isinstance(move(None, "requested", "requester"), Moved)
-    assert move(None, "accepted", "target") == Illegal("a referral that nobody requested can't become accepted")
+    assert move(None, "accepted", "target") == Illegal("a referral without a request can't become accepted")
 
 
 def test_illegal_move_says_why():
     assert move("rejected", "accepted", "target") == Illegal("a referral that is rejected can't become accepted")
-    assert move("requested", "accepted", "requester") == Illegal("only the target sets a referral to accepted, not the requester")
-    assert move("requested", "accepted", "somebody") == Illegal("somebody is neither the requester nor the target")
-    assert move("requested", "accepted", "") == Illegal("nobody is neither the requester nor the target")
+    assert move("requested", "accepted", "requester") == Illegal("only the target may set a referral to accepted, not the requester")
+    assert move("requested", "accepted", "somebody") == Illegal("by must be requester or target, not 'somebody'")
+    assert move("requested", "accepted", "") == Illegal("by must be requester or target, not ''")
 
 
 def test_same_status_again_is_harmless():
@@ -109,7 +109,7 @@ def test_appointment_is_scheduled_missed_and_scheduled_again_while_the_task_stan
 @pytest.mark.parametrize(
     ("status", "by", "code", "before", "reason"),
     [
-        ("accepted", "target", "9.9", "", "no business status"),
+        ("accepted", "target", "9.9", "", "not a business status"),
         ("accepted", "target", "4.0", "", "does not go with accepted"),
         ("accepted", "target", "7.0", "5.1.4", "does not go with accepted"),
         ("accepted", "target", "3.0", "5.1.1", "can't become"),
@@ -182,7 +182,7 @@ def test_completed_report_on_the_referral_after_it_closes_the_loop():
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"code": "interactive-contact"}, "no consultant report"),
+        ({"code": "interactive-contact"}, "not a consultant report"),
         ({"based_on": ()}, "not based on"),
         ({"based_on": ("R2",)}, "not based on"),
         ({"status": "in-progress"}, "in-progress, not completed"),

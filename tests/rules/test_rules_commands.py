@@ -13,7 +13,7 @@ from renew_rules import ByHandError, row_of
 from timeline import world
 from typer.testing import CliRunner
 
-from agents.coordination.commands import rules_app
+from agents.commands import rules_app
 from agents.coordination.rules.conditions import compile_where
 from agents.coordination.rules.facts import FACTS
 from agents.coordination.rules.loading import RULES, load_catalogue
@@ -116,7 +116,7 @@ def test_check_notes_names_that_the_directory_does_not_know_and_still_passes(tmp
     said = rules("check", str(tmp_path))
 
     assert "note: rule TCM-1: accountable: the directory does not know the role 'pcb'; did you mean pcp?" in said
-    assert "1 rules can be used" in said
+    assert "rules that can be used: 1" in said
 
 
 # ---- a new rule
@@ -141,7 +141,7 @@ def test_new_rule_goes_into_the_current_folder_where_none_is_named(tmp_path, mon
 def test_new_rule_never_overwrites_a_file(tmp_path):
     (tmp_path / "HF-24.yaml").write_text("mine")
 
-    with pytest.raises(UserError, match=r"HF-24\.yaml is there already"):
+    with pytest.raises(UserError, match=r"HF-24\.yaml already exists"):
         rules("new", "HF-24", "--rules", str(tmp_path))
 
     assert (tmp_path / "HF-24.yaml").read_text() == "mine"

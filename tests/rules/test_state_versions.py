@@ -7,20 +7,17 @@ from base64 import b64decode
 import msgspec
 import pytest
 
+from agents.coordination.person.encounter import Cancel, Encounter, Leave, Location
 from agents.coordination.person.state import (
     HEAD_BYTES,
     STATE_VERSION,
     Alert,
     Appointment,
-    Cancel,
     Consent,
     Demographics,
-    Encounter,
     End,
     Goal,
     Handoff,
-    Leave,
-    Location,
     NotificationRecord,
     Person,
     Recent,

@@ -50,7 +50,7 @@ def test_step_that_leaves_out_a_unit_of_the_rules_clocks_is_refused(tmp_path):
 
 
 def test_unknown_unit_of_a_step_is_refused_with_the_nearest(tmp_path):
-    with pytest.raises(CatalogueError, match=r"bussiness-day is no unit of a clock; .*; did you mean business-day\?"):
+    with pytest.raises(CatalogueError, match=r"bussiness-day is not a unit of a clock; .*; did you mean business-day\?"):
         load_catalogue(write(tmp_path, steps=[{"at": "due + 1 bussiness-day"}]))
 
 

@@ -155,7 +155,7 @@ GOOD = "source: a test\ngroups:\n  - {name: one, title: One, prefixes: [A00]}\n"
         (GOOD.replace("title: One, ", ""), "title"),
         (GOOD.replace("prefixes", "prefix"), "prefix"),
         (GOOD.replace("[A00]", "[A00], except: [A00]"), "one: except: A00"),
-        (GOOD + GOOD.partition("groups:\n")[2], "one: named twice"),
+        (GOOD + GOOD.partition("groups:\n")[2], "one: defined twice"),
         ("source: [unclosed", "parsing"),
     ],
 )

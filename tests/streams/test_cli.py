@@ -184,7 +184,7 @@ def test_rules_are_listed_and_explained_in_words():
 
 
 def test_unknown_rule_is_named_with_those_that_there_are():
-    assert_one_line(run_command("rules", "show", "TCM-9"), 2, "there is no rule TCM-9: there are ")
+    assert_one_line(run_command("rules", "show", "TCM-9"), 2, "there is no rule TCM-9: write one of ")
 
 
 def test_rule_that_can_not_be_used_is_refused_with_its_file(tmp_path):

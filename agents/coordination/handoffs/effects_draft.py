@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from agents.coordination.person.care_team import watchers_of
-from agents.coordination.person.state import TASK_STATUS, Encounter, Handoff, Person
+from agents.coordination.person.encounter import Encounter
+from agents.coordination.person.state import TASK_STATUS, Handoff, Person
 from agents.coordination.reference.ids import derive, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
 from agents.coordination.rules.rule import Rule

@@ -23,7 +23,8 @@ from agents.coordination.handoffs.handoff import (
 )
 from agents.coordination.handoffs.notify import alert, overdue_urgency
 from agents.coordination.handoffs.owners import next_owner, step_owner
-from agents.coordination.person.state import Handoff, Status
+from agents.coordination.person.encounter import Status
+from agents.coordination.person.state import Handoff
 from agents.coordination.reference.calendar import due_at
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.rules.catalogue import CompiledRule, CompiledStep, holds

@@ -13,16 +13,15 @@ from msgspec.structs import replace
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import close, rule_of
+from agents.coordination.person.encounter import Encounter, Status
 from agents.coordination.person.retention import remember_seen
 from agents.coordination.person.state import (
     Consent,
     Demographics,
-    Encounter,
     Handoff,
     NotificationRecord,
     Person,
     Referral,
-    Status,
     TeamMember,
     pack,
     unpack,

@@ -14,7 +14,7 @@ from agents.coordination.person.care_team import may_tell, parties_of
 from agents.coordination.person.state import Alert
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
-from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, told_of_shortly_before
+from agents.coordination.rules.quiet_hours import AT_ONCE, DIGEST, Delivery, deliver_after, recently_notified_at
 from agents.coordination.rules.rule import Tell
 from agents.coordination.rules.wording import by_rule, reason_words
 from agents.coordination.rules.world import Context
@@ -115,7 +115,7 @@ def notify(
         waits: Millis | None = None
         by = None if delivery is None else own or delivery
         if by is not None:
-            told_at = told_of_shortly_before(
+            told_at = recently_notified_at(
                 quiet, context.person, context.encounter.number if context.encounter else 0, recipient, context.at
             )
             if told_at is not None and urgency == "routine" and not asks:

@@ -12,8 +12,9 @@ from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import asked_of, close, rule_of
 from agents.coordination.handoffs.notify import notify
 from agents.coordination.handoffs.opening import open_all
+from agents.coordination.person.encounter import Encounter
 from agents.coordination.person.goal_states import OPEN_STATUSES
-from agents.coordination.person.state import OPENERS, Encounter, NotificationRecord
+from agents.coordination.person.state import OPENERS, NotificationRecord
 from agents.coordination.reference.ids import uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import holds
 from agents.coordination.rules.world import Context

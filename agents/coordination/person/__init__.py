@@ -1,1 +1,1 @@
-"""A person's state, and what is kept of it for how long."""
+"""The state of a person, and how long each part of it is kept."""

@@ -1,9 +1,9 @@
-"""The care team of a person: who has which role, who outranks whom, and who may be told.
+"""The care team of a person: who holds which role, and who may be notified.
 
-Owns seats and consents of a state and their reading. Must not know which event tells whom (`routing.yaml`) or any clock.
+Owns the team members and consents of a state. Must not know which event notifies whom (`routing.yaml`), or read a clock.
 
-A seat that a care team's own event asserts outranks one that a message merely mentions (provisional). A consent that is
-withheld is not an unknown recipient: it never opens the way to the fallback pool.
+A member that a care-team event names is asserted. A member that only another message mentions is provisional, and counts only
+if nobody is asserted for the role. If consent is withheld for a recipient, the fallback pool is not notified in their place.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NORMAL: Final = "normal"
 Verdict = Literal["permitted", "consent-withheld", "consent-missing"]
 
 
-# ---- seats
+# ---- members
 
 
 def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
-    """Apply the care team's own event. With `replace` it is the whole team as of *at*."""
+    """Apply a care-team event. With `replace` it lists the whole team as of *at*."""
     if fact.replace:
         if at < person.team_at:
             return
@@ -38,25 +38,25 @@ def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
 
 
 def mention(person: Person, entries: Iterable[Member], at: Millis) -> bool:
-    """Take provisional members from a message; of a role the newest message's are kept. Return whether anybody new has a seat."""
+    """Take provisional members from a message, and return whether the team changed. The newest message about a role wins."""
     if at < person.team_at:
         return False
     named: dict[str, list[Member]] = {}
     for entry in entries:
         named.setdefault(entry.role, []).append(entry)
-    news = False
+    team_changed = False
     for role, those in named.items():
         provisional = [member for member in person.members if member.role == role and not member.asserted]
         if any(member.from_ > at for member in provisional):
             continue
         if len(those) == 1 == len(provisional) and _is_member(provisional[0], those[0]):
-            provisional[0].from_ = at  # Most messages say only once more what is known.
+            provisional[0].from_ = at  # Most messages only repeat the known member.
             continue
-        news = True
+        team_changed = True
         person.members = [member for member in person.members if member.asserted or member.role != role]
         for entry in those:
             _add_member(person, entry, at, asserted=False)
-    return news
+    return team_changed
 
 
 def _is_member(member: TeamMember, entry: Member) -> bool:
@@ -88,14 +88,14 @@ def _add_member(person: Person, entry: Member, at: Millis, *, asserted: bool) ->
 
 
 def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[TeamMember]:
-    """Return which of *seats* count for *role* at *at*: asserted ones if there are any, else provisional; newest first."""
+    """Return the members who hold *role* at *at*, newest first: the asserted ones, or the provisional ones if none is asserted."""
     found: list[TeamMember] = []
     mentioned: list[TeamMember] = []
     for member in members:
         if member.role != role or (member.to and member.to <= at):
             continue
         if not member.asserted:
-            # A provisional seat counts from its message on, whatever the order in which messages come.
+            # A provisional member counts even before `from_`, so that the order of arrival makes no difference.
             mentioned.append(member)
         elif member.from_ <= at:
             found.append(member)
@@ -106,12 +106,12 @@ def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[Tea
 
 
 def parties_of(person: Person, role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
-    """Return the parties that hold *role* for the person, cover applied; a seat with a role alone means that role's pool."""
+    """Return the parties that hold *role* for the person, after cover. A member without a party stands for the role's pool."""
     return holders(person.members, role, at, directory, organisation)
 
 
 def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
-    """Return the parties that hold *role* by *seats*, as `parties_of`."""
+    """Return the parties that hold *role* among *members*, like `parties_of`."""
     parties: list[str] = []
     for member in members_of(members, role, at):
         party: str | None = member.party
@@ -119,7 +119,7 @@ def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Dir
             home = directory.organisations.get(member.organisation, organisation)
             party = directory.holder(role, home)
         elif party.startswith("organization:"):
-            # An organisation of the directory says which pool of it answers for the role.
+            # The directory names the organisation's pool for the role.
             home_ = directory.organisations.get(split_party(party)[1])
             party = (directory.holder(role, home_) if home_ else None) or party
         if party:
@@ -137,7 +137,7 @@ def programmes_of(person: Person, at: Millis) -> tuple[str, ...]:
 
 
 def _in_programmes(person: Person) -> bool:
-    # A loop: this is asked several times with each event, and a generator costs three times as much.
+    # This runs several times per event. A generator costs three times as much as the loop.
     for member in person.members:  # noqa: SIM110
         if member.programme:
             return True
@@ -145,9 +145,10 @@ def _in_programmes(person: Person) -> bool:
 
 
 def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivity: str) -> tuple[str, ...]:
-    """Return who watches a handoff beside its *owner*: whom the person's programmes have put into the care team.
+    """Return the addresses that follow a handoff besides its *owner*: the team members of the person's programmes.
 
-    Somebody who is in several programmes has one task with one owner, and as many who follow it; who may not be told does not.
+    A person in several programmes has one task with one owner; members of the other programmes follow it. A member who may not
+    be notified does not follow it.
     """
     if not _in_programmes(person):
         return ()
@@ -176,12 +177,12 @@ def change_consent(person: Person, fact: ConsentChanged, at: Millis) -> None:
 
 
 def may_tell(person: Person, recipient: Address, purpose: str, sensitivity: str, home: str = "") -> Verdict:
-    """Say whether *recipient*, who belongs to organisation *home*, may be told something of *sensitivity* for *purpose*.
+    """Return whether *recipient*, of organisation *home*, may receive information of category *sensitivity* for *purpose*.
 
-    Without a word from the person ordinary care is permitted and a sensitive category is not (fails closed; in the United
-    States 42 CFR Part 2). A refusal stands against every permission that is less specific or older than it.
+    Without a decision of the person, ordinary care is permitted and a sensitive category is not (fails closed; in the United
+    States 42 CFR Part 2). A refusal holds until there is a newer permission that is at least as specific.
     """
-    # Who is refused as an organisation is refused with its people and pools.
+    # A refusal of an organisation also covers its people and pools.
     names = {str(recipient), recipient.party, recipient.role, recipient.id, *((home, f"organization:{home}") if home else ())}
     permits: list[Consent] = []
     denials: list[Consent] = []

@@ -1,7 +1,7 @@
-"""The closed referral loop: one table of legal moves, who may make them, and what closes the loop.
+"""The closed referral loop: a table of legal status changes, who may make them, and what closes the loop.
 
-Owns the SDOH-CC referral Task machine with BSeR's business statuses beside it, the test for a closed loop, and the test
-for a doubled referral. Must not know handoff rules, messages or the present. `docs/referral-states.md` is drawn from here.
+Owns the SDOH-CC state machine of a referral Task, BSeR's business statuses, the test for a closed loop, and the test for a
+duplicate referral. Must not know handoff rules, messages or the current time. `docs/referral-states.md` comes from here.
 
 Sources: Gravity SDOH Clinical Care, SDOHCCTaskForReferralManagement and its state diagram (`received` and `ready` are not
 used there); BSeR TaskBusinessStatusCS, harmonised with IHE 360X; CMS50 v2026, closing the referral loop.
@@ -25,67 +25,70 @@ _TARGET: Final[tuple[ReferralMover, ...]] = ("target",)
 _EITHER: Final[tuple[ReferralMover, ...]] = ("requester", "target")
 
 
-class StatusSays(msgspec.Struct, frozen=True):
-    """What a status means, who may set it, which may follow, and with which Task statuses a business status goes."""
+class StatusRow(msgspec.Struct, frozen=True):
+    """One status: its meaning, who may set it, and which statuses may follow.
+
+    `beside` lists, for a business status, the Task statuses that it may accompany.
+    """
 
     code: str
     means: str
     by: tuple[ReferralMover, ...]
     then: tuple[str, ...]
     asks_reason: bool = False
-    """A reason in words is expected (statusReason.text); where it is missing the move is legal all the same."""
+    """A reason in words is expected (statusReason.text). The change is legal without it too."""
     beside: tuple[str, ...] = ()
 
 
 TASK_TABLE: Final = (
-    StatusSays("draft", "being written", _REQUESTER, ("requested",)),
-    StatusSays("requested", "sent, nobody has answered", _REQUESTER, ("accepted", "rejected", "cancelled")),
-    StatusSays("accepted", "the target takes it on", _TARGET, ("in-progress", "on-hold", "cancelled", "completed", "failed")),
-    StatusSays("rejected", "the target declines", _TARGET, (), asks_reason=True),
-    StatusSays("in-progress", "the service is being given", _TARGET, ("completed", "failed", "cancelled", "on-hold")),
-    StatusSays("on-hold", "waits for something", _TARGET, ("in-progress", "cancelled", "completed", "failed"), asks_reason=True),
-    StatusSays("cancelled", "cancelled", _EITHER, (), asks_reason=True),
-    StatusSays("completed", "the service was given", _TARGET, ()),
-    StatusSays("failed", "the service could not be given", _TARGET, (), asks_reason=True),
-    StatusSays("entered-in-error", "never should have been; may follow every status", _REQUESTER, ()),
+    StatusRow("draft", "being written", _REQUESTER, ("requested",)),
+    StatusRow("requested", "sent, not answered yet", _REQUESTER, ("accepted", "rejected", "cancelled")),
+    StatusRow("accepted", "the target accepts it", _TARGET, ("in-progress", "on-hold", "cancelled", "completed", "failed")),
+    StatusRow("rejected", "the target declines", _TARGET, (), asks_reason=True),
+    StatusRow("in-progress", "the target provides the service", _TARGET, ("completed", "failed", "cancelled", "on-hold")),
+    StatusRow("on-hold", "the target has paused it", _TARGET, ("in-progress", "cancelled", "completed", "failed"), asks_reason=True),
+    StatusRow("cancelled", "cancelled", _EITHER, (), asks_reason=True),
+    StatusRow("completed", "the service was provided", _TARGET, ()),
+    StatusRow("failed", "the service could not be provided", _TARGET, (), asks_reason=True),
+    StatusRow("entered-in-error", "created by mistake; may follow every status", _REQUESTER, ()),
 )
-"""Task.status of a referral. `entered-in-error` may follow any other and is therefore in no `then`."""
+"""Task.status of a referral. `entered-in-error` may follow every other status, so no `then` lists it."""
 
 _RUNNING: Final = ("accepted", "in-progress", "on-hold")
 _AFTER_EVENT: Final = ("5.1.1", "5.2", "6.0", "7.0")
 
 BUSINESS_TABLE: Final = (
-    StatusSays("2.0", "created", _REQUESTER, ("3.0", "4.0", "5.2", "6.0"), beside=("draft", "requested")),
-    StatusSays("3.0", "accepted", _TARGET, ("5.1.1", "5.2", "6.0", "7.0"), beside=_RUNNING),
-    StatusSays("4.0", "declined", _TARGET, (), beside=("rejected",)),
-    StatusSays("5.1.1", "event scheduled", _TARGET, ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.2", "6.0", "7.0"), beside=_RUNNING),
-    StatusSays("5.1.2", "event unattended", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "failed")),
-    StatusSays("5.1.3", "event cancelled", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "failed", "cancelled")),
-    StatusSays("5.1.4", "event completed", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "completed")),
-    StatusSays("5.2", "cancellation requested", _REQUESTER, ("6.0", "7.0"), beside=("requested", *_RUNNING)),
-    StatusSays("6.0", "fulfilment cancelled", _EITHER, (), beside=("cancelled", "failed")),
-    StatusSays("7.0", "fulfilment completed", _TARGET, (), beside=("completed",)),
+    StatusRow("2.0", "created", _REQUESTER, ("3.0", "4.0", "5.2", "6.0"), beside=("draft", "requested")),
+    StatusRow("3.0", "accepted", _TARGET, ("5.1.1", "5.2", "6.0", "7.0"), beside=_RUNNING),
+    StatusRow("4.0", "declined", _TARGET, (), beside=("rejected",)),
+    StatusRow("5.1.1", "event scheduled", _TARGET, ("5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.2", "6.0", "7.0"), beside=_RUNNING),
+    StatusRow("5.1.2", "event unattended", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "failed")),
+    StatusRow("5.1.3", "event cancelled", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "failed", "cancelled")),
+    StatusRow("5.1.4", "event completed", _TARGET, _AFTER_EVENT, beside=(*_RUNNING, "completed")),
+    StatusRow("5.2", "cancellation requested", _REQUESTER, ("6.0", "7.0"), beside=("requested", *_RUNNING)),
+    StatusRow("6.0", "fulfilment cancelled", _EITHER, (), beside=("cancelled", "failed")),
+    StatusRow("7.0", "fulfilment completed", _TARGET, (), beside=("completed",)),
 )
-"""BSeR businessStatus: what tells "accepted but never scheduled" from "scheduled, and nobody came"."""
+"""BSeR businessStatus. It distinguishes "accepted but never scheduled" from "scheduled, but the person did not come"."""
 
-TASK: Final[Mapping[str, StatusSays]] = {row.code: row for row in TASK_TABLE}
-BUSINESS: Final[Mapping[str, StatusSays]] = {row.code: row for row in BUSINESS_TABLE}
+TASK: Final[Mapping[str, StatusRow]] = {row.code: row for row in TASK_TABLE}
+BUSINESS: Final[Mapping[str, StatusRow]] = {row.code: row for row in BUSINESS_TABLE}
 
 ENDED: Final = frozenset(row.code for row in TASK_TABLE if not row.then)
-"""Task statuses after which nothing follows but `entered-in-error`."""
+"""Task statuses that only `entered-in-error` may follow."""
 
 GIVEN_UP: Final = ENDED - {"completed"}
-"""Task statuses with which a referral ends and its need stays."""
+"""Task statuses in which a referral has ended without the service being provided."""
 
 DUPLICATE_WINDOW_DAYS: Final = 30
-"""CareRelay default: a second referral to the same service while the first is open and this young is the same need."""
+"""CareRelay default: a second referral to the same service within this time, while the first is open, is for the same need."""
 
 _FIRST: Final = ("draft", "requested")
 REPORT: Final = "consultant-report"
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A legal move: the referral stands so now. `repeats` says that it stood so before."""
+    """A legal change, and the statuses after it. `repeats`: the referral had these statuses before."""
 
     status: str
     business_status: str
@@ -94,13 +97,13 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Illegal(msgspec.Struct, frozen=True):
-    """A move that is refused and changes nothing, and why, in words."""
+    """A refused change, and why it is refused."""
 
     reason: str
 
 
 class KnownReferral(Protocol):
-    """What is remembered of a referral, as far as doubles need it. `requested` is its event time in milliseconds."""
+    """The fields of a known referral that `duplicate_of` needs. `requested` is the event time of its request, in milliseconds."""
 
     id: str
     status: str
@@ -110,14 +113,14 @@ class KnownReferral(Protocol):
 
 
 def move(current: str | None, status: str, by: str, business_status: str | None = None, business_before: str = "") -> Moved | Illegal:
-    """Decide whether *by* may move a referral from *current* (None: not heard of before) to *status*.
+    """Decide whether *by* may change a referral from *current* (None: unknown referral) to *status*.
 
     Args:
-        current: Task.status as it stands.
-        status: Task.status that is asked for; the same again is legal for whoever may say it, so that a business status moves alone.
+        current: The present Task.status.
+        status: The new Task.status. It may equal the present one, so that the business status can change alone.
         by: `requester` or `target`.
-        business_status: BSeR's code that comes with it, if one does.
-        business_before: BSeR's code as it stands, empty if none was said.
+        business_status: The new BSeR code, if the event has one.
+        business_before: The present BSeR code; empty if there is none.
     """
     return _move(current, status, by, business_status or "", business_before)
 
@@ -125,10 +128,10 @@ def move(current: str | None, status: str, by: str, business_status: str | None 
 def why_not_closed(report: CareActivityRecorded, referral: str, requested: Millis) -> str | None:
     """Return why *report* does not close the loop of *referral*, or None if it does (CMS50 v2026).
 
-    A consultant report closes it that is based on the referral, completed, and ends later than the request.
+    A consultant report closes the loop if it is based on the referral, is completed, and ends after the request.
     """
     if report.code != REPORT:
-        return f"a {report.code or 'nameless activity'} is no consultant report"
+        return f"the activity {report.code or 'without a code'} is not a consultant report"
     if referral not in report.based_on:
         return "the report is not based on this referral"
     if report.status != "completed":
@@ -148,11 +151,11 @@ def duplicate_of(
     replaces: str | None = None,
     window_days: int = DUPLICATE_WINDOW_DAYS,
 ) -> str | None:
-    """Return the id of the referral that a new one of the same person to *service* doubles, or None.
+    """Return the id of the referral that a new referral of the same person to *service* duplicates, or None.
 
-    Only one that is still open and at most *window_days* away counts, also one that was made later and heard of before: it is
-    watched already. What was declined, failed or done is asked for anew with good reason, and so is what *replaces* an
-    earlier one. A double of a double is linked to the first.
+    It must be open, and requested at most *window_days* before or after *requested*. A later one counts too if it arrived first,
+    because it is followed up already. Ended referrals do not count, because a service may be requested again for good reason. The
+    referral that the new one *replaces* does not count either. A duplicate of a duplicate is linked to the original.
     """
     span = window_days * DAY_MS
     earlier = [
@@ -171,12 +174,12 @@ def duplicate_of(
 
 
 def render_markdown() -> str:
-    """Return `docs/referral-states.md`: both tables and the diagram, from the data above."""
+    """Return `docs/referral-states.md`: both tables and the diagram."""
     lines = [
         "# The states of a referral",
         "",
-        "Made from `agents/coordination/person/referral_states.py` by `make rules`; a test compares.",
-        "A change that is not in a table, or that the wrong side makes, is refused with its reason.",
+        "Generated from `agents/coordination/person/referral_states.py` by `make rules`; a test compares them.",
+        "A change that is not in a table, or that comes from the wrong side, is refused with a reason.",
         "",
         "## Task.status",
         "",
@@ -224,45 +227,45 @@ def render_markdown() -> str:
 
 @lru_cache(maxsize=4_096)
 def _move(current: str | None, status: str, by: str, business: str, business_before: str) -> Moved | Illegal:
-    says = TASK.get(status)
-    if says is None:
-        return Illegal(f"{status} is no status of a referral")
+    row = TASK.get(status)
+    if row is None:
+        return Illegal(f"{status} is not a status of a referral")
     if by not in _EITHER:
-        return Illegal(f"{by or 'nobody'} is neither the requester nor the target")
+        return Illegal(f"by must be requester or target, not {by!r}")
     repeats = status == current
-    # A business status may come from the other side while the status stands: the requester asks to cancel what is in progress.
-    if not (repeats and business) and by not in says.by:
-        return Illegal(f"only the {' or the '.join(says.by)} sets a referral to {status}, not the {by}")
+    # Either side may send a business status without a new status: the requester asks to cancel a referral that is in progress.
+    if not (repeats and business) and by not in row.by:
+        return Illegal(f"only the {' or the '.join(row.by)} may set a referral to {status}, not the {by}")
     if not repeats and status != "entered-in-error":
         if current is None:
             if status not in _FIRST:
-                return Illegal(f"a referral that nobody requested can't become {status}")
+                return Illegal(f"a referral without a request can't become {status}")
         elif status not in TASK[current].then:
             return Illegal(f"a referral that is {current} can't become {status}")
-    if business and (refused := _refuses_business(status, by, business, business_before)):
+    if business and (refused := _why_business_refused(status, by, business, business_before)):
         return Illegal(refused)
-    return Moved(status, business or business_before, repeats and business in {"", business_before}, says.asks_reason)
+    return Moved(status, business or business_before, repeats and business in {"", business_before}, row.asks_reason)
 
 
-def _refuses_business(status: str, by: str, business: str, before: str) -> str | None:
-    says = BUSINESS.get(business)
-    if says is None:
-        return f"{business} is no business status of a referral"
-    if status not in says.beside:
-        return f"business status {business} ({says.means}) does not go with {status}"
+def _why_business_refused(status: str, by: str, business: str, before: str) -> str | None:
+    row = BUSINESS.get(business)
+    if row is None:
+        return f"{business} is not a business status of a referral"
+    if status not in row.beside:
+        return f"business status {business} ({row.means}) does not go with {status}"
     if business == before:
         return None
-    if by not in says.by:
-        return f"only the {' or the '.join(says.by)} says business status {business} ({says.means}), not the {by}"
+    if by not in row.by:
+        return f"only the {' or the '.join(row.by)} may set business status {business} ({row.means}), not the {by}"
     earlier = BUSINESS.get(before)
-    if earlier is not None and business not in _reached(before):
-        return f"business status {before} ({earlier.means}) can't become {business} ({says.means})"
+    if earlier is not None and business not in _reachable(before):
+        return f"business status {before} ({earlier.means}) can't become {business} ({row.means})"
     return None
 
 
 @lru_cache(maxsize=64)
-def _reached(before: str) -> frozenset[str]:
-    """Return the business statuses that may come after *before*, steps left out: not everybody reports every step."""
+def _reachable(before: str) -> frozenset[str]:
+    """Return the business statuses that may come after *before*. Steps may be skipped: not every sender reports each step."""
     reached: set[str] = set()
     following = set(BUSINESS[before].then)
     while following:

@@ -1,7 +1,7 @@
-"""Forgetting: what of a person's state may go when, and the hashes by which a repeated event is known.
+"""Retention: when records of a person's state are deleted, and the hashes that identify repeated events.
 
-Owns the retention table and its carrying out. Must not know any rule. Deterministic: time is an argument, so worker and
-replay forget alike.
+Owns the retention table and applies it. Must not know any rule. Time is an argument, so worker and replay delete the same
+records.
 """
 
 from __future__ import annotations
@@ -11,52 +11,55 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agents.coordination.person.state import NEVER, Encounter, Handoff, NotificationRecord, Person, Status, TeamMember
+from agents.coordination.person.encounter import Encounter, Status
+from agents.coordination.person.state import NEVER, Handoff, NotificationRecord, Person, TeamMember
 from streams.contract.events import Millis
 from streams.contract.topics import DAY_MS
 
 _SEEN_ENTRY: Final = 12
 _HOUR_MS: Final = 3_600_000
 _FOREVER: Final = NEVER
-"""For as long as something else needs it."""
+"""Kept as long as another record needs it."""
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """What is kept how long, in days. Counted from arrival where not said."""
+    """How long each kind of record is kept, in days after its arrival or its last event, unless the field says otherwise.
+
+    A closed handoff is kept for the late window of its rule. Open handoffs, consents, goals and asserted team members are kept
+    until an event ends them: a refusal of consent must not expire.
+    """
 
     event_hashes: int = 30
-    """After arrival and after the close of the last open stay, so that a repeat is recognised at once. An event repeated
-    later is harmless through the encounter machine and through the age limit of events."""
+    """After arrival, and after the end of the last open encounter. The hash detects a repeated event before it is applied. A
+    later repeat is harmless because of the encounter's state machine and the age limit of events."""
     recent_events: int = 31
-    """Closing and ending events, kept because they may arrive before what they close. Older ones could close nothing: an
-    event older than 30 days opens no clock."""
+    """Events that may close or end a handoff, kept because they may arrive before its trigger. An older one can close nothing,
+    because a trigger older than 30 days starts no clock."""
     notices: int = 31
-    """Who was told what, kept after the close of the stay, so that exactly they hear of a cancellation."""
+    """Who was notified about an encounter, after its end, so that the same recipients are notified of a cancellation."""
     encounters: int = 396
-    """13 months after the last word of a stay: scores and flags look back twelve months."""
+    """13 months after the last event of an encounter, because scores and flags look back twelve months."""
     referrals: int = 396
     appointments: int = 396
-    """Handoffs that are closed stay for the late window of their rule; open ones, consents, goals and the asserted care
-    team stay until something ends them: to forget a refusal would be to break it."""
 
 
 KEPT: Final = Retention()
 
 Until = Callable[[Any], int]
-"""Says of a record until when it is kept, as an instant in milliseconds, or `_FOREVER`."""
+"""Returns the time until which a record is kept, in milliseconds, or `_FOREVER`."""
 
 
 class Policy(NamedTuple):
     """How long the records of one kind are kept."""
 
     until: Callable[[Person, Mapping[str, int]], Until]
-    """Made anew each time, from the person as the rows above have left it and the late window of each rule in days."""
+    """Returns the `Until` of one pruning. It gets the person, pruned by the policies above, and each rule's late window in days."""
     long_lived: bool = False
-    """Whether a record alone is no reason to look at the person again before the first of its kind may go."""
+    """Records of this kind determine when to prune next only if no other record expires."""
 
 
 def times_seen(person: Person, event_hash: bytes) -> int:
-    """Return how often the event was seen before, 0 for the first time, and count this time."""
+    """Return how often the event was seen before (0: never), and count this time."""
     seen = person.seen
     at = seen.find(event_hash)
     while at >= 0 and at % _SEEN_ENTRY:
@@ -69,14 +72,14 @@ def times_seen(person: Person, event_hash: bytes) -> int:
 
 
 def remember_seen(person: Person, event_hash: bytes, arrival: Millis) -> None:
-    """Keep the hash of an event that has been applied."""
+    """Keep the hash of an event that was applied."""
     person.seen += event_hash + (arrival // _HOUR_MS).to_bytes(3, "big") + b"\0"
 
 
 def prune(person: Person, now: Millis, late_window_days: Mapping[str, int]) -> Person | None:
-    """Forget what the retention table lets go at *now*; None when nothing is left to keep.
+    """Delete the records that have expired at *now*. Return the person, or None if nothing is left.
 
-    *late_window_days*: for each rule id; a rule that is gone from the catalogue counts with 31 days.
+    *late_window_days*: for each rule id. For a rule that is no longer in the catalogue it is 31 days.
     """
     if person.into:
         person.prune_at = 0
@@ -94,7 +97,7 @@ def prune(person: Person, now: Millis, late_window_days: Mapping[str, int]) -> P
                     (long_lived if policy.long_lived else expiries).append(end)
         setattr(person, kind, kept)
     expiries += _forget_hashes(person, now)
-    # One look when the last of the short-lived things may go is enough: each event prunes on its way too.
+    # One pruning when the last short-lived record expires is enough, because each event prunes too.
     person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
     return person if any(getattr(person, field) for field in _WORTH_KEEPING) else None
 
@@ -115,7 +118,7 @@ def _encounters(person: Person, _: Mapping[str, int]) -> Until:
     named = {handoff.encounter for handoff in person.handoffs}
 
     def until(encounter: Encounter) -> int:
-        # One that nobody ended and nobody spoke of for as long goes too: its end was never sent.
+        # An open encounter is deleted too if it had no events for that long: its end was never sent.
         return _FOREVER if encounter.number in named else encounter.touched + KEPT.encounters * DAY_MS
 
     return until
@@ -123,16 +126,16 @@ def _encounters(person: Person, _: Mapping[str, int]) -> Until:
 
 def _notifications(person: Person, _: Mapping[str, int]) -> Until:
     closed = _closed(person)
-    going_on = {encounter.number for encounter in person.encounters} - closed.keys()
+    still_open = {encounter.number for encounter in person.encounters} - closed.keys()
 
     def until(record: NotificationRecord) -> int:
-        return _FOREVER if record.encounter in going_on else closed.get(record.encounter, record.at) + KEPT.notices * DAY_MS
+        return _FOREVER if record.encounter in still_open else closed.get(record.encounter, record.at) + KEPT.notices * DAY_MS
 
     return until
 
 
 def _named_or_touched(days: int) -> Callable[[Person, Mapping[str, int]], Until]:
-    """Return the policy of records that a handoff may be about: kept while one is, and *days* after the last word."""
+    """Return the policy of records that a handoff may name: kept while one does, and *days* after the last event about it."""
 
     def policy(person: Person, _: Mapping[str, int]) -> Until:
         named = {handoff.focus for handoff in person.handoffs}
@@ -159,22 +162,22 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "appointments": Policy(_named_or_touched(KEPT.appointments), long_lived=True),
     "members": Policy(_members),
 }
-"""What goes by time, for each field of a person that holds records, in the order in which one makes another superfluous."""
+"""The policy of each list of records. The order matters: a record may be needed only by a record of a list above."""
 
 LASTING: Final = frozenset({"consents", "goals"})
-"""Fields whose records stay until something ends them."""
+"""Fields whose records are kept until an event ends them."""
 
 _WORTH_KEEPING: Final = (*POLICIES, *LASTING, "seen", "deceased", "conditions")
-"""Fields of which one alone is reason enough to keep a person."""
+"""A person is kept as long as one of these fields is not empty."""
 
 
 def _closed(person: Person) -> dict[int, int]:
-    """Return the encounters that are over, by number, with the arrival of their last word."""
+    """Return the number of each ended encounter with the arrival of its last event."""
     return {encounter.number: encounter.touched for encounter in person.encounters if encounter.status >= Status.FINISHED}
 
 
 def _forget_hashes(person: Person, now: Millis) -> list[int]:
-    """Forget the hashes of events that may no longer be repeated; return when those may go that stay."""
+    """Delete the expired hashes, and return the expiry of each that stays."""
     if not person.seen or any(0 < encounter.status < Status.FINISHED for encounter in person.encounters):
         return []
     kept, expiries = [], []

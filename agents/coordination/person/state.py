@@ -1,10 +1,11 @@
-"""A person's state: what is remembered, and how it is packed.
+"""A person's state and its packed form.
 
-Owns the shapes and the packed form. Must not know any rule, what an event does to a state or what is forgotten when.
+Owns the records of a person, except encounters (`encounter.py`), and the packing. Must not know any rule, what an event does to
+a state, or how long a record is kept.
 
-Every record is an array without field names and short defaults, because a million of these are held in memory. Fields are
-only ever added at the end, with a default: release N then reads what N + 1 wrote and ignores what it does not know. Where a
-field changes its meaning the state's version is raised, and the version before it is still read (`version_1.py`).
+Records are arrays without field names, because a worker holds a million states in memory. New fields are added at the end and
+with a default, so that release N can read what release N + 1 wrote: it ignores the fields that it does not know. If the meaning
+of a field changes, the state's version is raised, and the previous version can still be read (`version_1.py`).
 """
 
 from __future__ import annotations
@@ -14,107 +15,23 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from agents.coordination.person.encounter import Encounter
 from agents.coordination.person.version_1 import from_version_1
 from agents.coordination.reference.ids import derive, uuid_text
 from streams.contract.events import Millis, PersonKey
 
 STATE_VERSION: Final = 2
-"""The first byte of a packed state. A higher one is written by a release that changed the meaning of a field."""
+"""The first byte of a packed state. A release that changes the meaning of a field raises it."""
 
 NEVER: Final = 0x7FFF_FFFF_FFFF_FFFF
-"""The deadline of a person who has none."""
+"""The packed deadline of a person without a deadline."""
 
 _HEAD: Final = struct.Struct(">BqH")
 HEAD_BYTES: Final = _HEAD.size
 
 
-class Status:
-    """A stay's status; small numbers in the state, FHIR Encounter.status outside."""
-
-    UNKNOWN: Final = 0
-    PLANNED: Final = 1
-    IN_PROGRESS: Final = 2
-    ON_LEAVE: Final = 3
-    FINISHED: Final = 4
-    CANCELLED: Final = 5
-
-
-STATUS_NAMES: Final = ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")
-
-
-class Cancel(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """A cancellation of what an encounter's message said."""
-
-    what: int
-    """What was cancelled: an index of `record.encounter_states` (admission, transfer or discharge)."""
-    at: int
-    took_back: int
-    """Time of the fact that it took back; 0 while that has not arrived."""
-
-
-class Leave(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """The newest word on leave from an encounter."""
-
-    at: int
-    """In seconds."""
-    began: bool
-    """Whether the person left then; else they came back."""
-
-
-class Location(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """Where within an encounter the person is."""
-
-    moved_to: str = ""
-    """The facility that the person was moved to; empty while it is the facility of the encounter."""
-    unit: str = ""
-    level: str = ""
-    at: int = 0
-    """When the person was moved there, in seconds; 0: not moved since the admission."""
-
-
-class Encounter(msgspec.Struct, array_like=True, gc=False):
-    """A stay or visit. Times are event times in milliseconds, those ending in `_at` in seconds."""
-
-    number: int
-    """The person's own count of stays; handoffs and notices name the stay by it."""
-    facility: str
-    visit: str = ""
-    status: int = Status.UNKNOWN
-    class_: str = ""
-    admitted: int = 0
-    discharged: int = 0
-    class_at: int = 0
-    attending_at: int = 0
-    disposition_at: int = 0
-    diagnoses_at: int = 0
-    disposition: str = ""
-    attending: str = ""
-    location: Location | None = None
-    came_from: Location | None = None
-    """Where the person was before the last move, for its cancellation."""
-    via_emergency: bool | None = None
-    complexity: str = ""
-    diagnoses: tuple[str, ...] = ()
-    """`rank|system|code`, principal first."""
-    procedures: tuple[str, ...] = ()
-    cancels: tuple[Cancel, ...] = ()
-    last: int = 0
-    """The newest event time seen of this stay."""
-    touched: int = 0
-    """The newest arrival of this stay, for retention."""
-    assumed: bool = False
-    """It ended because nothing was heard, not because anybody said so (ENC-1)."""
-    registered_only: bool = False
-    leave: Leave | None = None
-
-    @property
-    def facility_now(self) -> str:
-        """The facility where the person is."""
-        return (self.location.moved_to if self.location is not None else "") or self.facility
-
-
 class Alert(NamedTuple):
-    """A notification that went out about a handoff."""
+    """A notification that was issued about a handoff."""
 
     notification: bytes
     recipient: str
@@ -122,7 +39,7 @@ class Alert(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What a handoff is about, as its rule's subject says: an encounter, a record beside it, or a notification."""
+    """What a handoff is about: an encounter; a referral, goal or appointment (`focus`); or a notification. The person if all are empty."""
 
     encounter: int
     focus: str | None
@@ -134,17 +51,17 @@ class End(msgspec.Struct, array_like=True, gc=False):
 
     closure: str
     at: int
-    """Arrival of what closed it, for the late window."""
+    """Arrival time of the closing event. The late window starts here."""
     happened: int
-    """Event time of what closed it, so that an earlier event that arrives later can correct met-late to met."""
+    """Event time of the closing event. An earlier closing event that arrives later can correct met-late to met."""
     by_encounter: int = 0
-    """The encounter that superseded it or made it pointless; if that is taken back the handoff is open again."""
+    """Number of the encounter that superseded it or made it not applicable. If that encounter is cancelled, the handoff reopens."""
     by_death: bool = False
-    """The person's record said that they had died, and no encounter did; if that is taken back the handoff is open again."""
+    """A death ended it that the person's record, and not an encounter, reported. If the report is withdrawn, the handoff reopens."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):
-    """A handoff from its opening until its late window is over."""
+    """A handoff, from its opening to the end of its late window."""
 
     id: bytes
     rule: str
@@ -154,38 +71,39 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     owner: str
     """An address (role/kind:id)."""
     cause_id: str = ""
-    """The id of the event that opened it; empty where it is a UUID: `cause_uuid` holds its 16 bytes then."""
+    """Id of the event that opened it; empty if that id is a UUID."""
     cause_uuid: bytes = b""
+    """The 16 bytes of that id if it is a UUID."""
     encounter: int = 0
     focus: str | None = None
-    """The id of the referral, goal or appointment that it is about (FHIR Task.focus), as its rule's subject says."""
+    """Id of the referral, goal or appointment that it is about (FHIR Task.focus)."""
     notification: bytes | None = None
-    """The id of the notification that it asks somebody to acknowledge."""
+    """Id of the notification whose recipient has to acknowledge it."""
     organisation: str = ""
-    """Whose rules apply, where no stay says it."""
+    """Id of the organisation whose rules apply, if no encounter determines it."""
     calendar: str = ""
-    """Whose zone and holidays apply, where it is another organisation than that."""
+    """Id of the organisation whose time zone and holidays apply, if it is a different one."""
     opened_by: int = 0
-    """Index into `OPENERS`: what a cancellation must look for."""
+    """Index into `OPENERS`. If the opening event is cancelled, its handoffs are found by this type."""
     unit: int = 0
-    """Index into `handoff.UNITS`: the unit of the clock, by which texts say when it is due."""
+    """Index into `handoff.UNITS`: the unit of the clock, which decides how texts write the due time."""
     next_at: int = 0
-    """When the next step of the ladder is reached; 0: there is none."""
+    """When the next step is due; 0: no step is left."""
     next_step: int = 0
-    """Index of the step in the rule's ladder that comes next; 0 again when the clock starts again. Not published."""
+    """Index of the next step in the rule's ladder; 0 again when the clock restarts. Not published."""
     step: int = 0
-    """How many steps have been taken, as published. An escalation that somebody asked for counts too, so it differs from
-    `next_step`; a step whose conditions did not hold does not count."""
+    """How many steps were taken, as published. It differs from `next_step`: an escalation on request counts as a step, and a step
+    whose conditions did not hold does not."""
     status: int = 0
     """Index into `TASK_STATUS`."""
     gap: int = 0
-    """0 nothing shown, 1 due-soon, 2 open."""
+    """The published state of the gap. 0: none, 1: due-soon, 2: open."""
     alerts: tuple[Alert, ...] = ()
     progress: tuple[int, ...] = ()
-    """How many events of each closing were seen, where a rule needs several."""
+    """For each closing of the rule: how many of its events were seen. Empty if one event is enough."""
     snoozed: int = 0
     owned_at: int = 0
-    """Event time of the newest word that changed whose it is, or 0: an older one that arrives later changes nothing."""
+    """Event time of the newest event that changed the owner, or 0. An older event that arrives later changes nothing."""
     end: End | None = None
     """None while it is open."""
 
@@ -219,25 +137,25 @@ OPENERS: Final = (
     "EncounterUpdated",
     "NotificationIssued",
 )
-"""What opened a handoff, as far as it can be taken back."""
+"""Types of opening events that can be withdrawn. The empty string stands for every other type."""
 
 TASK_STATUS: Final = (
     *("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed"),
     "draft",
 )
-"""The states of FHIR Task that a handoff takes (R4, codesystem task-status)."""
+"""The FHIR Task statuses that a handoff uses (R4, codesystem task-status)."""
 
 
 class TeamMember(msgspec.Struct, array_like=True, gc=False):
-    """A seat in the care team."""
+    """A member of the care team."""
 
     role: str
     party: str
-    """kind:id, for example `practitioner:8801`; empty where only a role is named."""
+    """kind:id, for example `practitioner:8801`; empty if only a role is named."""
     from_: int = 0
     to: int = 0
     asserted: int = 0
-    """Event time of the care team's own event; 0: only a message said so (provisional)."""
+    """Event time of the care-team event that named the member; 0: only another message mentions them (provisional)."""
     programme: str = ""
     organisation: str = ""
 
@@ -251,7 +169,7 @@ class Consent(msgspec.Struct, array_like=True, gc=False):
 
 
 class NotificationRecord(msgspec.Struct, array_like=True, gc=False):
-    """One notice and everybody who got it; the ids follow from the cause, the rule and the recipient."""
+    """One notification and all its recipients. Its ids are derived from the cause, the rule and the recipient."""
 
     cause: bytes
     """The identity of the event (`ids.identity`)."""
@@ -259,12 +177,12 @@ class NotificationRecord(msgspec.Struct, array_like=True, gc=False):
     encounter: int
     at: int
     kind: int
-    """What kind of event it told of, as far as it can be taken back: an index into `OPENERS`."""
+    """Type of the event that it reports: an index into `OPENERS`."""
     recipients: tuple[str, ...]
     version: int = 1
 
     def notification(self, recipient: str) -> str:
-        """Return the id of the notification that *recipient* got."""
+        """Return the id of the notification to *recipient*."""
         return derive(self.cause.hex(), self.rule, recipient)
 
 
@@ -280,7 +198,7 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
 
 
 class SaidAt(msgspec.Struct, array_like=True, gc=False):
-    """Event times at which what may change of a referral was last said; 0: never."""
+    """Event times of the newest values of the fields of a referral that can change; 0: not reported."""
 
     target: int = 0
     service: int = 0
@@ -308,10 +226,10 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     previous_status: str = ""
     setter: str = ""
     linked: str = ""
-    """The earlier referral that this one doubles."""
+    """Id of the earlier referral that this one duplicates."""
     said_at: SaidAt | None = None
     waiting: tuple[Recent, ...] = ()
-    """Refused moves that came before the one that makes them legal."""
+    """Refused status changes. One becomes legal if the change that must come before it arrives later."""
 
 
 class Goal(msgspec.Struct, array_like=True, gc=False):
@@ -330,9 +248,9 @@ class Goal(msgspec.Struct, array_like=True, gc=False):
     attainment: int | None = None
     priority: str = ""
     since: int = 0
-    """Event time since which the person is working on it, or 0."""
+    """Event time since which it has been accepted or active, or 0."""
     achieved: tuple[tuple[int, str], ...] = ()
-    """The newest achievement statuses with their event times, in the order in which they were found."""
+    """The newest achievement statuses with their event times, oldest first."""
 
 
 class Appointment(msgspec.Struct, array_like=True, gc=False):
@@ -347,17 +265,17 @@ class Appointment(msgspec.Struct, array_like=True, gc=False):
 
 
 class Demographics(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What the person's record says of them, by its newest word."""
+    """The newest demographics of the person."""
 
     language: str = ""
     region: str = ""
     birth_date: str = ""
     at: int = 0
-    """Event time of that word."""
+    """Event time of the newest update."""
 
 
 class Person(msgspec.Struct, array_like=True, gc=False):
-    """Everything that is remembered of one person."""
+    """Everything that is kept about one person."""
 
     key: PersonKey
     encounters: list[Encounter] = []
@@ -365,29 +283,29 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     members: list[TeamMember] = []
     notifications: list[NotificationRecord] = []
     seen: bytes = b""
-    """Entries of 12 bytes: 8 of the event's hash, 3 of its arrival in hours, 1 that counts repeats."""
+    """Entries of 12 bytes: 8 for the event's hash, 3 for its arrival in hours, 1 for the number of repeats."""
     recent: list[Recent] = []
     consents: list[Consent] = []
     referrals: list[Referral] = []
     goals: list[Goal] = []
     appointments: list[Appointment] = []
     deceased: int = 0
-    """Event time of death as known; 0: alive."""
+    """Event time of the death; 0: alive."""
     deceased_encounter: int = 0
-    """The stay whose discharge said so; its cancellation takes that back."""
+    """Number of the encounter whose discharge reported the death. The cancellation of that discharge withdraws the report."""
     into: str = ""
-    """The key that this person goes on as; everything else is empty then."""
+    """Key of the person that this one was merged into. All other fields are then empty."""
     stay_count: int = 0
     prune_at: int = 0
     team_at: int = 0
-    """Event time of the newest team that was said to be the whole one."""
+    """Event time of the newest event that listed the whole care team."""
     history_incomplete: bool = False
-    """An event of this person could not be applied by us (rule failed): deadlines still run, but something may be missing."""
+    """An event of this person could not be applied because a rule failed. Deadlines still run, but data may be missing."""
     demographics: Demographics | None = None
     conditions: tuple[tuple[str, str, str], ...] = ()
-    """system, code, clinical status of the problem list."""
+    """The problem list: system, code, clinical status."""
     observations: tuple[tuple[str, float, str, int], ...] = ()
-    """code, value, unit, effective time: the newest of each code."""
+    """The newest observation of each code: code, value, unit, effective time."""
 
     def encounter_numbered(self, number: int) -> Encounter | None:
         """Return the encounter with this number, or None. No encounter has the number 0."""
@@ -402,29 +320,29 @@ _decode: Final = msgspec.msgpack.Decoder(Person).decode
 
 
 class UnreadableStateError(Exception):
-    """The state was written by a release whose meaning is not known here: ours to mend, never to skip."""
+    """This release cannot read the state. The event that is being applied is not at fault, so it must not be skipped."""
 
 
 def pack(person: Person) -> bytes:
-    """Return *person* as a version byte, eight bytes of the next deadline, two of the open handoffs, and MessagePack."""
+    """Return *person* as a version byte, the next deadline (8 bytes), the number of open handoffs (2 bytes), and MessagePack."""
     return _HEAD.pack(STATE_VERSION, _deadline(person), sum(h.end is None for h in person.handoffs)) + _encode(person)
 
 
 def unpack(packed: bytes) -> Person:
-    """Return the person in *packed*. Raises UnreadableStateError for a newer state version or bytes that are no state."""
+    """Return the person in *packed*. Raises UnreadableStateError for a newer state version or for bytes that are not a state."""
     if len(packed) < HEAD_BYTES or not 1 <= packed[0] <= STATE_VERSION:
         raise UnreadableStateError(
-            f"state version {packed[0] if packed else 'none'} is not known; this release reads up to {STATE_VERSION}"
+            f"state version {packed[0] if packed else 'none'} is unknown: this release reads versions up to {STATE_VERSION}"
         )
     body = memoryview(packed)[HEAD_BYTES:]
     try:
         return _decode(body) if packed[0] == STATE_VERSION else msgspec.convert(from_version_1(msgspec.msgpack.decode(body)), Person)
     except (msgspec.MsgspecError, LookupError, TypeError) as broken:
-        raise UnreadableStateError("these bytes are no person's state") from broken
+        raise UnreadableStateError("these bytes are not a person's state") from broken
 
 
 def packed_deadline(packed: bytes) -> Millis | None:
-    """Return the next deadline of a packed state without decoding it: a restore reads a million of these."""
+    """Return the next deadline of a packed state without decoding it, because opening a shard may read a million states."""
     deadline: int = _HEAD.unpack_from(packed)[1]
     return None if deadline == NEVER else Millis(deadline)
 
@@ -435,7 +353,7 @@ def packed_open(packed: bytes) -> int:
 
 
 def next_deadline(person: Person) -> Millis | None:
-    """Return the instant of the person's earliest deadline, a step of a ladder or a pruning, or None."""
+    """Return the person's earliest deadline, which is a step of a handoff or a pruning, or None."""
     deadline = _deadline(person)
     return None if deadline == NEVER else Millis(deadline)
 

@@ -1,7 +1,7 @@
-"""States of version 1, read as version 2: what one field held in two meanings gets a field each.
+"""Converts states of version 1 to version 2. In version 1 some fields had two meanings.
 
-Owns that translation of decoded arrays. Must not know what a state means. It can go once no state of version 1 is left: a
-person's state is written anew with each of their events and deadlines.
+Owns the conversion of decoded arrays. Must not know what a state means. Delete this file when no state of version 1 is left.
+Each event and each deadline of a person rewrites their state in the present version.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ _ENCOUNTER: Final = ("", 0, "", 0, 0, 0, 0, 0, 0, 0, "", "", "", "", "", None, "
 _HANDOFF: Final = (0, None, 0, 0, 0, 0, "", 0, (), (), 0, 0, "", "", 0, 0, 0, 0)
 _REFERRAL: Final = ("", "", "", "", "", "", "", "routine", 0, 0, 0, 0, "", 0, "", "", "", (), ())
 _PERSON: Final = ((), (), (), (), b"", (), (), (), (), (), 0, 0, "", 0, 0, 0, False, "", "", "", (), (), 0)
-"""The defaults of the fields that a record of each kind may lack, since its first releases did not write them."""
+"""Defaults of the fields that are missing from records of the first releases."""
 
 _DEATH: Final = -1
-"""What `ended_by` said where no encounter, but the person's record, ended a handoff."""
+"""The value of `ended_by` if a death ended the handoff that the person's record, and not an encounter, reported."""
 
 
 def from_version_1(person: Any) -> list[Any]:
-    """Return the fields of a person of version 2 for those of version 1. Raises LookupError or TypeError for what is no person."""
+    """Convert the fields of a person to version 2. Raises LookupError or TypeError if *person* is not a person."""
     key, encounters, handoffs, members, notified, seen, recent, consents, referrals, *rest = _whole(person, 1, _PERSON)
     *others, language, region, birth_date, conditions, observations, updated_at = rest
     return [
@@ -31,9 +31,9 @@ def from_version_1(person: Any) -> list[Any]:
 
 
 def _whole(row: Any, required: int, defaults: tuple[Any, ...]) -> list[Any]:
-    """Return *row*, whose first *required* fields must be there, with all its fields and none of a later release."""
+    """Return *row* with defaults for missing fields and without fields of later releases. The first *required* must exist."""
     if len(row) < required:
-        raise LookupError(f"only {len(row)} fields of {required} that are always there")
+        raise LookupError(f"only {len(row)} of {required} required fields")
     size = required + len(defaults)
     return [*row, *defaults[len(row) - required :]][:size]
 
@@ -49,7 +49,7 @@ def _encounter(row: Any) -> list[Any]:
         *(via_emergency, complexity, diagnoses, procedures),
         [cancels[i : i + 3] for i in range(0, len(cancels), 3)],
         *tail,
-        # The seconds were negative where the person came back.
+        # Negative seconds meant that the person came back.
         [abs(leave_at), leave_at > 0] if leave_at else None,
     ]
 
@@ -64,7 +64,7 @@ def _handoff(row: Any) -> list[Any]:
         encounter,
         *((None, ref) if isinstance(ref, bytes) else (ref, None)),
         *(organisation, calendar, opened_by, unit, next_at, next_step, step, status, gap, alerts, progress, snoozed),
-        0 if closed_at else met_at,  # While a handoff was open the field held when it came to its owner.
+        0 if closed_at else met_at,  # While a handoff was open, this field was the time of its last change of owner.
         [closure, closed_at, met_at, max(ended_by, 0), ended_by == _DEATH] if closed_at else None,
     ]
 

@@ -1,1 +1,1 @@
-"""How events become the person's record."""
+"""How events change what is known about a person."""

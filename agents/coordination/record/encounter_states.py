@@ -1,10 +1,10 @@
-"""The encounter's state machine: what each message does to a stay, safe against any order and any repeat.
+"""The state machine of an encounter: what each event does to it, in any order of arrival and with any repeat.
 
-Owns the one table (act, status) -> (status, kind) and the facts of a stay. Must not know who is told, any clock or rule.
-Source of the table: domain notes 2.1 (HL7 v2 table 0003, checked against FHIR-Converter's expected files).
+Owns the table (act, status) -> (status, kind), and the data of an encounter. Must not know who is notified, a clock or a rule.
+Source of the table: HL7 v2 table 0003, checked against FHIR-Converter's expected files.
 
-Facts are ordered by when they happened, not by when they arrive: a late one fills what is missing and never overwrites
-what is newer. A cancel takes back what happened before it, also if that arrives after it.
+Events are ordered by when they happened, not by when they arrive. A late event adds missing data and never overwrites newer
+data. A cancellation applies to what happened before it, even if the cancellation arrives first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from agents.coordination.person.state import Cancel, Encounter, Leave, Location, Person, Status
+from agents.coordination.person.encounter import Cancel, Encounter, Leave, Location, Status
+from agents.coordination.person.state import Person
 from agents.coordination.rules.facts import DISPOSITION_GROUP, groups_of
 from agents.coordination.rules.world import World
 from streams.contract import events as e
@@ -23,10 +24,10 @@ UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED, CANCELLED = range(6)
 
 
 class Transition(NamedTuple):
-    """What an event did to a stay.
+    """What an event did to an encounter.
 
-    `kind` is one of admit, late-admit, plan, transfer, class-change, update, discharge, patch (nothing to tell),
-    withdraw-stay, withdraw-transfer, withdraw-discharge, remembered (a cancel before its target), ignored, refused.
+    `kind` is one of admit, late-admit, plan, transfer, class-change, update, discharge, patch (nobody is notified),
+    withdraw-stay, withdraw-transfer, withdraw-discharge, remembered (a cancellation before its target), ignored, refused.
     """
 
     kind: str
@@ -34,14 +35,14 @@ class Transition(NamedTuple):
     reason: str = ""
     changed: tuple[str, ...] = ()
     class_before: str = ""
-    """The class of the stay as known before, so that a discharge can be judged anew once its stay's class is known."""
+    """The class of the encounter before the event. A discharge is decided again when the class becomes known."""
 
 
 SAME: Final = -1
 _OPEN: Final = (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)
 
 TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
-    # act, status before: status after, kind, reason where nothing is told
+    # act, status before: status after, kind, reason why nobody is notified
     **{("plan", s): (SAME, "patch", "already-begun") for s in (IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("plan", UNKNOWN): (PLANNED, "plan", ""),
     ("plan", PLANNED): (PLANNED, "patch", "no-material-change"),
@@ -53,11 +54,11 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     **{("admit-again", s): (SAME, "patch", "no-material-change") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, UNKNOWN)},
     ("admit-again", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("admit-again", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    ("admit-anew", CANCELLED): (IN_PROGRESS, "admit", ""),
+    ("admit-after-cancel", CANCELLED): (IN_PROGRESS, "admit", ""),
     **{("transfer", s): (IN_PROGRESS, "transfer", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS, ON_LEAVE)},
     ("transfer", FINISHED): (FINISHED, "patch", "already-discharged"),
     ("transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("transfer-overtaken", s): (SAME, "ignored", "transfer-cancelled") for s in range(6)},
+    **{("transfer-already-cancelled", s): (SAME, "ignored", "transfer-cancelled") for s in range(6)},
     **{("class-change", s): (IN_PROGRESS, "class-change", "") for s in (UNKNOWN, PLANNED, IN_PROGRESS)},
     ("class-change", ON_LEAVE): (ON_LEAVE, "class-change", ""),
     ("class-change", FINISHED): (FINISHED, "patch", "already-discharged"),
@@ -75,11 +76,11 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     **{("discharge", s): (FINISHED, "discharge", "") for s in _OPEN},
     ("discharge", FINISHED): (FINISHED, "update", "already-discharged"),
     ("discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("discharge-overtaken", s): (SAME, "ignored", "discharge-cancelled") for s in range(6)},
+    **{("discharge-already-cancelled", s): (SAME, "ignored", "discharge-cancelled") for s in range(6)},
     ("cancel-admission", UNKNOWN): (CANCELLED, "remembered", "cancel-before-its-target"),
     **{("cancel-admission", s): (CANCELLED, "withdraw-stay", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("cancel-admission", CANCELLED): (CANCELLED, "ignored", "already-cancelled"),
-    **{("cancel-admission-overtaken", s): (SAME, "ignored", "older-than-the-admission") for s in range(6)},
+    **{("cancel-admission-outdated", s): (SAME, "ignored", "older-than-the-admission") for s in range(6)},
     **{("cancel-transfer", s): (SAME, "withdraw-transfer", "") for s in (PLANNED, IN_PROGRESS, ON_LEAVE, FINISHED)},
     ("cancel-transfer", UNKNOWN): (UNKNOWN, "remembered", "cancel-before-its-target"),
     ("cancel-transfer", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
@@ -87,23 +88,23 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     ("cancel-discharge", FINISHED): (IN_PROGRESS, "withdraw-discharge", ""),
     **{("cancel-discharge", s): (SAME, "remembered", "cancel-before-its-target") for s in _OPEN},
     ("cancel-discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
-    **{("cancel-discharge-overtaken", s): (SAME, "ignored", "older-than-the-discharge") for s in range(6)},
+    **{("cancel-discharge-outdated", s): (SAME, "ignored", "older-than-the-discharge") for s in range(6)},
 }
-"""The whole machine. A cancel that comes before its target is kept in the stay and met by `-overtaken` acts."""
+"""A cancellation that arrives before its target is kept in the encounter. The target then gets an `-already-cancelled` act."""
 
 _ADMISSION, _TRANSFER, _DISCHARGE = 1, 2, 3
-"""`Cancel.what`."""
+"""Values of `Cancel.what`."""
 
 
 def transition(person: Person, event: Event, at: Millis, now: Millis, world: World) -> Transition:
-    """Apply an encounter event to the person's stays, which are changed in place, and say what it came to."""
+    """Apply an encounter event to the person's encounters, and return the result. Mutates *person*."""
     fact: Any = event.data
     found = _locate(person, fact, at)
     if isinstance(found, str):
         return Transition("refused", None, found)
     encounter = found
     if encounter.assumed and encounter.status == FINISHED and at > encounter.last and _shows_presence(fact):
-        # Who is admitted or moved was there all the while: nobody but us had said that the stay was over.
+        # The assumed end was wrong: the person is still there.
         encounter.status, encounter.discharged, encounter.assumed = IN_PROGRESS, 0, False
     act = _act(encounter, fact, at)
     before, class_before, leave = encounter.status, encounter.class_, encounter.leave
@@ -114,11 +115,11 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
         else:
             encounter.leave = Leave(at // 1000, began=act == "leave")
     elif status == IN_PROGRESS and before in {UNKNOWN, PLANNED} and leave is not None and leave.began and leave.at * 1000 >= at:
-        status = ON_LEAVE  # The leave was heard of before the admission.
+        status = ON_LEAVE  # The leave arrived before the admission.
     elif act == "transfer" and status == IN_PROGRESS and (leave is None or at // 1000 >= leave.at):
-        encounter.leave = Leave(at // 1000, began=False)  # Who is moved is here.
+        encounter.leave = Leave(at // 1000, began=False)  # A transfer ends the leave.
     elif act == "transfer" and before == ON_LEAVE:
-        status = SAME  # The move was before the leave.
+        status = SAME  # The transfer happened before the leave.
     if status != SAME:
         encounter.status = status
     encounter.touched = max(encounter.touched, now)
@@ -130,28 +131,28 @@ def transition(person: Person, event: Event, at: Millis, now: Millis, world: Wor
 
 
 def _shows_presence(fact: Any) -> bool:
-    """Say whether *fact* shows that the person is there: moved, or admitted and not merely registered."""
+    """Return whether *fact* proves that the person is there. A registration alone is no proof."""
     return isinstance(fact, e.EncounterClassChanged | e.PatientTransferred) or (
         isinstance(fact, e.PatientAdmitted) and not fact.registration
     )
 
 
 def _act(encounter: Encounter, fact: Any, at: Millis) -> str:
-    """Name the row of the table: the event's own act, refined by what the stay already knows."""
+    """Return the act of the table, which depends on the event's type and on what is known of the encounter."""
     match fact:
         case e.EncounterUpdated():
             return "update" if fact.leave is None else ("leave" if fact.leave else "return")
         case e.PatientAdmitted():
             cancelled_at = _newest_cancel(encounter, _ADMISSION)
             if encounter.status == CANCELLED and not fact.registration and at > cancelled_at:
-                return "admit-anew"
+                return "admit-after-cancel"
             if encounter.status == CANCELLED:
-                _overtake(encounter, _ADMISSION, at)
+                _match_cancel(encounter, _ADMISSION, at)
             return "admit-again" if encounter.admitted else "admit"
         case e.PatientDischarged():
-            return "discharge-overtaken" if _overtake(encounter, _DISCHARGE, at) else "discharge"
+            return "discharge-already-cancelled" if _match_cancel(encounter, _DISCHARGE, at) else "discharge"
         case e.PatientTransferred():
-            return "transfer-overtaken" if _overtake(encounter, _TRANSFER, at) else "transfer"
+            return "transfer-already-cancelled" if _match_cancel(encounter, _TRANSFER, at) else "transfer"
         case e.EncounterClassChanged():
             return "class-change"
         case e.EncounterPlanned():
@@ -159,7 +160,7 @@ def _act(encounter: Encounter, fact: Any, at: Millis) -> str:
         case e.AdmissionCancelled():
             if encounter.admitted > at:
                 _remember(encounter, _ADMISSION, at, 0)
-                return "cancel-admission-overtaken"
+                return "cancel-admission-outdated"
             _remember(encounter, _ADMISSION, at, encounter.admitted)
             return "cancel-admission"
         case e.TransferCancelled():
@@ -171,19 +172,20 @@ def _act(encounter: Encounter, fact: Any, at: Millis) -> str:
         case _:
             if encounter.status == FINISHED and encounter.discharged > at:
                 _remember(encounter, _DISCHARGE, at, 0)
-                return "cancel-discharge-overtaken"
+                return "cancel-discharge-outdated"
             _remember(encounter, _DISCHARGE, at, encounter.discharged if encounter.status == FINISHED else 0)
             return "cancel-discharge"
 
 
-def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
+def _apply(  # noqa: PLR0917 -- a row of the table, and what it is applied to
     encounter: Encounter, act: str, fact: Any, at: Millis, kind: str, reason: str, before: int, world: World
 ) -> Transition:
     changed: tuple[str, ...] = ()
     match act:
         case "cancel-admission" | "cancel-discharge" | "cancel-transfer" | "cancel-transfer-early":
             if kind == "withdraw-discharge":
-                # A new discharge says its own time, disposition and diagnoses. What was said after the cancel is about that one.
+                # A new discharge brings its own time and disposition. A disposition that is newer than the cancellation belongs
+                # to the new discharge.
                 encounter.discharged = 0
                 if encounter.disposition_at <= at // 1000:
                     encounter.disposition, encounter.disposition_at = "", 0
@@ -192,8 +194,8 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
                 encounter.location = Location(before_it.moved_to, before_it.unit, before_it.level, _moved_at(encounter))
                 encounter.came_from = None
             return Transition(kind, encounter, reason)
-        case "admit" | "admit-again" | "admit-anew":
-            if act == "admit-anew":
+        case "admit" | "admit-again" | "admit-after-cancel":
+            if act == "admit-after-cancel":
                 encounter.discharged = encounter.disposition_at = 0
                 encounter.disposition = ""
                 encounter.admitted = at
@@ -206,7 +208,7 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
             encounter.registered_only = (encounter.registered_only or act != "admit-again") and fact.registration
             changed = _patch(encounter, fact, at, before, world)
             if act == "admit-again" and "class" in changed and before != FINISHED:
-                # An emergency visit that becomes an admission under its own visit number: the team must hear of it.
+                # An emergency visit becomes an admission under the same visit number: the team must be notified.
                 return Transition("admit", encounter, "", changed)
         case "transfer":
             changed = _move(encounter, fact.to, at)
@@ -232,7 +234,7 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
                 kind, reason = "patch", "no-material-change"
             changed = _patch(encounter, fact, at, before, world)
             if kind == "class-change" and not changed:
-                # The class was unknown, or this one is older than what is known.
+                # Either the class was unknown before, or this event is older than the known class.
                 if encounter.class_ != fact.class_:
                     return Transition("patch", encounter, "older-than-what-is-known", ())
                 changed = ("class",)
@@ -242,9 +244,9 @@ def _apply(  # noqa: PLR0917 -- one row of the table and what it is applied to
 
 
 def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
-    """Take class, attending, disposition and diagnoses where they are not older than what is known; name what changed materially.
+    """Take class, attending, disposition and diagnoses, unless newer ones are known. Return what changed for the care team.
 
-    Who attends changes with every shift: that is taken in, and no news to the person's team.
+    The attending practitioner changes with every shift, so a new one is recorded but not reported as a change.
     """
     seconds = at // 1000
     changed: list[str] = []
@@ -275,7 +277,7 @@ def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: Worl
 
 
 def _move(encounter: Encounter, to: e.Location, at: Millis) -> tuple[str, ...]:
-    """Move the stay and say whether that crosses a facility or a level of care (Carequality: a bed change is no transfer)."""
+    """Move the encounter, and return whether the facility or the level of care changes (Carequality: a bed change is no transfer)."""
     seconds = at // 1000
     if seconds < _moved_at(encounter):
         return ()
@@ -292,11 +294,11 @@ def _move(encounter: Encounter, to: e.Location, at: Millis) -> tuple[str, ...]:
 
 
 def _moved_at(encounter: Encounter) -> int:
-    """Return when the person was last moved, in seconds, or 0."""
+    """Return when the person was last transferred, in seconds, or 0."""
     return 0 if encounter.location is None else encounter.location.at
 
 
-# ---- cancels that are remembered
+# ---- cancellations that are kept
 
 
 def _remember(encounter: Encounter, what: int, at: Millis, target: int) -> None:
@@ -304,8 +306,8 @@ def _remember(encounter: Encounter, what: int, at: Millis, target: int) -> None:
         encounter.cancels = (*encounter.cancels, Cancel(what, at, target))
 
 
-def _overtake(encounter: Encounter, what: int, at: Millis) -> bool:
-    """Say whether a cancel that has already come takes back what happened at *at*, and note that it met its target."""
+def _match_cancel(encounter: Encounter, what: int, at: Millis) -> bool:
+    """Return whether a cancellation that arrived earlier applies to an event of time *at*; if so, record that in the cancellation."""
     cancels = encounter.cancels
     for i, cancel in enumerate(cancels):
         if cancel.what == what and cancel.at >= at and cancel.took_back in {0, at}:
@@ -318,11 +320,11 @@ def _newest_cancel(encounter: Encounter, what: int) -> int:
     return max((cancel.at for cancel in encounter.cancels if cancel.what == what), default=0)
 
 
-# ---- which stay
+# ---- which encounter
 
 
 def _locate(person: Person, fact: Any, at: Millis) -> Encounter | str:
-    """Return the stay that the event is about, a new one where it may open one, or why there is none."""
+    """Return the encounter of the event, a new one if the event may start one, or the reason why there is none."""
     ref: e.EncounterRef = fact.encounter
     if ref.visit:
         return _by_visit(person, ref, fact, at)
@@ -340,7 +342,7 @@ def _locate(person: Person, fact: Any, at: Millis) -> Encounter | str:
             late = [s for s in here if s.status in {FINISHED, CANCELLED} and not s.visit and at <= (s.discharged or s.last)]
             return planned[0] if planned else late[-1] if late else _new(person, ref)
         case e.DischargeCancelled():
-            # What is taken back is the newest discharge here that the cancel can be about.
+            # The newest discharge before the cancellation is the one that is cancelled.
             finished = [s for s in here if s.status == FINISHED and s.discharged <= at]
             return max(finished, key=lambda s: (s.discharged, s.number)) if finished else "no-open-stay"
         case e.AdmissionCancelled() | e.EncounterUpdated() | e.TransferCancelled():
@@ -357,7 +359,7 @@ def _by_visit(person: Person, ref: e.EncounterRef, fact: Any, at: Millis) -> Enc
     if not named:
         return _adopt(person, ref, fact) or _new(person, ref)
     if len(named) > 1:
-        # The number was used again: what happened before the newer stay began belongs to the older one.
+        # The visit number was reused: events before the start of the newer encounter belong to the older one.
         earlier = [s for s in named if (s.admitted or s.discharged) <= at]
         encounter = earlier[-1] if earlier else named[0]
     else:
@@ -369,13 +371,13 @@ def _by_visit(person: Person, ref: e.EncounterRef, fact: Any, at: Millis) -> Enc
         and at > encounter.discharged > 0
         and not encounter.assumed
     ):
-        # Not the same stay once more: a publisher that reuses visit numbers. The old one stays finished.
+        # The sender reuses visit numbers: this is a new encounter, and the old one stays finished.
         return _new(person, ref)
     return encounter
 
 
 def _adopt(person: Person, ref: e.EncounterRef, fact: Any) -> Encounter | None:
-    """Return the only open stay here that was opened without a visit number, now that one is known."""
+    """Set the visit number of the only open encounter at the facility that has none, and return that encounter; else None."""
     if isinstance(fact, e.EncounterPlanned):
         return None
     unnamed = [s for s in person.encounters if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]

@@ -1,7 +1,7 @@
-"""What is remembered of referrals, appointments, goals, conditions and the person: events folded by their own time.
+"""Applies events about referrals, appointments, goals, conditions and demographics to the person's records.
 
-Owns the folding and its refusals. Must not know rules or recipients. An older event never overwrites a newer one; an
-illegal move is refused with its reason and changes nothing.
+Owns how an event changes a record, and why an event is refused. Must not know rules or recipients. An older event never
+overwrites a newer one. An illegal status change is refused with a reason and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from streams.contract import events as e
 from streams.contract.events import Millis
 
 Folded = Context | str
-"""The answer of a fold: what the event is about and what it changed, or the reason why it is refused."""
+"""The result of applying an event: a context with its subject and what it changed, or the reason why it is refused."""
 
-_FALLEN_THROUGH: Final = frozenset({"noshow", "cancelled", "entered-in-error"})
+_MISSED_STATUSES: Final = frozenset({"noshow", "cancelled", "entered-in-error"})
 _OBSERVATIONS_MAX: Final = 32
 _CONDITIONS_MAX: Final = 128
 
@@ -36,7 +36,7 @@ def referral_named(person: Person, id_: str | None) -> Referral | None:
 
 
 def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis) -> Folded:
-    """Take a new referral; a second request of the same id changes nothing but what was missing."""
+    """Apply a new referral. A second request with the same id changes nothing."""
     person = context.person
     known = referral_named(person, fact.referral)
     if known is not None and known.requested:
@@ -52,13 +52,13 @@ def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis
         referral.business_status = referral.business_status or "2.0"
     referral.requester = _party(fact.requester)
     referral.requester_organisation = fact.requester.organization or ""
-    _say(referral, fact, at)
+    _update_fields(referral, fact, at)
     referral.touched = now
     referral.linked = (
         duplicate_of(
             referral.service,
             at,
-            # A doubled one has no handoff of its own: whoever were linked to it would wait for nobody.
+            # A duplicate has no handoffs of its own: a referral linked to a duplicate would never be followed up.
             (r for r in person.referrals if r is not referral and r.requested and not r.linked),
             replaces=fact.replaces,
             window_days=context.world.settings.duplicate_referral_days,
@@ -69,20 +69,20 @@ def request(context: Context, fact: e.ReferralRequested, at: Millis, now: Millis
 
 
 def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: Millis) -> Folded:
-    """Take what changed of a referral; before its request it is remembered."""
+    """Apply a change of a referral. A change that arrives before the request is kept."""
     referral = referral_named(context.person, fact.referral)
     if referral is None:
         referral = Referral(fact.referral)
         context.person.referrals.append(referral)
     referral.touched = now
     before = replace(referral)
-    _say(referral, fact, at)
+    _update_fields(referral, fact, at)
     moved = (referral.target, referral.target_organisation) != (before.target, before.target_organisation)
     return replace(context, referral=referral, referral_before=before, changed=("target",) if before.requested and moved else ())
 
 
-def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
-    """Take what *fact* says of what may change, field by field: an older word overwrites no newer one, and is lost to none."""
+def _update_fields(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
+    """Take each field of *fact* unless a newer value of that field is known."""
     said = referral.said_at = SaidAt() if referral.said_at is None else replace(referral.said_at)
     if fact.target is not None and at >= said.target:
         said.target = at
@@ -98,10 +98,10 @@ def _say(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: 
 
 
 def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> Folded:
-    """Move a referral by the transition table; what is older than the present status changes nothing."""
+    """Change the status of a referral if the table allows it. An event older than the present status changes nothing."""
     referral = referral_named(context.person, fact.referral)
     if referral is None:
-        # The request may still be on its way: remembered, and judged by nobody.
+        # The request may still arrive, so the status is kept without a check.
         referral = Referral(fact.referral)
         context.person.referrals.append(referral)
     elif referral.requested and at >= referral.status_at:
@@ -121,28 +121,28 @@ def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, n
 
 
 def is_legal(referral: Referral, fact: e.ReferralStatusChanged, at: Millis) -> bool:
-    """Say whether a move that was refused may be made as the referral stands now."""
+    """Return whether a status change that was refused is legal now."""
     if at < referral.status_at:
         return False
     return isinstance(move(referral.status or None, fact.status, fact.by, fact.business_status, referral.business_status), Moved)
 
 
 def may_become_legal(referral: Referral, fact: e.ReferralStatusChanged) -> bool:
-    """Say whether another move, that is still on its way, could make a refused one legal."""
-    says = TASK.get(fact.status)
-    return says is not None and fact.by in says.by and referral.status not in ENDED
+    """Return whether a refused status change can become legal when another event arrives."""
+    row = TASK.get(fact.status)
+    return row is not None and fact.by in row.by and referral.status not in ENDED
 
 
 def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis, now: Millis) -> Folded:
-    """Take an appointment as it stands; an older word changes nothing."""
+    """Apply an appointment. An older event changes nothing."""
     person = context.person
     appointment = next((a for a in person.appointments if a.id == fact.appointment), None)
     if appointment is None:
         appointment = Appointment(fact.appointment)
         person.appointments.append(appointment)
     repeated = appointment.status == fact.status and appointment.start == (fact.start or appointment.start)
-    # A no-show that is called off, or a cancelled one that is deleted, has fallen through once.
-    repeated |= appointment.status in _FALLEN_THROUGH and fact.status in _FALLEN_THROUGH
+    # A no-show that is then cancelled, or a cancelled appointment that is then deleted, counts as missed only once.
+    repeated |= appointment.status in _MISSED_STATUSES and fact.status in _MISSED_STATUSES
     if at >= appointment.at:
         appointment.status, appointment.at = fact.status, at
         appointment.start = fact.start or appointment.start
@@ -158,10 +158,10 @@ def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis,
 
 
 def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
-    """Take a goal as it stands; a goal's update is a review where it says so or says how far the goal has come.
+    """Apply an update of a goal. It is a review if it says so, or if it reports progress or another change.
 
-    Who moved a goal is known only where the event says whether the person accepted it; else whoever may do it is taken to
-    have done it.
+    An event tells who changed the status only if it says whether the person accepted the goal. Otherwise the change is attributed
+    to a side that may make it.
     """
     person = context.person
     goal = next((g for g in person.goals if g.id == fact.goal), None)
@@ -210,7 +210,7 @@ def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
 
 
 def _achieve(goal: Goal, fact: e.GoalUpdated, at: Millis) -> None:
-    """Take what the update says of achievement into its place among the others."""
+    """Add the update's achievement status to the known ones, in order of event time."""
     if fact.achievement_status is None:
         return
     if at >= goal.at:
@@ -224,7 +224,7 @@ def _differs(said: str, known: str) -> bool:
 
 
 def _illegal_goal_move(goal: Goal, fact: e.GoalUpdated) -> str:
-    """Return why the move is refused; empty where it is legal."""
+    """Return why the status change is refused; empty if it is legal."""
     said = fact.accepted_by_person
     by_person = move_goal(goal.status, fact.lifecycle_status, "person")
     by_team = move_goal(goal.status, fact.lifecycle_status, "team")
@@ -252,7 +252,7 @@ def _reviews(goal: Goal, fact: e.GoalUpdated) -> bool:
 
 
 def update_person(person: Person, fact: e.PersonUpdated, at: Millis) -> None:
-    """Take language, region and date of birth; death is the caller's."""
+    """Take language, region and date of birth. The caller handles a death."""
     known = person.demographics or Demographics()
     if at >= known.at:
         person.demographics = Demographics(

@@ -1,7 +1,7 @@
-"""What has happened and may matter to a handoff whose trigger has not arrived yet.
+"""Events that may matter to a handoff whose trigger has not arrived yet.
 
-Owns the keeping of such events, small, and telling them again. A trigger may come late: what closes or ends it has then
-already been heard. Must not know a rule.
+A trigger may arrive after the event that closes or ends its handoff. Owns how such events are kept in the state, and how they are
+read when the trigger arrives. Must not know a rule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agents.coordination.person.state import Person, Recent, Referral, Status
+from agents.coordination.person.encounter import Status
+from agents.coordination.person.state import Person, Recent, Referral
 from agents.coordination.record.fold import is_legal
 from agents.coordination.rules.world import Context, World
 from streams.contract import events as e
@@ -23,14 +24,14 @@ _decoders: Final = {name: msgspec.msgpack.Decoder(kind) for name, kind in FACT_O
 
 
 def remember(person: Person, event: Event, at: Millis, world: World) -> None:
-    """Keep *event* if it may close or end something whose trigger is still on its way."""
+    """Keep *event* if it may close or end a handoff whose trigger may arrive later."""
     if event.type in world.catalogue.remembered:
-        said = _without_defaults(event.data)
-        person.recent.append(Recent(event.type, event.id, event.source, at, event.arrival, _encode(said)))
+        fields = _without_defaults(event.data)
+        person.recent.append(Recent(event.type, event.id, event.source, at, event.arrival, _encode(fields)))
 
 
 def _without_defaults(record: msgspec.Struct) -> dict[str, Any]:
-    """Return what *record* says as a small map. A field that must be there stays, however empty: an empty team is a team."""
+    """Return the fields of *record* without empty optional ones. A required field is kept even if it is empty: a team may be empty."""
     said = {}
     for name, outer, required in _fields(type(record)):
         value = getattr(record, name)
@@ -47,7 +48,7 @@ def _small(value: Any) -> Any:
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
-    """Return (name, outer name, required) of each field: looking them up costs more than all the rest of remembering."""
+    """Return (name, encoded name, required) of each field. Cached, because the lookup costs more than the encoding."""
     return tuple((field.name, field.encode_name, field.required) for field in msgspec.structs.fields(kind))
 
 
@@ -56,17 +57,17 @@ def _visit(fact: e.EncounterClassChanged) -> tuple[str, str]:
 
 
 WAITING_MAX: Final = 8
-"""How many refused moves of one referral wait for the one that makes them legal; the oldest goes first."""
+"""How many refused status changes of one referral are kept. The oldest is dropped first."""
 
 
 def keep_waiting(referral: Referral, event: Event, at: Millis) -> None:
-    """Keep a refused move of *referral*: what makes it legal may still be on its way."""
+    """Keep a refused status change of *referral*, which may become legal when another event arrives."""
     kept = Recent(event.type, event.id, event.source, at, event.arrival, _encode(_without_defaults(event.data)))
     referral.waiting = (*referral.waiting, kept)[-WAITING_MAX:]
 
 
 def take_waiting(person: Person, referral: Referral) -> Event | None:
-    """Return the earliest move of *referral* that waited and is legal now, which waits no longer; None if there is none."""
+    """Remove and return the earliest kept status change of *referral* that is legal now, or None."""
     for waiting in sorted(referral.waiting, key=lambda w: (w.time, w.source, w.id)):
         fact: Any = _decoders[waiting.type].decode(waiting.fact)
         if is_legal(referral, fact, Millis(waiting.time)):
@@ -75,10 +76,10 @@ def take_waiting(person: Person, referral: Referral) -> Event | None:
     return None
 
 
-def told_again(context: Context) -> list[Event]:
-    """Return what has already arrived of the person, but for the context's own event, in the order in which it happened.
+def past_events(context: Context) -> list[Event]:
+    """Return the kept events of the person in order of event time, without the context's own event.
 
-    Admissions and reviews stand in the state as stays and goals; they come back as the events that they were.
+    Admissions and goal reviews are made from the encounters and goals in the state, which do not keep the events themselves.
     """
     person, own = context.person, context.event
     past = [
@@ -86,8 +87,8 @@ def told_again(context: Context) -> list[Event]:
         for r in person.recent
         if own is None or (r.id, r.source) != (own.id, own.source)
     ]
-    gone = {(encounter.facility, encounter.visit) for encounter in person.encounters if encounter.status == Status.CANCELLED}
-    past = [event for event in past if not (isinstance(event.data, e.EncounterClassChanged) and _visit(event.data) in gone)]
+    cancelled = {(encounter.facility, encounter.visit) for encounter in person.encounters if encounter.status == Status.CANCELLED}
+    past = [event for event in past if not (isinstance(event.data, e.EncounterClassChanged) and _visit(event.data) in cancelled)]
     id_, source = (own.id, own.source) if own is not None else ("", "")
     for encounter in person.encounters:
         known = encounter.admitted and encounter.status in {Status.IN_PROGRESS, Status.ON_LEAVE, Status.FINISHED}
@@ -96,7 +97,7 @@ def told_again(context: Context) -> list[Event]:
             past.append(Event(id_, source, Millis(encounter.admitted), Millis(encounter.touched), person.key, fact))
     for goal in person.goals:
         if goal.reviewed and not (context.kind == "GoalUpdated" and context.goal is goal):
-            again = e.GoalUpdated(goal.id, goal.status, reviewed=True)
-            past.append(Event(id_, source, Millis(goal.reviewed), Millis(goal.reviewed), person.key, again))
+            review = e.GoalUpdated(goal.id, goal.status, reviewed=True)
+            past.append(Event(id_, source, Millis(goal.reviewed), Millis(goal.reviewed), person.key, review))
     past.sort(key=lambda event: event.time)
     return past

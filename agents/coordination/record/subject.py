@@ -1,6 +1,6 @@
-"""What an event is about: its stay, referral, goal or appointment, and whose rules apply to it.
+"""What an event is about: its encounter, referral, goal or appointment, and the organisation whose rules apply.
 
-Owns the lookups. Must not change a state or know a rule.
+Owns these lookups. Must not change a state or know a rule.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.coordination.person.state import Encounter, Person
+from agents.coordination.person.encounter import Encounter
+from agents.coordination.person.state import Person
 from agents.coordination.record.fold import referral_named
 from agents.coordination.reference.directory import Directory, Organisation
 from agents.coordination.rules.world import Context
@@ -18,7 +19,7 @@ from streams.contract.events import Millis
 
 
 def resolve(context: Context, fact: Any) -> Context:
-    """Return *context* with what an event that is no stay's own is about, and the organisation whose rules apply."""
+    """Return *context* with the subject of an event that is not an encounter event, and the organisation whose rules apply."""
     person, directory = context.person, context.world.directory
     ref: e.EncounterRef | None = getattr(fact, "encounter", None)
     encounter = encounter_named(person, ref, context.at) if ref is not None else None
@@ -40,8 +41,8 @@ def resolve(context: Context, fact: Any) -> Context:
     return replace(context, encounter=encounter, referral=referral, goal=goal, organisation=organisation)
 
 
-def resolve_again(context: Context, fact: Any) -> Context:
-    """Return *context* with what a remembered event is about, by what is known of it now."""
+def resolve_past(context: Context, fact: Any) -> Context:
+    """Return *context* with the subject of an event that was applied earlier, as the subject is known now."""
     context = resolve(context, fact)
     person = context.person
     if isinstance(fact, e.GoalUpdated):
@@ -57,14 +58,14 @@ def resolve_again(context: Context, fact: Any) -> Context:
 
 
 def _usual_organisation(person: Person, directory: Directory) -> Organisation:
-    """Return the organisation of the person's newest stay, or the default."""
+    """Return the organisation of the person's newest encounter, or the default one."""
     if not person.encounters:
         return directory.default
     return directory.of_facility(max(person.encounters, key=lambda s: (s.last, s.number)).facility)
 
 
 def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounter | None:
-    """Return the stay that an activity or referral names: by visit, else the newest one there that had begun."""
+    """Return the encounter that an activity or referral names: by its visit number, else the newest one that had begun by *at*."""
     here = [s for s in person.encounters if s.facility == ref.facility and (not ref.visit or s.visit == ref.visit)]
     if not here:
         return None
@@ -73,7 +74,7 @@ def encounter_named(person: Person, ref: e.EncounterRef, at: Millis) -> Encounte
 
 
 def with_reported(context: Context, notification: str) -> Context:
-    """Return *context* with the notification that a delivery report names, and the stay that it told of."""
+    """Return *context* with the notification that a delivery report names, and the encounter of that notification."""
     person = context.person
     for record in person.notifications:
         if record.encounter and any(record.notification(recipient) == notification for recipient in record.recipients):

@@ -1,1 +1,1 @@
-"""Tables of care that no event changes: directory, calendar, value sets, scores, activity codes."""
+"""Reference data that no event changes: directory, calendar, value sets, scores, activity codes."""

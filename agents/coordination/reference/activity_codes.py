@@ -1,7 +1,7 @@
-"""The codes of care activities, and the question whether a rule asks for one that nobody will ever send.
+"""The codes of care activities.
 
-Owns the list of the published contract. Must not know a rule by name. A deployment names further codes under `codes:` in
-its `routing.yaml`.
+Owns the list of the published contract, and says why a code is unknown. Must not know a rule by name. A deployment adds codes
+under `codes:` in its `routing.yaml`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ACTIVITY_CODES: Final = frozenset({
 
 
 def why_unknown(code: str, further: Iterable[str] = ()) -> str | None:
-    """Return why no activity will ever bear *code*, with the closest that is known; None where it is known."""
+    """Return why no activity can have *code*, with the nearest known code; None if *code* is known."""
     known = ACTIVITY_CODES.union(further)
     if code in known:
         return None

@@ -1,13 +1,12 @@
 """When a clock ends: local days, business days, holidays and elapsed time.
 
-Owns the one meaning of a clock of the catalogue: day-based clocks (`day`, `business-day`, `week`, `month`) end at 24:00
-local time, elapsed ones (`minute`, `hour`) run through nights and closed days, `open-hour` leaves closed days out. Must
-not know a rule, a person or the present: every instant is an argument, and the zone and holidays are the accountable
-organisation's (else the facility's), chosen by the caller.
+Owns what a clock of the catalogue means. Day-based clocks (`day`, `business-day`, `week`, `month`) end at 24:00 local time.
+Elapsed clocks (`minute`, `hour`) also run at night and on closed days. `open-hour` leaves closed days out. Must not know a rule,
+a person or the current time. The caller passes every instant, and the time zone and holidays that apply.
 
-Day zero is the trigger's own local date. It never moves the end: "7 days" ends with the seventh day after day zero
-whether or not care on day zero counts ("8 days in all" in HEDIS' words). What day zero decides is from when care counts;
-`end_of_local_day` gives that instant.
+Day zero is the trigger's local date. It never moves the end: "7 days" ends with the seventh day after day zero, whether or not
+care on day zero counts ("8 days in all" in HEDIS' words). It only decides from when care counts: from the trigger, or from
+`end_of_local_day`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a handoff may take: *amount* of *unit*, and whether care on the trigger's own date counts."""
+    """How long a handoff may take: *amount* of *unit*. `day_zero`: whether care on the trigger's date counts."""
 
     amount: int
     unit: Unit
@@ -38,7 +37,7 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HolidayRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose public holidays: ISO 3166-1 country and, where it matters, the code of a subdivision (`US`+`NY`, `GB`+`ENG`)."""
+    """A region with its own public holidays: ISO 3166-1 country and, if needed, subdivision code (`US`+`NY`, `GB`+`ENG`)."""
 
     country: str
     subdivision: str = ""
@@ -48,23 +47,23 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
 ELAPSED_MS: Final = {"minute": MINUTE_MS, "hour": HOUR_MS}
 SATURDAY: Final = 5
-"""`date.weekday` of the first day that is not a business day, everywhere (CPT's TCM definition: Monday to Friday)."""
+"""`date.weekday` of the first day of the weekend. Business days are Monday to Friday in every region (CPT's TCM definition)."""
 
 _QUARTER_MS: Final = 900_000
-"""Within one quarter of an hour of UTC the local date is one: every zone's offset since 1972 is a multiple of 15 minutes."""
+"""The local date never changes within a quarter of an hour: every zone's offset since 1972 is a multiple of 15 minutes."""
 
 
 def due_at(clock: Clock, trigger: Millis, zone: str, region: HolidayRegion) -> Millis:
-    """Return the instant at which *clock*, started at *trigger*, ends; what happens at that very instant is still in time.
+    """Return the instant at which *clock*, started at *trigger*, ends. An event at exactly that instant is in time.
 
     Args:
         clock: The amount and its unit.
-        trigger: Milliseconds UTC of what started the clock, in event time.
-        zone: IANA name of the local time.
-        region: Whose holidays are no business days.
+        trigger: Event time of the trigger, in milliseconds UTC.
+        zone: IANA name of the local time zone.
+        region: The region whose public holidays apply.
 
     Raises:
-        ValueError: The zone or the region is not known; say so at start with `check_calendar`.
+        ValueError: The zone or the region is unknown. Call `check_calendar` at start to find this early.
     """
     unit = clock.unit
     span = ELAPSED_MS.get(unit)
@@ -76,10 +75,10 @@ def due_at(clock: Clock, trigger: Millis, zone: str, region: HolidayRegion) -> M
 
 
 def after_due(clock: Clock, due: Millis, zone: str, region: HolidayRegion) -> Millis:
-    """Return the end of *clock* counted on from an earlier clock's end, as a step "two business days after due".
+    """Return the end of *clock* if it starts when another clock ends, for a step such as `due + 2 business-day`.
 
-    A day-based end is 24:00 of the last day, which is already 00:00 of the next: counted from there a step would come a
-    day late. So the day that the earlier clock ended with is day zero here.
+    A day-based clock ends at 24:00, which is 00:00 of the next day. A clock that starts there would end a day late. So day zero
+    is the last day of the other clock.
     """
     if clock.unit in ELAPSED_MS or clock.unit == "open-hour":
         return due_at(clock, due, zone, region)
@@ -87,17 +86,17 @@ def after_due(clock: Clock, due: Millis, zone: str, region: HolidayRegion) -> Mi
 
 
 def fraction_at(opened: Millis, due: Millis, share: float) -> Millis:
-    """Return the instant at which *share* (0 to 1) of the elapsed time between *opened* and *due* has gone."""
+    """Return the instant at which *share* (0 to 1) of the time between *opened* and *due* has passed."""
     return Millis(opened + int((due - opened) * share))
 
 
 def end_of_local_day(at: Millis, zone: str) -> Millis:
-    """Return 24:00 local time of the date that *at* falls on: the end of day zero."""
+    """Return 24:00 local time of the date of *at*: the end of day zero."""
     return _midnight(zone, _local_ordinal(zone, at // _QUARTER_MS) + 1)
 
 
 def start_of_local_day(at: Millis, zone: str) -> Millis:
-    """Return 00:00 local time of the date that *at* falls on: the beginning of day zero."""
+    """Return 00:00 local time of the date of *at*: the start of day zero."""
     return _midnight(zone, _local_ordinal(zone, at // _QUARTER_MS))
 
 
@@ -107,17 +106,17 @@ def local_date(at: Millis, zone: str) -> date:
 
 
 def first_instant(day: date, zone: str) -> Millis:
-    """Return 00:00 local time of *day*, or the first instant of it where clocks skip that."""
+    """Return 00:00 local time of *day*, or its first instant if a clock change skips 00:00."""
     return _midnight(zone, day.toordinal())
 
 
 def is_business_day(day: date, region: HolidayRegion) -> bool:
-    """Say whether *day* is Monday to Friday and no public holiday of *region*."""
+    """Return whether *day* is Monday to Friday and not a public holiday of *region*."""
     return _is_business(day.toordinal(), region)
 
 
 def check_calendar(zone: str, region: HolidayRegion) -> None:
-    """Raise ValueError, naming what is wrong, unless *zone* and *region* are known."""
+    """Raise ValueError if *zone* or *region* is unknown."""
     _zone(zone)
     _holidays(region)
 
@@ -138,13 +137,13 @@ def _day_end(amount: int, unit: str, quarter: int, zone: str, region: HolidayReg
 
 
 def _months_later(day: date, months: int) -> date:
-    """Return the same day of the month, or the month's last where it has none: 31 January + 1 is 28 or 29 February."""
+    """Return the same day of a later month, or its last day if it has no such day: 31 January + 1 is 28 or 29 February."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, _gregorian.monthrange(year, month + 1)[1]))
 
 
 def _open_hours_end(hours: int, trigger: Millis, zone: str, region: HolidayRegion) -> Millis:
-    """Walk whole local days: a day that is open gives its real length (23 or 25 hours where clocks change), a closed one none."""
+    """Count day by day: an open day adds its real length (23 or 25 hours on a clock change), a closed day adds nothing."""
     left = hours * HOUR_MS
     ordinal = _local_ordinal(zone, trigger // _QUARTER_MS)
     start = trigger
@@ -166,8 +165,8 @@ def _local_ordinal(zone: str, quarter: int) -> int:
 def _midnight(zone: str, ordinal: int) -> Millis:
     """Return the first instant of a local day.
 
-    `fold=0` is right in all three cases: where 00:00 comes twice it is the first, where it is skipped (Santiago, Beirut)
-    the offset before the change gives the very instant of the change, and else there is only one.
+    `fold=0` is right in all three cases. If 00:00 occurs twice, it selects the first. If 00:00 is skipped (Santiago, Beirut), the
+    offset before the change gives exactly the instant of the change. Otherwise there is only one 00:00.
     """
     first = datetime.combine(date.fromordinal(ordinal), datetime.min.time(), _zone(zone))
     return Millis((first.astimezone(UTC) - _EPOCH) // _MILLISECOND)
@@ -192,7 +191,7 @@ def _zone(zone: str) -> ZoneInfo:
     try:
         return ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:
-        raise ValueError(f"{zone!r} is no IANA time zone{did_you_mean(zone, available_timezones())}") from unknown
+        raise ValueError(f"{zone!r} is not an IANA time zone{did_you_mean(zone, available_timezones())}") from unknown
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""The directory: which organisations there are, who stands for a role there, and where and when they work.
+"""The directory of organisations: who holds which role, and which time zone and holidays apply.
 
-Owns pools, cover, the line of escalation, and the zone and holidays of an organisation. Must not know a file
-(`rules/loading.py` reads it), a person's care team (`person/care_team.py`) or a rule.
+Owns pools, cover and the line of escalation. Must not know a file (`rules/loading.py` reads it), a person's care team
+(`person/care_team.py`) or a rule.
 
 A party is written `kind:id`, as in an address. Kinds: practitioner, organization, caregiver, pool.
 """
@@ -22,11 +22,11 @@ from streams.contract.suggestions import did_you_mean
 KINDS: Final = ("practitioner", "organization", "caregiver", "pool")
 
 EVERY: Final = "every"
-"""The profile of which the rules of all profiles hold: for facilities of which nobody said whose rules are theirs."""
+"""The profile in which the rules of all profiles apply, for facilities whose profile is unknown."""
 
 
 class RoleHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who holds a role at an organisation: exactly one of the four."""
+    """Who holds a role at an organisation. Exactly one field is set."""
 
     pool: str | None = None
     practitioner: str | None = None
@@ -50,9 +50,9 @@ class RoleHolder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cover(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """*by* stands in for *of* from the first to the last day named, both included, in the organisation's local time.
+    """*by* covers for *of* from the day `from` to the day `to`, both included, in the organisation's local time.
 
-    What *of* was accountable for goes to *by* when the first day begins, and stays there until somebody hands it on.
+    When the first day begins, the open handoffs of *of* move to *by*. They stay with *by* until somebody reassigns them.
     """
 
     of: str
@@ -76,36 +76,36 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     zone: str
     holidays: HolidayRegion
     profile: str = "us"
-    """Whose rules hold: `us`, `england`, a deployment's own, or `every`."""
+    """Which rules apply: `us`, `england`, a deployment's own profile, or `every`."""
     localities: tuple[str, ...] = ()
     facilities: tuple[str, ...] = ()
-    """Facility ids as messages say them (MSH-4, PV1-3.4)."""
+    """Facility ids as messages write them (MSH-4, PV1-3.4)."""
     practitioners: tuple[str, ...] = ()
-    """Practitioners who belong here: their calendar is this one."""
+    """Practitioners of this organisation. Its time zone and holidays apply to them."""
     roles: dict[str, RoleHolder] = {}
     escalation: dict[str, str] = {}
-    """Role to the next role in the line; falls back to the directory's own line."""
+    """For each role, the next role in the line of escalation. The directory's line applies to roles that are not listed."""
     cover: tuple[Cover, ...] = ()
 
 
 class DirectoryFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The form of `directory.yaml`."""
+    """The fields of `directory.yaml`."""
 
     version: int
     default_organisation: str
-    """What a facility that no organisation names is taken to be; a setting may pick its profile."""
+    """The organisation of facilities that no organisation lists. The profile setting can replace its profile."""
     fallback_pool: str
-    """The pool that hears what nobody else is known for, and is accountable where nobody else is. Watched by people."""
+    """The pool that is notified and accountable if nobody else is known. People must watch it."""
     escalation: dict[str, str] = {}
     organisations: dict[str, Organisation]
     names: dict[str, str] = {}
-    """What people call a party (`practitioner:8801`: Dr Okonjo); only what they read depends on it."""
+    """Names of parties for readers (`practitioner:8801`: Dr Okonjo). No decision depends on them."""
 
 
 class Directory:
-    """A checked directory with its lookups. Raises ValueError, naming the path in the file and how to mend it.
+    """A checked directory and its lookups. Raises ValueError with the path in the file and the remedy.
 
-    *profile*: whose rules, zone and holidays hold for facilities that no organisation names; empty: as the file says.
+    *profile*: replaces the profile, time zone and holidays of the default organisation. Empty: they stay as in the file.
     """
 
     def __init__(self, file: DirectoryFile, profile: str = "") -> None:
@@ -119,7 +119,7 @@ class Directory:
                 f"{_names(self.organisations)}{did_you_mean(file.default_organisation, self.organisations)}"
             )
         if not file.fallback_pool.strip():
-            raise ValueError("fallback_pool: empty; name the pool that people watch when nobody else is known")
+            raise ValueError("fallback_pool: empty; name the pool that is notified if nobody else is known")
         self.default = self.organisations[file.default_organisation]
         if profile and profile != self.default.profile:
             self.default = self.organisations[file.default_organisation] = self._like(profile)
@@ -131,32 +131,32 @@ class Directory:
         self._names = dict(file.names)
         for party, name in file.names.items():
             if not _is_party(party) or not name.strip():
-                raise ValueError(f"names: {party!r}: {name!r} is not a name of a party; write for example practitioner:8801: Dr Okonjo")
+                raise ValueError(f"names: {party!r}: {name!r} does not give a party a name; write for example practitioner:8801: Dr Okonjo")
         for id_, organisation in self.organisations.items():
-            self._take(id_, organisation)
+            self._add(id_, organisation)
         for id_, organisation in self.organisations.items():
             _check_line({**self._line, **organisation.escalation}, f"organisations.{id_}.escalation")
 
     def _like(self, profile: str) -> Organisation:
-        """Return the default organisation with the rules, zone and holidays of the first one that has *profile*."""
+        """Return the default organisation with *profile*, and with the zone and holidays of the first organisation that has it."""
         of_it = next((o for o in self.organisations.values() if o.profile == profile), None)
         if of_it is None:
             there = dict.fromkeys(o.profile for o in self.organisations.values())
             hint = did_you_mean(profile, there)
-            raise ValueError(f"profile: no organisation has the profile {profile!r}; there are {_names(there)}{hint}")
+            raise ValueError(f"profile: no organisation has the profile {profile!r}; write one of {_names(there)}{hint}")
         return msgspec.structs.replace(self.default, profile=profile, zone=of_it.zone, holidays=of_it.holidays)
 
-    def _take(self, id_: str, organisation: Organisation) -> None:
+    def _add(self, id_: str, organisation: Organisation) -> None:
         at = f"organisations.{id_}"
         try:
             check_calendar(organisation.zone, organisation.holidays)
         except (ValueError, KeyError) as unknown:
-            raise ValueError(f"{at}: {unknown}. Write zone as in America/New_York, holidays as country: US, subdivision: NY") from unknown
+            raise ValueError(
+                f"{at}: {unknown}. Write for example zone: America/New_York, holidays: {{country: US, subdivision: NY}}"
+            ) from unknown
         for facility in organisation.facilities:
             if facility in self._by_facility:
-                raise ValueError(
-                    f"{at}.facilities: {facility!r} is already a facility of {self._by_facility[facility].id}; keep it in one place"
-                )
+                raise ValueError(f"{at}.facilities: {facility!r} is already a facility of {self._by_facility[facility].id}; list it once")
             self._by_facility[facility] = organisation
         for role, holder in organisation.roles.items():
             if not holder.party:
@@ -168,7 +168,7 @@ class Directory:
         for number, cover in enumerate(organisation.cover):
             for field, value in (("of", cover.of), ("by", cover.by)):
                 if not _is_party(value):
-                    raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is no party; write for example practitioner:8801")
+                    raise ValueError(f"{at}.cover[{number}].{field}: {value!r} is not a party; write for example practitioner:8801")
             if cover.to < cover.from_:
                 raise ValueError(f"{at}.cover[{number}]: ends before it begins; swap from and to")
             begins = first_instant(cover.from_, organisation.zone)
@@ -176,7 +176,7 @@ class Directory:
             self._covers[cover.of] = (*self._covers.get(cover.of, ()), _Absence(begins, ends, cover.by))
 
     def of_facility(self, facility: str) -> Organisation:
-        """Return the organisation that runs *facility*, the default one for a facility that nobody named."""
+        """Return the organisation that runs *facility*; the default organisation if *facility* is unknown."""
         return self._by_facility.get(facility) or self.organisations.get(facility) or self.default
 
     def knows_facility(self, facility: str) -> bool:
@@ -187,9 +187,10 @@ class Directory:
         return self._by_party.get(party)
 
     def name_of(self, address: str) -> str:
-        """Return what people call the holder of *address* (`role/kind:id`): `Dr Lindgren (pcp)`; without a name its role and id.
+        """Return the name of the holder of *address* (`role/kind:id`) for readers, for example `Dr Lindgren (pcp)`.
 
-        A pool without a name of its own is called by its organisation: `General Hospital (care coordinator)`.
+        A holder without a name is named by role and id. A pool without a name is named after its organisation:
+        `General Hospital (care coordinator)`.
         """
         holder = Address.parse(address)
         role = holder.role.replace("-", " ")
@@ -204,12 +205,12 @@ class Directory:
         return holder.party if holder else None
 
     def covered(self, party: str, at: Millis) -> str:
-        """Return who stands in for *party* at *at*: itself, unless somebody covers; who covers may be covered in turn."""
+        """Return who covers for *party* at *at*, or *party* itself if nobody does. A party that covers may be covered too."""
         seen = {party}
         while party in self._covers:
             by = next((absence.by for absence in self._covers[party] if absence.begins <= at < absence.ends), party)
             if by in seen:
-                break  # Itself, or two who cover each other.
+                break  # Nobody covers, or two parties cover each other.
             seen.add(by)
             party = by
         return party
@@ -220,17 +221,17 @@ class Directory:
         return min((absence.begins for absence in absences if absence.begins > after), default=None) if absences else None
 
     def absent_since(self, party: str, at: Millis) -> Millis | None:
-        """Return when the absence of *party* began that lasts at *at*, or None where it is there."""
+        """Return when the absence of *party* began, or None if *party* is not absent at *at*."""
         return next((a.begins for a in self._covers.get(party, ()) if a.begins <= at < a.ends), None)
 
     @property
     def roles(self) -> frozenset[str]:
-        """Every role that an organisation holds, or that the line of escalation begins with."""
+        """Every role that an organisation fills, or that a line of escalation has a next role for."""
         held = {role for organisation in self.organisations.values() for role in (*organisation.roles, *organisation.escalation)}
         return frozenset({*held, *self._line} - {"*"})
 
     def escalations(self) -> list[tuple[str, str]]:
-        """Return where a line of escalation names a next role, and which."""
+        """Return each entry of the lines of escalation: its path in the file, and the next role."""
         lines = [("escalation", self._line), *((f"organisations.{id_}.escalation", o.escalation) for id_, o in self.organisations.items())]
         return [(f"{where}.{role}", following) for where, line in lines for role, following in line.items()]
 
@@ -240,7 +241,7 @@ class Directory:
 
 
 def party_of(party: Party) -> str | None:
-    """Return an event's party as `kind:id`, or None when only a role is given."""
+    """Return an event's party as `kind:id`, or None if it has only a role."""
     if party.practitioner is not None and party.practitioner.id:
         return f"practitioner:{party.practitioner.id}"
     if party.caregiver:
@@ -260,7 +261,7 @@ def _check_line(line: Mapping[str, str], at: str) -> None:
         seen, role = {start}, line[start]
         while role in line:
             if role in seen:
-                raise ValueError(f"{at}: the line from {start} goes round in a circle at {role}; let it end")
+                raise ValueError(f"{at}: the line of escalation from {start} comes back to {role}; remove an entry so that it ends")
             seen.add(role)
             role = line[role]
 

@@ -1,6 +1,6 @@
-"""Ids that follow from their cause: the same input gives the same ids for ever.
+"""Ids that are derived from their cause: the same input always gives the same id.
 
-Owns the one derivation of effect and handoff ids and of the short hashes of events. Must not know what the ids stand for.
+Owns the derivation of the ids of effects and handoffs, and of the hashes of events. Must not know what an id stands for.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abc
 
 
 def derive(*parts: str) -> str:
-    """Return a UUID of version 5's form over *parts*, joined by a separator that no part may contain.
+    """Return an id over *parts*, in the form of a version 5 UUID. No part may contain the separator (U+001F).
 
-    SHA-1 as RFC 9562 says for version 5; formatted here because `uuid.uuid5` costs four times as much.
+    It is SHA-1, as RFC 9562 specifies for version 5. It is formatted here because `uuid.uuid5` takes four times as long.
     """
     h = sha1("\x1f".join(parts).encode(), usedforsecurity=False).hexdigest()
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 def identity(event: Event) -> bytes:
-    """Return 16 bytes that stand for (source, id): two sources may use the same id. Its first eight are kept as seen."""
+    """Return 16 bytes that identify an event by source and id, since two sources may use the same id.
+
+    A state keeps the first eight of each event that was applied.
+    """
     return sha1(f"{event.source}\x1f{event.id}".encode(), usedforsecurity=False).digest()[:16]
 
 
 def uuid_bytes(identifier: str) -> bytes:
-    """Return the 16 bytes of a derived id, the form in which states keep it."""
+    """Return the 16 bytes of a UUID, as states keep it."""
     return bytes.fromhex(identifier.replace("-", ""))
 
 
 def uuid_text(identifier: bytes) -> str:
-    """Return the written form of 16 bytes."""
+    """Return the text of a UUID of 16 bytes."""
     h = identifier.hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"

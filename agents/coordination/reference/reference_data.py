@@ -1,6 +1,6 @@
-"""What rules may look up that is not about a person: the directory, the value sets and the settings of care.
+"""What rules may look up besides the person: the directory, the value sets and the care settings.
 
-Owns the bundle and the settings. Must not know a rule: facts are computed from this, and the catalogue is made of facts.
+Owns this bundle and the settings. Must not know a rule, because facts read this data and the catalogue is built on facts.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from agents.coordination.reference.valuesets import ValueSets
 
 
 class CareSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment may set about decisions."""
+    """The settings of a deployment that affect decisions."""
 
     suspect_after_minutes: int = 15
-    """An event time that lies later than this after arrival is not believed: the arrival time counts."""
+    """If an event time is later than the arrival by more than this, it is wrong: the arrival time is used instead."""
     history_days: int = 30
-    """An older event only changes the state: it starts no clock and notifies nobody."""
+    """An older event only changes the state. It starts no clock and notifies nobody."""
     state_bytes_max: int = 262_144
     """Size limit of a person's packed state; an event that would exceed it is refused with `state-cap`."""
     length_of_stay: LengthCounting = "nights"
-    """How scores count the days of a stay: by nights, or with both the day of admission and of discharge (`inclusive`)."""
+    """How scores count the days of a stay: `nights`, or `inclusive`, which counts both the day of admission and of discharge."""
     duplicate_referral_days: int = 30
     """A second referral to the same service within this time is linked to the first one."""
 
@@ -33,7 +33,7 @@ DEFAULTS: Final = CareSettings()
 
 
 class ReferenceData:
-    """Directory, value sets and settings. Nothing in it changes after start."""
+    """Directory, value sets and settings. They do not change after start."""
 
     __slots__ = ("directory", "settings", "valuesets")
 

@@ -1,7 +1,7 @@
-"""Risk scores and utilisation flags, computed in the stream from what is known so far.
+"""Risk scores and utilisation flags, computed from the inputs that are known so far.
 
-Owns LACE, HOSPITAL in its two published forms, and four flags of use. Must not know events, rules or the present: it
-takes plain inputs. A missing input is never taken as zero: it widens the score to a range, and the words say so.
+Owns LACE, HOSPITAL in its two published variants, and four utilisation flags. Must not know events, rules or the current time:
+it takes plain inputs. A missing input never counts as zero: it makes the score a range, and the score's text says so.
 
 Sources: LACE, van Walraven et al., CMAJ 2010 (PMC2845681). HOSPITAL, Donzé et al., JAMA Intern Med 2013 (derivation) and
 2016 (international validation, PMC5070968), which differ in the bins of earlier admissions. Flags: PatientPing's.
@@ -18,7 +18,7 @@ from agents.coordination.reference.calendar import local_date
 from streams.contract.events import Millis
 
 LengthCounting = Literal["nights", "inclusive"]
-"""How the days of a stay are counted: by nights (same day is 0), or admission and discharge day both (same day is 1)."""
+"""How the days of a stay are counted: by nights (same day: 0), or both the admission and the discharge day (same day: 1)."""
 
 HospitalVariant = Literal["derivation-2013", "international-2016"]
 HOSPITAL_VARIANTS: Final[tuple[HospitalVariant, ...]] = ("derivation-2013", "international-2016")
@@ -29,13 +29,13 @@ DAY_MS: Final = 86_400_000
 
 
 class AtLeast(msgspec.Struct, frozen=True):
-    """A count of which only the lower bound is known: the record does not reach back over the whole window."""
+    """A count with only a known lower bound, because the records do not cover the whole window."""
 
     value: int
 
 
 class Score(msgspec.Struct, frozen=True):
-    """A score as far as its inputs are known: it lies between *low* and *high*, which are one number when all are."""
+    """A score between *low* and *high*. Both are the same if no missing input can change the score."""
 
     name: str
     low: int
@@ -48,16 +48,16 @@ class Score(msgspec.Struct, frozen=True):
 
     @property
     def is_exact(self) -> bool:
-        """Say whether what is missing could not change it."""
+        """Whether no missing input can change the score."""
         return self.low == self.high
 
 
 class LaceInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What LACE asks; None where it is not known.
+    """The inputs of LACE; None: not known.
 
-    `length_days` counts as the deployment has chosen (`stay_days`); `comorbidities` are names of `LACE_WEIGHTS`, and with
-    `comorbidities_complete` False more may exist than are recorded; `emergency_visits` are those of the six months before,
-    without the one that led to this admission.
+    `length_days` is counted as the deployment chose (`stay_days`). `comorbidities` are names of `LACE_WEIGHTS`; if
+    `comorbidities_complete` is False, there may be more than these. `emergency_visits` are those of the six months before the
+    admission, without the one that led to it.
     """
 
     length_days: int | None = None
@@ -68,7 +68,7 @@ class LaceInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HospitalInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What HOSPITAL asks; None where it is not known. Haemoglobin in g/dL and sodium in mmol/L, both at discharge."""
+    """The inputs of HOSPITAL; None: not known. Haemoglobin is in g/dL and sodium in mmol/L, both at discharge."""
 
     haemoglobin: float | None = None
     oncology_service: bool | None = None
@@ -80,7 +80,7 @@ class HospitalInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EncounterSpan(NamedTuple):
-    """A stay anywhere, as the flags need it; `end` is None while the person is there."""
+    """An encounter at any facility, as an input of the flags. `end` is None while the person is there."""
 
     kind: StayKind
     start: Millis
@@ -88,7 +88,7 @@ class EncounterSpan(NamedTuple):
 
 
 class Flags(msgspec.Struct, frozen=True):
-    """What the pattern of stays says."""
+    """Utilisation flags, from the pattern of encounters."""
 
     high_utiliser: bool = False
     readmission_risk: bool = False
@@ -97,7 +97,7 @@ class Flags(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The flags that are up, as the console shows them."""
+        """The names of the flags that are set."""
         return tuple(name.replace("_", "-") for name in self.__struct_fields__ if getattr(self, name))
 
 
@@ -125,7 +125,7 @@ HOSPITAL_BANDS: Final = ((0, "low"), (5, "intermediate"), (7, "high"))
 LACE_HIGH: Final = 10
 
 _ADMISSION_BINS: Final[Mapping[str, tuple[int, int]]] = {"derivation-2013": (0, 5), "international-2016": (1, 5)}
-"""Of each variant: the most earlier admissions that give 0 points, and the most that give 2; more give 5."""
+"""For each variant: the highest number of earlier admissions that gives 0 points, and the highest that gives 2. More give 5."""
 
 _EMERGENCY_VISITS_MOST: Final = 4
 _HIGH_UTILISER_VISITS: Final = 3
@@ -137,7 +137,7 @@ _GRAMS_PER_MILLIMOLE: Final = 1.6114
 
 
 def stay_days(admitted: Millis, discharged: Millis, zone: str, counting: LengthCounting = "nights") -> int | None:
-    """Return the length of a stay in days of local time, or None where the discharge lies before the admission."""
+    """Return the length of a stay in local days, or None if the discharge is before the admission."""
     nights = (local_date(discharged, zone) - local_date(admitted, zone)).days
     if nights < 0:
         return None
@@ -148,7 +148,7 @@ def lace(inputs: LaceInputs) -> Score:
     """Compute LACE (0 to 19; low to 4, moderate to 9, high from 10).
 
     Raises:
-        ValueError: A length or count is negative, or a comorbidity is none of `LACE_WEIGHTS`.
+        ValueError: A length or count is negative, or a comorbidity is not in `LACE_WEIGHTS`.
     """
     parts = (
         _known(inputs.length_days, 7, length_points),
@@ -160,7 +160,7 @@ def lace(inputs: LaceInputs) -> Score:
 
 
 def hospital(inputs: HospitalInputs, variant: HospitalVariant) -> Score:
-    """Compute HOSPITAL (0 to 13; low to 4, intermediate to 6, high from 7) in the *variant* named.
+    """Compute *variant* of HOSPITAL (0 to 13; low to 4, intermediate to 6, high from 7).
 
     Raises:
         ValueError: A length or count is negative.
@@ -179,7 +179,7 @@ def hospital(inputs: HospitalInputs, variant: HospitalVariant) -> Score:
 
 
 def length_points(days: int) -> int:
-    """Return LACE's points for a stay of *days*: 14 days and more give 7 (the modified LACE's 6 is another score)."""
+    """Return LACE's points for a stay of *days*. 14 days and more give 7; the modified LACE, another score, gives 6."""
     if days >= 14:
         return 7
     if days >= 7:
@@ -188,12 +188,12 @@ def length_points(days: int) -> int:
 
 
 def comorbidity_points(comorbidities: Collection[str]) -> int:
-    """Return LACE's points for a set of comorbidities: the sum of their weights to 3, else 5.
+    """Return LACE's points for a set of comorbidities: the sum of their weights up to 3, and 5 for a higher sum.
 
-    Diabetes counts once: who has it with end-organ damage does not also have it without complications.
+    Diabetes counts once: with end-organ damage, the weight without complications is left out.
 
     Raises:
-        ValueError: One of them is none of `LACE_WEIGHTS`.
+        ValueError: A comorbidity is not in `LACE_WEIGHTS`.
     """
     present = set(comorbidities)
     if unknown := sorted(present - LACE_WEIGHTS.keys()):
@@ -205,10 +205,10 @@ def comorbidity_points(comorbidities: Collection[str]) -> int:
 
 
 def utilisation_flags(encounters: Iterable[EncounterSpan], now: Millis) -> Flags:
-    """Return the flags that *stays* raise at *now*.
+    """Return the flags that *encounters* set at *now*.
 
-    The 30 days before are counted back from the beginning of the stay that the person is in, so that a flag does not fall
-    while that stay goes on. Both ends of a window count.
+    A window of 30 days ends at the start of the present encounter, so that no flag is cleared during that encounter. Both ends
+    of a window are included.
     """
     past = [encounter for encounter in encounters if encounter.start <= now]
     emergency_visits = sum(encounter.kind == "emergency" and encounter.start >= now - _HIGH_UTILISER_DAYS * DAY_MS for encounter in past)
@@ -226,8 +226,9 @@ def utilisation_flags(encounters: Iterable[EncounterSpan], now: Millis) -> Flags
 def follow_up_tier(complexity: str | None, score: Score | None) -> Tier:
     """Return how soon a person must be seen after discharge: within 7 days (`high`), 14 (`moderate`), or as arranged (`low`).
 
-    High complexity or a LACE that is surely 10 or more is high (CPT 99496). What is not known counts as moderate (99495):
-    a handoff that might be needed is watched. Only a stated low complexity with a LACE that surely is not high is low.
+    The tier is high if the complexity is high, or if LACE is 10 or more even without the missing inputs (CPT 99496). It is low
+    only if a low complexity is stated and LACE cannot reach 10. Otherwise, and if nothing is known, it is moderate (99495): a
+    follow-up that may be needed is tracked.
     """
     if complexity == "high" or (score is not None and score.low >= LACE_HIGH):
         return "high"
@@ -237,13 +238,13 @@ def follow_up_tier(complexity: str | None, score: Score | None) -> Tier:
 
 
 def haemoglobin_g_dl(value: float, unit: str) -> float | None:
-    """Return a haemoglobin in g/dL (UCUM units `g/dL`, `g/L`, `mmol/L`), or None for a unit that is not known."""
+    """Convert a haemoglobin to g/dL from the UCUM units `g/dL`, `g/L` or `mmol/L`; return None for another unit."""
     factor = {"g/dl": 1.0, "g/l": 0.1, "mmol/l": _GRAMS_PER_MILLIMOLE}.get(unit.strip().lower())
     return None if factor is None else value * factor
 
 
 def sodium_mmol_l(value: float, unit: str) -> float | None:
-    """Return a sodium in mmol/L (`mmol/L`, `meq/L`), or None for a unit that is not known."""
+    """Convert a sodium to mmol/L from `mmol/L` or `meq/L`; return None for another unit."""
     return value if unit.strip().lower() in {"mmol/l", "meq/l"} else None
 
 
@@ -277,7 +278,7 @@ def _comorbidity_range(comorbidities: Collection[str] | None, *, complete: bool)
 
 def _score(name: str, parts: Sequence[_Range], bands: tuple[tuple[int, str], ...]) -> Score:
     low, high = sum(part.low for part in parts), sum(part.high for part in parts)
-    # An input that is only known from below, but already gives the most, is as good as known.
+    # An input with only a lower bound counts as known if the bound already gives the most points.
     known, of = sum(part.low == part.high for part in parts), len(parts)
     band_low, band_high = _band(low, bands), _band(high, bands)
     band = band_low if band_low == band_high else f"{band_low} to {band_high}"

@@ -1,10 +1,10 @@
-"""Value sets: which groups of conditions an ICD-10 code belongs to.
+"""Value sets: the groups of conditions that an ICD-10 code belongs to.
 
-Owns the reading of `catalogue/valuesets/*.yaml` and the matching of codes. Must not know rules, persons or scores. A code
-of another system, a malformed one, and one that no prefix fits belong to no group: nothing is guessed from a near code.
+Owns reading `catalogue/valuesets/*.yaml` and matching codes. Must not know rules, persons or scores. Codes of other code
+systems, malformed codes, and codes that no prefix matches belong to no group.
 
-A prefix is an ICD-10 code cut anywhere, dots optional; `?` in it stands for any one character. Within a group the longest
-prefix that fits decides between `prefixes` and `except`.
+A prefix is the start of an ICD-10 code, with or without dots; `?` stands for any one character. Within a group the longest
+matching prefix decides between `prefixes` and `except`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _SYSTEMS: Final = frozenset(
         *("urn:oid:2.16.840.1.113883.6.3", "2.16.840.1.113883.6.3", "urn:oid:2.16.840.1.113883.6.90", "2.16.840.1.113883.6.90"),
     )
 )
-"""Names of ICD-10 and its national forms in HL7 v2, FHIR and as OID, letters and digits only. Never ICD-10-PCS."""
+"""Names of ICD-10 and its national editions in HL7 v2, in FHIR and as OID: letters and digits only, without ICD-10-PCS."""
 
 _CODE: Final = re.compile(r"[A-Z][0-9][0-9A-Z]{1,5}")
 _PREFIX: Final = re.compile(r"[A-Z][0-9?][0-9A-Z?]{0,5}")
 _DAGGER_ASTERISK: Final = "*†+!"
-"""WHO's marks of aetiology and manifestation after a code."""
+"""Marks of aetiology and manifestation (WHO) that may follow a code."""
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"except_": "except"}):
-    """A group of conditions. `weight` is LACE's, and 0 where the group is none of LACE's comorbidities."""
+    """A group of conditions. `weight` is its LACE weight, or 0 if it is not a LACE comorbidity."""
 
     name: str
     title: str
@@ -54,14 +54,14 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ValueSets:
-    """All groups of a deployment, ready to match."""
+    """All groups of a deployment, prepared for matching."""
 
     def __init__(self, groups: Iterable[tuple[Group, str]]) -> None:
-        """Take *groups* with their source, already checked (`load_valuesets`)."""
+        """Take checked *groups*, each with its source (`load_valuesets`)."""
         found = {group.name: (group, source) for group, source in groups}
         self.groups: Mapping[str, Group] = {name: group for name, (group, _) in found.items()}
         self.sources: Mapping[str, str] = {name: source for name, (_, source) in found.items()}
-        # First letter and digit decide which patterns are tried at all; a pattern with `?` there is listed under each digit.
+        # The first two characters select the patterns to try. A pattern with `?` as its digit is listed under each digit.
         self._patterns: dict[str, list[tuple[re.Pattern[str], int, str, bool]]] = {}
         for group, _ in found.values():
             for prefixes, counts in ((group.prefixes, True), (group.except_, False)):
@@ -70,7 +70,7 @@ class ValueSets:
                     pattern = re.compile(bare.replace("?", "[0-9A-Z]"))
                     for digit in "0123456789" if bare[1] == "?" else bare[1]:
                         self._patterns.setdefault(bare[0] + digit, []).append((pattern, len(bare), group.name, counts))
-        # Few thousand different codes make up nearly all diagnoses.
+        # A few thousand codes make up nearly all diagnoses.
         self._match = lru_cache(maxsize=32_768)(self._match_bare)
 
     def groups_of(self, system: str, code: str) -> frozenset[str]:
@@ -89,7 +89,7 @@ class ValueSets:
 
 @lru_cache(maxsize=1_024)
 def is_icd10(system: str) -> bool:
-    """Say whether *system* names ICD-10 or a national form of it, however it is written; procedures (PCS) are not."""
+    """Return whether *system* names ICD-10 or a national edition of it, in any spelling. Procedures (PCS) do not count."""
     return re.sub(r"[^a-z0-9]", "", system.lower()) in _SYSTEMS
 
 
@@ -102,13 +102,13 @@ def load_valuesets(folder: Path = CATALOGUE_VALUESETS) -> ValueSets:
     """Read all value sets of *folder*.
 
     Raises:
-        ValueError: Says file, group and field of what is wrong.
+        ValueError: A file is wrong. The text names the file, the group and the field.
     """
     found: dict[str, tuple[Group, str]] = {}
     for path in sorted(folder.glob("*.yaml")):
         for group, source in _read(path):
             if group.name in found:
-                raise ValueError(f"{path.name}: group {group.name}: named twice")
+                raise ValueError(f"{path.name}: group {group.name}: defined twice")
             found[group.name] = (group, source)
     if not found:
         raise ValueError(f"{folder.name}: no value set in this folder")
@@ -124,16 +124,16 @@ def _read(path: Path) -> list[tuple[Group, str]]:
     except msgspec.ValidationError as wrong:
         raise ValueError(f"{path.name}: {': '.join(filter(None, mismatch(_File, wrong)))}") from wrong
     if not file.source.strip():
-        raise ValueError(f"{path.name}: source: a value set says where it comes from")
+        raise ValueError(f"{path.name}: source: empty; name where the value set comes from")
     for group in file.groups:
         for name, prefixes in (("prefixes", group.prefixes), ("except", group.except_)):
             for prefix in prefixes:
                 if not _PREFIX.fullmatch(_bare(prefix)):
-                    raise ValueError(f"{path.name}: group {group.name}: {name}: {prefix!r} is no beginning of an ICD-10 code")
+                    raise ValueError(f"{path.name}: group {group.name}: {name}: {prefix!r} is not the start of an ICD-10 code")
         if not group.prefixes:
-            raise ValueError(f"{path.name}: group {group.name}: prefixes: empty, no code could belong to it")
+            raise ValueError(f"{path.name}: group {group.name}: prefixes: empty; add at least one prefix")
         if both := sorted(set(group.prefixes) & set(group.except_)):
-            raise ValueError(f"{path.name}: group {group.name}: except: {both[0]} is in prefixes too")
+            raise ValueError(f"{path.name}: group {group.name}: except: {both[0]} is also in prefixes")
     return [(group, file.source) for group in file.groups]
 
 

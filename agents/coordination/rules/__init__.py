@@ -1,1 +1,1 @@
-"""The handoff rules: their form, loading, checking, and explaining."""
+"""The handoff rules: their fields, loading, checks and explanations."""

@@ -1,7 +1,7 @@
-"""The rules of a deployment together: overlays resolved, looked up by event type.
+"""All rules of a deployment, with overlays applied, looked up by event type.
 
-Owns the catalogue and the view that an organisation has of it. Must not know files (`loading.py`), what one rule needs to
-be loaded (`validation.py`) or what happens when a rule fires (`handoffs/`).
+Owns the catalogue and an organisation's view of it. Must not know files (`loading.py`), the checks of a single rule
+(`validation.py`), or what happens when a rule fires (`handoffs/`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import ADMISSION, DISCHARGE, FACT_OF, GOAL, TEAM
 
 _KEPT_MAX: Final = 4096
-"""Days, and values of plain facts, that answers are kept for. Publishers may say any code."""
+"""The size limit of each cache. There is a limit because senders may use any code and any date."""
 
 
 Row = tuple[CompiledRule, tuple[tuple[Trigger, tuple[Test, ...]], ...]]
-"""A rule, and its triggers with the tests that are left to be asked."""
+"""A rule, and its triggers with the tests that are still to be made."""
 
 
 class Openings:
-    """What one kind of event may open on one day, narrowed by what is read of a context at once.
+    """The rules that one type of event may open on one day, with a cache by the plain facts of a context.
 
-    Nearly all triggers fail by the same few plain facts (setting, disposition, status ...). Which are left for given values of
-    these is worked out once; so an event costs by the rules that it may fulfil, not by those that there are.
+    Nearly all triggers fail on the same few plain facts (setting, disposition, status ...). For given values of these facts, the
+    remaining triggers are computed once. So the cost of an event depends on the rules that may apply, not on all rules.
     """
 
     __slots__ = ("_left", "_plain", "_rows")
@@ -46,7 +46,7 @@ class Openings:
         self._left: dict[tuple[Value, ...], tuple[Row, ...]] = {}
 
     def left(self, context: FactContext) -> tuple[Row, ...]:
-        """Return what *context* may open."""
+        """Return the rules that *context* may open."""
         values = tuple([read(context) for _, read in self._plain])
         found = self._left.get(values)
         if found is None:
@@ -69,7 +69,7 @@ class Openings:
 
 
 class View:
-    """The rules that hold for one organisation (and the programmes of one person)."""
+    """The rules that apply to one organisation and the programmes of one person."""
 
     __slots__ = ("_openings", "by_id")
 
@@ -78,7 +78,7 @@ class View:
         self._openings: dict[tuple[str, date], Openings] = {}
 
     def openings(self, event: str, day: date) -> Openings:
-        """Return what *event* may open on *day*."""
+        """Return the rules that *event* may open on *day*."""
         found = self._openings.get((event, day))
         if found is None:
             if len(self._openings) >= _KEPT_MAX:
@@ -94,9 +94,9 @@ NO_CHANGE: Final = Quiet()
 class Catalogue:
     """All rules, overlays and the routing table of a deployment, checked and compiled.
 
-    *codes*: of care activities, beside the contract's; *groups*: of the value sets, none where they are not known. Raises
-    RuleError. Several versions of a rule may stand in the folder: the newest opens handoffs, the others serve those
-    that were opened with them.
+    *codes*: codes of care activities in addition to the contract's. *groups*: groups of the value sets; empty if they are unknown.
+    Raises RuleError. A folder may contain several versions of a rule. The newest one opens handoffs; an older one applies to the
+    handoffs that it opened.
     """
 
     def __init__(
@@ -116,8 +116,8 @@ class Catalogue:
         newest: dict[str, Rule] = {}
         for rule in rules:
             if (rule.id, rule.version) in self.versions:
-                raise RuleError(rule.id, "version", f"version {rule.version} is there twice")
-            self._check_words(rule)
+                raise RuleError(rule.id, "version", f"version {rule.version} is defined twice")
+            self._check_names(rule)
             self.versions[rule.id, rule.version] = CompiledRule(rule)
             if rule.id not in newest or newest[rule.id].version < rule.version:
                 newest[rule.id] = rule
@@ -133,9 +133,9 @@ class Catalogue:
         self.remembered = self._remembered()
         self.listens = self._listens()
         self.silences = frozenset(rule.id for rule in (*self.versions.values(), *self._compiled.values()) if rule.rule.again == "extend")
-        """The rules that wait for silence of a stay."""
+        """The rules that wait until no more messages about an encounter arrive."""
 
-    def _check_words(self, rule: Rule) -> None:
+    def _check_names(self, rule: Rule) -> None:
         check_codes(rule, self.codes)
         if self._groups:
             check_groups(rule, self._groups)
@@ -143,20 +143,20 @@ class Catalogue:
     def _check_change(self, overlay: Overlay, id_: str, change: RuleChange) -> None:
         if id_ not in self.rules:
             hint = did_you_mean(id_, self.rules, most=3)
-            raise RuleError(id_, "id", f"no such rule in the catalogue; there are {', '.join(self.rules)}{hint}", overlay.id)
+            raise RuleError(id_, "id", f"no such rule in the catalogue; write one of {', '.join(self.rules)}{hint}", overlay.id)
         try:
             self._ready(_changed(self.rules[id_], change))
         except RuleError as wrong:
             raise RuleError(id_, wrong.field, wrong.detail, overlay.id) from wrong
 
     def changes_of(self, id_: str) -> Iterable[tuple[Overlay, Rule]]:
-        """Yield each overlay that changes a rule, with the rule as it is where that overlay alone applies."""
+        """Yield each overlay that changes the rule, with the rule as it is if only that overlay applies."""
         for overlay in self.overlays:
             if id_ in overlay.rules:
                 yield overlay, _changed(self.rules[id_], overlay.rules[id_])
 
     def view(self, organisation: Organisation, programmes: tuple[str, ...] = ()) -> View:
-        """Return the rules that hold for *organisation*; cached, for it is asked with every event."""
+        """Return the rules that apply to *organisation*. Cached, because every event needs them."""
         key = (organisation.id, programmes)
         view = self._views.get(key)
         if view is None:
@@ -164,7 +164,7 @@ class Catalogue:
         return view
 
     def find(self, view: View, id_: str, version: int) -> CompiledRule | None:
-        """Return the rule that a handoff was opened with; the present one where that version is no longer in the catalogue."""
+        """Return the rule version that a handoff was opened with, or the present one if the catalogue no longer has that version."""
         present = view.by_id.get(id_)
         if present is not None and present.version == version:
             return present
@@ -202,28 +202,28 @@ class Catalogue:
         key = msgspec.json.encode(rule)
         compiled = self._compiled.get(key)
         if compiled is None:
-            self._check_words(rule)
+            self._check_names(rule)
             compiled = self._compiled[key] = CompiledRule(rule)
         return compiled
 
     def _listens(self) -> Mapping[str, frozenset[str]]:
-        """Return for each rule, all its versions and overlays together, the event types that may close, end or shorten it."""
+        """Return for each rule the event types that may close, end or shorten it, in any version and with any overlay."""
         found: dict[str, frozenset[str]] = {}
         for rule in (*self.versions.values(), *self._compiled.values()):
             found[rule.id] = found.get(rule.id, frozenset()) | {*rule.closes, *rule.ends, *rule.shortens}
         return found
 
     def _remembered(self) -> frozenset[str]:
-        """Return the event types that a later-arriving trigger may need: what closes, ends or shortens, but for responses."""
+        """Return the event types to keep for a trigger that arrives later: those that close, end or shorten a handoff."""
         types: set[str] = set()
         for rule in (*self.versions.values(), *self._compiled.values()):
             types.update(rule.closes, rule.ends, rule.shortens)
-        # What happens to a stay is kept in the state as the stay, and an update of it is most of what comes; but when its class
-        # changed the stay does not know. A response names a handoff, so it can't come before it.
+        # A response names a handoff, so it cannot arrive before the handoff's trigger.
         needs_task = {t for t in types if t in FACT_OF and {"task", "notification"} & set(FACT_OF[t].__struct_fields__)}
-        # Goals and care teams stand in the state too.
-        kept = {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types, *GOAL.types, *TEAM.types)} - {"EncounterClassChanged"}
-        return frozenset(types - needs_task - kept)
+        # The state has encounters, goals and care teams, so their events need not be kept. An encounter does not record when its
+        # class changed, so that event is kept.
+        in_state = {kind.__name__ for kind in (*ADMISSION.types, *DISCHARGE.types, *GOAL.types, *TEAM.types)} - {"EncounterClassChanged"}
+        return frozenset(types - needs_task - in_state)
 
 
 def _notices(notices: Iterable[Notice]) -> Mapping[str, tuple[CompiledNotice, ...]]:
@@ -231,7 +231,7 @@ def _notices(notices: Iterable[Notice]) -> Mapping[str, tuple[CompiledNotice, ..
     seen: set[str] = set()
     for notice in notices:
         if notice.id in seen:
-            raise RuleError(notice.id, "id", "is there twice in routing.yaml")
+            raise RuleError(notice.id, "id", "is defined twice in routing.yaml")
         seen.add(notice.id)
         found.setdefault(notice.event, []).append(CompiledNotice(notice))
     return {event: tuple(rows) for event, rows in found.items()}
@@ -243,7 +243,7 @@ def _changed(rule: Rule, change: RuleChange) -> Rule:
 
 
 def in_force(rule: Rule, day: date) -> bool:
-    """Say whether *rule* opens handoffs on *day*."""
+    """Return whether *rule* opens handoffs on *day*."""
     return rule.effective_from <= day and (rule.effective_to is None or day < rule.effective_to)
 
 

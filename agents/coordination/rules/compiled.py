@@ -1,6 +1,6 @@
-"""One rule, and one row of the routing table, ready to be asked: conditions compiled, closing events by type.
+"""A rule, and a row of the routing table, in the form that decisions use: conditions compiled, rows by event type.
 
-Owns the form that decisions work with. Must not know overlays (`catalogue.py`) or what happens when a rule fires (`handoffs/`).
+Owns this form. Must not know overlays (`catalogue.py`) or what happens when a rule fires (`handoffs/`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RISKS: Final = frozenset({"risk_tier", "lace", "hospital_derivation", "hospital
 
 
 class CompiledStep:
-    """A step of the ladder, ready. *moments*: by the unit of the clock that a handoff was opened with."""
+    """A compiled step. *moments*: when it is reached, for each unit that the clock of a handoff may have."""
 
     __slots__ = ("_first", "_moments", "owner", "tells", "tests", "then")
 
@@ -33,12 +33,12 @@ class CompiledStep:
         self._first = next(iter(moments.values()))
 
     def moment(self, unit: Unit | Literal[""]) -> Moment:
-        """Return when the step is reached by a handoff whose clock counts in *unit*; empty: a fact said when it is due."""
+        """Return when a handoff reaches the step if its clock counts in *unit*. Empty: a fact, not a clock, set the due time."""
         return self._moments.get(unit, self._first) if unit else self._first
 
 
 class CompiledRule:
-    """A rule with its conditions compiled and its closing events by type."""
+    """A rule with compiled conditions, and with its triggers, closings, endings and shortenings by event type."""
 
     __slots__ = ("asks_risk", "cases", "closes", "ends", "id", "rule", "shortens", "steps", "triggers", "until", "version")
 
@@ -53,7 +53,7 @@ class CompiledRule:
         self.shortens = _by_event((s.event, s, compile_where(s.where, rule.id, f"shortens[{i}]")) for i, s in enumerate(rule.shortens))
         self.cases = tuple((compile_where(c.where, rule.id, f"cases[{i}]"), c.clock) for i, c in enumerate(rule.cases))
         self.asks_risk = any(_RISKS & trigger.where.keys() for trigger in rule.triggers)
-        """Whether the person's risk decides about it; its words then say the scores."""
+        """Whether a trigger depends on the person's risk. If so, the handoff's texts state the scores."""
         self.until = FACTS[rule.until] if rule.until else None
         self.steps = tuple(
             CompiledStep(step, _moments(step, rule, i), compile_where(step.where, rule.id, f"steps[{i}]"))
@@ -61,7 +61,7 @@ class CompiledRule:
         )
 
     def clock(self, context: FactContext) -> Clock:
-        """Return the clock that holds for the context: the first case whose conditions hold, else the rule's own."""
+        """Return the clock for *context*: that of the first case whose conditions hold, else the rule's own."""
         for tests, clock in self.cases:
             if holds(tests, context):
                 return clock
@@ -90,7 +90,7 @@ def _moments(step: Step, rule: Rule, index: int) -> Mapping[Unit, Moment]:
 
 
 class CompiledNotice:
-    """A row of the routing table, ready."""
+    """A compiled row of the routing table."""
 
     __slots__ = ("notice", "tests")
 

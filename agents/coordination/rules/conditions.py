@@ -1,6 +1,6 @@
-"""Conditions of rules, made into tests that a context is asked.
+"""Compiles conditions of rules to tests of a context.
 
-Owns what a condition means and the refusal of a rule that must not be loaded. Must not know a rule's other parts.
+Owns what a condition means, and the error of a rule that cannot be loaded. Must not know the other parts of a rule.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.contract.suggestions import did_you_mean
 
 
 class Test:
-    """One condition: what is read of a context, and whether the value fits. Equal conditions are one object."""
+    """One condition: the fact to read, and whether its value fits. Equal conditions share one object."""
 
     __slots__ = ("fact", "fits", "read")
 
@@ -27,31 +27,31 @@ class Test:
 
 
 class RuleError(ValueError):
-    """A rule that must not be loaded: names the rule and the field, and how to mend it."""
+    """A rule that cannot be loaded. Names the rule, the field and the remedy."""
 
     def __init__(self, rule: str, field: str, detail: str, overlay: str = "") -> None:
         self.rule = rule
         self.field = field
         self.detail = detail
         self.overlay = overlay
-        """The overlay that says so, where it is not the rule's own file."""
+        """The overlay with the error; empty if the error is in the rule's own file."""
         super().__init__(f"{f'overlay {overlay}: ' if overlay else ''}rule {rule}: {field}: {detail}")
 
 
 def compile_where(where: Where, rule: str, field: str) -> tuple[Test, ...]:
-    """Make tests of *where*. Raises RuleError for a fact that is not in the vocabulary."""
+    """Compile *where* to tests. Raises RuleError for an unknown fact, and for a condition that can never hold."""
     return tuple(_test(name, condition, rule, f"{field}.where.{name}") for name, condition in where.items())
 
 
 def values_in(condition: Condition) -> tuple[Scalar, ...]:
-    """Return the values that *condition* names, wanted or not."""
+    """Return the values that *condition* names, including those under `not`."""
     named = condition.not_ if isinstance(condition, Limits) else condition
     return named if isinstance(named, tuple) else () if named is None else (named,)
 
 
 def holds(tests: Iterable[Test], context: FactContext) -> bool:
-    """Say whether all *tests* hold."""
-    # A plain loop: a generator costs as much as the tests themselves, and this runs dozens of times an event.
+    """Return whether all *tests* hold."""
+    # This runs dozens of times per event. A generator would cost as much as the tests themselves.
     for test in tests:  # noqa: SIM110
         if not test.fits(test.read(context)):
             return False
@@ -59,7 +59,7 @@ def holds(tests: Iterable[Test], context: FactContext) -> bool:
 
 
 def holds_as_known(tests: Iterable[Test], context: FactContext, known: dict[Test, bool]) -> bool:
-    """Say whether all *tests* hold, asking each only once for a context that does not change: rules share conditions."""
+    """Return whether all *tests* hold. *known* has the results so far for the same context, because rules share conditions."""
     for test in tests:
         verdict = known.get(test)
         if verdict is None:
@@ -74,8 +74,8 @@ def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
         raise RuleError(rule, field, f"no such fact (`carerelay rules facts` lists them all){did_you_mean(name, FACTS, most=3)}")
     if condition == ():
         raise RuleError(rule, field, "an empty list never holds; write at least one value")
-    if misfit := _misfit(name, condition):
-        raise RuleError(rule, field, misfit)
+    if mismatch := _type_mismatch(name, condition):
+        raise RuleError(rule, field, mismatch)
     allowed = VALUES.get(name, ())
     for value in values_in(condition) if allowed else ():
         if value not in allowed:
@@ -83,23 +83,23 @@ def _test(name: str, condition: Condition, rule: str, field: str) -> Test:
     return _shared_test(name, condition, type(condition).__name__)
 
 
-def _misfit(name: str, condition: Condition) -> str:
-    """Return why a value of this kind never holds for the fact; empty if it may."""
+def _type_mismatch(name: str, condition: Condition) -> str:
+    """Return why a value of this type can never fit the fact; empty if it can."""
     values = values_in(condition)
     if name in TRUTHS and not all(isinstance(value, bool) for value in values):
         return "is true or false; write true or false"
     if name in NUMBERS and any(isinstance(value, str | bool) for value in values):
         return "is a number; write for example {at_least: 2}"
     if name not in TRUTHS and any(isinstance(value, bool) for value in values):
-        return "is text; write the value that is wanted"
+        return "is text; write the expected value"
     if name not in NUMBERS and isinstance(condition, Limits) and (condition.at_least, condition.at_most) != (None, None):
-        return "is no number; at_least and at_most never hold"
+        return "is not a number, so at_least and at_most never hold"
     return ""
 
 
 @cache
 def _shared_test(name: str, condition: Condition, kind: str) -> Test:
-    """Return the one test of a condition, so that rules that ask the same share its answer. *kind* keeps 1 and true apart."""
+    """Return the one test of a condition, so that rules with an equal condition share it. *kind* keeps 1 and true apart."""
     del kind
     return Test(name, _limits(condition) if isinstance(condition, Limits) else _equals(condition))
 

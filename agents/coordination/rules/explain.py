@@ -1,8 +1,7 @@
-"""A rule in plain words, from its data alone.
+"""Explains a rule in plain words, from its data alone.
 
-Owns the sentences of `carerelay rules show` and of the rule book, written for a reader without Python: what opens the
-handoff, who is accountable, when it is due, and what closes it. Must not know a person, decide anything, or say what the
-rule's data do not.
+Owns the sentences of `carerelay rules show` and of the rule book, for readers who do not know Python: what opens the handoff, who
+is accountable, when it is due, and what closes it. Must not know a person or decide anything.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ COMMON: Final = tuple(
     " ".join(paragraph.split())
     for paragraph in """
 At most one handoff of a rule is open for each encounter, referral, goal, appointment, notification or person, whichever the
-rule is about. If the event that opens it happens again meanwhile, nothing changes, unless the rule says otherwise.
+rule is about. If the event that opens it happens again while it is open, nothing changes, unless the rule says otherwise.
 
 A handoff has exactly one owner at any time. If nobody is known for a role, the organisation's pool for that role takes its
 place; if there is none, the directory's fallback pool does.
@@ -36,29 +35,29 @@ the day of the trigger counts, unless the rule says otherwise.
 
 Business days are Monday to Friday without public holidays.
 
-The local time and the holidays are those of the accountable organisation, unless the rule says that the facility's count. They
-are the facility's too if the directory does not know the accountable organisation.
+The local time and the holidays are those of the accountable organisation. They are those of the facility if the rule says so, or
+if the directory does not know the accountable organisation.
 
-Each recipient is notified once that the gap is open, even if several steps name them. When the handoff closes, they are
-notified once more.
+Each recipient gets one notification that the gap is open, even if several steps name them. When the handoff closes, they get
+another one.
 
 After the last step the handoff stays open with its owner. It is in the weekly report (carerelay report) until it is closed.
 
 If the closing event happened in time but is reported late, the handoff counts as met. If it happened after the due time, it
 counts as met late. Reports count for 30 days after the handoff closed, unless the rule says otherwise.
 
-A handoff is cancelled when the event that opened it is cancelled. It is not applicable any more when the person dies.
+A handoff is cancelled when the event that opened it is cancelled. It is no longer applicable when the person dies.
 
 An open handoff keeps the version of the rule that it was opened with.
 """.strip().split("\n\n")
 )
-"""What holds for every rule."""
+"""What applies to every rule."""
 
 COMMON_STEPS: Final = "The common steps:"
 
 
 def explain(rule: Rule) -> str:
-    """Return *rule* in plain words, in parts, and after them what holds for every rule."""
+    """Return *rule* in plain words, part by part, followed by what applies to every rule."""
     lines = [f"{rule.id}: {rule.title}"]
     if rule.about.strip():
         lines += ["", *_wrap(rule.about.strip(), "")]
@@ -70,7 +69,7 @@ def explain(rule: Rule) -> str:
 
 
 def explain_change(rule: Rule, changed: Rule, overlay: Overlay) -> str:
-    """Return in plain words what *overlay* makes of *rule*: which sentences it adds and which it takes away."""
+    """Return in plain words how *overlay* changes *rule*: the sentences that it adds and those that it removes."""
     kinds = {
         "profile": overlay.profiles,
         "locality": overlay.localities,
@@ -88,7 +87,7 @@ def explain_change(rule: Rule, changed: Rule, overlay: Overlay) -> str:
 
 
 def parts(rule: Rule) -> list[tuple[str, list[str]]]:
-    """Return what is particular to *rule*: each heading with its sentences."""
+    """Return what is specific to *rule*: each heading with its sentences."""
     return [
         ("When it opens", list(_opens(rule))),
         ("Who is accountable", list(_owner(rule))),
@@ -101,12 +100,12 @@ def parts(rule: Rule) -> list[tuple[str, list[str]]]:
 
 
 def common_steps() -> list[str]:
-    """Return the steps of a rule that names none."""
+    """Return the steps of a rule that has no steps of its own."""
     return [_step(step) for step in COMMON_LADDER]
 
 
 def due_in_words(rule: Rule) -> str:
-    """Return the clock of *rule* in a few words, other clocks of its cases in brackets: `4 hours (1 business day)`."""
+    """Return the clock of *rule* in a few words, with the clocks of its cases in brackets: `4 hours (1 business day)`."""
     if rule.until is not None:
         return f"{fact_in_words(rule.until)}, else {clock_words(rule.clock)}"
     others = dict.fromkeys(clock_words(case.clock) for case in rule.cases)
@@ -114,7 +113,7 @@ def due_in_words(rule: Rule) -> str:
 
 
 def fact_in_words(name: str) -> str:
-    """Return a fact as a condition says it."""
+    """Return a fact in plain words, as part of a condition."""
     return FACT.get(name, f"the {name.replace('_', ' ')}")
 
 
@@ -148,7 +147,7 @@ def _opens(rule: Rule) -> Iterable[str]:
 def _owner(rule: Rule) -> Iterable[str]:
     yield _sentence(role_in_words(rule.accountable))
     if rule.task == "due":
-        yield "Until it is due its task is a draft: it can be looked up, but it is in no worklist and nobody is asked to act."
+        yield "Until it is due, its task is a draft: it can be looked up, but no worklist shows it, and nobody has to act."
     if rule.sensitivity != "normal":
         yield f"It is sensitive ({rule.sensitivity}): only recipients with the person's permission are notified."
     if rule.neutral_title != rule.title:
@@ -250,7 +249,7 @@ def _closing(closing: Closing) -> str:
 
 
 def _ends(rule: Rule) -> Iterable[str]:
-    closure = {"superseded": "superseded", "not-applicable": "not applicable any more", "cancelled": "cancelled"}
+    closure = {"superseded": "superseded", "not-applicable": "no longer applicable", "cancelled": "cancelled"}
     for ending in rule.ends:
         yield _sentence(f"{closure[ending.closure]} when {_event(ending.event, ending.where)}")
 
@@ -300,19 +299,19 @@ def _condition(name: str, condition: Condition) -> str:
 
 
 def _denied(statement: str) -> str:
-    """Turn a statement round at its verb: `it is a review` becomes `it is not a review`."""
+    """Negate a statement at its verb: `it is a review` becomes `it is not a review`."""
     for verb in (" is ", " has never been "):
         before, found, after = statement.partition(verb)
         if found:
             return f"{before}{verb.replace(' never', '')}{'' if 'never' in verb else 'not '}{after}"
-    return f"not so that {statement}"
+    return f"it is not true that {statement}"
 
 
 def _any(values: Scalar | tuple[Scalar, ...], of: str = "") -> str:
     words = VALUE.get(of, {})
 
     def said(value: str) -> str:
-        # A group is said by its own name: `fmc/heart-failure` is heart failure.
+        # Only the last part of a group's name is shown: `fmc/heart-failure` is heart failure.
         return words.get(value, value.rpartition("/")[2].replace("-", " ") if of in GROUPS else value)
 
     return _list([said(str(value)) for value in (values if isinstance(values, tuple) else (values,))], "or")

@@ -1,6 +1,6 @@
-"""Loading at start: catalogue, overlays, routing table, directory and value sets, from files into a checked world.
+"""Loads catalogue, overlays, routing table, directory and value sets from files into a checked `World`.
 
-An adapter: owns reading and the errors' words (file, rule, field, how to mend). Must not decide anything.
+Owns reading, and the error texts (file, rule, field, remedy). Must not decide anything.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class CatalogueError(ValueError):
-    """A file of the catalogue or the directory that can't be used: says which file, which rule, which field, and what to write."""
+    """A file of the catalogue, or a directory file, that cannot be used. Names the file, the rule, the field and the remedy."""
 
 
 def load_world(rules: Path = RULES, directory: Path = DIRECTORY, settings: CareSettings = DEFAULTS, profile: str = "") -> World:
-    """Read everything that decisions rest on; *profile* as `Directory` takes it. Raises CatalogueError.
+    """Read everything that decisions need. *profile* is passed to `Directory`. Raises CatalogueError.
 
-    A folder without rules, `routing.yaml` or `valuesets/` uses the product's own: overlays alone may stand in it.
+    If *rules* has no rules, no `routing.yaml` or no `valuesets/`, the built-in ones are used. So it may contain overlays alone.
     """
     valuesets = load_value_sets(rules)
     return World(load_catalogue(rules, valuesets), load_directory(directory, profile), valuesets, settings)
 
 
 def load_catalogue(folder: Path = RULES, valuesets: ValueSets | None = None) -> Catalogue:
-    """Read every `*.yaml` of *folder* as a rule, `overlays/*.yaml` as overlays, `routing.yaml` as who is told. Raises CatalogueError.
+    """Read the rules of *folder* (`*.yaml`), its overlays (`overlays/*.yaml`) and its routing table. Raises CatalogueError.
 
-    Where there are overlays and no rule, they change the product's own rules.
+    If there are overlays but no rules, the overlays change the built-in rules.
     """
     if not folder.is_dir():
-        raise CatalogueError(f"{folder}: no such folder; name the folder that holds the rules' files")
+        raise CatalogueError(f"{folder}: no such folder; name the folder that contains the rule files")
     overlay_files = {path.name: _read(path, Overlay) for path in sorted((folder / "overlays").glob("*.yaml"))}
     rule_files = {path.name: _read(path, Rule) for path in _rules_in(folder) or (_rules_in(RULES) if overlay_files else [])}
     if not rule_files:
-        raise CatalogueError(f"{folder}: no rule in this folder (one file a rule, NAME.yaml)")
+        raise CatalogueError(f"{folder}: no rule in this folder; write each rule to a file NAME.yaml")
     routing_at = folder / ROUTING if (folder / ROUTING).exists() else RULES / ROUTING
     routing = _read(routing_at, Routing)
     groups = (valuesets or load_value_sets(folder)).groups
@@ -71,7 +71,7 @@ def _rules_in(folder: Path) -> list[Path]:
 
 
 def load_directory(path: Path = DIRECTORY, profile: str = "") -> Directory:
-    """Read the directory. Raises CatalogueError with the path in the file and how to mend it."""
+    """Read the directory. Raises CatalogueError with the path in the file and the remedy."""
     file = _read(path, DirectoryFile)
     try:
         return Directory(file, profile)
@@ -80,7 +80,7 @@ def load_directory(path: Path = DIRECTORY, profile: str = "") -> Directory:
 
 
 def load_value_sets(rules: Path = RULES) -> ValueSets:
-    """Read the value sets of *rules*; the product's own where the folder has none. Raises CatalogueError."""
+    """Read the value sets of the folder *rules*, or the built-in ones if it has none. Raises CatalogueError."""
     folder = rules / "valuesets"
     try:
         return load_valuesets(folder if folder.is_dir() else RULES / "valuesets")
@@ -108,7 +108,10 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _in_overlay(written: dict[str, Any], wrong: msgspec.ValidationError) -> tuple[str, msgspec.ValidationError, type[msgspec.Struct]]:
-    """Return which overlay is *wrong*, the error and its form, of one rule if it is in one: msgspec does not name a mapping's key."""
+    """Return where an error is (the overlay, and the rule if it is in one), the error, and the type of that part.
+
+    msgspec does not name the key of a mapping, so each rule of the overlay is converted on its own to find the error.
+    """
     who = f"overlay {written.get('id', '?')}: "
     rules = written.get("rules")
     for id_, change in rules.items() if isinstance(rules, dict) else ():

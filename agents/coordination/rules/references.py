@@ -1,7 +1,7 @@
-"""Names in rules, overlays and the directory that the directory does not know: most likely misspelt.
+"""Finds names in rules, overlays and the directory that the directory does not know, and that are probably misspelt.
 
-Owns the notes that `carerelay rules check` prints. They are notes and not errors: a role may come from care teams alone, and
-a rule may wait for an organisation that is not there yet. Must not decide anything.
+Owns the notes that `carerelay rules check` prints. They are notes and not errors, because some roles come only from care teams,
+and a rule may name an organisation that is added later. Must not decide anything.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from agents.coordination.rules.rule import COMMON_LADDER, Rule
 from streams.contract.suggestions import did_you_mean
 
 NAMED_BY_THE_SUBJECT: Final = {
-    "owner": "whoever is accountable at that moment",
-    "next": "the next role in the directory's line of escalation; for the owner of a step only",
-    "recipient": "whoever was notified",
+    "owner": "the owner of the handoff at that moment",
+    "next": "the next role in the directory's line of escalation; only for the owner of a step",
+    "recipient": "the recipient of the notification",
     "referral-target": "the organisation that the referral goes to",
-    "referral-requester": "whoever requested the referral",
+    "referral-requester": "the requester of the referral",
     "goal-owner": "the owner of the goal",
-    "setter": "whoever set the status",
+    "setter": "the side that set the status of the referral",
     "facility": "the hospital or other facility itself",
     "transferring-facility": "the hospital that the person came from",
     "patient": "the person",
     "mdt": "the whole care team",
 }
-"""Roles that no directory holds, because the subject of a handoff or the care team says who has them."""
+"""Roles that no directory lists, because the subject of a handoff or the care team determines who holds them."""
 
 
 def notes(catalogue: Catalogue, directory: Directory) -> list[str]:
-    """Return one line for each name that *directory* does not know, with where it stands and the nearest known name."""
+    """Return one line for each name that *directory* does not know, with its location and the nearest known name."""
     known = {
         "role": {*directory.roles, *NAMED_BY_THE_SUBJECT},
         "organisation": set(directory.organisations),

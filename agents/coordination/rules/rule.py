@@ -1,10 +1,10 @@
-"""What a handoff rule is: the fields of a rule file, of an overlay and of the routing table.
+"""The fields of a rule file, of an overlay and of the routing table.
 
-Owns the fields and their defaults; these docstrings are the reference for those who write rules. Must not know how a file is
-read (`loading.py`), how a fact is computed (`facts/`) or what happens when a rule fires (`handoffs/`).
+Owns the fields and their defaults; these docstrings are the reference for authors of rules. Must not know how a file is read
+(`loading.py`), how a fact is computed (`facts/`) or what happens when a rule fires (`handoffs/`).
 
-A rule says: when a trigger happens and its conditions hold, a role is accountable until a clock ends. A closing event closes
-the handoff, an ending event makes it pointless, and steps say what happens until then.
+If a trigger happens and its conditions hold, the rule opens a handoff: a role is accountable until the clock ends. A closing event
+closes the handoff. An ending event ends it because it is no longer needed. Steps define what happens until then.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from streams.contract.suggestions import did_you_mean
 Scalar = str | int | float | bool
 
 Subject = Literal["encounter", "referral", "goal", "appointment", "notification", "person"]
-"""What a handoff is about. At most one handoff of a rule is open for each subject. All appointments of one referral are one
-subject, named by the referral."""
+"""What a handoff is about. At most one handoff of a rule is open for each subject. All appointments of one referral count as one
+subject."""
 
 Closure = Literal["met", "met-late", "cancelled", "superseded", "not-applicable"]
 
@@ -48,8 +48,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"n
 
 
 Condition = Scalar | tuple[Scalar, ...] | Limits
-"""One value, a list of values of which one must fit, or `Limits`. If a fact has several values (diagnosis groups), one of them
-must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit; nothing is guessed."""
+"""One value; a list of values, if any of them may fit; or `Limits`. If a fact has several values (diagnosis groups), one of them
+must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit."""
 
 Where = dict[str, Condition]
 """Conditions by the name of the fact; all must hold. `carerelay rules facts` lists the names; an unknown one is refused."""
@@ -84,14 +84,14 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event on the trigger's local date counts even if it happened before the trigger: for measures that count in days (HEDIS: on
     the date of discharge)."""
     standing: bool = False
-    """It may have happened before the trigger if it is reported after it; the conditions must say that it still holds."""
+    """It may have happened before the trigger if it arrives after the trigger. The conditions must check that it still holds."""
     of_person: bool = False
-    """It need not be about the handoff's own subject; the conditions say which of the person's events count (another referral for
+    """It need not be about the handoff's own subject; the conditions define which of the person's events count (another referral for
     the same service). An event with a `based_on` must still name the subject there."""
 
 
 class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Makes the handoff pointless. Death and the cancellation of the trigger end every handoff; a rule need not name them."""
+    """Ends the handoff because it is no longer needed. Death and the cancellation of the trigger always end it."""
 
     event: str
     where: Where = {}
@@ -106,7 +106,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An event that makes due earlier: `clock` after the event. It never makes due later (medication: at the visit, at latest day 30)."""
+    """Makes the handoff due at the end of `clock` after the event, if that is earlier (medication: at the visit, at most day 30)."""
 
     event: str
     clock: Clock
@@ -114,7 +114,7 @@ class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One role that is notified. `owner` is whoever is accountable at that moment."""
+    """One role that is notified. `owner` is the owner of the handoff at that moment."""
 
     role: str
     asks_acknowledgement: bool = False
@@ -140,7 +140,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: Where = {}
     """Checked when the step is reached (notify the lead on day 5 if no visit is booked). If it does not hold, the step is skipped."""
     then: Literal["", "assume-finished"] = ""
-    """`assume-finished`: the silent stay is marked as finished, by assumption (ENC-1)."""
+    """`assume-finished`: the encounter, which has no more messages, is marked as finished by assumption (ENC-1)."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -174,7 +174,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """A fact that is an instant (`needed_by`): due then. The clock is used if the fact is not known."""
     shortens: tuple[Shortening, ...] = ()
     calendar: Literal["accountable", "facility"] = "accountable"
-    """Whose time zone and holidays count. The facility's are used too if the directory does not know the accountable organisation."""
+    """Whose time zone and holidays apply. The facility's also apply if the directory does not know the accountable organisation."""
     accountable: str
     """A role of the care team or of the organisation, or one that the subject names: `referral-target`, `referral-requester`,
     `goal-owner`, `recipient` (of the notification), `setter` (the side that set the status), `facility` (the hospital or home
@@ -231,10 +231,10 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an overlay changes of one rule; other fields stay. If a number changes, give a new `version`.
+    """The changes of an overlay to one rule. Other fields keep their values. If a number changes, give a new `version`.
 
-    A new `clock` moves due, and with it the steps that are a share of the time. The amounts of other steps stay as the rule writes
-    them: `due + 1 business-day` is still one business day, and `trigger + 5 day` may now be after due. If they no longer fit, name
+    A new `clock` moves the due time, and the steps that are a share of the time. Other steps keep their amounts:
+    `due + 1 business-day` is still one business day, and `trigger + 5 day` may now be after due. If they no longer fit, write
     `steps` in the overlay too. Open handoffs keep their due time.
     """
 
@@ -267,7 +267,7 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def names_somebody(self) -> bool:
-        """Whether the overlay applies to some only."""
+        """Whether the overlay applies only to some organisations or persons."""
         return bool(self.profiles or self.localities or self.organisations or self.programmes)
 
 
@@ -275,7 +275,7 @@ _AT = re.compile(r"^(due|trigger)(?: *([+-]) *(\d+) +([a-z-]+))?$|^(\d{1,2})%$")
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """`Step.at`, taken apart: a share of the clock, or a distance from trigger or due."""
+    """`Step.at`, parsed: a share of the clock, or an amount of time from trigger or due."""
 
     base: Literal["share", "due", "trigger"]
     share: float = 0.0
@@ -285,7 +285,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def moments_of(rule: Rule, step: Step) -> dict[Unit, Moment]:
-    """Return the moment of *step* for each unit that a clock of *rule* has. Raises ValueError that says what to write instead."""
+    """Return the moment of *step* for each unit that the clocks of *rule* use. Raises ValueError that says what to write instead."""
     clocks = (rule.clock, *(case.clock for case in rule.cases), *(shortening.clock for shortening in rule.shortens))
     units = dict.fromkeys(clock.unit for clock in clocks)
     if isinstance(step.at, str):
@@ -296,28 +296,28 @@ def moments_of(rule: Rule, step: Step) -> dict[Unit, Moment]:
 
 
 def moment_of(at: str) -> Moment:
-    """Take `Step.at` apart. Raises ValueError that says what to write instead."""
+    """Parse `Step.at`. Raises ValueError that says what to write instead."""
     match = _AT.match(at.strip())
     if match is None and at.rstrip().endswith("clock"):
         raise ValueError(f"{at!r} no longer exists: write an amount and a unit, for example due + 1 business-day")
     if match is None:
-        raise ValueError(f"{at!r} is no moment: write 50%, due, due + 1 business-day, due - 12 hour or trigger + 5 day")
+        raise ValueError(f"{at!r} is not a moment: write 50%, due, due + 1 business-day, due - 12 hour or trigger + 5 day")
     base, sign, amount, unit, percent = match.groups()
     if percent is not None:
         return Moment("share", share=int(percent) / 100, before_due=True)
     if sign is None and base == "trigger":
-        raise ValueError(f"{at!r} is the opening itself, no step: write for example trigger + 5 day")
+        raise ValueError(f"{at!r} is the opening itself and not a step: write for example trigger + 5 day")
     clock = None
     if sign is not None:
         try:
             clock = msgspec.convert({"amount": int(amount), "unit": unit}, Clock)
         except msgspec.ValidationError as wrong:
             hint = did_you_mean(unit, UNITS)
-            raise ValueError(f"{at!r}: {unit} is no unit of a clock; write one of {', '.join(UNITS)}{hint}") from wrong
+            raise ValueError(f"{at!r}: {unit} is not a unit of a clock; write one of {', '.join(UNITS)}{hint}") from wrong
     negative = sign == "-"
     if negative and clock is not None and clock.unit not in {"minute", "hour"}:
-        raise ValueError(f"{at!r}: before due only minutes and hours can be counted back; else say a share or trigger + days")
+        raise ValueError(f"{at!r}: only minutes and hours can be counted back from due; write a share (50%) or trigger + 5 day")
     if negative and base == "trigger":
-        raise ValueError(f"{at!r} is before the trigger")
+        raise ValueError(f"{at!r} is before the trigger: write for example trigger + 5 day")
     before_due = negative or base == "trigger"
     return Moment("due" if base == "due" else "trigger", sign=-1 if negative else 1, clock=clock, before_due=before_due)

@@ -1,6 +1,6 @@
-"""The rule book `docs/rules.md`: made from the catalogue's data, so that it cannot say anything else.
+"""The rule book `docs/rules.md`, generated from the catalogue, so that both agree.
 
-Owns the page's order. Must not know a file's place or decide anything.
+Owns the order of the page. Must not know where files are, or decide anything.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _CHAPTERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def render_rulebook(rules: Iterable[Rule]) -> str:
-    """Return the page: what holds for every rule, a table of all *rules*, then what is particular to each."""
-    order = sorted(rules, key=_place)
+    """Return the page: what applies to every rule, a table of all *rules*, then what is specific to each."""
+    order = sorted(rules, key=_position)
     lines = [
         "# The rules",
         "",
-        "Made from `agents/coordination/catalogue/` by `make rules`; a test compares. `carerelay rules show TCM-1` explains one rule.",
-        "[Write a rule](write-a-rule.md) says how to add one.",
+        "Generated from `agents/coordination/catalogue/` by `make rules`; a test compares them. `carerelay rules show TCM-1` explains",
+        "one rule. [Write a rule](write-a-rule.md) explains how to add one.",
         "",
         "## For every rule",
         "",
@@ -54,10 +54,12 @@ def render_rulebook(rules: Iterable[Rule]) -> str:
         if rule.about.strip():
             lines += ["", " ".join(rule.about.split())]
         for heading, sentences in parts(rule):
-            # The table says the owner, the clock and the source.
-            told = {"Who is accountable": sentences[1:], "When it is due": sentences[1:], "Where it comes from": []}.get(heading, sentences)
-            if told:
-                lines += ["", f"{heading}:", "", *(f"- {sentence}" for sentence in told)]
+            # The table already has the owner, the clock and the source.
+            shown = {"Who is accountable": sentences[1:], "When it is due": sentences[1:], "Where it comes from": []}.get(
+                heading, sentences
+            )
+            if shown:
+                lines += ["", f"{heading}:", "", *(f"- {sentence}" for sentence in shown)]
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +81,7 @@ def _chapter(rule: Rule) -> str:
     return next((name for name, prefixes in _CHAPTERS.items() if prefix in prefixes), "Others")
 
 
-def _place(rule: Rule) -> tuple[int, int, str, int, str]:
+def _position(rule: Rule) -> tuple[int, int, str, int, str]:
     prefix, _, number = rule.id.partition("-")
     chapters = list(_CHAPTERS)
     chapter = _chapter(rule)

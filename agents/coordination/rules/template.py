@@ -1,4 +1,4 @@
-"""The file that `carerelay rules new` writes: a rule that loads as it stands, with a comment for each field.
+"""The file that `carerelay rules new` writes: a rule that loads without changes, with a comment for each field.
 
 Owns the text. A test loads it.
 """
@@ -11,9 +11,9 @@ from typing import Final
 _ID: Final = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*")
 
 _TEXT: Final = """\
-# A handoff rule: when something happens, somebody is accountable for something, until a time.
+# A handoff rule: after an event, a role is accountable for a follow-up until it is due.
 # The fields in one table: docs/write-a-rule.md. In a `where` all conditions must hold; a list means "one of these".
-#   carerelay rules facts     what a condition may ask for
+#   carerelay rules facts     what a condition may use
 #   carerelay rules codes     events, activity codes, statuses, roles, units
 #   carerelay rules groups    groups of diagnoses
 
@@ -55,7 +55,7 @@ closes:
   - event: OutreachAttempted
     where: {{outcome: reached}}
 
-# What makes it pointless. Death and the cancellation of the trigger always do.
+# What ends it because it is no longer needed. Death and the cancellation of the trigger always do.
 ends:
   - event: PatientAdmitted
     where: {{setting: [inpatient, observation], other_stay: true}}

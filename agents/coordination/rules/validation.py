@@ -1,6 +1,6 @@
-"""What a rule must say to be loaded: known facts, events that can happen, codes that somebody sends, a way to close.
+"""The checks that a rule must pass to be loaded: known facts, existing events and codes, a way to close.
 
-Owns the checks, which name the rule, the field, and how to mend it. Must not know what happens when a rule fires.
+Owns the checks. Each error names the rule, the field and the remedy. Must not know what happens when a rule fires.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
 
 ISSUED: Final = "NotificationIssued"
-"""The one outbound event that may open a handoff: somebody was told and is asked to answer."""
+"""The only outbound event that may open a handoff: a notification was issued, and its recipient has to respond."""
 
 OUTREACH: Final = ("reached", "no-answer", "voicemail", "refused")
-"""What an attempt to reach a person comes to, as the contract says it."""
+"""The outcomes of an attempt to reach a person, as the contract lists them."""
 
 _EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
-"""Facts that only the event itself can say: an event without the field never fulfils such a condition."""
+"""Facts that are a field of the event itself. An event without the field can never meet such a condition."""
 
 
 def check(rule: Rule) -> None:
-    """Refuse a rule that can't be meant. Raises RuleError."""
+    """Refuse a rule that cannot work. Raises RuleError."""
     for field in ("id", "title", "neutral_title", "source", "accountable"):
         if not getattr(rule, field).strip():
-            raise RuleError(rule.id or "?", field, "empty; every rule says it")
+            raise RuleError(rule.id or "?", field, "empty; every rule needs it")
     if rule.version < 1:
-        raise RuleError(rule.id, "version", "counts from 1")
+        raise RuleError(rule.id, "version", "must be 1 or more")
     if not rule.triggers:
         raise RuleError(rule.id, "triggers", "nothing can open it; name at least one event")
     if not rule.closes and not rule.completable:
@@ -42,17 +42,17 @@ def check(rule: Rule) -> None:
         raise RuleError(
             rule.id,
             "until",
-            f"{rule.until!r} is no fact{did_you_mean(rule.until, FACTS) or ';'} write a fact that is an instant: needed_by",
+            f"{rule.until!r} is not a fact{did_you_mean(rule.until, FACTS) or ';'} write a fact that is an instant: needed_by",
         )
     for field, clock in (("clock", rule.clock), *((f"cases[{i}].clock", c.clock) for i, c in enumerate(rule.cases))):
         if clock.amount < (0 if clock.unit in {"day", "business-day"} else 1):
-            raise RuleError(rule.id, field, f"an amount of {clock.amount} {clock.unit} is no time to act in")
+            raise RuleError(rule.id, field, f"{clock.amount} {clock.unit} leaves no time to act; write a larger amount")
     for i, trigger in enumerate(rule.triggers):
         _check_event(rule, f"triggers[{i}]", trigger, trigger.event)
     for i, closing in enumerate(rule.closes):
         _check_event(rule, f"closes[{i}]", closing, closing.event)
         if closing.count < 1:
-            raise RuleError(rule.id, f"closes[{i}].count", "counts from 1")
+            raise RuleError(rule.id, f"closes[{i}].count", "must be 1 or more")
     for i, ending in enumerate(rule.ends):
         _check_event(rule, f"ends[{i}]", ending, ending.event)
     for i, shortening in enumerate(rule.shortens):
@@ -60,7 +60,7 @@ def check(rule: Rule) -> None:
 
 
 def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
-    """Refuse an event that does not exist, and a condition that this event can never fulfil."""
+    """Refuse an event that does not exist, and a condition that the event can never meet."""
     if event == ISSUED and isinstance(row, Trigger):
         return
     kind = FACT_OF.get(event)
@@ -82,7 +82,7 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
 
 
 def check_groups(rule: Rule, groups: Collection[str]) -> None:
-    """Refuse a condition on a group that no value set has: it could never hold."""
+    """Refuse a condition on a group that no value set defines, because it could never hold."""
     rows = [
         (f"{field}[{i}]", row.where)
         for field in ("triggers", "closes", "ends", "cases", "steps")
@@ -101,7 +101,7 @@ def check_groups(rule: Rule, groups: Collection[str]) -> None:
 
 
 def check_codes(rule: Rule, further: Iterable[str]) -> None:
-    """Refuse a code of a care activity that nobody sends: what waits for it would wait for ever."""
+    """Refuse an unknown code of a care activity, because no such activity would ever arrive."""
     listed: tuple[tuple[str, tuple[Any, ...]], ...] = (
         ("triggers", rule.triggers),
         ("closes", rule.closes),

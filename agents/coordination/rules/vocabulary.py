@@ -1,7 +1,7 @@
-"""What a rule may name: facts, codes and value groups, listed from the tables that check rules.
+"""What a rule may name: facts, codes and value groups, from the same tables that rules are checked against.
 
-Owns the rows that `carerelay rules facts|codes|groups` show. Holds no name of its own: a fact, code or group that is added
-to its table is listed here at once. Must not know a file.
+Owns the rows that `carerelay rules facts|codes|groups` show. It has no names of its own, so an addition to a table appears
+here too. Must not know a file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EXAMPLES: Final[dict[str, Condition]] = {
     "purpose": "follow-up",
     "unit": "ICU-2",
 }
-"""Examples of facts that no condition of the catalogue asks for."""
+"""Example values of facts that no condition of the catalogue uses."""
 
 _AGAIN: Final = {
     "keep": "nothing changes",
@@ -48,14 +48,14 @@ _CLOSURE: Final = {
     "met": "the closing event happened in time",
     "met-late": "the closing event happened after the due time",
     "cancelled": "the event that opened it was cancelled",
-    "superseded": "a newer event takes its place",
-    "not-applicable": "there is nothing to do any more",
+    "superseded": "a newer event replaces it",
+    "not-applicable": "it is no longer needed",
 }
 _SUBJECT: Final = {"encounter": "the stay", "appointment": "the appointment, or the referral that it is for"}
 
 
 def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
-    """Return for each fact its name, meaning, kind, the values of a closed list, and an example of a condition."""
+    """Return for each fact its name, meaning, kind, an example of a condition, and its values if they are a closed list."""
     used = _first_uses(catalogue)
     first_group = next(iter(sorted(groups)), "mental-illness")
     rows: list[Row] = []
@@ -75,7 +75,7 @@ def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
 
 
 def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
-    """Return each code that a rule may name: what it is a code of, the code, and what it means or where it is used."""
+    """Return each code that a rule may name: its kind, the code, and its meaning or the rules that use it."""
     used: dict[str, list[str]] = {}
     for rule in catalogue.rules.values():
         for where in _wheres(rule):
@@ -84,7 +84,7 @@ def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
     rows = [
         *(("event", event, EVENT[event].when) for event in sorted({*FACT_OF, ISSUED}) if event not in _internal()),
         *(
-            ("activity", code, f"named by {', '.join(dict.fromkeys(used[code]))}" if code in used else "named by no rule")
+            ("activity", code, f"used by {', '.join(dict.fromkeys(used[code]))}" if code in used else "not used by a rule")
             for code in sorted(ACTIVITY_CODES.union(catalogue.codes))
         ),
         *(
@@ -106,7 +106,7 @@ def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
 
 
 def list_groups(valuesets: ValueSets) -> list[Row]:
-    """Return each value group: its name, title, source, and the beginnings of ICD-10 codes that belong to it and that do not."""
+    """Return each value group: its name, title, source, and the starts of the ICD-10 codes that it includes and excludes."""
     return [
         {
             "group": name,
@@ -120,7 +120,7 @@ def list_groups(valuesets: ValueSets) -> list[Row]:
 
 
 def _internal() -> set[str]:
-    """Return the events that shards write to each other."""
+    """Return the events that shards send to each other."""
     return {kind.__name__ for kind in RELAY.types}
 
 
@@ -131,7 +131,7 @@ def _wheres(rule: Rule) -> Iterator[Where]:
 
 
 def _first_uses(catalogue: Catalogue) -> dict[str, Condition]:
-    """Return for each fact the first condition on it in the catalogue."""
+    """Return for each fact the first condition of the catalogue that uses it."""
     wheres = [where for rule in catalogue.rules.values() for where in _wheres(rule)]
     wheres += [row.notice.where for rows in catalogue.notices.values() for row in rows]
     found: dict[str, Condition] = {}
@@ -148,7 +148,7 @@ def _values(condition: Condition | None) -> tuple[str, ...]:
 
 
 def _yaml(condition: Condition) -> str:
-    """Return *condition* as a rule file writes it on one line."""
+    """Return *condition* as one line of a rule file."""
     if isinstance(condition, Limits):
         named = {
             "not": condition.not_,

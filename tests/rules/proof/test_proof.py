@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from proof_model import CORE, DAY, FACILITIES, HOUR, MINUTE, Fact, Notice, PersonModel, business_days_after
 from proof_run import Run
 
-from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.person.encounter import STATUS_NAMES
 from streams.contract import effects as out
 from streams.contract import events as facts
 from streams.contract.events import EncounterRef, Event, Member, Millis, Party, PersonKey, PersonRef, Practitioner

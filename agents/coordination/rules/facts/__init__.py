@@ -1,6 +1,6 @@
-"""The facts that conditions of rules may ask for: one named function each, by subject.
+"""The facts that conditions of rules may use: one function each, in files by subject.
 
-Owns the vocabulary as a whole: whoever imports it has every fact. Must not know a rule.
+Owns the whole vocabulary: importing this package registers every fact. Must not know a rule.
 """
 
 from agents.coordination.rules.facts import goal, notice, referral

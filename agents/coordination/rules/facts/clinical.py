@@ -1,11 +1,11 @@
-"""Facts about conditions, risk and use of care, from diagnoses, the problem list and every remembered stay."""
+"""Facts about conditions, risk and use of care, from diagnoses, the problem list and all encounters in the person's state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from agents.coordination.person.state import Encounter, Status
+from agents.coordination.person.encounter import Encounter, Status
 from agents.coordination.reference import risk
 from agents.coordination.reference.calendar import local_date
 from agents.coordination.reference.reference_data import ReferenceData
@@ -18,7 +18,7 @@ from streams.contract.topics import DAY_MS
 
 
 def groups_of(diagnoses: tuple[str, ...], world: ReferenceData, *, principal: bool = False) -> frozenset[str]:
-    """Return the value-set groups of a stay's diagnoses (`rank|system|code`), or of its principal one alone."""
+    """Return the value-set groups of an encounter's diagnoses (`rank|system|code`), or only of its principal diagnosis."""
     found: frozenset[str] = frozenset()
     for diagnosis in diagnoses[:1] if principal else diagnoses:
         _, system, code = diagnosis.split("|", 2)
@@ -39,7 +39,7 @@ def principal_diagnosis_group(context: FactContext) -> Value:
 
 
 def known_groups(context: FactContext) -> frozenset[str]:
-    """Return the value-set groups of the problem list and of every stay that is remembered."""
+    """Return the value-set groups of the problem list and of the diagnoses of all encounters in the person's state."""
     found: frozenset[str] = frozenset()
     for system, code, status in context.person.conditions:
         if status not in {"inactive", "remission", "resolved"}:
@@ -62,7 +62,7 @@ def high_risk_conditions(context: FactContext) -> Value:
 
 
 def lace_of(context: FactContext) -> Score | None:
-    """Compute LACE for the context's stay, ranges where inputs are missing; None without a stay."""
+    """Compute LACE for the context's encounter, as a range if inputs are missing. None without an encounter."""
     encounter = context.encounter
     if encounter is None:
         return None
@@ -91,13 +91,14 @@ def lace_of(context: FactContext) -> Score | None:
 
 _HAEMOGLOBIN: Final = frozenset({"718-7", "20509-6", "59260-0"})
 _SODIUM: Final = frozenset({"2951-2", "2947-0"})
-"""LOINC: haemoglobin in blood by mass and by substance; sodium in serum or plasma, and in blood."""
+"""LOINC codes: haemoglobin in blood, by mass and by substance; sodium in serum or plasma, and in blood."""
 
 
 def hospital_of(context: FactContext, variant: HospitalVariant) -> Score | None:
-    """Compute HOSPITAL in the *variant* named for the context's stay, a range where inputs are missing; None without a stay.
+    """Compute *variant* of HOSPITAL for the context's encounter, as a range if inputs are missing. None without an encounter.
 
-    No message says the oncology service or that an admission was elective, so these are known only where they are met.
+    No message states the oncology service, or that there was no procedure, or that the admission was elective. So these inputs
+    are either true or not known.
     """
     encounter = context.encounter
     if encounter is None:
@@ -128,46 +129,46 @@ def hospital_of(context: FactContext, variant: HospitalVariant) -> Score | None:
 def _measured(
     context: FactContext, encounter: Encounter, codes: frozenset[str], convert: Callable[[float, str], float | None]
 ) -> float | None:
-    """Return the newest value of *codes* that was measured during the stay, in the score's unit."""
+    """Return the newest value of *codes* that was measured during the encounter, in the score's unit, or None."""
     until = encounter.discharged or context.at
     found = [o for o in context.person.observations if o[0] in codes and encounter.admitted and encounter.admitted <= o[3] <= until]
     return convert(*max(found, key=lambda o: o[3])[1:3]) if found else None
 
 
 def risk_words(context: FactContext) -> str:
-    """Return what is known of the risk, in words: both scores, HOSPITAL in both variants, and the flags that are up."""
+    """Return the known risk as text: LACE, both variants of HOSPITAL, and the flags that are set."""
     scores = [lace_of(context), *(hospital_of(context, variant) for variant in risk.HOSPITAL_VARIANTS)]
-    said = [f"{score.name}: {score.words}" for score in scores if score is not None]
-    up = flags(context)
-    if isinstance(up, tuple) and up:
-        said.append(f"flags: {', '.join(up)}")
-    return "; ".join(said)
+    texts = [f"{score.name}: {score.words}" for score in scores if score is not None]
+    flags_set = flags(context)
+    if isinstance(flags_set, tuple) and flags_set:
+        texts.append(f"flags: {', '.join(flags_set)}")
+    return "; ".join(texts)
 
 
 @fact
 def hospital_derivation(context: FactContext) -> Value:
-    """How high the HOSPITAL score is, in its first form (2013). The lower end if inputs are missing."""
+    """How high the HOSPITAL score is, in its first variant (2013). The lowest possible score if inputs are missing."""
     score = hospital_of(context, "derivation-2013")
     return score.low if score else None
 
 
 @fact
 def hospital_international(context: FactContext) -> Value:
-    """How high the HOSPITAL score is, in its international form (2016). The lower end if inputs are missing."""
+    """How high the HOSPITAL score is, in its international variant (2016). The lowest possible score if inputs are missing."""
     score = hospital_of(context, "international-2016")
     return score.low if score else None
 
 
 @fact
 def lace(context: FactContext) -> Value:
-    """How high the LACE score is. The lower end if inputs are missing."""
+    """How high the LACE score is. The lowest possible score if inputs are missing."""
     score = lace_of(context)
     return score.low if score else None
 
 
 @fact
 def risk_tier(context: FactContext) -> Value:
-    """Risk that decides how soon the person must be seen after discharge (stated complexity and LACE)."""
+    """Risk tier, which decides how soon the person must be seen after discharge (by stated complexity and LACE)."""
     said = complexity(context)
     return risk.follow_up_tier(str(said) if said else None, lace_of(context))
 
@@ -181,7 +182,7 @@ def _risk_kind(encounter: Encounter, world: ReferenceData) -> risk.StayKind | No
 
 @fact
 def flags(context: FactContext) -> Value:
-    """Utilisation flags that are up."""
+    """Utilisation flags that are set."""
     encounters = [
         risk.EncounterSpan(
             kind, Millis(encounter.admitted or encounter.discharged), Millis(encounter.discharged) if encounter.discharged else None
@@ -191,7 +192,7 @@ def flags(context: FactContext) -> Value:
         and (encounter.admitted or encounter.discharged)
         and (kind := _risk_kind(encounter, context.world)) is not None
     ]
-    # At the very instant of a discharge the person still counts as being there: the flag is for what the discharge needs.
+    # At the instant of the discharge the person still counts as an inpatient, because the follow-up needs the flag.
     discharging = context.encounter is not None and context.encounter.discharged and context.encounter.discharged <= context.at
     at = Millis(context.encounter.discharged - 1) if discharging and context.encounter else context.at
     return risk.utilisation_flags(encounters, at).names
@@ -199,7 +200,7 @@ def flags(context: FactContext) -> Value:
 
 @fact
 def emergency_visits_12_months(context: FactContext) -> Value:
-    """How many emergency visits there were in the past twelve months, with this one."""
+    """How many emergency visits the person had in the past twelve months, including this one."""
     since = context.at - 365 * DAY_MS
     return sum(
         1
@@ -212,7 +213,7 @@ def emergency_visits_12_months(context: FactContext) -> Value:
 
 @fact
 def age_years(context: FactContext) -> Value:
-    """How many years old the person is. Not known without a date of birth."""
+    """How old the person is, in years. Not known without a date of birth."""
     known = context.person.demographics
     born = known.birth_date.replace("-", "") if known is not None else ""
     if len(born) < 8 or not born[:8].isdigit():

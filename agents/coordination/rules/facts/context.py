@@ -1,7 +1,7 @@
-"""What a fact is read from, and the vocabulary that facts are put into.
+"""What a fact is read from, and the register of all facts.
 
-Owns the context and the register. Must not know a single fact, nor a rule. A fact gives text, a number, a truth, several
-texts (any of them may fit), or None where it is not known; it never guesses.
+Owns the context and the register. Must not know a particular fact or a rule. A fact returns text, a number, true or false, several
+texts, or None if it is not known. It never guesses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from agents.coordination.person.state import Appointment, Encounter, Goal, Handoff, NotificationRecord, Person, Referral
+from agents.coordination.person.encounter import Encounter
+from agents.coordination.person.state import Appointment, Goal, Handoff, NotificationRecord, Person, Referral
 from agents.coordination.reference.directory import Organisation
 from agents.coordination.reference.reference_data import ReferenceData
 from streams.contract.effects import NotificationIssued
@@ -21,9 +22,9 @@ Value = str | int | float | bool | tuple[str, ...] | frozenset[str] | None
 
 
 class FactContext(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """What a condition is read from: the event and what it is about, or a handoff whose step is reached (no event).
+    """What facts are read from: an event and its subject, or a handoff whose step is due (without an event).
 
-    It never changes: `msgspec.structs.replace` gives a copy about something else. What it names of the person does change.
+    It is immutable: `msgspec.structs.replace` returns a changed copy. The person and the records in it are mutable.
     """
 
     person: Person
@@ -32,27 +33,27 @@ class FactContext(msgspec.Struct, frozen=True, eq=False, gc=False):
     organisation: Organisation
     event: Event | None
     fact: Any
-    """What the event says; None without an event."""
+    """The data of the event; None without an event."""
     kind: str
     """The event's type; empty without an event."""
     encounter: Encounter | None = None
     handoff: Handoff | None = None
     referral: Referral | None = None
     referral_before: Referral | None = None
-    """The referral as it stood before the event said something new of it."""
+    """The referral before the event changed it."""
     goal: Goal | None = None
     appointment: Appointment | None = None
     answered: Handoff | None = None
     """The handoff that a response is about."""
     issued: NotificationIssued | None = None
-    """The notification that has just gone out."""
+    """The notification that was just issued."""
     reported: NotificationRecord | None = None
     """The notification that a delivery report is about."""
     changed: tuple[str, ...] = ()
     repeated: bool = False
 
     @classmethod
-    def of(  # noqa: PLR0917 -- what every context has, and what most have
+    def of(  # noqa: PLR0917 -- the fields that every context has, and three that most have
         cls,
         person: Person,
         world: ReferenceData,
@@ -62,7 +63,7 @@ class FactContext(msgspec.Struct, frozen=True, eq=False, gc=False):
         encounter: Encounter | None = None,
         handoff: Handoff | None = None,
     ) -> Self:
-        """Return the context of *event*, or of *handoff* where no event is its reason."""
+        """Return the context of *event*, or of *handoff* if there is no event."""
         if event is None:
             return cls(person, world, at, organisation, None, None, "", encounter, handoff)
         return cls(person, world, at, organisation, event, event.data, event.type, encounter, handoff)
@@ -71,7 +72,7 @@ class FactContext(msgspec.Struct, frozen=True, eq=False, gc=False):
 Read = Callable[[FactContext], Value]
 
 FACTS: Final[dict[str, Read]] = {}
-"""Every fact by its name, as a catalogue file writes it."""
+"""Every fact by the name that catalogue files use."""
 
 
 PLAIN: Final = frozenset(
@@ -97,20 +98,20 @@ PLAIN: Final = frozenset(
         "recipient_known",
     }
 )
-"""Facts that are read at once, have few values, and hang on no goal or handoff that is looked at in turn."""
+"""Facts that are cheap to read, have few values, and do not depend on a particular goal or handoff."""
 
 
 def fact(read: Read) -> Read:
-    """Put *read* into the vocabulary under its own name without the leading `of_` and with its docstring as description."""
+    """Register *read* under its name without the prefix `of_`. Its docstring is the description of the fact."""
     FACTS[read.__name__.removeprefix("of_")] = read
     return read
 
 
 def described() -> Mapping[str, str]:
-    """Return each fact's name with its one-line description."""
+    """Return the one-line description of each fact by name."""
     return {name: (read.__doc__ or "").strip().splitlines()[0] for name, read in sorted(FACTS.items())}
 
 
 def event_says(context: FactContext, field: str) -> Any:
-    """Return what the context's event itself says in *field*; None without an event or the field."""
+    """Return *field* of the context's event; None without an event or without the field."""
     return getattr(context.fact, field, None) if context.fact is not None else None

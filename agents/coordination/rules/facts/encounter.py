@@ -1,10 +1,10 @@
-"""Facts about the stay that an event or a handoff is about: its class, setting, place, length and end."""
+"""Facts about the encounter of an event or a handoff: its class, setting, location, length and end."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from agents.coordination.person.state import Status
+from agents.coordination.person.encounter import STATUS_NAMES, Status
 from agents.coordination.reference import risk
 from agents.coordination.rules.facts.context import FactContext, Value, event_says, fact
 from streams.contract.events import Millis
@@ -17,17 +17,17 @@ SETTING: Final = {
     "HH": "home",
     "PRENC": "planned",
 }
-"""Encounter class (v3 ActCode, and HL7 table 0004's B and R, which have no code there) to the setting of care."""
+"""Encounter class to setting of care. Classes are v3 ActCode, and B and R of HL7 table 0004, which ActCode lacks."""
 
 DISPOSITION_GROUP: Final = {
     **dict.fromkeys(("home", "alt-home", "aadvice"), "community"),
     "other-hcf": "hospital",
     **dict.fromkeys(("snf", "long", "rehab", "psy"), "facility"),
-    # FHIR's code `hosp` is displayed "Hospice".
+    # FHIR's display of the code `hosp` is "Hospice".
     **dict.fromkeys(("hosp", "hospice"), "hospice"),
     "exp": "died",
 }
-"""FHIR discharge disposition to where life goes on. What is in no group (`oth`, none) is `unknown`."""
+"""FHIR discharge disposition to where the person goes. Every other disposition (`oth`, or none) is `unknown`."""
 
 
 @fact
@@ -87,9 +87,7 @@ def disposition_group(context: FactContext) -> Value:
 @fact
 def status_of_stay(context: FactContext) -> Value:
     """Status of the stay."""
-    return (
-        ("unknown", "planned", "in-progress", "onleave", "finished", "cancelled")[context.encounter.status] if context.encounter else None
-    )
+    return STATUS_NAMES[context.encounter.status] if context.encounter else None
 
 
 @fact
@@ -120,7 +118,7 @@ def material_change(context: FactContext) -> Value:
 
 @fact
 def other_stay(context: FactContext) -> Value:
-    """Whether the event is about another stay than the handoff's."""
+    """Whether the event is about a different stay than the handoff's."""
     return context.handoff is not None and context.encounter is not None and context.encounter.number != context.handoff.encounter
 
 
@@ -151,7 +149,7 @@ def planned(context: FactContext) -> Value:
 
 @fact
 def length_of_stay_days(context: FactContext) -> Value:
-    """How many days the stay lasted, in the facility's local time (CARERELAY_LENGTH_OF_STAY says how they are counted)."""
+    """How long the stay lasted, in days of the facility's local time (CARERELAY_LENGTH_OF_STAY sets how they are counted)."""
     encounter = context.encounter
     if encounter is None or not encounter.admitted or not encounter.discharged:
         return None

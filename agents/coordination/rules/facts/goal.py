@@ -1,4 +1,4 @@
-"""Facts about what the person wants: goals, their progress and their reviews."""
+"""Facts about goals, their progress and their reviews."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def achievement_status(context: FactContext) -> Value:
 
 @fact
 def achievement_said(context: FactContext) -> Value:
-    """FHIR Goal.achievementStatus in this very update. Not known if the update does not name one."""
+    """FHIR Goal.achievementStatus in this update. Not known if the update does not contain one."""
     said: Value = event_says(context, "achievement_status")
     return said
 
@@ -51,7 +51,7 @@ def setbacks(context: FactContext) -> Value:
 
 @fact
 def active_goals(context: FactContext) -> Value:
-    """How many goals of the person are accepted, active or on hold."""
+    """How many of the person's goals are accepted, active or on hold."""
     return sum(1 for goal in context.person.goals if goal.status in {"accepted", "active", "on-hold"})
 
 
@@ -72,5 +72,5 @@ def first_review(context: FactContext) -> Value:
 
 @fact
 def revised(context: FactContext) -> Value:
-    """Whether the goal's words or priority changed."""
+    """Whether the goal's description or priority changed."""
     return "goal-revised" in context.changed

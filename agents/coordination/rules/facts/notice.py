@@ -1,4 +1,4 @@
-"""Facts about activities, responses and notifications: what was done, who was told, and whose team it is."""
+"""Facts about activities, responses, notifications and the care team."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def outcome(context: FactContext) -> Value:
 
 @fact
 def performer_role(context: FactContext) -> Value:
-    """Role of whoever gave the care or responded."""
+    """Role of the person who gave the care or responded."""
     party = event_says(context, "performer") or event_says(context, "by")
     return getattr(party, "role", None)
 
@@ -63,7 +63,7 @@ def role(context: FactContext) -> Value:
 
 @fact
 def somebody_told(context: FactContext) -> Value:
-    """Whether a notification of this event was issued. None is issued if the person withheld it."""
+    """Whether a notification about this event was issued. None is issued if the person withheld consent."""
     encounter = context.encounter.number if context.encounter is not None else 0
     return any(record.at == context.at and record.encounter == encounter for record in context.person.notifications)
 

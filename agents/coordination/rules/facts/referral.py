@@ -139,7 +139,7 @@ def appointment_status(context: FactContext) -> Value:
 
 @fact
 def still_stands(context: FactContext) -> Value:
-    """Whether the event's own appointment is booked by its latest report, for a time to come."""
+    """Whether the event's own appointment, by its latest report, is still booked for a time in the future."""
     own = context.appointment
     since = context.handoff.opened_at if context.handoff is not None else context.at
     return own is not None and own.status in {"booked", "arrived", "checked-in"} and own.start >= since

@@ -1,7 +1,7 @@
-"""What facts may say: their kind, and the values of those with a closed list.
+"""The kind of each fact, and the values of facts with a closed list.
 
-Owns the lists, so that a condition that can never hold is refused. A text that is in no list is open: codes and names that
-messages and directories bring.
+Owns these lists, so that a condition that can never hold is refused. A text fact without a list may have any value, because
+messages and directories bring their own codes and names.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from agents.coordination.person.state import STATUS_NAMES
+from agents.coordination.person.encounter import STATUS_NAMES
 from agents.coordination.rules.facts.encounter import DISPOSITION_GROUP, SETTING
 from streams.contract.codes import GOAL_STATUS, REFERRAL_SIDE, TASK_STATUS
 
@@ -55,11 +55,11 @@ SEVERAL: Final = frozenset({
 
 
 def kind_of(fact: str) -> str:
-    """Return what *fact* gives: `true or false`, `number`, `several texts` or `text`."""
+    """Return the kind of *fact*: `true or false`, `number`, `several texts` or `text`."""
     if fact in TRUTHS:
         return "true or false"
     return "number" if fact in NUMBERS else "several texts" if fact in SEVERAL else "text"
 
 
 GROUPS: Final = frozenset({"diagnosis_group", "principal_diagnosis_group", "condition_group"})
-"""Facts that name groups of the value sets, which are a deployment's own."""
+"""Facts whose values are groups of the value sets, which a deployment may define."""

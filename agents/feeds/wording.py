@@ -1,4 +1,4 @@
-"""What people read about a silent source. Owns phrases only. Instants are in UTC, because a source has no time zone."""
+"""Texts about a silent source. Owns phrases only. Times are in UTC, because a source has no time zone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def instant(at_ms: int) -> str:
 
 
 def span(milliseconds: int) -> str:
-    """Return a length of time in the unit that fits it."""
+    """Return a duration in minutes, hours or days, whichever fits its length."""
     minutes = milliseconds // 60_000
     if minutes < 120:
         return f"{minutes} minute{'' if minutes == 1 else 's'}"
@@ -31,13 +31,13 @@ def span(milliseconds: int) -> str:
 
 
 def allowed(feed: Feed, rule: FeedRule) -> str:
-    """Return what is usual in the hour in which the silence began, and how long a silence may last."""
+    """Return the usual gap in the hour in which the silence began, and how long the silence may last."""
     minute = feed.last + 1
     moment = _EPOCH + timedelta(minutes=minute)
-    hour = f"on {_DAYS[moment.weekday()]} {moment.hour:02d} to {(moment.hour + 1) % 24:02d} o'clock UTC"
-    least = f"at least {rule.floor_minutes} minutes"
+    hour = f"on {_DAYS[moment.weekday()]} from {moment:%H}:00 to {(moment.hour + 1) % 24:02d}:00 UTC"
+    limit = f"the limit is {rule.usual_gaps:g} usual gaps and at least {rule.floor_minutes} minutes"
     gap = mean_gap_minutes(feed, minute // HOUR_MINUTES, rule) * feed.uneven / 100
     if not gap:
-        return f"{hour} it rarely sends, but it should have sent since; allowed are {rule.usual_gaps:g} usual gaps, {least}"
+        return f"{hour} it rarely sends, but it should have sent since then; {limit}"
     usual = f"{gap:.0f} minutes" if gap >= 1.5 else "a minute"
-    return f"{hour} gaps of up to {usual} are usual; allowed are {rule.usual_gaps:g} of them, {least}"
+    return f"{hour} gaps of up to {usual} are usual; {limit}"

@@ -1,6 +1,6 @@
-"""`carerelay rules`: the handoff rules in plain words, what a rule may name, and a file to begin a new one with.
+"""`carerelay rules`: explains the handoff rules, lists what a rule may name, and writes the file of a new rule.
 
-Owns the verbs. What a rule means in words is said where the rules are; nothing here knows one.
+Owns the commands and their options. Must not know what a rule means: each agent explains its own rules.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ T = TypeVar("T")
 
 rules_app = typer.Typer(no_args_is_help=True)
 
-Folder = Annotated[Path | None, typer.Option("--rules", help="Folder of rules instead of the ones that come with it.", show_default=False)]
-Name = Annotated[str, typer.Argument(help="Only this one, or those whose name contains it.", metavar="[NAME]", show_default=False)]
+Folder = Annotated[Path | None, typer.Option("--rules", help="Folder of rules to use instead of the built-in ones.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="Show only this one, or those whose name contains it.", metavar="[NAME]", show_default=False)]
 
 
 @rules_app.command("list")
 def rules_list(folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the rules: id, the profiles in which it holds (none: in all), title."""
+    """List the rules: id, profiles in which the rule applies, title."""
     feeds = load_rule()
     rows: list[Row] = [
         {"id": r.id, "version": r.version, "profiles": list(r.profiles), "title": r.title, "source": r.source}
@@ -58,7 +58,7 @@ def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, for examp
     rules, named = catalogue.rules, rule.upper()
     if named not in rules:
         known = [*rules, feeds.id]
-        raise UserError(f"there is no rule {rule}: there are {', '.join(known)}{did_you_mean(rule, known, most=3)}")
+        raise UserError(f"there is no rule {rule}: write one of {', '.join(known)}{did_you_mean(rule, known, most=3)}")
     typer.echo(explain(rules[named]))
     for overlay, changed_rule in catalogue.changes_of(named):
         typer.echo(explain_change(rules[named], changed_rule, overlay))
@@ -66,11 +66,11 @@ def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, for examp
 
 @rules_app.command("check")
 def rules_check(
-    folder: Annotated[Path | None, typer.Argument(help="Folder; default: what is in use.", show_default=False)] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of rules; default: the rules in use.", show_default=False)] = None,
 ) -> None:
-    """Load the rules as a worker would; exit 1 with file, rule and field where one can't be used.
+    """Load the rules as a worker would. If one is wrong, name its file, rule and field, and exit with 1.
 
-    A name that the directory does not know, most likely misspelt, is noted on standard error.
+    Names that the directory does not know are probably misspelt; they are reported on standard error.
     """
     settings = _settings(folder)
     try:
@@ -79,12 +79,12 @@ def rules_check(
         raise UserError(str(error), Exit.WRONG) from None
     for note in notes(catalogue, directory):
         say(f"note: {note}")
-    typer.echo(f"{len(catalogue.rules)} rules can be used")
+    typer.echo(f"rules that can be used: {len(catalogue.rules)}")
 
 
 @rules_app.command("facts")
 def rules_facts(name: Name = "", folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the facts that a condition may ask for: meaning, kind, values, an example."""
+    """List the facts that a condition may use: meaning, kind, values, an example."""
     settings = _settings(folder)
     rows = _named(list_facts(_catalogue(settings), load_value_sets(settings.rules or RULES).groups), "fact", name)
 
@@ -108,7 +108,7 @@ def rules_codes(name: Name = "", folder: Folder = None, as_json: AsJson = False)
 
 @rules_app.command("groups")
 def rules_groups(name: Name = "", folder: Folder = None, as_json: AsJson = False) -> None:
-    """List the groups of diagnoses; with a NAME also the codes that belong to it, and where they come from."""
+    """List the groups of diagnoses. With a NAME, also show their codes and the source."""
     rows = _named(list_groups(load_value_sets(_settings(folder).rules or RULES)), "group", name)
 
     def lines(row: Row) -> Iterable[str]:
@@ -129,7 +129,7 @@ def rules_new(
         Path | None, typer.Option("--rules", help="Folder to write it into; default: the current folder.", show_default=False)
     ] = None,
 ) -> None:
-    """Write the file of a new rule, with a comment for each field. It loads as it stands."""
+    """Write the file of a new rule, with a comment for each field. The file loads without changes."""
     try:
         text = new_rule(id_)
     except ValueError as error:
@@ -140,10 +140,10 @@ def rules_new(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UserError(f"{path} is there already: choose another id, or edit that file") from None
+        raise UserError(f"{path} already exists: choose another id, or edit that file") from None
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}") from None
-    typer.echo(f"{path} is written. Edit it, then: carerelay rules check {path.parent}")
+    typer.echo(f"Written: {path}. Edit it, then run: carerelay rules check {path.parent}")
 
 
 def _settings(folder: Path | None) -> Settings:
@@ -153,7 +153,7 @@ def _settings(folder: Path | None) -> Settings:
 def _catalogue(settings: Settings) -> Catalogue:
     rules = settings.rules or RULES
     if not rules.is_dir():
-        raise UserError(f"{rules} is no folder")
+        raise UserError(f"{rules} is not a folder")
     return _loaded(load_catalogue, rules)
 
 
@@ -169,7 +169,7 @@ def _loaded(load: Callable[[Path], T], path: Path) -> T:
 
 
 def _named(rows: list[Row], field: str, name: str) -> list[Row]:
-    """Return the row that is called *name*, else those whose name contains it. Raises UserError where none does."""
+    """Return the row named *name*, or else the rows whose name contains it. Raises UserError if there is none."""
     found = [row for row in rows if row[field] == name] or [row for row in rows if name.lower() in row[field].lower()]
     if not found:
         raise UserError(f"there is no {field} {name}{did_you_mean(name, {row[field] for row in rows}, most=3)}")
