@@ -88,7 +88,7 @@ def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
         }
 
 
-DOOR_KINDS = ("refused", "ignored", "suppressed", "noted")
+INTAKE_KINDS = ("refused", "ignored", "suppressed", "noted")
 """What intake reports about a message, in the terms of lines. `noted` means unusual, but nothing was lost."""
 
 

@@ -71,7 +71,7 @@ class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.people or self.encounters
 
 
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+class GoalTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):
     """A goal: the sample's term for it, and how somebody who has it says it."""
 
     term: str
@@ -99,7 +99,7 @@ class Histories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     conditions: tuple[Term, ...]
     emergency: tuple[Term, ...]
     inpatient: tuple[Term, ...]
-    goals: tuple[Wish, ...]
+    goals: tuple[GoalTerm, ...]
 
 
 class Model:

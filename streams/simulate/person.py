@@ -25,7 +25,7 @@ SENSITIVE = {"F1": "substance-use", "F2": "mental-health", "F3": "mental-health"
 NOT_YET = Millis(0)
 
 
-class Told(NamedTuple):
+class StoryEvent(NamedTuple):
     """One event of a story: when it happened, when it arrived, who said it, and under which of the person's identifiers."""
 
     arrival: Millis
@@ -57,7 +57,7 @@ class Town:
 
 
 @dataclass(slots=True)
-class MadePerson:
+class SyntheticPerson:
     """One person and the story so far."""
 
     town: Town
@@ -70,10 +70,10 @@ class MadePerson:
     merges_at: Millis | None
     birth_date: str
     died: Millis | None = None
-    told: list[Told] = field(default_factory=list)
+    story: list[StoryEvent] = field(default_factory=list)
     goals: list[str] = field(default_factory=list)
     visits: int = 0
-    things: int = 0
+    ids_given: int = 0
     busy_until: Millis = NOT_YET
 
     @property
@@ -88,24 +88,24 @@ class MadePerson:
         """Say under which identifier somebody who does not know of the merge names the person."""
         return 1 if self.merges_at is not None and at < self.merges_at and self.chance.share(0.5) else 0
 
-    def tell(self, at: int, source: str, fact: msgspec.Struct, identity: int = 0) -> None:
+    def add(self, at: int, source: str, fact: msgspec.Struct, identity: int = 0) -> None:
         """Add an event that happens at *at*; what lies beyond the window is not told."""
         time = Millis(int(at) // 1000 * 1000)
         if time >= self.town.end or (self.died is not None and time > self.died):
             return
         arrival = Millis(time + self.chance.milliseconds("transmission_seconds"))
-        self.told.append(Told(arrival, time, source, fact, identity, 0, len(self.told)))
+        self.story.append(StoryEvent(arrival, time, source, fact, identity, 0, len(self.story)))
 
-    def new_thing(self, kind: str) -> str:
+    def new_id(self, kind: str) -> str:
         """Name the next referral, appointment, goal or activity of this person."""
-        self.things += 1
-        return f"{kind}-{self.number}-{self.things}"
+        self.ids_given += 1
+        return f"{kind}-{self.number}-{self.ids_given}"
 
     def members(self) -> tuple[Member, ...]:
         """Return whom a message names beside the person: often the primary care physician."""
-        return (self.pcp_seat(),) if self.chance.happens("member_from_message") else ()
+        return (self.pcp_member(),) if self.chance.happens("member_from_message") else ()
 
-    def pcp_seat(self) -> Member:
+    def pcp_member(self) -> Member:
         return Member("pcp", Party("pcp", Practitioner(self.physician), self.home.practice))
 
     def sensitivities(self) -> list[str]:
@@ -118,7 +118,7 @@ def identifier(number: int, identity: int) -> str:
     return f"{1_000_000 + number}" + ("-2" if identity else "")
 
 
-def make_person(town: Town, seed: object, number: int) -> MadePerson:
+def make_person(town: Town, seed: object, number: int) -> SyntheticPerson:
     """Draw who the person is."""
     chance = Chance(town.model, seed, "person", number)
     home = chance.one_of(town.hospitals)
@@ -127,6 +127,6 @@ def make_person(town: Town, seed: object, number: int) -> MadePerson:
     merges_at = Millis(int(town.start + (0.3 + 0.6 * chance.draw()) * (town.end - town.start)) // 1000 * 1000) if merged else None
     age = int(chance.span_of((0, 22, 42, 63, 97)) if not conditions else chance.span_of((18, 48, 63, 75, 97)))
     birth_date = f"{town.first.year - age - 1}-{1 + int(chance.draw() * 12):02d}-{1 + int(chance.draw() * 28):02d}"
-    return MadePerson(
+    return SyntheticPerson(
         town, chance, number, home, chance.one_of(home.physicians), conditions, chance.happens("high_need"), merges_at, birth_date
     )

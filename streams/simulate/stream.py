@@ -34,12 +34,12 @@ from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
 from streams.simulate.model import Model, load_model
-from streams.simulate.person import AUTHORITY, MadePerson, Told, Town, identifier, make_person
-from streams.simulate.stays import live_through_stays
+from streams.simulate.person import AUTHORITY, StoryEvent, SyntheticPerson, Town, identifier, make_person
+from streams.simulate.stays import add_encounters
 
 DEFAULT_START = date(2026, 6, 1)
 """A Monday in no year's holiday week: the default must not hang on the day on which it is asked for."""
-ROSTER_MS = HOUR_MS
+BASELINE_MS = HOUR_MS
 """Care teams, conditions and goals are told within the hour before the first day."""
 
 FAULTS: tuple[str, ...] = ("late", "repeated", "out-of-order", "cancelled", "merged")
@@ -62,7 +62,7 @@ class Simulation:
     secret: bytes = DEMO_SECRET
 
 
-class Made(NamedTuple):
+class SyntheticEvent(NamedTuple):
     """A made event, and the identifiers behind its keys, which only a line in a file shows."""
 
     event: Event
@@ -92,14 +92,14 @@ def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
     return {name: found[name] for name in FAULTS if name in found}
 
 
-def simulate(wanted: Simulation, agent: Agent | None = None) -> list[Made]:
+def simulate(wanted: Simulation, agent: Agent | None = None) -> list[SyntheticEvent]:
     """Make the events of *wanted* in the order of arrival; with *agent* (in memory) people and channels answer what it decides.
 
     Memory grows with people and days: some 3 kB an event. Ten thousand people in a month take seconds.
     """
     town = _town(wanted)
     answering = None if agent is None else Answering(agent, town.model, wanted.seed, town.end)
-    made: list[tuple[int, int, int, int, Made]] = []
+    made: list[tuple[int, int, int, int, SyntheticEvent]] = []
     for number in range(wanted.people):
         for place, one in enumerate(_events_of(town, wanted, number, answering)):
             made.append((one.event.arrival, TOPIC_OF[one.event.type].rank, number, place, one))
@@ -107,7 +107,7 @@ def simulate(wanted: Simulation, agent: Agent | None = None) -> list[Made]:
     return [entry[4] for entry in made]
 
 
-def line_of(made: Made) -> dict[str, object]:
+def line_of(made: SyntheticEvent) -> dict[str, object]:
     """Return the line of a made event, as `carerelay replay` and `play` read it: the person by identifier, never by key."""
     event = made.event
     line: dict[str, object] = {
@@ -125,7 +125,7 @@ def line_of(made: Made) -> dict[str, object]:
 _encode = msgspec.json.Encoder().encode
 
 
-def lines_of(made: Iterable[Made]) -> Iterator[bytes]:
+def lines_of(made: Iterable[SyntheticEvent]) -> Iterator[bytes]:
     """Yield each made event as a line of JSON without its line end."""
     for one in made:
         yield _encode(line_of(one))
@@ -143,12 +143,12 @@ def _town(wanted: Simulation) -> Town:
     return Town(model, hospitals, days, start, end, wanted.start, dict(wanted.faults))
 
 
-def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[Made]:
+def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[SyntheticEvent]:
     person = make_person(town, wanted.seed, number)
-    _begin(person)
-    live_through_stays(person)
-    _go_on(person)
-    if not person.told:
+    _add_baseline(person)
+    add_encounters(person)
+    _add_other_events(person)
+    if not person.story:
         return
     told = _with_faults(person, Chance(town.model, wanted.seed, "faults", number))
     names = (identifier(number, 0), identifier(number, 1))
@@ -160,7 +160,7 @@ def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering
         into = ""
         if isinstance(event.data, PersonMerged):
             into = names[0]
-        yield Made(event, names[keys.index(event.person)], into)
+        yield SyntheticEvent(event, names[keys.index(event.person)], into)
 
 
 def _fact(fact: msgspec.Struct, keys: list[PersonKey]) -> msgspec.Struct:
@@ -172,28 +172,28 @@ def _id(seed: int, number: int, place: int) -> str:
     return "M" + sha1(f"{seed}|{number}|{place}".encode(), usedforsecurity=False).hexdigest()[:23]
 
 
-def _begin(person: MadePerson) -> None:
+def _add_baseline(person: SyntheticPerson) -> None:
     """Tell what is known of the person when the window opens."""
     chance, town = person.chance, person.town
-    at = int(town.start - ROSTER_MS * (0.05 + 0.9 * chance.draw()))
+    at = int(town.start - BASELINE_MS * (0.05 + 0.9 * chance.draw()))
     practice = f"urn:practice:{person.home.practice}"
     if chance.happens("roster"):
-        person.tell(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
-        person.tell(at + 1000, practice, PersonUpdated(birth_date=person.birth_date))
+        person.add(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
+        person.add(at + 1000, practice, PersonUpdated(birth_date=person.birth_date))
         for code in person.conditions:
-            person.tell(at + 2000, practice, ConditionRecorded(code, person.system, "active"))
+            person.add(at + 2000, practice, ConditionRecorded(code, person.system, "active"))
     sensitive = person.sensitivities()
     for kind in sensitive:
         if chance.happens("consent_sensitive"):
-            person.tell(at + 3000, practice, ConsentChanged("permit", sensitivity=kind))
+            person.add(at + 3000, practice, ConsentChanged("permit", sensitivity=kind))
     if chance.happens("consent_denied"):
         recipient = chance.one_of(("caregiver", "social-care", "community-nurse", "care-coordinator", "pcp"))
-        person.tell(at + 4000, practice, ConsentChanged("deny", recipient=recipient))
+        person.add(at + 4000, practice, ConsentChanged("deny", recipient=recipient))
     if chance.happens("with_goal"):
         aftercare.begin_goal(person, at + 5000, proposed=False)
 
 
-def _go_on(person: MadePerson) -> None:
+def _add_other_events(person: SyntheticPerson) -> None:
     """Tell what happens beside stays: referrals, new goals, death at home, and the merge of two identifiers."""
     chance, town = person.chance, person.town
     model = town.model
@@ -206,18 +206,18 @@ def _go_on(person: MadePerson) -> None:
     if person.died is None and chance.count(model.rate("deaths") / 1000 * years):
         at = person.days.instant(chance, model.profiles["emergency"])
         if at > person.busy_until:
-            person.tell(at, f"urn:practice:{person.home.practice}", PersonUpdated(deceased=True, deceased_at=at))
-            person.told = [t for t in person.told if t.time <= at]
+            person.add(at, f"urn:practice:{person.home.practice}", PersonUpdated(deceased=True, deceased_at=at))
+            person.story = [t for t in person.story if t.time <= at]
     if person.merges_at is not None:
-        person.tell(person.merges_at, f"urn:hospital:{person.home.source}", PersonMerged(PersonRef(PersonKey(""))), 1)
+        person.add(person.merges_at, f"urn:hospital:{person.home.source}", PersonMerged(PersonRef(PersonKey(""))), 1)
 
 
-def _with_faults(person: MadePerson, chance: Chance) -> list[Told]:
+def _with_faults(person: SyntheticPerson, chance: Chance) -> list[StoryEvent]:
     """Put the faults of transmission in; return what was told in the order of arrival."""
     town = person.town
     late, repeated, overtaken = (town.share_of(fault) for fault in ("late", "repeated", "out-of-order"))
-    told = sorted(person.told, key=lambda t: (t.arrival, t.number))
-    found: list[Told] = []
+    told = sorted(person.story, key=lambda t: (t.arrival, t.number))
+    found: list[StoryEvent] = []
     for n, one in enumerate(told):
         arrival = one.arrival
         if chance.share(late):

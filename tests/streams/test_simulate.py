@@ -1,4 +1,4 @@
-"""Made events: the same bytes for the same arguments, readable as any other events, with the faults that were asked for."""
+"""Synthetic events: the same bytes for the same arguments, readable as any other events, with the faults that were asked for."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from streams.intake.settings import IntakeSettings
 from streams.shard.memory import MemoryForm
 from streams.simulate.chance import DAY_MS, Chance, Days
 from streams.simulate.model import load_model
-from streams.simulate.stream import FAULTS, FaultError, Made, Simulation, faults_of, lines_of, simulate
+from streams.simulate.stream import FAULTS, FaultError, Simulation, SyntheticEvent, faults_of, lines_of, simulate
 
 DOORS = IntakeSettings(secret=DEMO_SECRET)
 DOCS = Path(__file__).parents[2] / "docs" / "simulate.md"
 
 
 @cache
-def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[Made]:
+def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[SyntheticEvent]:
     """Return a stream, the same list to whoever asks for the same."""
     return simulate(Simulation(seed, people, days, hospitals, faults_of(faults)))
 
 
-def counts(stream: list[Made]) -> Counter[str]:
+def counts(stream: list[SyntheticEvent]) -> Counter[str]:
     return Counter(one.event.type for one in stream)
 
 

@@ -10,7 +10,7 @@ from hl7_building import SETTINGS, adt, pid, pv1, segment
 from rich.console import Console
 
 from streams.intake.files import read_paths
-from streams.output.lines import DOOR_KINDS, line_of_arrival, lines_of_notes, reasons_of
+from streams.output.lines import INTAKE_KINDS, line_of_arrival, lines_of_notes, reasons_of
 from streams.output.sentences import Wording, role_and_id
 from streams.output.terminal import Board
 
@@ -198,7 +198,7 @@ def test_everything_that_a_door_says_of_a_message_is_counted_by_kind_and_reason(
         ("refused", "identifier-missing"),
         ("ignored", "tracking-only"),
     } <= set(counted)
-    assert {kind for kind, _ in counted} <= set(DOOR_KINDS)
+    assert {kind for kind, _ in counted} <= set(INTAKE_KINDS)
 
 
 def test_every_line_has_the_fields_that_every_line_has(tmp_path):
