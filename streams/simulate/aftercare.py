@@ -1,6 +1,6 @@
-"""What follows: reports and letters, contacts and visits, referrals with the loop to their report, and goals.
+"""Events after an encounter: reports and letters, contacts and visits, referrals up to their report, and goals.
 
-Owns what practices, services and coordinators tell. What hospitals tell of a stay is `stays.py`'s.
+Owns the events of practices, services and coordinators. `stays.py` owns the events of hospitals.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from streams.simulate.person import SENSITIVE, SyntheticPerson
 _AT_HOME = frozenset({"home", "alt-home", "aadvice"})
 _VISIT_MS = HOUR_MS // 2
 _FIRST_CARE = {"home-health": "home-health-initial-visit", "discharge-medicines": "pharmacy-stage-one"}
-"""What a service does first, beside an appointment."""
+"""The activity by which a service starts its care."""
 
 
 # ---- after a stay
 
 
 def after_admission(person: SyntheticPerson, encounter: EncounterRef, at: Millis) -> None:
-    """Tell that the notice of an admission came into the practice's record, where it did."""
+    """Add that the practice filed the notice of the admission; in some cases it did not."""
     if person.chance.happens("notice_filed"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "admission-notice-filed", encounter)
 
 
 def after_emergency(person: SyntheticPerson, encounter: EncounterRef, end: Millis, principal: str) -> None:
-    """Tell what follows a visit to an emergency department that ended at home."""
+    """Add the events after an emergency visit that ended at home."""
     chance = person.chance
     if chance.happens("summary_received"):
         _record(person, end + chance.milliseconds("summary_hours"), "discharge-summary-received", encounter)
@@ -55,7 +55,7 @@ def after_emergency(person: SyntheticPerson, encounter: EncounterRef, end: Milli
 
 
 def after_stay(person: SyntheticPerson, encounter: EncounterRef, end: Millis, disposition: str, principal: str) -> None:
-    """Tell what follows an inpatient stay, by where life goes on."""
+    """Add the events after an inpatient stay. They depend on where the person goes."""
     chance = person.chance
     if disposition in {"exp", "other-hcf"}:
         return
@@ -79,7 +79,7 @@ def after_stay(person: SyntheticPerson, encounter: EncounterRef, end: Millis, di
 
 
 def _transition(person: SyntheticPerson, encounter: EncounterRef, end: Millis) -> None:
-    """Tell the contact, the visit and the medication reconciliation after going home."""
+    """Add the contact, the visit and the medication reconciliation after a discharge home."""
     chance = person.chance
     if chance.happens("contacted"):
         at = _in_office_hours(person, end + chance.milliseconds("contact_hours"))
@@ -118,7 +118,7 @@ def _enter_nursing_home(person: SyntheticPerson, end: Millis) -> None:
 
 
 def refer(person: SyntheticPerson, at: int, encounter: EncounterRef | None = None, service: str = "") -> None:
-    """Tell a referral and what becomes of it: accepted or declined, scheduled, seen, and the report that closes the loop."""
+    """Add a referral and its course: accepted or declined, scheduled, seen, and the report that closes the loop."""
     chance, model = person.chance, person.town.model
     services = [s for s in model.services[person.home.country] if not service or s.service == service]
     if not services:
@@ -207,21 +207,21 @@ def _book(
 
 
 def begin_goal(person: SyntheticPerson, at: int, *, proposed: bool) -> None:
-    """Tell a goal in the person's own words; a proposed one is answered by the person later, or never."""
+    """Add a goal in the person's own words. The person may answer a proposed goal later."""
     chance = person.chance
-    wishes = [w for w in person.town.model.histories.goals if not w.for_ or set(w.for_) & set(person.conditions)]
-    wish = chance.one_of(wishes, [w.people for w in wishes])
+    goals = [g for g in person.town.model.histories.goals if not g.for_ or set(g.for_) & set(person.conditions)]
+    term = chance.one_of(goals, [g.people for g in goals])
     goal = person.new_id("G")
     by = "caregiver" if chance.share(0.15) else "patient"
     owner = Party("care-coordinator", organization=person.home.practice)
-    first = GoalUpdated(goal, "proposed" if proposed else "active", wish.words, by, None if proposed else True, owner, "in-progress")
+    first = GoalUpdated(goal, "proposed" if proposed else "active", term.words, by, None if proposed else True, owner, "in-progress")
     person.add(at, _practice_source(person), first)
     if not proposed:
         person.goals.append(goal)
     elif chance.happens("goal_accepted"):
         answered = _in_office_hours(person, at + chance.milliseconds("review_days"))
         agreed = chance.share(0.9)
-        fact = GoalUpdated(goal, "accepted" if agreed else "rejected", wish.words, by, agreed, owner)
+        fact = GoalUpdated(goal, "accepted" if agreed else "rejected", term.words, by, agreed, owner)
         person.add(answered, _practice_source(person), fact)
         if agreed:
             person.goals.append(goal)
@@ -243,7 +243,7 @@ def _review(person: SyntheticPerson, goal: str, at: int) -> None:
 
 
 def team_of(person: SyntheticPerson) -> tuple[Member, ...]:
-    """Return the care team that the practice keeps."""
+    """Return the care team that the practice maintains."""
     members = [person.pcp_member()]
     if person.high_need:
         members.append(Member("care-coordinator", Party("care-coordinator", organization=person.home.practice), programme="high-need"))
@@ -271,7 +271,7 @@ def _record(
 
 
 def _in_office_hours(person: SyntheticPerson, at: int) -> Millis:
-    """Move an instant to office hours."""
+    """Return an instant in office hours, at or soon after *at*."""
     return person.days.next_instant(person.chance, person.town.model.profiles["office"], Millis(int(at) // 1000 * 1000))
 
 

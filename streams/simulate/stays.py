@@ -1,7 +1,7 @@
-"""Visits to an emergency department and inpatient stays, as hospitals tell them.
+"""Emergency visits and inpatient stays: the events of hospitals.
 
-Owns the messages of a stay from its beginning to its end, updates and moves between, and what is taken back. What
-follows a discharge is `aftercare.py`'s.
+Owns the messages of a stay from admission to discharge, with updates, transfers and cancellations. `aftercare.py` owns the
+events after a discharge.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LOINC_HEMOGLOBIN, _LOINC_SODIUM = "718-7", "2951-2"
 
 
 def add_encounters(person: SyntheticPerson) -> None:
-    """Tell all visits and stays of *person* in the window, one after the other."""
+    """Add all visits and stays of *person*. They do not overlap."""
     model, chance, town = person.town.model, person.chance, person.town
     share = model.rate("high_need")
-    # The mean over all people stays what the rate says.
+    # People without high need get fewer visits, so that the mean over all people is the rate.
     times = model.rate("high_need_times") if person.high_need else (1 - share * model.rate("high_need_times")) / (1 - share)
     years = (town.end - town.start) / (365 * 24 * HOUR_MS)
     visits = model.rate("emergency_visits") / 1000
@@ -55,7 +55,7 @@ def add_encounters(person: SyntheticPerson) -> None:
 
 
 class _Stay:
-    """What is the same in all messages of one stay."""
+    """The data that all messages of one stay share."""
 
     def __init__(self, hospital: Hospital, encounter: EncounterRef, identity: int, attending: Practitioner) -> None:
         self.hospital = hospital
@@ -143,7 +143,7 @@ def _diagnoses(person: SyntheticPerson, reasons: Sequence[Term]) -> tuple[Diagno
 
 
 def _add_updates(person: SyntheticPerson, stay: _Stay, count: int) -> None:
-    """Tell the noise: messages that say again what is known, as A08 mostly does."""
+    """Add updates without news, as most A08 messages are."""
     for n in range(count):
         when = stay.at + (stay.end - stay.at) * (n + person.chance.draw()) / (count + 1)
         changes = person.chance.draw()

@@ -1,4 +1,4 @@
-"""Synthetic events: the same bytes for the same arguments, readable as any other events, with the faults that were asked for."""
+"""Synthetic events: reproducible, readable like other events, and with the faults that were requested."""
 
 from __future__ import annotations
 
