@@ -9,7 +9,7 @@ WORKERS ?= 4
 SECONDS ?= 600
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 run: setup ## start a local Kafka and workers, play a story of three weeks, show what happens
 	@$(BIN)/carerelay run

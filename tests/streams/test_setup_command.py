@@ -117,7 +117,7 @@ def test_missing_python_is_named(clone):
     (clone.bin / "python3").unlink()
     done = clone.setup()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "Python 3.11 or newer is not there" in done.stderr
+    assert "Python 3.11 or newer is not installed" in done.stderr
 
 
 def test_lock_pins_everything_with_hashes_and_names_no_index():
