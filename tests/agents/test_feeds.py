@@ -1,4 +1,4 @@
-"""Silent feeds (FEED-1): what is usual is learned, a silence that is too long opens a gap, and what comes again closes it."""
+"""Silent feeds (FEED-1): the usual gap is learned, a silence that is too long opens a gap, and the next message closes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1000
 
 
 class Watched:
-    """One source, as the agent sees it: deadlines fire before a later report."""
+    """One source as the agent sees it. Deadlines fire before a later report."""
 
     def __init__(self, desk: Desk = DESK) -> None:
         self.feed: Feed | None = None
@@ -61,7 +61,7 @@ class Watched:
         return self.heard(*range(begin, end, minutes * MINUTE))
 
     def until(self, at: int) -> Watched:
-        """Fire what is due before *at*."""
+        """Fire the deadlines before *at*."""
         while self.feed is not None and self.feed.due and self.feed.due < at:
             self._take(fall_due(self._fresh() or self.feed, KEY, desk=self._desk))
         return self
@@ -87,7 +87,7 @@ class Watched:
 def test_a_source_of_every_ten_minutes_is_silent_for_too_long_after_three_of_them_and_not_before() -> None:
     last = MONDAY + 8 * HOUR
     watched = Watched().every(10, MONDAY, last + 1)
-    # Silence counts from the end of the minute in which it was last heard.
+    # A silence is counted from the end of the minute of the last message.
     limit = last + MINUTE + 30 * MINUTE
     assert watched.until(limit).opened == []
     assert watched.until(limit + 1).opened == [limit]
@@ -107,7 +107,7 @@ def test_a_source_that_is_hardly_known_is_never_silent() -> None:
 def test_a_source_of_one_message_a_day_is_missed_after_three_of_them_and_not_in_the_hours_between() -> None:
     watched = Watched().heard(*(MONDAY + 9 * HOUR + n * DAY for n in range(40)))
     assert watched.opened == []
-    # Heard last on the fortieth day at 9; its hour ends unheard on three days after it.
+    # The last message is at 9:00 on the fortieth day. On the next three days that hour passes without a message.
     watched.until(MONDAY + 60 * DAY)
     assert len(watched.opened) == 1
     assert MONDAY + 42 * DAY + 9 * HOUR < watched.opened[0] <= MONDAY + 42 * DAY + 10 * HOUR
@@ -123,7 +123,7 @@ def test_a_source_that_is_silent_every_night_raises_no_alarm_at_night_and_one_in
     watched.until(MONDAY + 28 * DAY + 7 * HOUR + 59 * MINUTE)
     assert watched.opened == first
     watched.until(MONDAY + 28 * DAY + 9 * HOUR)
-    # The four minutes after 17:55 count too: three gaps of five minutes are over eleven minutes after eight.
+    # The four minutes after 17:55 count too, so three gaps of five minutes are reached eleven minutes after eight.
     assert watched.opened == [*first, MONDAY + 28 * DAY + 8 * HOUR + 11 * MINUTE]
 
 
@@ -168,7 +168,7 @@ def test_a_source_that_comes_by_chance_raises_few_alarms_once_it_is_known() -> N
         times.append(int(at))
     watched = Watched().heard(*times)
     known = [at for at in watched.opened if at > MONDAY + WEEK]
-    # One in twenty gaps is longer than three times the mean: that would be some 200 alarms in these five weeks.
+    # One in twenty gaps is longer than three times the mean. With the mean alone there would be about 200 alarms in these five weeks.
     assert len(known) < 10
 
 
@@ -230,7 +230,7 @@ def test_a_report_that_was_held_up_takes_the_alarm_back() -> None:
 def test_shards_that_catch_up_after_an_outage_of_ours_raise_no_alarm_for_each_report() -> None:
     watched = silent()
     end = MONDAY + 10 * HOUR
-    # Nothing was reported for two hours; then the whole backlog, within two minutes.
+    # No report for two hours, then the whole backlog within two minutes.
     for n, at in enumerate(range(MONDAY + 8 * HOUR + 10 * MINUTE, end, 10 * MINUTE)):
         watched.heard(at, reported=end + n * 10_000)
     assert len(watched.opened) == 1
@@ -337,7 +337,7 @@ FORM = AvroForm()
 
 
 class NothingDecided:
-    """An agent that keeps a person and says nothing."""
+    """An agent that keeps the person's state and publishes nothing."""
 
     inbound, relay, dead_letters = (ADMISSION.name,), RELAY.name, DEAD_LETTER.name
 

@@ -1,4 +1,4 @@
-"""The replay of the story with the rules that come with it: everything in it happens, and the bytes are always the same."""
+"""The replay of the story with the built-in rules: every kind of effect occurs, and the output is always the same bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def open_at_the_end(lines: list[Line], who: str) -> set[str]:
 
 def test_no_rule_fails_and_no_response_of_the_story_is_refused(lines):
     refused = Counter(line["reason"] for line in lines if line["effect"] == "refused")
-    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}, "ids moved? python tests/agents/renew_story.py"
+    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}, (
+        "ids changed? Run python tests/agents/renew_story.py"
+    )
 
 
 def test_every_kind_of_effect_comes_up(lines):
@@ -106,7 +108,7 @@ def test_wrong_admission_is_taken_back_from_everybody_who_was_told(lines):
 def test_late_call_is_met_late_and_escalates_over_the_holiday_on_the_second_business_day(lines):
     gaps = of(lines, person("77002"), effect="gap", rule="TCM-1")
     opened = [line for line in gaps if line["state"] == "open"]
-    # Discharged on Thursday; Friday 3 July is a holiday; due at the end of Tuesday.
+    # The discharge is on Thursday, Friday 3 July is a holiday, so it is due at the end of Tuesday.
     assert opened[0]["at"] == "2026-07-08T04:00:00Z"
     assert gaps[-1]["closure"] == "met-late"
 
@@ -206,7 +208,7 @@ def test_files_in_another_order_give_the_same_lines(lines):
     files = sorted(path for path in STORY.iterdir() if not path.name.startswith("."))
     random.Random(7).shuffle(files)
     shuffled = bytes_of(told(read_paths(files, DOORS)))
-    # Messages of one instant may change places; what each leads to may not.
+    # Messages of one instant may change places, but their effects are the same.
     assert sorted(shuffled) == sorted(bytes_of(lines))
 
 

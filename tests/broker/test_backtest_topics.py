@@ -1,4 +1,4 @@
-"""A backtest straight from the topics of a real Kafka: the order of shards, what is not read, and that nothing is touched."""
+"""A backtest from the topics of a real Kafka: it reads in the order of the shards, reports what it cannot read, and writes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAR = 1 << 50
 
 
 class Since:
-    """A connection, and where the topics ended when the test began: what the tests before it wrote is not its history."""
+    """A connection, and the end offsets at the start of the test: records of earlier tests are not part of its history."""
 
     def __init__(self, connection: dict[str, Any], begins: dict[tuple[str, int], int]) -> None:
         self.connection = connection
@@ -106,7 +106,7 @@ def wrong_partition(key: PersonKey) -> int:
 
 
 async def test_topics_that_are_not_there_are_named(kafka_of_file: str):
-    # The first test of this file: the others make the topics.
+    # The first test of this file, because the other tests create the topics.
     with pytest.raises(NoTopics, match=r"topic care\.\S+ does not exist"):
         await find_boundaries({"bootstrap_servers": kafka_of_file}, FAR)
 
@@ -175,7 +175,7 @@ async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_th
     offset = await send(since.connection, right)
     forwarded = RecordRelayed(ADMISSION.name, place, offset, right.time, frame(ADMIT), tuple(headers_of(right)))
     moved = PersonStateMoved(PersonKey("p1.other"), b"state")
-    # Who goes on may live in the same shard as who ended, or in another one.
+    # The surviving person may be in the same shard as the merged one, or in another.
     keys = [right.person, *(person_key(b"secret", "GENERAL", str(n)) for n in range(2, 9))]
     assert len({partition_of(key.encode(), PARTITIONS) for key in keys}) == PARTITIONS
     for n, (fact, key) in enumerate([(moved, keys[0]), *((forwarded, key) for key in keys)]):
@@ -222,7 +222,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     await publish(since.connection, [Arrived(m.event, m.event.arrival, "") for m in made], seen=lambda _: None)
     before = await ends_and_groups(since.connection)
     arrivals = [m.event.arrival for m in made]
-    # A clock on which the topics' time is the story's: else all of it is long past, and opens nothing.
+    # A clock that maps the topics' time to the story's. Without it all events are long past and open nothing.
     events, _ = await since.history()
     speed = (arrivals[-1] - arrivals[0]) / max(1, events[-1].arrival - events[0].arrival)
     clock = Clock(events[0].arrival, arrivals[0], speed)

@@ -1,4 +1,4 @@
-"""Positions on a real Kafka: transactions that leave markers, records that were deleted, topics that were made again."""
+"""Positions on a real Kafka: markers of transactions, deleted records, topics that were created again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def stage(kafka: str, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def served(stage: Stage, lines: int) -> None:
-    """Let a worker serve until there are so many lines, and end it cleanly."""
+    """Run a worker until there are *lines* lines, and end it cleanly."""
     worker = stage.worker()
     await stage.lines_until(lines)
     await stage.until(lambda: worker.shards == set(range(PARTITIONS)), "the worker")

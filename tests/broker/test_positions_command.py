@@ -1,4 +1,4 @@
-"""`carerelay positions` as an operator types it."""
+"""`carerelay positions`, called as by an operator."""
 
 from __future__ import annotations
 

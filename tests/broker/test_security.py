@@ -1,4 +1,4 @@
-"""A Kafka that asks for TLS, a user and a password: every command and the worker reach it, and none without them."""
+"""A Kafka that requires TLS, a user and a password: every command and the worker can connect with them, and none without them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DISCHARGE = {
 
 @pytest.fixture(scope="module")
 def locked_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings that reach a local Kafka by SASL_SSL."""
+    """The settings that connect to a local Kafka with SASL_SSL."""
     folder = tmp_path_factory.mktemp("locked")
     keytool = str(Path(find_java()).resolve().with_name("keytool"))
     store = ["-keystore", str(folder / "broker.p12"), "-storepass", "changeit", "-alias", "broker"]

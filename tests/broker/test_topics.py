@@ -1,4 +1,4 @@
-"""Topics on a real Kafka: made from the table, and what differs is named with what to do."""
+"""Topics on a real Kafka: created from the table, and each difference is reported with the remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.kafka.admin import TopicsRefused, check_topics, config_of, create_t
 
 
 async def until_topics(client: AIOKafkaAdminClient, present: set[str] = frozenset(), absent: set[str] = frozenset()) -> None:
-    """Wait until the broker shows what the controller has done."""
+    """Wait until the broker shows the controller's change."""
     while not (present <= (there := set(await client.list_topics())) and not absent & there):  # noqa: ASYNC110 -- the broker sends no word
         await asyncio.sleep(0.02)
 
@@ -27,7 +27,7 @@ async def made(client: AIOKafkaAdminClient, topic: NewTopic) -> None:
 
 @pytest.fixture
 async def admin(empty_kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """An admin client on a Kafka without our topics."""
+    """An admin client for a Kafka without CareRelay's topics."""
     client = AIOKafkaAdminClient(bootstrap_servers=empty_kafka)
     await client.start()
     yield client
@@ -80,7 +80,7 @@ async def test_nothing_is_created_by_being_used(kafka, admin):
 
 
 async def said_by(kafka: str, *arguments: str) -> str:
-    """Run a command that must end with exit code 1, and return what it says."""
+    """Run a command that must end with exit code 1, and return its output."""
     async with asyncio.timeout(60):
         done = await run_command_in_thread(*arguments, KAFKA_BOOTSTRAP=kafka, CARERELAY_PARTITIONS="4", CARERELAY_WEB_PORT="0")
     assert done.code == 1, done.stderr

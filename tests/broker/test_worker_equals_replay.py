@@ -1,7 +1,7 @@
-"""The worker on a real Kafka tells what the replay tells of the same records: every effect, its content, its order for a person.
+"""The worker on a real Kafka publishes what the replay of the same records gives: every effect, its content, its order for a person.
 
-What is compared with is the in-memory replay of what the inbound topics hold in the end, read back in the order of the
-shards, with the broker's own times on the declared clock; so no run depends on how fast this machine is.
+The reference is the in-memory replay of the final content of the inbound topics, read back in the order of the shards, with
+the broker's times on the declared clock. So no run depends on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from streams.simulate.stream import Simulation, faults_of, simulate
 pytestmark = pytest.mark.kafka
 
 SPEED = 172_800.0
-"""Two days of the story in a second: three weeks in eleven."""
+"""Story days per second: two, so three weeks take eleven seconds."""
 LEAD_SECONDS = 6.0
 SETTLE_SECONDS = 90.0
 EPILOGUE_MS = 4 * 86_400_000
@@ -51,7 +51,7 @@ PARTITIONS = 3
 
 
 def made_input() -> list[Arrived]:
-    """The story of three weeks, and beside it simulated people who come to hospital, with what goes wrong on the way."""
+    """The story of three weeks, and in addition simulated people who come to hospital, with faults of transmission."""
     story = list(read_paths([STORY], load_intake(Settings())))
     first = datetime.fromtimestamp(min(a.arrival for a in story) / 1000, UTC).date()
     wanted = Simulation(seed=20260702, people=2_000, days=18, faults=faults_of("all"), start=first)
@@ -76,9 +76,9 @@ def start_worker(bootstrap: str, clock: Clock, folder: Path) -> Child:
 
 
 async def committed(kafka: dict[str, Any], enough: Callable[[list[Line]], bool], worker: Child) -> list[Line]:
-    """Return every outbound line, each partition's in its order: until there is *enough*, and what comes in a moment after that.
+    """Return every outbound line, in the order of each partition, as soon as *enough* returns True and no more lines arrive.
 
-    A worker on a busy machine may take as long as it likes. One that has published nothing for SETTLE_SECONDS has no more.
+    A worker on a busy machine may be slow. One that has published nothing for SETTLE_SECONDS has finished.
     """
     consumer = AIOKafkaConsumer(**kafka, isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
@@ -100,10 +100,11 @@ async def committed(kafka: dict[str, Any], enough: Callable[[list[Line]], bool],
 
 
 def comparable(lines: list[Line], merged: set[str], until: Millis) -> dict[tuple[str, str], list[tuple[Any, ...]]]:
-    """Return each person's lines of one topic in their order, up to *until*.
+    """Return each person's lines of one topic, in order, up to *until*.
 
-    What is for a merged person travels from shard to shard, moments that the replay does not spend and in which a deadline may
-    fire, or a response be overtaken: of such a person it is compared which handoffs there were. A refused record is its dead letter: whose it is and why.
+    Records of a merged person travel from shard to shard, which takes time that the replay does not need. Meanwhile a deadline
+    may fire, or a response be overtaken. So for such a person only the set of handoffs is compared. A refused record is
+    compared by its dead letter: person and reason.
     """
     rules = load_world().catalogue.rules
     found: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
@@ -125,7 +126,7 @@ def comparable(lines: list[Line], merged: set[str], until: Millis) -> dict[tuple
 
 
 async def overdue_on_the_topic(kafka: dict[str, Any], until: Millis) -> list[Line]:
-    """What the weekly report reads from the topic of gaps alone."""
+    """Read the topic of gaps as the weekly report does."""
     watch = Watch(kafka, from_beginning=True, topics=(GAP.name,))
     await watch.start()
     try:
@@ -173,5 +174,5 @@ async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(empty_ka
     assert wanted.keys() == found.keys()
     for key, lines in wanted.items():
         missing, unwanted = [x for x in lines if x not in found[key]], [x for x in found[key] if x not in lines]
-        assert (missing, unwanted) == ([], []), f"{key}: only the replay, only the worker"
-        assert lines == found[key], f"{key}: another order, or more than once"
+        assert (missing, unwanted) == ([], []), f"{key}: only in the replay, only from the worker"
+        assert lines == found[key], f"{key}: another order, or published more than once"

@@ -1,4 +1,4 @@
-"""Workers as processes on a real Kafka: who owns what, and what is left when one of them dies, stands still or is told to go."""
+"""Workers as processes on a real Kafka: who owns which shard, and what remains when a worker dies, is paused or is asked to end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_partition_i_of_every_inbound_topic_has_one_owner_with_one_two_and
         lines = await stage.lines_until(seen)
         assert len(lines) == seen
 
-    # And one that goes gives its shards up to the others, without being fenced.
+    # A worker that ends gives its shards to the others without being fenced.
     stage.workers[0].terminate()
     await stage.until(lambda: each_shard_has_one_owner(stage, 2), "two workers after one went")
     assert all(opened["fenced"] == [] for worker in stage.workers for opened in worker.said("shards_opened"))
@@ -72,7 +72,7 @@ async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
     people = [person_of(shard, nth) for shard in range(PARTITIONS) for nth in range(10)]
     first = stage.worker()
     await stage.until(lambda: first.shards, "the first worker")
-    # Some take a while, so that the kill comes in the middle of it.
+    # Some events take a while, so that the kill happens during one.
     await stage.publish_many(
         stage.topics.first, ((people[n % 40], event(f"e{n}", do="slow" if n % 200 == 150 else "")) for n in range(4000))
     )
@@ -117,7 +117,7 @@ async def test_a_worker_that_stood_still_past_a_deadline_does_not_fire_it_before
     await stage.publish(stage.topics.first, person, event("opens", wait=1500))
     await stage.lines_until(1)
     worker.signal(signal.SIGSTOP)
-    # Appended before the deadline; read only after it.
+    # Appended before the deadline, but read only after it.
     await stage.publish(stage.topics.second, person, event("answer"))
     await asyncio.sleep(2.5)
 
@@ -181,7 +181,7 @@ async def test_a_record_that_kills_the_process_is_found_and_set_aside(stage):
     assert dict(letter.headers)["__care.errors.code"] == b"killed-worker"
     assert (letter.key, letter.value) == (person_of(0, 1), event("poison", do="kill"))
     assert 2 <= deaths <= 4
-    # It stays found: the next worker has nothing to do.
+    # The result is stored, so the next worker need not search again.
     worker.terminate()
     again = stage.successor()
     await stage.until(lambda: again.shards == set(range(PARTITIONS)), "a worker after that")
@@ -194,7 +194,7 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
     positions = dict.fromkeys(stage.topics.inbound, 0)
     met = StateLog(0, {})
     met.fenced.add("one")
-    # As two workers leave it that were killed from outside, the second when it had just begun to go one step at a time.
+    # The state that two workers leave which were killed from outside, the second when it had just begun to isolate steps.
     left = [
         Out(CLAIM + dead.name.encode(), b"1"),
         *(Out(POSITION + topic.encode(), b"0 0") for topic in stage.topics.inbound),
@@ -226,7 +226,7 @@ async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_
             worker = stage.successor()
         await asyncio.sleep(0.2)
 
-    assert worker.said("shard_isolated"), "the shard still goes one step at a time"
+    assert worker.said("shard_isolated"), "the shard still applies one step at a time"
     lines = await stage.lines_until(5)
     assert sorted(line.id for line in lines) == ["d:good", "d:other", "n:bomb", "n:good", "n:other"]
     [letter] = await stage.read(stage.topics.dead)
