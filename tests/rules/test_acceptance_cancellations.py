@@ -1,4 +1,4 @@
-"""Seen from outside: what a cancelled message had ended lives again, that alone, and with what was heard in between."""
+"""Acceptance: a cancelled message reopens what it had ended, and nothing else; events that arrived in between are taken into account."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_cancelled_readmission_lets_the_clocks_run_on_to_their_own_due():
 
 
 def test_clocks_of_a_cancelled_discharge_never_come_back():
-    """The discharge that began them is cancelled while they rest; then the readmission is cancelled too."""
+    """The readmission supersedes them. Meanwhile the discharge that opened them is cancelled, then the readmission too."""
     story = home().admitted("2026-07-07T09:00", "V2")
     back(story, "DischargeCancelled", "2026-07-07T10:00", "V1")
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()

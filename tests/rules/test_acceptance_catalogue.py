@@ -1,7 +1,7 @@
-"""Seen from outside: every rule about stays and referred services at work for facilities that no directory names.
+"""Acceptance: every rule about encounters and referred services, for facilities that are not in a directory.
 
-Event lines in, effect lines out, without a directory, a profile or a rule of one's own. The ends are written out by hand:
-5 January to 8 February 2027 in New York, with Martin Luther King Day on Monday 18 January.
+Event lines in, effect lines out, without a directory, a profile or rules of the user. The deadlines are written by hand:
+5 January to 8 February 2027 in New York; Monday 18 January is Martin Luther King Day.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from replayed import NEW_YORK, Story, Told, local, utc
 from tables import each
 
 HERE = "SUNNYDALE"
-AT = "2027-01-14T15:00"  # a Thursday; Friday is the one business day before the holiday
+AT = "2027-01-14T15:00"  # A Thursday. Friday is the only business day before the holiday.
 MINUTE = timedelta(minutes=1)
 Act = Callable[[Story, str, str | None], Story]
 
@@ -27,7 +27,7 @@ def diagnoses(*codes: str) -> list[dict[str, Any]]:
 
 
 def known(facility: str = HERE) -> Story:
-    """A person whose practitioner is in no directory either."""
+    """A person whose practitioner is not in a directory either."""
     return Story(NEW_YORK, facility, "90210").team("2026-12-01T09:00", "D77")
 
 
@@ -97,7 +97,7 @@ def delivered_and_written(story: Story, when: str, recorded: str | None) -> Stor
 
 @dataclass(frozen=True)
 class Case:
-    """A rule's trigger, its due by hand, what closes it, and whose it is: at first, when the gap opens, and who is told then."""
+    """A rule's trigger, its deadline by hand, what closes it, its first owner, and the owner and the recipients when the gap opens."""
 
     rule: str
     story: Callable[[], Story]
@@ -141,7 +141,7 @@ CASES = [
         "community-nurse",
         ("community-nurse", "care-coordinator"),
     ),
-    # Nobody permitted that conditions of the mind or of substance use are told: the clock and its owner stay.
+    # Without a permission nobody is notified about mental health or substance use. The clock and the owner remain.
     Case("FUH-7", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-01-22T00:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health", ()),
     Case("FUH-30", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-02-14T00:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health", ()),
     Case("MH72", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-01-17T15:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health-lead", ()),
@@ -169,7 +169,7 @@ CASES = [
         ("care-coordinator",),
     ),
     Case("SNF", nursing_home, "2027-01-16T15:00", (cared("baseline-care-plan"),), "attending", "attending", ("attending", "transferring-facility")),
-    # Nine hours of Thursday, Friday, not the weekend and not the holiday, Tuesday, and fifteen hours of Wednesday.
+    # Nine hours of Thursday, 24 of Friday, none of the weekend and the holiday, 24 of Tuesday, and fifteen of Wednesday.
     Case(
         "PHARM",
         lambda: referred("discharge-medicines", "corner-pharmacy"),
@@ -267,7 +267,7 @@ def test_death_ends_it(case, died):
     assert told.of(case.rule, "gap") == []
 
 
-# ---- what the table of the domain notes says of one rule alone
+# ---- what the domain notes say about single rules
 
 
 def test_home_health_agency_is_accountable_that_the_referral_went_to_also_from_the_return_home():

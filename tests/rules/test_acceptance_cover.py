@@ -1,4 +1,4 @@
-"""Whose a handoff is, seen from outside: claims and refusals out of order, people of an organisation, absences that begin."""
+"""Acceptance: the owner of a handoff, with claims and refusals out of order, members of organisations, and absences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NURSE = {"role": "community-nurse", "practitioner": {"id": "N1", "name": "Nurse"
 
 
 def discharged() -> tuple[Story, str]:
-    """A discharge from a hospital that nobody knows, and the task to speak with the person, which is the fallback pool's."""
+    """A discharge from an unknown hospital. The task to call the person belongs to the fallback pool."""
     story = Story(facility="FARWAY", person="P-1").discharged("2026-07-06T15:00", complexity="moderate")
     return story, story.replay().handoff("TCM-1")
 
@@ -28,7 +28,7 @@ def owners(told: Told, rule: str = "TCM-1") -> list[str]:
     return [line["owner"].partition("/")[2] for line in told.of(rule, "task")]
 
 
-# ---- the newest word counts, in whatever order it arrives
+# ---- the newest answer counts, in whatever order answers arrive
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_people_of_an_organisation_speak_for_it_and_those_of_another_do_not():
     assert owners(told, "REF-1") == ["organization:far-clinic", "pool:unassigned"]
 
 
-# ---- cover that begins while a handoff is open
+# ---- an absence that begins while a handoff is open
 
 
 def with_cover(tmp_path: Path, spine: World, *covers: tuple[str, str, str, str]) -> Timeline:
-    """A story whose directory says (who, by whom, first day, last day)."""
+    """A story whose directory contains an absence: (who, covered by, first day, last day)."""
     rows = ", ".join(f'{{of: "practitioner:{of}", by: "practitioner:{by}", from: {first}, to: {last}}}' for of, by, first, last in covers)
     written = DIRECTORY.read_text().replace(
         'practitioners: ["8801", "8802", "8803"]', f'practitioners: ["8801", "8802", "8803"]\n    cover: [{rows}]'
@@ -123,7 +123,7 @@ def discharge(t: Timeline, when: str = "2026-07-06T15:00") -> bytes:
 
 
 def tasks(t: Timeline, rule: str = "TCM-1") -> list[str]:
-    """Whose the task of *rule* was, one after the other."""
+    """The owners of the task of *rule*, in order."""
     return [e.owner.rpartition(":")[2] for e in t.tasks(rule)]
 
 

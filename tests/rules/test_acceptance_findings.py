@@ -1,4 +1,4 @@
-"""Seen from outside: what came too early, too late, misspelt or back again."""
+"""Acceptance: events that arrive early, late, misspelt or repeated."""
 
 from __future__ import annotations
 

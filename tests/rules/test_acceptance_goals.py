@@ -1,4 +1,4 @@
-"""Goals seen from outside: what happens to them around stays and reviews, in whatever order it is heard of."""
+"""Acceptance: goals around encounters and reviews, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_review_of_one_goal_leaves_what_another_waits_for():
 
 
 def setbacks(*said: tuple[str, str, str]) -> list[tuple[str, str]]:
-    """What stands open of GOAL-3 after updates (day, achievement, day of arrival) in July."""
+    """The handoffs of GOAL-3 that are open after updates (day, achievement, day of arrival) in July."""
     told = goal(story(), "2026-07-01T09:00")
     for day, achieved, arrives in said:
         told = goal(told, f"2026-07-{day}T09:00", achievement_status=achieved, recorded=f"2026-07-{arrives}T10:00")

@@ -1,4 +1,4 @@
-"""Seen from outside: merged records keep their clocks, and a merge that is repeated or turned round does no harm."""
+"""Acceptance: handoffs keep their deadlines in a merge, and a repeated or reversed merge does no harm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def merge(story: Story, when: str, loser: str = LOSER, survivor: str = SURVIVOR,
 
 
 def discharged_twice_known() -> Story:
-    """The loser goes home on Monday 6 July; TCM-1 is due on Wednesday's end."""
+    """The person that is merged away goes home on Monday 6 July; TCM-1 is due at the end of Wednesday."""
     story = Story(person=LOSER).team("2026-07-01T09:00")
     return story.admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
 

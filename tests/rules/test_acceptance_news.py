@@ -1,4 +1,4 @@
-"""Seen from outside: each news is delivered or somebody looks for it, and what is not told says why."""
+"""Acceptance: each notification is delivered or somebody looks into it, and what is not sent has a reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stay() -> Story:
 
 
 def delivered(story: Story, notice: str, when: str) -> Story:
-    """Add that the practice got *notice*, told so far."""
+    """Add the delivery of *notice*, which has been issued, to the practice."""
     (news,) = (n for n in story.replay().of(notice, "notification") if n["role"] == "pcp")
     return story.tell("NotificationDelivered", when, notification=news["id"], recipient=news["recipient"], channel="email")
 

@@ -1,4 +1,4 @@
-"""Referrals seen from outside, between organisations and people that no directory names: the loop and what goes on around it."""
+"""Acceptance: referrals between organisations and people that are not in a directory, up to the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reported(told: Story, when: str = "2026-07-14T10:00", **said: Any) -> Story:
 
 
 def ends(told: Told, rule: str) -> dict[str, str | None]:
-    """What became of each handoff of *rule*, by its referral."""
+    """The closure of each handoff of *rule*, by its referral."""
     return {line["referral"]: line["closure"] for line in told.of(rule, "task")}
 
 
@@ -155,7 +155,7 @@ def test_request_that_arrives_after_its_answer_names_who_answers_and_until_when(
     assert told.of("REF-2", "task")[0]["owner"] == "referral-target/pool:unassigned"
 
 
-# ---- doubles
+# ---- duplicates
 
 
 def test_double_that_is_heard_of_first_is_the_one_that_is_watched():
@@ -203,7 +203,7 @@ def test_double_that_was_accepted_is_watched_on_from_there():
 
 
 def in_both_orders(events: list[tuple[str, str, str, dict[str, Any]]], until: str = "2026-07-07T18:00") -> list[list[tuple[Any, ...]]]:
-    """What stands open of (kind, happened, arrived, data) as they happened, and as they arrived."""
+    """The handoffs that are open after (kind, happened, arrived, data): in the order of events, and in the order of arrival."""
     found = []
     for late in (False, True):
         told = story()

@@ -1,4 +1,4 @@
-"""Risk as somebody outside sees it: in the words of the task that it opens, in the clock, and in the channel."""
+"""Acceptance: risk shows in the text of the task, in its clock and in the channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def diagnoses(*codes: str) -> list[dict[str, Any]]:
 
 
 def stayed(nights: int, codes: tuple[str, ...] = ("S52.5",), emergency: bool = True, visits: int = 0, **said: Any) -> Story:
-    """A stay of so many *nights* that ends on 14 July at an unknown hospital, after so many *visits* to emergency departments."""
+    """A stay of *nights* nights that ends on 14 July at an unknown hospital, after *visits* emergency visits."""
     story = Story(facility="FARWAY", person="P-1")
     for n in range(visits):
         day = date(2026, 4, 1) + timedelta(days=20 * n)
@@ -50,7 +50,7 @@ def why(told: Told) -> str:
     ],
 )
 def test_lace_picks_the_clock_and_is_said(nights: int, codes: tuple[str, ...], emergency: bool, score: str):
-    """Four visits in six months before are the most that counts, so that all four inputs are known."""
+    """More than four visits in the six months before do not raise the score, so that all four inputs are known."""
     told = stayed(nights, codes, emergency, visits=4).replay()
     assert f"LACE: all 4 inputs known; {score}" in why(told)
     assert [line["due"] for line in told.of("TCM-2", "task")] == ([utc("2026-07-22T00:00")] if "high" in score else [])
@@ -74,7 +74,7 @@ def test_what_is_missing_is_said_as_a_range_and_is_not_taken_as_zero():
 
 
 def test_hospital_is_said_in_both_variants_from_what_was_measured_and_done():
-    """Haemoglobin 1, sodium 0, procedure 1, urgent 1, one admission of the year before (2, or 0 in the later form), 5 days 2."""
+    """Haemoglobin 1, sodium 0, procedure 1, urgent 1, one admission in the year before 2 (in the later form 0), 5 days 2."""
     story = Story(facility="FARWAY", person="P-1")
     story.admitted("2026-01-10T10:00", "OLD").discharged("2026-01-12T10:00", "OLD").admitted("2026-07-09T10:00", via_emergency=True)
     for when, code, value, unit in (

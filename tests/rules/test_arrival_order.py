@@ -1,4 +1,4 @@
-"""Stories that the random ones found: what follows from the same facts is the same, whichever arrives first."""
+"""Stories that the random tests found: the same facts lead to the same result, in whatever order they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encounter's machine: any order, any repeat, cancels before and after their target."""
+"""The states of an encounter: any order, any repeat, cancellations before and after their target."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_table_answers_every_act_in_every_status_that_it_can_meet():
 def test_page_of_the_states_is_made_from_the_table():
     page = Path(__file__).parents[2] / "docs" / "encounter-states.md"
 
-    assert page.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"
+    assert page.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"
     assert {act for act, _ in TABLE} == ACTS.keys()
     assert {kind for _, kind, _ in TABLE.values()} == KINDS.keys()
 
@@ -167,7 +167,7 @@ def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_n
     }
 
     effects = story.at("2026-07-06T10:00", "PatientDischarged", encounter=STAY, disposition="home")
-    # The admission's acknowledgement was overdue, open again with the cancelled discharge, and is superseded once more: said to its owner.
+    # The admission's acknowledgement was overdue. The cancelled discharge reopened it, then it is superseded again; its owner is notified.
     assert {rule for rule, _ in issued(effects)} == {"NTF-DISCHARGE", "NOT-2"}
     assert [e.title[:7] for e in effects if isinstance(e, out.NotificationIssued) and e.rule == "NOT-2"] == ["Closed:"]
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
@@ -183,7 +183,7 @@ def test_cancel_before_its_discharge_is_remembered(story):
     assert status(story) == "in-progress"
     assert issued(effects) == []
     assert reasons(effects) == ["discharge-cancelled"]
-    # Only that one: the next discharge counts.
+    # Only that discharge is cancelled; the next one counts.
     assert issued(story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home"))
 
 
@@ -277,7 +277,7 @@ def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
     data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
     effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
     assert reasons(effects) == ["no-open-stay"]
-    assert "PV1-19" in effects[0].why  # where to mend it, as every refusal says
+    assert "PV1-19" in effects[0].why  # The remedy, as in every refusal.
 
 
 def test_admission_without_a_visit_number_opens_a_stay_and_the_discharge_with_one_closes_it(story):

@@ -1,4 +1,4 @@
-"""What a rule does, told from its data to somebody who reads no Python."""
+"""The explanation of a rule from its data, for readers who do not read Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: Path) -> Rule:
 
 
 def words(text: str) -> str:
-    """The text without line ends, so that a sentence may be looked for."""
+    """The text without line breaks, so that whole sentences can be searched."""
     return " ".join(text.split())
 
 
@@ -111,7 +111,7 @@ def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
         assert any(said in sentence for sentence in COMMON)
     assert [book.count(sentence) for sentence in COMMON] == [1] * len(COMMON)
     assert [book.count(f"\n- {step}\n") for step in common_steps()] == [3, 3, 3], (
-        "once for all, and once for each that has no steps of its own"
+        "once for all rules, and once for each rule without steps of its own"
     )
 
 
@@ -252,7 +252,7 @@ def test_clock_is_put_into_words(clock, said):
 def test_book_of_rules_is_drawn_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
-    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "write it again: make rules"
+    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "the page is outdated: run make rules"
 
 
 def test_rule_of_a_deployment_stands_in_the_book_too():

@@ -1,4 +1,4 @@
-"""The T-score against values worked out by hand, the moves of a goal, and when its review is due."""
+"""The T-score against values computed by hand, the moves of a goal, and the due date of its review."""
 
 from __future__ import annotations
 

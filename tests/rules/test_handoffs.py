@@ -1,4 +1,4 @@
-"""A handoff from its opening to its end: the ladder, the one owner, closing in time, late, and out of order."""
+"""A handoff from its opening to its end: steps, the single owner, closing in time, late and out of order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def told(effects: list[Any], rule: str) -> list[str]:
     return [e.recipient for e in effects if isinstance(e, out.NotificationIssued) and e.rule == rule]
 
 
-# ---- the ladder
+# ---- steps
 
 
 def test_discharge_gives_the_coordinator_one_task_until_the_next_business_day(story):
@@ -107,7 +107,7 @@ def test_referral_that_is_answered_exactly_at_its_limit_is_not_open(story, answe
 
 
 def test_what_is_due_is_counted_by_the_accountable_organisations_calendar(story):
-    """The hospital is in New York, where 3 July is a holiday; in Chicago too; in England it is not."""
+    """The hospital is in New York, where 3 July is a holiday; so it is in Chicago, but not in England."""
     discharge(story)
     assert story.only("TCM-1")["due"] == millis(DUE_TCM, "America/New_York")
     other = Timeline(asked=story.world)

@@ -1,4 +1,4 @@
-"""Merging two records: nothing lost, nothing doubled, and what still comes for the old one finds its way."""
+"""Merging two persons: nothing is lost or duplicated, and later records of the merged person reach the surviving one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = millis("2026-07-02T15:00", "America/New_York")
 
 
 class Two:
-    """Several persons with the relay between them: what moves or is sent on arrives at once."""
+    """Several persons, with the relay between them: moved states and forwarded events arrive immediately."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -37,7 +37,7 @@ class Two:
         return self._apply(event)
 
     def _apply(self, event: Event, hops: int = 0) -> list[Any]:
-        assert hops < 10, "a record goes round for ever"
+        assert hops < 10, "a record is forwarded in an endless loop"
         packed = self.states.get(event.person)
         decision = decide(unpack(packed) if packed else None, event, self.now, self.world)
         if decision.person is None:

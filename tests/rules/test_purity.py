@@ -1,4 +1,4 @@
-"""Rules are pure: no clock, no chance, no wire. Each module is imported alone in an interpreter without the project, and its source is read."""
+"""Rules are pure: no clock, no randomness, no network. Each module is imported alone in a fresh interpreter, and its source is read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ WIRE = (
     "ssl",
     "sqlite3",
 )
-"""Nothing of this may come with a pure module, not even through what it rests on. (`holidays` itself imports `socket`, through `email`.)"""
+"""A pure module must not import any of these, not even indirectly. (`holidays` itself imports `socket`, through `email`.)"""
 FORBIDDEN = {"time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "asyncio", "logging", "requests"}
-"""No pure module may name these itself. (`time` alone is in every interpreter, through its own start.)"""
+"""A pure module must not import these itself. (Every interpreter imports `time` when it starts.)"""
 
 
 def test_pure_module_brings_no_wire_with_it():

@@ -1,4 +1,4 @@
-"""Quiet: what waits for the morning or the digest, what is not told a second time, and what never waits."""
+"""Quiet hours: what waits for the morning or the digest, what is not sent twice, and what never waits."""
 
 from __future__ import annotations
 

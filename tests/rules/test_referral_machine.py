@@ -1,4 +1,4 @@
-"""The referral's moves against a table written from the guide's drawing, not from the code."""
+"""The moves of a referral, against a table that was written from the guide's diagram, not from the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.contract.events import CareActivityRecorded, Millis, Party
 
 DAY = 86_400_000
 
-# from: {to: who}
+# from: {to: by whom}
 DRAWN = {
     "draft": {"requested": "R"},
     "requested": {"accepted": "T", "rejected": "T", "cancelled": "RT"},
@@ -249,4 +249,4 @@ def test_every_status_of_the_tables_can_be_reached():
 def test_document_is_drawn_from_the_table():
     document = Path(__file__).parents[2] / "docs" / "referral-states.md"
 
-    assert document.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"
+    assert document.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"

@@ -1,4 +1,4 @@
-"""What people do with a task: which response is legal, and that there is exactly one owner at every instant."""
+"""Responses to a task: which are allowed, and that there is exactly one owner at every instant."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_acknowledging_a_task_that_asks_for_work_says_received(story, task):
     assert [e.reason for e in respond(story, "TaskAcknowledged", task)] == ["already-acknowledged"]
 
 
-# ---- one owner, whatever happens
+# ---- always one owner
 
 MOVES = st.lists(
     st.tuples(
@@ -179,7 +179,7 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
 
     def read() -> None:
         for effect in t.effects:
-            assert effect.id not in ids, "no effect comes twice"
+            assert effect.id not in ids, "an effect is published twice"
             ids.add(effect.id)
             if isinstance(effect, out.TaskState | out.GapState):
                 said[effect.handoff] = effect.owner
@@ -188,7 +188,7 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
             role, _, party = h.owner.partition("/")
             assert role
             assert party.partition(":")[0] in {"pool", "practitioner", "organization", "caregiver"}
-            assert said[uuid_text(h.id)] == h.owner, "the owner changed without a line that says so"
+            assert said[uuid_text(h.id)] == h.owner, "the owner changed without a line"
 
     read()
     for move, by, rule, minutes in moves:

@@ -1,4 +1,4 @@
-"""Scores against tables worked out by hand from the published definitions; what is missing is said."""
+"""Scores against tables computed by hand from the published definitions. Missing inputs are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told: roles, care teams, consent, the fallback pool, and each party once."""
+"""Who is notified: roles, care teams, consent, the fallback pool, and each party only once."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_replacing_the_team_ends_everybody_elses_seat(story):
         "2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="N1"), member("pcp", practitioner="8801")]
     )
     story.at("2026-06-02T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")], replace=True)
-    # A late word about the team before that changes nothing.
+    # A team change that is older than that, and arrives later, changes nothing.
     story.at("2026-06-01T12:00", "CareTeamChanged", arrival="2026-06-03T09:00", members=[member("social-care", practitioner="S1")])
     assert told(admit(story)) == ["pcp/practitioner:8802", "care-coordinator/pool:general-discharge"]
 
@@ -141,17 +141,17 @@ def test_sensitive_rule_is_told_only_with_its_own_permission():
     assert may_tell(person, *ask) == "consent-missing"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(2))
     assert may_tell(person, *ask) == "permitted"
-    # Opting out of everything is newer than that permission: it stands until a newer one.
+    # The general refusal is newer than that permission. It holds until a newer permission.
     change_consent(person, ConsentChanged("deny"), Millis(3))
     assert may_tell(person, *ask) == "consent-withheld"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(4))
     assert may_tell(person, *ask) == "permitted"
-    # A late word that is older than what is known changes nothing.
+    # A change that is older than the last one, and arrives later, changes nothing.
     change_consent(person, ConsentChanged("deny", sensitivity="substance-use"), Millis(3))
     assert may_tell(person, *ask) == "permitted"
 
 
-# ---- what a notification carries
+# ---- the content of a notification
 
 
 def test_only_the_accountable_recipient_is_asked_to_acknowledge_and_the_handoff_is_named(story):

@@ -1,4 +1,4 @@
-"""What somebody needs who writes a rule: what may be named, a file to begin with, and the row that tests it."""
+"""The commands for authors of rules: the names that a rule may use, a template for a new rule, and the row that tests it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.contract.topics import FACT_OF, RELAY
 
 
 def rules(*arguments: str) -> str:
-    """What `carerelay rules` writes. Raises UserError as the command does."""
+    """The output of `carerelay rules`. Raises UserError as the command does."""
     result = CliRunner().invoke(rules_app, list(arguments))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -38,7 +38,7 @@ def lines(*arguments: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in rules(*arguments, "--json").splitlines()]
 
 
-# ---- what may be named
+# ---- names that a rule may use
 
 
 def test_every_fact_is_listed_with_a_meaning_a_kind_and_an_example_that_a_rule_may_say():

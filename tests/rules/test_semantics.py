@@ -1,4 +1,4 @@
-"""What the rules mean, case by case: when a clock runs, what counts, what ends it, and what comes late."""
+"""The meaning of the rules, case by case: when a clock runs, what counts, what ends it, and late events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.contract import effects as out
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"
 HOUR, DAY = 3_600_000, 86_400_000
-DISCHARGED = "2026-07-06T15:00"  # a Monday
+DISCHARGED = "2026-07-06T15:00"  # A Monday.
 STAY = {"facility": "GENERAL", "visit": "V1"}
 ENGLISH = {"facility": "ST-BRIDES", "visit": "V1"}
 
@@ -86,7 +86,7 @@ def due(t: Timeline, rule: str) -> int:
     return t.only(rule)["due"]
 
 
-# ---- event time, arrival time, late and early
+# ---- event time and arrival time, late and early
 
 
 def test_clock_runs_from_when_the_discharge_happened_not_from_when_it_was_heard_of():
@@ -103,7 +103,7 @@ def test_discharge_heard_of_after_its_clock_has_ended_is_open_at_once():
     t.at(DISCHARGED, "PatientDischarged", arrival="2026-07-10T20:00", encounter=STAY, disposition="home")
     t.until("2026-07-10T20:00")
 
-    # Both steps that have gone by are reached at once; each party hears of it once.
+    # Both steps that have passed are reached in one decision. Each party is notified once.
     assert {(gap.state, gap.at) for gap in t.gaps("TCM-1")} == {("open", millis("2026-07-10T20:00", NEW_YORK))}
     assert len({e.recipient for e in t.told("TCM-1")}) == len(t.told("TCM-1"))
 
@@ -155,7 +155,7 @@ def test_event_with_empty_fields_is_remembered_and_read_again():
     assert due(t, "TCM-1") == millis("2026-07-09T00:00", NEW_YORK)
 
 
-# ---- cancels, readmission, transfer, death
+# ---- cancellations, readmission, transfer, death
 
 
 ALL_DISCHARGE_RULES = ("TCM-1", "TCM-3", "TRC-2", "TRC-3", "MED-1", "DIS-1", "FUH-7", "FUH-30")
@@ -245,7 +245,7 @@ def test_discharge_that_turns_out_to_be_to_hospice_or_elsewhere_ends_what_waits_
         assert closure(t, rule) == "not-applicable", rule
 
 
-# ---- day zero and not before
+# ---- day zero, and not before the trigger
 
 
 def test_medicines_compared_on_the_date_of_discharge_count_even_before_it_and_whatever_arrives_first():
@@ -385,7 +385,7 @@ def test_rehabilitation_ward_has_seven_days():
     assert due(t, "MH72") == millis("2026-07-14T00:00", LONDON)
 
 
-# ---- risk picks the clock
+# ---- risk selects the clock
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_frequent_visits_need_both_the_news_and_a_guideline():
     assert closure(t, "EDIE") == "met"
 
 
-# ---- news
+# ---- notifications
 
 
 def test_undelivered_news_is_open_after_five_minutes_and_delivery_closes_it():
@@ -788,7 +788,7 @@ def test_person_may_say_no():
     assert closure(t, "GOAL-4") == "met"
 
 
-# ---- stays that go silent
+# ---- encounters without news
 
 
 def test_word_of_the_stay_begins_the_five_days_anew():

@@ -1,4 +1,4 @@
-"""A person's state: its packed form, its size, what is forgotten when, and the cap."""
+"""A person's state: its packed form, its size, its retention, and the size limit."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_state_of_the_last_release_with_fewer_fields_is_read():
 
 
 def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
-    """Three handoffs a person, after an admission, updates and a discharge, as the size is promised."""
+    """Three handoffs per person, after an admission, updates and a discharge: the case for which the size is guaranteed."""
     key = PersonKey("p1." + "k" * 43)
     stay = EncounterRef("GENERAL", "V770001")
     members = (Member("pcp", Party("pcp", Practitioner("8801"))), Member("attending", Party("attending", Practitioner("771"))))
@@ -102,7 +102,7 @@ def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
 def test_hashes_live_thirty_days_after_arrival_and_the_close_of_the_stay(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-08-20T09:00", "TaskClaimed", task="x", by={"role": "pcp", "practitioner": "1"})
-    assert len(unpack(story._packed).seen) == 24, "the stay is open: nothing is forgotten"
+    assert len(unpack(story._packed).seen) == 24, "the encounter is open, so nothing is deleted"
     story.at("2026-08-21T09:00", "PatientDischarged", encounter=STAY, disposition="home")
     story.until("2026-09-20T08:00")
     assert len(unpack(story._packed).seen) == 36

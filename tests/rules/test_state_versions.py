@@ -1,4 +1,4 @@
-"""States that the release before wrote are read as what they meant."""
+"""States of the previous release are read with their original meaning."""
 
 from __future__ import annotations
 

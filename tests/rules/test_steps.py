@@ -1,4 +1,4 @@
-"""When the steps of a rule are reached: each says its own amount and unit, whatever the clock of the rule is."""
+"""When the steps of a rule are reached. Each step has its own amount and unit, whatever the clock of the rule is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEAM = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
 
 
 def write(folder: Path, **fields: object) -> Path:
-    """A folder with TCM-1 alone, changed by *fields*; None takes a field away."""
+    """A folder with TCM-1 only, changed by *fields*; None removes a field."""
     written = {**yaml.safe_load((RULES / "TCM-1.yaml").read_text()), **fields}
     (folder / "TCM-1.yaml").write_text(yaml.safe_dump({name: value for name, value in written.items() if value is not None}))
     return folder
@@ -31,7 +31,7 @@ def discharged(folder: Path) -> Timeline:
 
 
 def opened_or_moved(t: Timeline, rule: str, until: str) -> list[int]:
-    """When a gap of *rule* was said to be open, or to have another owner."""
+    """The instants at which a gap of *rule* was opened or got another owner."""
     t.until(until)
     return [gap.at for gap in t.gaps(rule) if gap.state == "open"]
 
@@ -86,7 +86,7 @@ def test_news_of_an_admission_moves_on_one_hour_after_its_end_and_of_a_discharge
 
 
 def test_handoff_whose_last_step_was_set_by_an_earlier_catalogue_still_takes_it_at_its_instant():
-    """Before, the discharge's last step was the third: it stands in states as the step to come, with its own instant."""
+    """In earlier releases this was the third step of the discharge. States name it as the next step, with its own instant."""
     t = Timeline()
     t.at("2026-07-06T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=TEAM)
     t.until("2026-07-08T00:00")
