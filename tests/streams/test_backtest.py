@@ -1,4 +1,4 @@
-"""A changed rule tried on what has happened: what is counted, what counts as the same, and that nothing is touched."""
+"""A backtest of a changed rule: what is counted, what counts as the same handoff, and that nothing is written."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_examples_are_the_earliest_of_each_change_and_no_more_than_asked_for() -
     assert [e.new.at for e in found if e.new] == ["2026-06-02T12:00:00Z", "2026-06-03T12:00:00Z"]
 
 
-# ---- people whose beginning is missing
+# ---- people whose earlier state is unknown
 
 
 def arrived(fact, person: str = "p1.a") -> Arrived:
@@ -184,7 +184,7 @@ def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() ->
 
 
 class Appended(NamedTuple):
-    """As much of a record as its order needs."""
+    """The parts of a record that determine its order."""
 
     offset: int
     timestamp: int
@@ -259,7 +259,7 @@ def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A month of made events of ten thousand people, answered."""
+    """A month of synthetic events of ten thousand people, with answers."""
     out = tmp_path_factory.mktemp("month") / "made.jsonl.gz"
     write_files(simulate(Simulation(4, 10_000, 30, 3, faults_of("all")), CoordinationAgent(load_world(), MemoryForm())), out)
     return out
@@ -267,7 +267,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two weeks of some people, whom nobody answers."""
+    """Two weeks of synthetic events of some people, without answers."""
     out = tmp_path_factory.mktemp("fortnight") / "made.jsonl"
     write_files(simulate(Simulation(4, 600, 14, 2, faults_of("all"))), out)
     return out
@@ -275,7 +275,7 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quicker(tmp_path: Path) -> Path:
-    """The catalogue that comes with it, with one business day for TCM-1 in place of two."""
+    """The built-in catalogue, with one business day for TCM-1 instead of two."""
     rules = tmp_path / "quicker"
     shutil.copytree(RULES, rules)
     text = (rules / "TCM-1.yaml").read_text()
@@ -294,7 +294,7 @@ def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_c
     settings = Settings()
     began = cpu_of_children_s()
     old, new = run_both(LOADERS, settings, with_rules(settings, quicker), History((month,)))
-    # Two processes, each with a core of its own where nothing else runs: of a machine that is busy the time on a wall says nothing.
+    # CPU time of each of the two processes. Wall time would depend on what else the machine does.
     took = (cpu_of_children_s() - began) / 2
     found = compare(old.findings, new.findings)
     assert {row.rule for row in found.rows if row.changed} <= {"TCM-1", "NOT-2"}

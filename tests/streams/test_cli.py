@@ -1,4 +1,4 @@
-"""The command line on a bad day: one line that says what to do, the right exit code, never a traceback."""
+"""The command line if something is wrong: one line that says what to do, the right exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def assert_one_line(done: Done, code: int, said: str) -> None:
 
 
 def test_version_is_printed():
-    """As a process: it is the installed entry point."""
+    """As a process, because this tests the installed entry point."""
     command = [Path(sys.executable).with_name("carerelay"), "version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean_environment())
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,7 +34,7 @@ def test_version_is_printed():
 
 
 HEAVY = {"aiokafka", "faust", "mode", "yaml", "fastavro", "asyncio", "holidays"}
-"""What takes time to import; a command that needs none of it must not wait for it."""
+"""Packages that are slow to import. A command that does not need them must not import them."""
 LIGHT = ("streams.contract", "streams.cli.agents", "streams.cli.exits", "streams.cli.main", "streams.cli.version", "agents.app")
 
 

@@ -1,4 +1,4 @@
-"""Avro bytes: what is written, and the strictness of what is read."""
+"""Avro bytes: what is written, and how strictly it is read."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def example(path):
 
 
 def plain(value):
-    """Give a record as fastavro wants it: names as in the schema, enums as symbols."""
+    """Return a record in fastavro's form: names as in the schema, enums as symbols."""
     if isinstance(value, msgspec.Struct):
         found = {}
         for field in msgspec.structs.fields(value):
@@ -53,7 +53,7 @@ def refusal_of(kind, payload):
     return found.code
 
 
-# ---- the bad day: bytes that are not ours
+# ---- wrong bytes
 
 
 @each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -189,7 +189,7 @@ def test_half_a_surrogate_pair_and_a_number_beyond_64_bits_are_not_written():
         STANDARD.encode(e.GoalUpdated("G", "active", attainment=1 << 63))
 
 
-# ---- the good day
+# ---- valid bytes
 
 
 @settings(max_examples=300)
@@ -383,7 +383,7 @@ def test_what_is_no_schema_is_not_taken(schema):
     assert not Codec().add_schema(7, schema)
 
 
-# ---- what can be compiled
+# ---- which schemas can be compiled
 
 
 @pytest.mark.parametrize("kind", [{"type": "map", "values": "string"}, ["null", "string", "long"], ["string", "null"], "float"])

@@ -1,4 +1,4 @@
-"""One record of an inbound topic: key, headers, value."""
+"""A record of an inbound topic: key, headers, value."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ KEY = EVENT.person.encode()
 
 
 def read(event=EVENT, *, topic="care.discharge.v1", key=KEY, value=..., headers=None, without=None, **changed):
-    """Read the record of *event* with some headers changed or left out."""
+    """Read the record of *event*, with some headers changed or removed."""
     given = headers_of(event) if headers is None else headers
     given = [(name, changed.pop(name, said)) for name, said in given if name != without] + list(changed.items())
     return read_record(topic, key, frame(event.data) if value is ... else value, given, ARRIVAL)
@@ -138,7 +138,7 @@ def test_nothing_of_a_refused_record_is_quoted():
         assert "JANEROE" not in refusal.sentence
 
 
-# ---- the good day
+# ---- valid records
 
 
 def test_a_record_is_the_event_that_was_published_and_arrives_when_the_broker_says():

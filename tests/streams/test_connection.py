@@ -1,4 +1,4 @@
-"""How clients reach Kafka: what the settings say of TLS and SASL reaches every client, and half of it is an error."""
+"""How clients connect to Kafka: the settings for TLS and SASL reach every client, and incomplete settings are an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KAFKA = "CARERELAY_KAFKA_"
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that signs itself, as PEM, made by the tool that comes with Java."""
+    """A self-signed certificate as PEM, made by Java's keytool."""
     folder = tmp_path_factory.mktemp("tls")
     keytool, store = Path(find_java()).resolve().with_name("keytool"), ["-keystore", str(folder / "store.p12"), "-storepass", "changeit"]
     for arguments in (

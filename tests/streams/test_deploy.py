@@ -1,4 +1,4 @@
-"""What is deployed names only what exists: commands, settings, topics' tool and metrics."""
+"""The files for deployment name only existing commands, settings, topics and metrics."""
 
 import re
 from pathlib import Path

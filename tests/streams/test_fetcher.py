@@ -1,4 +1,4 @@
-"""What is taken of aiokafka's fetcher: that it never stays asleep over what is to be fetched."""
+"""The changed fetcher of aiokafka never sleeps while there are records to fetch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_lea
     await asyncio.sleep(0.01)
     assert len(asked) == 1
 
-    # In one turn: the answer comes, and then the assignment changes. The fetch is done, and not yet known as such.
+    # In one turn of the event loop the answer arrives, then the assignment changes. The fetch is done, but not yet known to be.
     loop = asyncio.get_running_loop()
     loop.call_soon(answers[0].set_result, None)
     loop.call_soon(subscription.assign_from_subscribed, [PLACE])
@@ -67,7 +67,7 @@ async def test_a_fetch_that_outlasts_its_assignment_leaves_what_has_come_to_the_
     fetching = asyncio.create_task(thread.fetch({PLACE}, 5, lambda: epoch == 1))
     await asyncio.sleep(0.01)
 
-    # Released and opened again while it waits for records; and these come.
+    # Released and opened again while it waits for records, which then arrive.
     epoch = 3
     thread._poked()
 

@@ -1,4 +1,4 @@
-"""Files and folders: found, told apart by content, merged in the order of arrival, and nothing lost on the way."""
+"""Files and folders: they are found, recognised by content and merged in the order of arrival, and nothing is lost."""
 
 import gzip
 import json
@@ -250,7 +250,7 @@ def test_files_joined_without_a_line_end_between_them_lose_nothing(tmp_path):
 
     found = read(tmp_path)
 
-    # As at the end of a file nobody can tell whether the last field was cut, so it is taken, and noted.
+    # The last field may be cut, as at the end of a file. Nobody can know, so it is accepted and noted.
     assert [a.item.id for a in found] == [event(content).id for content in contents]
     assert [[n.reason for n in a.notes] for a in found] == [["end-missing"], ["end-missing"], []]
 

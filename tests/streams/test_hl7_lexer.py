@@ -1,4 +1,4 @@
-"""The lexer and the framing: what a sender may do to pipes, hats and line ends."""
+"""The lexer and the framing: what senders do to delimiters and line ends."""
 
 import hl7
 import pytest
@@ -353,7 +353,7 @@ def test_lexer_agrees_with_the_hl7_package(path):
 
 
 def text_of(segment, number, component):
-    """Ask the package for the first repetition's first subcomponent; its parts are plain where nothing divides them."""
+    """Return the first subcomponent of the first repetition from the package. Without separators its parts are plain strings."""
     part = segment(number)
     if isinstance(part, hl7.Field):
         part = part[0]

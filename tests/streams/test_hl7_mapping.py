@@ -1,4 +1,4 @@
-"""The mapping of ADT: which trigger makes which event, from which fields."""
+"""The mapping of ADT: which trigger gives which event, from which fields."""
 
 import random
 from datetime import datetime
@@ -171,7 +171,7 @@ def test_every_reason_used_in_these_tests_is_in_its_table():
         assert all(note.reason in NOTES for note in reading.notes)
 
 
-# ---- the stay
+# ---- the encounter
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_planned_stay_starts_when_pv2_8_says():
     assert fact(adt("A05", segment("PV2", f8="20260710"))).start == millis("2026-07-10T00:00:00-04:00")
 
 
-# ---- who is there
+# ---- the care team
 
 
 def test_provisional_members_come_from_pd1_pv1_and_rol():
@@ -450,7 +450,7 @@ def test_id_is_of_sender_control_id_and_content():
     }
 
     assert len(ids) == 5
-    assert event(adt("A01")).id == "2cf909f7-49e8-5dd3-8d38-275f20dc14e3"  # written down: ids must be the same for ever
+    assert event(adt("A01")).id == "2cf909f7-49e8-5dd3-8d38-275f20dc14e3"  # Written out, because ids must never change.
 
 
 def test_repeated_and_shuffled_messages_make_the_same_events():
@@ -591,7 +591,7 @@ def test_merge_with_itself_is_ignored_and_one_without_pid_or_mrg_refused():
     assert read(merge()).items[0].segment == "PID"
 
 
-# ---- samples, hand-checked against the files
+# ---- samples, checked by hand against the files
 
 
 def test_sample_admission_of_version_2_3():

@@ -109,7 +109,7 @@ def test_sample_referral_and_its_cancellation():
     assert asked.data.encounter == e.EncounterRef("GHHSFacility", "5001")
     assert asked.time == millis("2022-01-25T16:20:00+00:00")
     assert cancelled.data == e.ReferralStatusChanged("226839", "cancelled", "requester")
-    assert asked.id != cancelled.id  # one control id, two messages
+    assert asked.id != cancelled.id  # One control id, two messages.
 
 
 # ---- appointments

@@ -1,4 +1,4 @@
-"""Times in HL7: precision, offsets, clock changes, and which of several is the event's."""
+"""Times in HL7: precision, offsets, clock changes, and which of several times is the event's."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -61,7 +61,7 @@ def test_what_is_no_time_is_none(text):
 
 
 def test_spring_change_skips_an_hour_and_the_clock_before_it_counts():
-    # In New York 8 March 2026 has no 02:30; the clock before the change would have shown it at 03:30 EDT.
+    # In New York 8 March 2026 has no 02:30. A clock that was not changed would show 02:30 at 03:30 EDT.
     assert parse_time("20260308023000", NEW_YORK).at == millis("2026-03-08T03:30:00-04:00")
     assert parse_time("20260308015959", NEW_YORK).at == millis("2026-03-08T01:59:59-05:00")
     assert parse_time("20260308030000", NEW_YORK).at == millis("2026-03-08T03:00:00-04:00")
@@ -70,7 +70,7 @@ def test_spring_change_skips_an_hour_and_the_clock_before_it_counts():
 def test_autumn_change_repeats_an_hour_and_the_first_pass_counts():
     assert parse_time("20261101013000", NEW_YORK).at == millis("2026-11-01T01:30:00-04:00")
     assert parse_time("20261101020000", NEW_YORK).at == millis("2026-11-01T02:00:00-05:00")
-    # An offset in the message says which pass is meant.
+    # An offset in the message says which of the two hours is meant.
     assert parse_time("20261101013000-0500", NEW_YORK).at == millis("2026-11-01T01:30:00-05:00")
 
 

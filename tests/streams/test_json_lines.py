@@ -1,4 +1,4 @@
-"""Events as JSON lines: what a person may write by hand, and what is said when it is wrong."""
+"""Events as JSON lines: what a person may write by hand, and the errors if it is wrong."""
 
 import json
 

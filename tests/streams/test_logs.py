@@ -1,4 +1,4 @@
-"""The log: nothing that identifies a person gets into it, whoever logs it and however."""
+"""The log: it contains nothing that identifies a person, whoever logs it and however."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics and the worker's web site."""
+"""The metrics and the worker's HTTP server."""
 
 from __future__ import annotations
 

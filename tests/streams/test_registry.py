@@ -1,4 +1,4 @@
-"""The client of a schema registry, against a registry that records what it is asked."""
+"""The client of a schema registry, against a registry that records the requests."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ GOAL = e.GoalUpdated(goal="G1", lifecycle_status="active", description="walk to 
 
 
 class RegistryDouble:
-    """The Confluent API over a dict; `asked` keeps every path."""
+    """The Confluent API over a dict. `asked` contains every requested path."""
 
     def __init__(self):
         self.schemas, self.asked, self.status, self.gate = {}, [], 200, None
@@ -65,7 +65,7 @@ async def double():
 
 
 def older(name, *, without):
-    """Give the schema of an older revision: the current one without a field."""
+    """Return the schema of an older revision: the current one without a field."""
     schema = json.loads(json.dumps(contract_of(name).schema))
     schema["fields"] = [field for field in schema["fields"] if field["name"] != without]
     return schema
@@ -151,7 +151,7 @@ async def test_an_id_is_asked_for_once_however_many_ask(double, tmp_path):
     async with Registry(double.url, Codec(), tmp_path) as registry:
         asking = [asyncio.create_task(registry.learn({7})) for _ in range(5)]
         await asyncio.sleep(0.05)
-        asking[0].cancel()  # One who gives up does not take the answer from the others.
+        asking[0].cancel()  # A caller that is cancelled does not take the answer away from the others.
         double.gate.set()
         answers = await asyncio.gather(*asking[1:])
 

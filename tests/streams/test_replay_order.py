@@ -1,4 +1,4 @@
-"""The replay's own part: order, deadlines, the end, and the same bytes each time. Its agent here is a counter with an alarm."""
+"""The replay itself: order, deadlines, the end, and the same bytes each time. The agent here counts events and sets an alarm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def line_effect(kind: str, key: PersonKey, at: Millis, cause: str) -> EffectSupp
 
 
 class Alarms:
-    """Each admission sets an alarm 100 ms after its arrival; a cancellation takes it away; a merge moves it."""
+    """Each admission sets an alarm 100 ms after its arrival. A cancellation removes it, and a merge moves it."""
 
     inbound = (ADMISSION.name, RELAY.name)
     relay, dead_letters = RELAY.name, DEAD_LETTER.name
@@ -212,7 +212,7 @@ def test_deadlines_of_several_agents_fire_in_the_order_of_their_time():
 
 def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_due():
     class Telling(Alarms):
-        """Tells the other agent of each admission; what it says itself is due in the past."""
+        """Sends each admission to the other agent. Its own deadline is in the past."""
 
         def decide(self, key, packed, event, now, origin):
             other = Event("other", "urn:test", now, now, B, PatientDischarged(STAY, "home"))

@@ -1,4 +1,4 @@
-"""The weekly report: what is overdue at its end and whose it is, and how the gaps of the week ended."""
+"""The weekly report: what is overdue at its end, who owns it, and how the gaps of the week ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failing senders: fifty refused in a row are borne, the next is one too many; so is more than a twentieth."""
+"""Failing sources: fifty refused records in a row are allowed, one more is failing. So is a share of more than 5 percent."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_source_is_well_again_at_half_of_its_limit_and_not_before():
     senders.take(refused(60), {HERE: 940})
     assert senders.failing == {HERE}
 
-    assert senders.take({}, {HERE: 200}) == {}, "now at the limit, where it would be told of again at once"
+    assert senders.take({}, {HERE: 200}) == {}, "now at the limit; if it recovered here it would soon be reported again"
     assert senders.take({}, {HERE: RECORDS_KEPT * 2}) == {HERE: False}
     assert senders.failing == frozenset()
 

@@ -1,4 +1,4 @@
-"""The settings: defaults that work, errors that name the variable and never its value."""
+"""The settings: working defaults, and errors that name the variable but never its value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make setup`: what is half made is made again, what is missing is named in one line. A stand-in for Python records what is asked."""
+"""`make setup`: an incomplete environment is created again, and a missing program is reported. A fake Python records the calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ esac
 
 
 class Clone:
-    """A copy of what `make setup` needs, with a path of its own."""
+    """A copy of the files that `make setup` needs, with a PATH of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "clone"

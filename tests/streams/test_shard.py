@@ -1,4 +1,4 @@
-"""The shard: in which order records are applied, what a position means, when a deadline fires, what a failure leaves."""
+"""The shard: the order in which records are applied, the meaning of a position, when a deadline fires, and failures."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_answer_never_overtakes_its_admission_after_an_outage():
     assert bench.apply() == []
 
     bench.came(STAY, (100, "admitted"), (950, "later"))
-    assert bench.apply() == [], "the team's topic may hold something older yet"
+    assert bench.apply() == [], "the team topic may still hold an older record"
 
     bench.came(TEAM, (50, "team"), (960, "later"))
     assert bench.apply() == ["team @50", "admitted @100", "acknowledged @900"]
@@ -102,7 +102,7 @@ def test_a_limit_on_records_is_kept_and_the_rest_goes_on_in_order():
     assert [line.split()[0] for part in lines for line in part] == ["s0", "s1", "t0", "s2", "t1", "s3", "t2", "s4", "t3", "t4"]
 
 
-# ---- which topics hold back which, and what a probe may say
+# ---- which topics block others, and what a probe proves
 
 
 def test_a_topic_that_is_not_drained_holds_the_others_back():
@@ -123,7 +123,7 @@ def test_a_tie_in_the_same_millisecond_waits():
 
     bench.quiet(at=100)
 
-    assert bench.apply() == [], "a record of the team's topic with that same time may come in yet, and goes first"
+    assert bench.apply() == [], "another record of the team topic with the same time may still arrive, and has to be applied first"
     bench.came(TEAM, (100, "team"))
     bench.quiet(at=101)
     assert bench.apply() == ["team @100", "stay @100", "relay @100"]
@@ -148,7 +148,7 @@ def test_a_probe_sent_before_a_record_came_says_nothing_about_the_time_after_it(
 
     bench.shard.probed(dict(bench.ends), sealed, 60)
 
-    assert bench.apply() == [], "the answer is older than the record: another of 70 may have come since"
+    assert bench.apply() == [], "the probe is older than the record: one with time 70 may have been appended since"
 
 
 def test_a_record_received_before_the_probe_was_sent_proves_the_brokers_time():
@@ -157,7 +157,7 @@ def test_a_record_received_before_the_probe_was_sent_proves_the_brokers_time():
 
     bench.shard.probed(dict(bench.ends), bench.shard.seal(), 0)
 
-    assert bench.apply() == ["a @100"], "this machine's clock may be behind; what the broker stamped is not"
+    assert bench.apply() == ["a @100"], "this machine's clock may be behind, but the broker's timestamp proves the broker's time"
 
 
 def test_an_older_answer_does_not_take_back_what_a_newer_one_cleared():
@@ -296,7 +296,7 @@ def test_opening_again_forgets_what_had_arrived_and_begins_at_the_positions():
     bench.ends = {TEAM: 4, STAY: 1, RELAY: 0}
     assert bench.apply() == []
     bench.came(STAY, (200, "b"))
-    assert bench.apply() == [], "what was known of the other topics belonged to the assignment before"
+    assert bench.apply() == [], "what was known about the other topics belonged to the earlier assignment"
 
 
 def test_story_time_goes_on_from_the_newest_record_that_was_applied_before_the_opening():
@@ -337,7 +337,7 @@ def test_a_deadline_fires_when_every_topic_is_drained_past_it():
     assert bench.apply() == ["in 500 call @100"]
 
     bench.quiet(at=601)
-    assert bench.apply() == [], "a record of 600 may still come, and is applied before it"
+    assert bench.apply() == [], "a record with time 600 may still arrive, and is applied first"
 
     bench.quiet(at=602)
     assert bench.apply() == ["call! @600"]
@@ -458,7 +458,7 @@ def test_a_shard_that_is_opened_again_knows_its_deadlines():
     assert again.apply() == ["call! @600"]
 
 
-# ---- what fails
+# ---- failures
 
 
 def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_on():
@@ -660,10 +660,10 @@ def test_a_record_of_a_person_who_was_merged_goes_on_as_it_was_to_the_shard_of_t
 
     assert place == (RELAY, partition_of(STRANGER, PARTITIONS))
     assert out == (STRANGER, f"forward {STRANGER.decode()}".encode(), [("from", b"stay/0/0")])
-    assert bench.shard.tally.misrouted == 0, "nobody published it wrongly"
+    assert bench.shard.tally.misrouted == 0, "it is not misrouted, because nobody published it wrongly"
 
 
-# ---- one step at a time
+# ---- isolation: one step at a time
 
 
 def test_the_head_is_the_record_that_apply_takes_next():
@@ -706,7 +706,7 @@ def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
         steps.append((due, [out.value for out in written[LINES, 0]]))
 
     assert steps == [((600, ANN), [b"a! @600"]), (None, [b"x @601"]), ((601, ANN), [b"b! @601"]), (None, [b"in 100 y @900"])]
-    assert bench.next_deadline() == (1000, ANN), "a record is applied without what comes due after it"
+    assert bench.next_deadline() == (1000, ANN), "a record is applied alone, without the deadlines after it"
     bench.fired()
     assert bench.next_deadline() is None
 

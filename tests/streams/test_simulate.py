@@ -34,7 +34,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "simulate.md"
 
 @cache
 def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[SyntheticEvent]:
-    """Return a stream, the same list to whoever asks for the same."""
+    """Return the stream for these arguments. Equal calls return the same list."""
     return simulate(Simulation(seed, people, days, hospitals, faults_of(faults)))
 
 
@@ -78,7 +78,7 @@ def test_faults_of_transmission_leave_what_happened_as_it_was() -> None:
     assert [o.event.arrival for o in plain] != [o.event.arrival for o in faulty]
 
 
-# ---- what is made
+# ---- the generated events
 
 
 def test_stream_is_in_the_order_of_arrival_and_inside_its_window() -> None:
@@ -114,7 +114,7 @@ def test_emergency_visits_come_as_often_as_the_rate_says() -> None:
     stream = simulate(Simulation(3, 20_000, 30, 3))
     emergency = sum(1 for o in stream if isinstance(o.event.data, PatientAdmitted) and o.event.data.class_ == "EMER")
     wanted = load_model().rate("emergency_visits") / 1000 * 20_000 * 30 / 365
-    # Four standard deviations of a count, and what a visit during another stay takes away.
+    # Four standard deviations of a count, minus the visits that are left out because they fall into another stay.
     assert abs(emergency - wanted) < 4 * wanted**0.5 + 0.05 * wanted
 
 
@@ -142,7 +142,7 @@ def test_referrals_close_their_loop_about_as_often_as_cms50_found() -> None:
     stream = simulate(Simulation(3, 2000, 365, 3))
     known = counts(stream)
     reports = sum(1 for o in stream if getattr(o.event.data, "code", "") == "consultant-report")
-    # 34.8 %, less what lies beyond the year's end, is cancelled, or is a repeat that nobody answers.
+    # 34.8 %, less those that end after the year, are cancelled, or are repeats without an answer.
     assert 0.24 < reports / known["ReferralRequested"] < 0.40
 
 
@@ -194,7 +194,7 @@ def test_a_merged_person_goes_under_two_identifiers_until_the_merge_and_one_afte
             assert merges[0].into == one.identifier.removesuffix("-2")
             break
     else:
-        pytest.fail("nobody goes under two identifiers")
+        pytest.fail("no person has two identifiers")
 
 
 @pytest.mark.parametrize("text", ["lost", "late=2", "late=x", "late,,repeated", "=0.1"])
@@ -223,7 +223,7 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
     for one in stream:
         if one.event.type == "TaskAcknowledged":
             assert one.event.data.task  # type: ignore[attr-defined]
-    # What was answered is known to a replay of the same stream: no answer names a task that never was.
+    # A replay of the same stream knows what was answered, so no answer names an unknown task.
     packed: dict[str, bytes | None] = {}
     for one in stream:
         key = one.event.person
@@ -231,7 +231,7 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
         packed[key] = kept
         unknown += sum(1 for e in effects if getattr(e, "reason", "") == "unknown-task")
     merged = known["PersonMerged"]
-    assert unknown <= 3 * merged  # a merge's state travels by the relay, which this loop leaves out
+    assert unknown <= 3 * merged  # A merged state is sent over the relay, which this loop leaves out.
 
 
 def test_answers_stay_the_same_with_another_secret() -> None:
@@ -272,7 +272,7 @@ def test_ten_thousand_people_in_a_month_take_seconds() -> None:
     began = time.process_time()
     stream = made(10_000, faults="all")
     list(lines_of(stream))
-    # Measured: 2 s on one core; the limit leaves room for a slower one.
+    # Measured: 2 s on one core. The limit leaves room for a slower machine.
     assert time.process_time() - began < 20
     assert len(stream) > 30_000
 

@@ -1,4 +1,4 @@
-"""The nearest known name to one that nothing knows."""
+"""The nearest known name to an unknown one."""
 
 from __future__ import annotations
 

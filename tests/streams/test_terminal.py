@@ -1,4 +1,4 @@
-"""What a person at the terminal reads: which lines are shown, and what is still open at the end."""
+"""The output in a terminal: which lines are shown, and what is still open at the end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NAMES = {"pcp/practitioner:8802": "Dr Lindgren (pcp)", "facility/organization:ge
 
 
 def shown(*lines: dict[str, Any], verbose: bool = False) -> str:
-    """What the board prints of *lines*, each but for what it says otherwise the line above."""
+    """Return what the board prints for *lines*. Each line is LINE with the given fields changed."""
     paper = io.StringIO()
     wording = Wording(UTC, lambda address: NAMES.get(address, role_and_id(address)), verbose)
     board = Board(Console(file=paper, width=200), wording)
@@ -139,7 +139,7 @@ def test_what_one_event_says_is_shown_once_for_all_that_it_opens():
     assert paper.count("Admitted at GENERAL.") == 1
 
 
-# ---- what the doors say
+# ---- what intake reports
 
 
 def arrivals(tmp_path, *messages):
