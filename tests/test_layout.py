@@ -142,7 +142,7 @@ def test_an_import_that_points_up_is_found_however_it_is_written(text):
     assert "agents.coordination.person.state" in found[0]
 
 
-def test_an_import_that_points_down_or_stays_in_its_room_is_let_be():
+def test_an_import_that_points_down_or_stays_in_its_room_is_allowed():
     assert (
         arrows_up(
             {"streams.cli.main": "from streams.cli import exits\nimport streams.contract", "streams.cli.exits": "", "streams.contract": ""}
@@ -151,7 +151,7 @@ def test_an_import_that_points_down_or_stays_in_its_room_is_let_be():
     )
 
 
-def test_a_circle_is_found_where_one_of_its_imports_is_for_the_type_checker_alone():
+def test_a_circle_is_found_although_one_of_its_imports_is_only_for_the_type_checker():
     circled = {
         "streams.avro.a": "import streams.avro.b",
         "streams.avro.b": "if TYPE_CHECKING:\n    import streams.avro.a",

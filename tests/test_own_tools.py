@@ -43,7 +43,7 @@ def test_every_row_that_fails_is_reported_by_its_name_and_the_rows_after_it_run(
     assert reported.rows == ["2-'b'--"]
 
 
-def test_a_broker_that_no_mark_announces_does_not_start_and_is_noticed(java_without_kafka: Path | None, tmp_path: Path):
+def test_a_test_without_the_kafka_mark_cannot_start_a_broker_and_is_reported(java_without_kafka: Path | None, tmp_path: Path):
     assert java_without_kafka, "Java is not installed"
     jars = tmp_path / "jars"
     jars.mkdir()

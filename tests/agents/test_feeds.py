@@ -93,7 +93,7 @@ def test_a_source_of_every_ten_minutes_is_silent_for_too_long_after_three_of_the
     assert watched.until(limit + 1).opened == [limit]
 
 
-def test_a_source_that_speaks_all_the_time_may_be_silent_for_the_five_minutes_of_the_floor() -> None:
+def test_a_source_that_sends_all_the_time_may_be_silent_for_five_minutes() -> None:
     last = MONDAY + 2 * HOUR
     watched = Watched().heard(*range(MONDAY, last + 1, 20_000))
     assert watched.until(last + 6 * MINUTE).opened == []
@@ -160,7 +160,7 @@ def test_a_source_of_one_message_an_hour_is_missed_after_three_of_them_however_l
     assert watched.until(last + 4 * HOUR).opened == [last + MINUTE + 3 * HOUR]
 
 
-def test_a_source_that_comes_by_chance_raises_few_alarms_once_it_is_known() -> None:
+def test_a_source_that_sends_at_random_raises_few_alarms_once_it_is_known() -> None:
     draw = Random(3)
     at, times = float(MONDAY), []
     while at < MONDAY + 6 * WEEK:
@@ -188,7 +188,7 @@ def silent() -> Watched:
 LIMIT = MONDAY + 8 * HOUR + 31 * MINUTE
 
 
-def test_a_silence_opens_one_gap_and_one_task_and_tells_the_interface_team_why() -> None:
+def test_a_silence_opens_one_gap_and_one_task_and_notifies_the_interface_team() -> None:
     watched = silent().until(LIMIT + 1)
     gap, task, told = watched.effects
     assert isinstance(gap, GapState)
@@ -202,7 +202,7 @@ def test_a_silence_opens_one_gap_and_one_task_and_tells_the_interface_team_why()
     assert "gaps of up to 10 minutes are usual" in told.why
 
 
-def test_a_silence_that_lasts_goes_to_operations_once_and_to_nobody_after() -> None:
+def test_a_long_silence_is_escalated_to_operations_once() -> None:
     watched = silent().until(LIMIT + HOUR + 1)
     assert [n.recipient for n in watched.of(NotificationIssued)] == ["interface-team/pool:interfaces", "operations/pool:ops"]
     assert watched.of(TaskState)[-1].owner == "operations/pool:ops"
@@ -210,7 +210,7 @@ def test_a_silence_that_lasts_goes_to_operations_once_and_to_nobody_after() -> N
     assert len(watched.until(LIMIT + 20 * DAY).effects) == count
 
 
-def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_were_told() -> None:
+def test_a_source_that_is_heard_again_closes_the_gap_late_and_notifies_those_who_were_notified() -> None:
     watched = silent().heard(LIMIT + 2 * HOUR)
     closed = watched.of(GapState)[-1]
     assert (closed.state, closed.closure, closed.owner) == ("closed", "met-late", "operations/pool:ops")
@@ -219,7 +219,7 @@ def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_we
     assert after == ["interface-team/pool:interfaces", "operations/pool:ops"]
 
 
-def test_a_report_that_was_held_up_takes_the_alarm_back() -> None:
+def test_a_delayed_report_withdraws_the_alarm() -> None:
     watched = silent().until(LIMIT + 1)
     told = watched.of(NotificationIssued)[0]
     watched.heard(LIMIT - 20 * MINUTE, reported=LIMIT + 5 * MINUTE)
@@ -257,7 +257,7 @@ def test_the_same_report_twice_and_an_older_one_change_nothing() -> None:
     assert not watched.effects
 
 
-def test_a_source_that_never_comes_again_is_forgotten_after_four_weeks_and_its_gap_closed() -> None:
+def test_a_source_that_stays_silent_is_forgotten_after_four_weeks_and_its_gap_closed() -> None:
     watched = silent().until(MONDAY + 60 * DAY)
     assert watched.feed is None
     assert watched.of(GapState)[-1].closure == "not-applicable"
@@ -278,7 +278,7 @@ def test_the_state_of_a_source_is_small() -> None:
     assert len(pack(watched.feed)) < 1000
 
 
-def test_bytes_that_are_no_state_are_ours_to_mend() -> None:
+def test_bytes_that_are_not_a_state_are_an_error_of_the_program() -> None:
     with pytest.raises(UnreadableStateError):
         unpack(b"\x01 something else")
 
@@ -303,7 +303,7 @@ def test_each_source_is_reported_by_itself() -> None:
     assert heard.news(update(2, MONDAY, "urn:hospital:mercy"))
 
 
-def test_what_our_own_delivery_says_is_no_feed() -> None:
+def test_events_of_the_own_delivery_are_not_a_feed() -> None:
     assert Heard().news(update(1, MONDAY, "urn:carerelay:delivery", NotificationDelivered("n", "r", "c"))) is None
 
 
@@ -456,7 +456,7 @@ def test_a_report_that_says_nothing_new_leaves_the_very_same_bytes() -> None:
     assert again.publish == []
 
 
-def test_after_the_rule_raised_the_source_is_kept_without_the_deadline_that_was_due() -> None:
+def test_after_a_rule_raised_the_source_is_kept_without_its_deadline() -> None:
     feeds = feeds_agent()
     watched = silent()
     assert watched.feed is not None
@@ -485,7 +485,7 @@ def test_the_directory_says_who_answers_and_a_pool_of_the_role_s_name_does_where
     assert by.second == "operations/pool:operations"
 
 
-def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:
+def test_a_replay_shows_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:
     file = tmp_path / "feed.jsonl"
     lines = []
     for n in range(40):

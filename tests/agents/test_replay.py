@@ -97,7 +97,7 @@ def test_effect_ids_are_never_used_twice(lines):
     assert [id_ for id_, count in ids.items() if count > 1] == []
 
 
-def test_wrong_admission_is_taken_back_from_everybody_who_was_told(lines):
+def test_wrong_admission_is_withdrawn_from_everybody_who_was_notified(lines):
     who = person("77003")
     told_ids = {line["id"] for line in of(lines, who, effect="notification") if line["rule"].startswith("NTF-ADMIT")}
     assert told_ids
@@ -113,7 +113,7 @@ def test_late_call_is_met_late_and_escalates_over_the_holiday_on_the_second_busi
     assert gaps[-1]["closure"] == "met-late"
 
 
-def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_taken_back(lines):
+def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_withdrawn(lines):
     who = person("88001", "MERCY")
     assert of(lines, who, effect="gap", rule="TCM-1", state="open")
     assert of(lines, who, effect="gap", rule="TCM-1")[-1]["closure"] == "met"
@@ -136,7 +136,7 @@ def test_nothing_is_open_and_nobody_is_asked_after_a_death(lines, identifier, au
     assert open_at_the_end(lines, who) == set()
 
 
-def test_merged_person_goes_on_under_the_other_key(lines):
+def test_events_of_a_merged_person_continue_under_the_surviving_key(lines):
     loser, survivor = person("77066"), person("77006")
     merged_at = "2026-07-07T14:00:00Z"
     assert of(lines, loser, effect="task")
@@ -157,7 +157,7 @@ def test_person_whom_nobody_knows_goes_to_the_fallback_pool(lines):
     assert any("pool:unassigned" in recipient for recipient in recipients)
 
 
-def test_referral_that_nobody_answers_stalls_and_goes_back_to_who_asked(lines):
+def test_referral_without_an_answer_goes_back_to_its_requester(lines):
     gaps = of(lines, person("77007"), effect="gap", rule="REF-1", state="open")
     assert gaps[0]["owner"].startswith("referral-target/")
     assert gaps[-1]["owner"] == "referral-requester/practitioner:8802"
@@ -219,7 +219,7 @@ def test_cut_file_is_read_as_far_as_it_goes(tmp_path):
         assert "rule-failed" not in {line.get("reason") for line in told(read_paths([tmp_path / "cut.hl7"], DOORS))}
 
 
-def test_name_and_identifier_of_nobody_come_out(lines):
+def test_no_name_and_no_identifier_is_in_the_output(lines):
     text = b"\n".join(bytes_of(lines)).decode()
     for secret in ("ALVAREZ", "BRANDT", "Rosa", "77001", "9434765919"):
         assert secret not in text.replace("report-RF", "").replace("call-77001", "")

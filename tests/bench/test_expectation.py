@@ -63,7 +63,7 @@ def test_effects_are_compared_by_identity_up_to_an_instant() -> None:
 
 
 @pytest.mark.parametrize("field", Difference._fields)
-def test_a_run_with_anything_lost_twice_or_unexpected_is_named_and_one_without_is_not(field: str) -> None:
+def test_a_run_with_a_lost_duplicate_or_unexpected_effect_is_named_and_no_other(field: str) -> None:
     good = dict.fromkeys(Difference._fields, 0)
     results = {"care": {"200000": {"the whole catalogue": [good, good | {field: 7}]}}}
     assert report.wrong(results) == [f"care, 200000, the whole catalogue, run 2: 7 {field}"]

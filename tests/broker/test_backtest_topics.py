@@ -124,7 +124,7 @@ async def test_events_of_all_topics_come_in_the_order_in_which_they_were_appende
         assert [e.id for e in events if e.person == person] == [m.event.id for m in made if m.event.person == person]
 
 
-async def test_what_was_aborted_is_not_history_and_the_end_is_still_found(since: Since):
+async def test_aborted_records_are_not_history_and_the_end_is_still_found(since: Since):
     await send(since.connection, event(1, ADMIT), txn="one")
     await send(since.connection, event(2, ADMIT), txn="two", abort=True)
 
@@ -146,7 +146,7 @@ async def test_records_that_are_no_events_are_counted_and_passed_over(since: Sin
     assert sum(history.refused.values()) == 1
 
 
-async def test_a_misrouted_record_counts_where_its_relay_put_it_and_not_where_it_arrived(since: Since):
+async def test_a_misrouted_record_is_read_from_the_relay_and_not_where_it_arrived(since: Since):
     wrong = event(1, ADMIT)
     offset = await send(since.connection, wrong, partition=wrong_partition(wrong.person))
     await send(since.connection, event(2, LEAVE), topic=DISCHARGE.name)
@@ -237,7 +237,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     assert await ends_and_groups(since.connection) == before
 
 
-async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Since, kafka_of_file: str):
+async def test_the_commands_publish_synthetic_events_and_backtest_rules_on_them(since: Since, kafka_of_file: str):
     before = await since.boundaries()
     begins = datetime.now(UTC).isoformat(timespec="milliseconds")
     start = datetime.now(UTC).date() - timedelta(days=3)

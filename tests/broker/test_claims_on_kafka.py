@@ -67,7 +67,7 @@ async def can_write(stage: Stage, writer: Writer, number: int = 0) -> bool:
     return True
 
 
-async def test_the_next_owner_fences_the_one_before_and_buries_its_claim(stage, writers):
+async def test_the_next_owner_fences_the_one_before_and_deletes_its_claim(stage, writers):
     first, second, _ = writers
     [alone] = await opened(stage, first, 0)
     assert alone.fenced == set()
@@ -80,7 +80,7 @@ async def test_the_next_owner_fences_the_one_before_and_buries_its_claim(stage, 
     assert after.claims == {second.name: after.claims[second.name]}
 
 
-async def test_what_a_dead_owner_left_open_is_aborted_and_what_it_committed_is_read(stage, writers):
+async def test_open_transactions_of_a_dead_owner_are_aborted_and_its_commits_are_read(stage, writers):
     first, second, _ = writers
     await opened(stage, first, 0)
     await first.write({(stage.topics.state, 0): [Out(b"p-kept", b"kept")]})
@@ -153,7 +153,7 @@ async def test_a_claimant_that_died_before_its_claim_was_committed_is_fenced_and
         await producer.commit_transaction()
 
 
-async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage, writers):
+async def test_a_claimant_whose_claim_was_deleted_loses_the_shard_and_does_not_wait(stage, writers):
     first, second, third = writers
     blocker = AIOKafkaProducer(**stage.kafka, transactional_id=f"{stage.run}-blocker", transaction_timeout_ms=60_000)
     await blocker.start()
@@ -171,7 +171,7 @@ async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage
     assert await opened(stage, third, 0)
 
 
-async def test_an_opening_that_another_rebalance_interrupts_releases_its_claim_and_begins_again(stage, worker, writers):
+async def test_an_opening_interrupted_by_a_rebalance_releases_its_claim_and_starts_again(stage, worker, writers):
     blocker = AIOKafkaProducer(**stage.kafka, transactional_id=f"{stage.run}-blocker", transaction_timeout_ms=60_000)
     await blocker.start()
     await blocker.begin_transaction()

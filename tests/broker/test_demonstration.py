@@ -87,7 +87,7 @@ def assert_nothing_is_left(bootstrap: str, workers: list[int]) -> None:
     assert not answers(bootstrap)
 
 
-def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
+def test_story_is_shown_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
     run = Run(tmp_path, kafka_jars, "--speed", "345600")
     runs.append(run)
     bootstrap, workers = run.started()
@@ -132,7 +132,7 @@ def test_nothing_outlives_it_however_it_ends(tmp_path, kafka_jars, runs, number,
     assert_nothing_is_left(bootstrap, workers)
 
 
-def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tmp_path, empty_kafka, kafka_jars, runs):
+def test_given_kafka_is_used_and_left_running_and_a_second_run_shows_the_same(tmp_path, empty_kafka, kafka_jars, runs):
     first = STORY / "mercy.hl7"
     for number in (1, 2):
         folder = tmp_path / str(number)

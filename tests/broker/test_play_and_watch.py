@@ -130,7 +130,7 @@ async def test_pace_publishes_nothing_before_its_time(connection):
     assert at[2] >= 0.4
 
 
-async def test_watch_tells_committed_effects_and_never_aborted_ones(connection):
+async def test_watch_shows_committed_effects_and_never_aborted_ones(connection):
     person = PersonKey("p1.x")
     task = TaskState(
         id="t", at=Millis(1_782_000_000_000), person=person, cause="c", rule="TCM-1", rule_version=1, handoff="h", state="requested",

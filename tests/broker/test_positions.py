@@ -82,7 +82,7 @@ async def test_aborted_records_and_markers_at_the_end_of_a_partition_move_the_po
     assert [line.id for line in lines] == ["n:a", "n:b", "n:c", "n:d"]
 
 
-async def test_a_deadline_comes_due_though_the_end_of_a_partition_is_nothing_but_markers(stage):
+async def test_a_deadline_fires_although_a_partition_ends_with_transaction_markers(stage):
     person = person_of(1)
     stage.worker()
     await stage.publish(stage.topics.first, person, event("opens", wait=1000))
@@ -159,7 +159,7 @@ async def test_a_loss_is_not_accepted_where_nothing_is_lost(stage):
     assert claims[0] == set()
 
 
-async def test_who_accepts_a_loss_takes_the_shard_from_the_worker_that_has_it(stage):
+async def test_accepting_a_loss_takes_the_shard_from_its_worker(stage):
     worker = stage.worker()
     await stage.until(lambda: worker.shards == set(range(PARTITIONS)), "the worker")
 

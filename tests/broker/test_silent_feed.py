@@ -100,7 +100,7 @@ def messages(first: int, count: int, clock: Clock) -> list[Arrived]:
     return made
 
 
-async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_and_closes_it_when_it_speaks(
+async def test_a_silent_source_opens_one_gap_although_a_feeds_worker_is_killed_and_closes_it_when_it_sends(
     empty_kafka: str, tmp_path: Path
 ) -> None:
     connection = {"bootstrap_servers": empty_kafka}

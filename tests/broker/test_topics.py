@@ -56,7 +56,7 @@ async def test_other_number_of_partitions_and_publisher_time_are_fatal(kafka, ad
     assert "--add-config message.timestamp.type=LogAppendTime" in str(about["message.timestamp.type"])
 
 
-async def test_shorter_retention_is_said_but_not_fatal(kafka, admin):
+async def test_shorter_retention_is_reported_but_not_fatal(kafka, admin):
     await made(admin, NewTopic(AUDIT.name, 4, 1, topic_configs=config_of(AUDIT, 1) | {"retention.ms": "1000"}))
     (found,) = await check_topics({"bootstrap_servers": kafka}, 4, [AUDIT])
     assert (found.about, found.found, found.fatal) == ("retention.ms", "1000", False)
@@ -73,7 +73,7 @@ async def test_topics_that_kafka_refuses_are_named_with_its_reason(kafka, admin)
         await create_topics({"bootstrap_servers": kafka}, 4, 3, [ADMISSION])
 
 
-async def test_nothing_is_created_by_being_used(kafka, admin):
+async def test_describing_a_missing_topic_does_not_create_it(kafka, admin):
     (described,) = await admin.describe_topics([ADMISSION.name])
     assert described["error_code"] == UnknownTopicOrPartitionError.errno
     assert ADMISSION.name not in await admin.list_topics()
@@ -95,7 +95,7 @@ async def test_worker_does_not_start_on_topics_that_it_must_not_start_on(kafka, 
 
 
 @pytest.mark.parametrize("arguments", [("worker",), ("show",), ("positions", "show")])
-async def test_commands_on_a_kafka_without_topics_say_how_they_are_made(kafka, admin, arguments):
+async def test_commands_on_a_kafka_without_topics_say_how_to_create_them(kafka, admin, arguments):
     said = await said_by(kafka, *arguments)
 
     assert "carerelay topics create" in said

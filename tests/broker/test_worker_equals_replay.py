@@ -136,7 +136,7 @@ async def overdue_on_the_topic(kafka: dict[str, Any], until: Millis) -> list[Lin
     return Week([line for line in lines if parse_instant(line["at"]) <= until], until).overdue()
 
 
-async def test_worker_on_kafka_tells_every_effect_that_the_replay_tells(empty_kafka: str, tmp_path: Path) -> None:
+async def test_worker_on_kafka_publishes_every_effect_of_the_replay(empty_kafka: str, tmp_path: Path) -> None:
     kafka: dict[str, Any] = {"bootstrap_servers": empty_kafka}
     await create_topics(kafka, PARTITIONS, 1)
     arrivals = made_input()

@@ -55,7 +55,7 @@ async def test_partition_i_of_every_inbound_topic_has_one_owner_with_one_two_and
     await stage.until(lambda: not stage.workers[0].alive, "its end")
 
 
-async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
+async def test_a_worker_without_records_stays_in_the_group(stage):
     first = stage.worker(poll_interval_s=6)
     await stage.until(lambda: first.shards, "the first worker")
     await asyncio.sleep(9)
@@ -68,7 +68,7 @@ async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
     assert len(await stage.lines_until(8)) == 8
 
 
-async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
+async def test_unfinished_work_of_a_killed_worker_is_done_once_by_the_next(stage):
     people = [person_of(shard, nth) for shard in range(PARTITIONS) for nth in range(10)]
     first = stage.worker()
     await stage.until(lambda: first.shards, "the first worker")
@@ -88,7 +88,7 @@ async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
     assert [persons[key].count for key in people] == [100] * 40
 
 
-async def test_a_worker_that_stands_still_loses_its_shards_and_ends_when_it_wakes(stage):
+async def test_a_paused_worker_loses_its_shards_and_ends_when_it_is_resumed(stage):
     sleeper = stage.worker()
     await stage.until(lambda: sleeper.shards, "the first worker")
     await stage.publish(stage.topics.first, person_of(0), event("before"))
@@ -110,7 +110,7 @@ async def test_a_worker_that_stands_still_loses_its_shards_and_ends_when_it_wake
     assert len(lines) == 201
 
 
-async def test_a_worker_that_stood_still_past_a_deadline_does_not_fire_it_before_what_was_published_meanwhile(stage):
+async def test_a_worker_paused_past_a_deadline_does_not_fire_it_before_records_published_meanwhile(stage):
     person = person_of(1)
     worker = stage.worker()
     await stage.until(lambda: worker.shards, "the worker")
@@ -266,7 +266,7 @@ async def test_a_record_under_a_foreign_key_is_applied_once_by_the_shard_of_its_
 
 
 @pytest.mark.parametrize("step", CRASHES)
-async def test_a_strayed_record_is_applied_once_though_its_worker_crashes_at_any_step(stage, step):
+async def test_a_misrouted_record_is_applied_once_although_its_worker_crashes_at_any_step(stage, step):
     strayed = stage.worker(crash=step)
     await stage.publish(stage.topics.first, person_of(1), event("strayed"), partition=3)
 
@@ -316,7 +316,7 @@ async def test_a_restore_over_its_limit_ends_the_process(stage):
     assert "TimeoutError" in slow.said("open_failed")[0]["reason"]
 
 
-async def test_the_state_that_one_worker_left_is_what_the_next_goes_on_from(stage):
+async def test_the_next_worker_continues_from_the_state_of_the_previous_one(stage):
     first = stage.worker()
     for n in range(50):
         await stage.publish(stage.topics.first, person_of(n % 4), event(f"a{n}"))

@@ -209,7 +209,7 @@ def test_opening_is_one_line_that_says_whose_it_is_and_until_when(case):
 
 
 @EACH
-def test_gap_is_soon_due_at_half_time_and_open_at_due_and_not_a_minute_before(case):
+def test_gap_is_due_soon_at_half_time_and_open_at_due_and_not_a_minute_before(case):
     told = case.story().replay(moved(case.due, -MINUTE))
     soon = [line["at"] for line in told.of(case.rule, "gap")]
     half = datetime.fromisoformat(AT) + (datetime.fromisoformat(case.due) - datetime.fromisoformat(AT)) / 2
@@ -234,7 +234,7 @@ def test_what_closes_it_is_met_up_to_due_and_late_after_it(case, close, late):
 
 
 @CLOSED
-def test_what_happened_in_time_and_is_reported_late_is_met_and_every_alert_is_taken_back(case, close):
+def test_care_in_time_that_is_reported_late_is_met_and_every_alert_is_withdrawn(case, close):
     recorded = moved(case.due, timedelta(days=1))
     told = close(case.story(), moved(case.due, -MINUTE), recorded).replay(moved(recorded, timedelta(days=3)))
 
@@ -270,7 +270,7 @@ def test_death_ends_it(case, died):
 # ---- what the domain notes say about single rules
 
 
-def test_home_health_agency_is_accountable_that_the_referral_went_to_also_from_the_return_home():
+def test_home_health_agency_of_the_referral_is_accountable_also_from_the_return_home():
     sides = {"requester": {"role": "attending", "organization": "x"}, "target": {"role": "home-health", "organization": "agency"}}
     story = known().admitted("2027-01-05T10:00")
     story.tell("ReferralRequested", "2027-01-13T10:00", referral="R1", service="home-health", priority="routine", **sides)
@@ -280,7 +280,7 @@ def test_home_health_agency_is_accountable_that_the_referral_went_to_also_from_t
     assert (line["owner"], line["due"]) == ("referral-target/organization:agency", utc("2027-01-16T15:00"))
 
 
-def test_hospital_that_sent_the_person_hears_that_the_nursing_home_has_no_plan():
+def test_hospital_that_sent_the_person_is_notified_that_the_nursing_home_has_no_plan():
     story = Story(NEW_YORK, "OAKS", "90210").admitted("2027-01-05T10:00", "H1", facility="GENERAL")
     story.discharged("2027-01-14T11:00", "H1", "snf", "GENERAL").admitted(AT, "N1", "NONAC")
     told = story.replay("2027-01-20T00:00")
@@ -290,13 +290,13 @@ def test_hospital_that_sent_the_person_hears_that_the_nursing_home_has_no_plan()
 
 
 @pytest.mark.parametrize(("class_", "opens"), [("SS", True), ("AMB", False), ("EMER", True), ("OBSENC", True)])
-def test_summary_of_a_day_case_is_owed_as_that_of_a_ward_or_an_emergency_visit_and_not_of_a_clinic(class_, opens):
+def test_summary_is_due_after_a_day_case_a_ward_stay_or_an_emergency_visit_but_not_after_a_clinic_visit(class_, opens):
     told = known().admitted("2027-01-14T08:00", class_=class_).discharged(AT).replay()
 
     assert bool(told.of("NHS-1")) is opens
 
 
-def test_who_moves_to_another_mental_health_ward_has_not_left_yet():
+def test_person_who_moves_to_another_mental_health_ward_has_not_left():
     assert ward(diagnoses=diagnoses(*MIND), disposition="psy").replay().of("MH72") == []
 
 
@@ -308,7 +308,7 @@ def test_care_guideline_that_was_written_during_the_visit_counts():
     assert story.replay().last("EDIE")["closure"] == "met"
 
 
-def test_who_was_warned_hears_once_more_that_the_gap_is_open_and_once_that_it_is_closed():
+def test_warned_recipient_is_notified_once_of_the_open_gap_and_once_of_its_closure():
     story = cared("face-to-face-visit")(ward(complexity="high"), "2027-01-25T10:00", None)
     heard = [(line["at"], line["title"]) for line in story.replay().of("TCM-2", "notification") if line["role"] == LEAD]
 

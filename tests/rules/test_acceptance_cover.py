@@ -41,7 +41,7 @@ def owners(told: Told, rule: str = "TCM-1") -> list[str]:
         ("TaskSnoozed", {"reason": "asked to", "until": "2026-07-07T12:00:00-04:00"}),
     ],
 )
-def test_word_that_is_older_than_the_last_change_of_owner_is_refused_and_changes_nothing(kind: str, said: dict[str, Any]):
+def test_response_older_than_the_last_change_of_owner_is_refused_and_changes_nothing(kind: str, said: dict[str, Any]):
     story, task = discharged()
     story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
     told = story.tell(kind, "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=BEN, **said).replay("2026-07-06T19:00")
@@ -75,7 +75,7 @@ def test_call_that_is_reported_late_counts_whoever_has_the_task_by_then():
         ("TaskSnoozed", {"reason": "asked to", "until": "2026-07-07T12:00:00-04:00"}),
     ],
 )
-def test_task_of_a_pool_can_be_claimed_after_somebody_tried_or_put_it_off(kind: str, said: dict[str, Any]):
+def test_task_of_a_pool_can_be_claimed_after_an_attempt_or_a_snooze(kind: str, said: dict[str, Any]):
     story, task = discharged()
     story.tell(kind, "2026-07-06T16:00", task=task, by=BEN, **said)
     told = story.tell("TaskClaimed", "2026-07-06T17:00", task=task, by=ANN).replay("2026-07-08T23:00")
@@ -127,7 +127,7 @@ def tasks(t: Timeline, rule: str = "TCM-1") -> list[str]:
     return [e.owner.rpartition(":")[2] for e in t.tasks(rule)]
 
 
-def test_handoff_goes_to_who_covers_when_the_absence_begins_and_stays_there(tmp_path, spine):
+def test_handoff_goes_to_the_covering_person_when_the_absence_begins_and_stays_there(tmp_path, spine):
     t = with_cover(tmp_path, spine, ("8801", "8803", "2026-07-07", "2026-07-07"))
     discharge(t)
     t.until("2026-07-06T23:59:59")
@@ -170,13 +170,13 @@ def test_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
         ([("8801", "8802", "2026-07-06", "2026-07-08"), ("8802", "8801", "2026-07-06", "2026-07-08")], "8802"),
     ],
 )
-def test_who_covers_may_be_covered_and_two_who_cover_each_other_end_somewhere(tmp_path, spine, covers, who):
+def test_covering_person_may_be_covered_too_and_a_circle_of_cover_ends(tmp_path, spine, covers, who):
     t = with_cover(tmp_path, spine, *covers)
     discharge(t)
     assert tasks(t)[-1] == who
 
 
-def test_overdue_gap_after_its_last_step_still_goes_to_who_covers(tmp_path, spine):
+def test_overdue_gap_after_its_last_step_still_goes_to_the_covering_person(tmp_path, spine):
     manager = "practitioner:M1"
     t = with_cover(tmp_path, spine, ("M1", "M2", "2026-09-01", "2026-09-10"))
     task = discharge(t)

@@ -23,7 +23,7 @@ REFERRAL: dict[str, Any] = {
 }
 
 
-def test_emergency_visit_that_became_a_ward_stay_is_not_assumed_over_though_its_admission_came_later():
+def test_emergency_visit_that_became_inpatient_is_not_assumed_over_although_its_admission_arrives_later():
     t = Timeline()
     t.at("2026-07-01T12:00", "EncounterClassChanged", encounter=STAY, **{"class": "IMP"})
     t.at("2026-07-01T09:00", "PatientAdmitted", arrival="2026-07-01T12:30", encounter=STAY, **{"class": "EMER"})
@@ -49,7 +49,7 @@ def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arr
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
-def test_move_that_waited_is_told_as_any_other(status: str):
+def test_move_that_waited_is_notified_like_any_other(status: str):
     story = moved(moved(referred(), status, "2026-07-06T10:00"), "accepted", "2026-07-06T09:30", "2026-07-06T11:00")
     told = story.replay("2026-07-06T12:00")
     assert [line["reason"] for line in told.of(None, "refused")] == ([] if status == "cancelled" else ["illegal-move"])
@@ -96,7 +96,7 @@ def test_code_that_the_deployment_names_itself_loads(tmp_path: Path):
     assert "REF-4" in load_catalogue(folder).rules
 
 
-def test_overdue_gap_that_is_open_again_tells_its_owner_once_though_no_step_is_left():
+def test_reopened_overdue_gap_notifies_its_owner_once_although_no_step_is_left():
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     story.admitted("2026-07-20T10:00", "V2")
     before = len(story.replay().of("TCM-1", "notification"))

@@ -76,7 +76,7 @@ def standing(told: Story, events: list[dict[str, Any]]) -> list[tuple[str, str]]
 
 
 @each("seed", range(60))
-def test_same_handoffs_are_open_whatever_is_heard_first(seed):
+def test_same_handoffs_are_open_whatever_arrives_first(seed):
     chance = random.Random(seed)
     told = story(chance)
     events = sorted(map(json.loads, told.lines), key=lambda event: event["time"])

@@ -377,7 +377,7 @@ def test_nothing_is_open_one_minute_before_the_end_and_it_is_open_at_the_end(cas
 
 @WHEN
 @EACH
-def test_care_one_minute_before_the_end_is_met_and_nobody_hears_of_a_gap(case, when):
+def test_care_one_minute_before_the_end_is_met_and_nobody_is_notified_of_a_gap(case, when):
     t, due = told_until(case, when)
 
     case.close(t, due - MINUTE)
@@ -389,7 +389,7 @@ def test_care_one_minute_before_the_end_is_met_and_nobody_hears_of_a_gap(case, w
 
 @WHEN
 @EACH
-def test_care_exactly_at_the_end_is_met_and_nobody_hears_of_a_gap(case, when):
+def test_care_exactly_at_the_end_is_met_and_nobody_is_notified_of_a_gap(case, when):
     t, due = told_until(case, when)
 
     case.close(t, due)

@@ -51,7 +51,7 @@ def changed(**fields: object) -> str:
 
 
 @each("path", FILES, ids=lambda path: path.stem)
-def test_every_rule_of_the_catalogue_is_explained_without_words_of_the_machine(path):
+def test_every_rule_of_the_catalogue_is_explained_without_technical_terms(path):
     described = read(path)
 
     text = explain(described)
@@ -96,7 +96,7 @@ def test_trigger_clock_calendar_owner_and_source_are_said():
     assert "A test. - Version 3, in force in every profile." in text
 
 
-def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
+def test_general_remarks_are_shown_with_each_rule_and_once_in_the_page():
     text, book = words(explain(PLAIN)), render_rulebook([PLAIN, msgspec.structs.replace(PLAIN, id="X-2")])
 
     for said in (
@@ -115,7 +115,7 @@ def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
     )
 
 
-def test_common_ladder_is_told_step_by_step():
+def test_common_steps_are_explained_one_by_one():
     text = words(explain(PLAIN))
 
     assert 'The common steps: - At half of the time: the worklist shows "due soon"; nobody is notified.' in text
@@ -141,7 +141,7 @@ def test_own_steps_replace_the_common_ladder():
     assert "At the due time: the gap is open; the ward lead becomes accountable; nobody is notified." in text
 
 
-def test_step_with_a_moment_for_each_unit_is_told_with_both():
+def test_step_with_a_moment_for_each_unit_is_explained_with_both():
     steps = (Step({"hour": "due + 1 hour", "business-day": "due + 1 business-day"}, owner="next"),)
 
     text = changed(steps=steps, cases=(Case({"priority": "urgent"}, Clock(4, "hour")),))
@@ -152,13 +152,13 @@ def test_step_with_a_moment_for_each_unit_is_told_with_both():
     )
 
 
-def test_when_the_clock_starts_is_told_where_that_is_not_the_event():
+def test_start_of_the_clock_is_explained_if_it_is_not_the_event():
     assert "When the stay is updated. The clock starts at the discharge." in changed(
         triggers=(Trigger("EncounterUpdated", {}, "discharge"),)
     )
 
 
-def test_other_clocks_are_told_with_their_conditions():
+def test_other_clocks_are_explained_with_their_conditions():
     text = changed(
         clock=Clock(60, "day"),
         until="needed_by",
@@ -171,12 +171,12 @@ def test_other_clocks_are_told_with_their_conditions():
     assert "Earlier, at the end of that day, when an appointment is reported, if the status is fulfilled." in text
 
 
-def test_calendar_of_the_facility_is_told_where_it_counts():
+def test_use_of_the_facilitys_calendar_is_explained():
     assert "The local time and the holidays of the facility count." in changed(clock=Clock(72, "open-hour"), calendar="facility")
     assert "The local time and the holidays of the facility count." not in changed(clock=Clock(72, "open-hour"))
 
 
-def test_special_closings_are_told():
+def test_special_closings_are_explained():
     text = changed(
         closes=(
             Closing("CareActivityRecorded", {"code": ("consultant-report",), "status": "completed"}, based_on=True),
@@ -193,7 +193,7 @@ def test_special_closings_are_told():
     assert "Completing the task by hand does not close it." not in text
 
 
-def test_endings_dates_profiles_and_sensitivity_are_told():
+def test_endings_dates_profiles_and_sensitivity_are_explained():
     text = changed(
         ends=(Ending("PatientAdmitted", {"other_stay": True}), Ending("GoalUpdated", closure="not-applicable")),
         profiles=("us", "england"),
@@ -249,17 +249,17 @@ def test_clock_is_put_into_words(clock, said):
     assert clock_words(clock) == said
 
 
-def test_book_of_rules_is_drawn_from_the_catalogue():
+def test_page_of_rules_is_generated_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
     assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "the page is outdated: run make rules"
 
 
-def test_rule_of_a_deployment_stands_in_the_book_too():
+def test_rule_of_a_deployment_is_in_the_page_of_rules_too():
     assert "## Others\n\n### X-1\n\nCall the person.\n" in render_rulebook([PLAIN])
 
 
-def test_overlay_is_told_by_what_it_changes_and_where():
+def test_overlay_is_explained_by_what_it_changes_and_where():
     slower = msgspec.structs.replace(PLAIN, clock=Clock(3, "business-day", day_zero=False))
 
     text = words(explain_change(PLAIN, slower, Overlay(id="slow", localities=("riverside-county",), rules={})))

@@ -89,7 +89,7 @@ def test_handoffs_move_with_their_ids_and_dues_and_a_stub_remains(two):
     assert len(lines) == 3
 
 
-def test_what_still_comes_for_the_old_record_reaches_the_new_one(two):
+def test_later_events_of_the_merged_person_reach_the_surviving_one(two):
     two.at(ANNE, discharge("V1"))
     task = next(x.handoff for x in two.effects if isinstance(x, out.TaskState) and x.rule == "DIS-1")
     two.at(ANNE, merged(ANNA), 1)
@@ -119,7 +119,7 @@ def test_merge_that_comes_twice_changes_nothing(two):
     assert two.states[ANNA] == before
 
 
-def test_event_that_both_records_had_is_a_repeat_for_the_one_that_goes_on(two):
+def test_event_that_both_persons_had_is_a_duplicate_after_their_merge(two):
     two.at(ANNE, discharge("V1"), id_="D")
     two.at(ANNE, merged(ANNA), 1)
     effects = two.at(ANNA, discharge("V1"), id_="D")
@@ -184,7 +184,7 @@ def test_every_field_of_a_person_has_its_way_of_being_merged():
     assert set(Person.__struct_fields__) == MERGED.keys() | OWN | told_apart
 
 
-def test_newest_word_on_sharing_counts_after_a_merge_and_of_one_instant_the_refusal(two):
+def test_newest_consent_counts_after_a_merge_and_of_one_instant_the_refusal(two):
     two.at(ANNE, e.ConsentChanged("permit", "pcp"), 0)
     two.at(ANNA, e.ConsentChanged("deny", "pcp"), 0)
     two.at(ANNE, e.ConsentChanged("deny", "lead"), 1)

@@ -31,7 +31,7 @@ FORBIDDEN = {"time", "random", "secrets", "uuid", "os", "socket", "subprocess", 
 """A pure module must not import these itself. (Every interpreter imports `time` when it starts.)"""
 
 
-def test_pure_module_brings_no_wire_with_it():
+def test_pure_module_imports_no_network_module():
     found = brought_by((f"agents.coordination.{module}" for module in PURE), WIRE, preloaded=("msgspec", "holidays"))
 
     wrong = [f"{module} brings {', '.join(brought)}" for module, brought in found.items() if brought]
@@ -39,7 +39,7 @@ def test_pure_module_brings_no_wire_with_it():
 
 
 @each("module", PURE)
-def test_pure_module_asks_no_clock_and_no_chance(module):
+def test_pure_module_uses_no_clock_and_no_randomness(module):
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
     named: set[str] = set()
     calls: set[str] = set()

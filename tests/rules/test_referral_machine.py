@@ -135,7 +135,7 @@ def test_requester_asks_to_cancel_what_the_target_holds():
     assert move("in-progress", "cancelled", "target", "6.0", "5.2") == Moved("cancelled", "6.0", asks_reason=True)
 
 
-def test_business_status_stays_where_a_move_does_not_say_one():
+def test_business_status_stays_if_a_move_has_none():
     assert move("accepted", "in-progress", "target", None, "5.1.1") == Moved("in-progress", "5.1.1")
 
 
@@ -230,11 +230,11 @@ def test_second_referral_to_a_service_is_linked_to_the_open_first(earlier, doubl
     assert duplicate_of("food", REQUESTED, earlier) == doubled
 
 
-def test_referral_that_replaces_another_is_no_double_of_it():
+def test_referral_that_replaces_another_is_not_a_duplicate():
     assert duplicate_of("food", REQUESTED, [known("R1", 1)], replaces="R1") is None
 
 
-def test_referral_without_a_service_doubles_nothing():
+def test_referral_without_a_service_is_not_a_duplicate():
     assert duplicate_of("", REQUESTED, [known("R1", 1, service="")]) is None
 
 
@@ -246,7 +246,7 @@ def test_every_status_of_the_tables_can_be_reached():
         assert reached | {"entered-in-error"} == {row.code for row in table} | {"entered-in-error"}
 
 
-def test_document_is_drawn_from_the_table():
+def test_page_is_generated_from_the_table():
     document = Path(__file__).parents[2] / "docs" / "referral-states.md"
 
     assert document.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"

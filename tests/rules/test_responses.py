@@ -92,7 +92,7 @@ def test_decline_without_reason_or_by_somebody_else_is_refused(story, task):
         ("2026-07-03T12:00:00-04:00", "", "reason-missing"),
     ],
 )
-def test_task_is_put_off_with_a_reason_and_never_beyond_its_due(story, task, until, reason, refused):
+def test_task_is_snoozed_with_a_reason_and_never_beyond_its_due(story, task, until, reason, refused):
     effects = respond(story, "TaskSnoozed", task, until=until, reason=reason)
     if refused:
         assert refusal(effects) == refused
@@ -101,7 +101,7 @@ def test_task_is_put_off_with_a_reason_and_never_beyond_its_due(story, task, unt
         assert stands(story)[0] == "on-hold"
 
 
-def test_task_that_was_put_off_comes_back_and_the_ladder_goes_on(story, task):
+def test_snoozed_task_comes_back_and_the_steps_continue(story, task):
     respond(story, "TaskSnoozed", task, until="2026-07-06T12:00:00-04:00", reason="waiting for the pharmacy")
     assert not [e for e in story.until("2026-07-06T11:59") if e.rule == "DIS-1"]
     woken = [e for e in story.until("2026-07-06T12:00") if e.rule == "DIS-1"]
@@ -109,7 +109,7 @@ def test_task_that_was_put_off_comes_back_and_the_ladder_goes_on(story, task):
     assert [g.state for g in story.until("2026-07-07T00:00") if isinstance(g, out.GapState) and g.rule == "DIS-1"] == ["open"]
 
 
-def test_escalation_asked_for_moves_the_task_up_and_the_ladder_stays(story, task):
+def test_requested_escalation_moves_the_task_up_and_the_steps_stay(story, task):
     effects = respond(story, "TaskEscalated", task, reason="family in distress")
     assert [(type(e).__name__, getattr(e, "owner", "")) for e in effects] == [
         ("TaskState", "coordinator-lead/pool:general-coordination-leads"),
@@ -119,7 +119,7 @@ def test_escalation_asked_for_moves_the_task_up_and_the_ladder_stays(story, task
     assert [g.step for g in story.until("2026-07-07T00:00") if isinstance(g, out.GapState) and g.rule == "DIS-1"] == [2, 3]
 
 
-def test_end_of_the_line_can_not_be_escalated_further(story, task):
+def test_last_role_in_the_line_of_escalation_cannot_escalate_further(story, task):
     for _ in range(2):
         respond(story, "TaskEscalated", task, reason="nobody answers")
     assert stands(story)[1] == "operations/pool:general-operations"

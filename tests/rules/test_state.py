@@ -202,14 +202,14 @@ def test_expire_before_the_deadline_does_nothing(story):
     assert decision.person == unpack(story._packed)
 
 
-def test_person_heard_of_for_the_first_time_by_something_that_needs_nothing_is_kept(spine):
+def test_unknown_person_is_kept_after_an_event_without_handoffs(spine):
     at = millis("2026-07-01T09:00", "America/New_York")
     decision = decide(None, Event("E", "urn:test", at, at, PERSON, GoalUpdated("G", "active", "sleep")), at, spine)
     assert decision.person is not None
     assert decision.person.goals[0].words == "sleep"
 
 
-def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word(story):
+def test_stay_without_an_end_is_forgotten_thirteen_months_after_its_last_event(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "AMB"})
     story.at("2026-07-01T10:00", "TaskAcknowledged", task=story.tasks("NOT-2")[0].handoff, by={"role": "pcp"})
     story.until("2027-07-30T00:00")

@@ -147,5 +147,5 @@ def test_fingerprints_are_all_different():
     assert len({contract_of(name).fingerprint for name in RECORD_OF}) == len(RECORD_OF)
 
 
-def test_what_is_current_is_not_read_the_slow_way():
+def test_the_current_revision_is_not_among_the_older_ones():
     assert all(contract_of(name).schema != schema for name, schema in released())

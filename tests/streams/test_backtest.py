@@ -91,7 +91,7 @@ def test_what_happens_on_the_edges_of_the_window_counts_and_what_is_outside_does
     assert (len(kept.gap), len(kept.task), len(kept.alert)) == (counts, counts, counts)
 
 
-def test_a_gap_that_opened_before_the_window_is_not_counted_when_it_is_heard_of_in_it() -> None:
+def test_a_gap_that_opened_before_the_window_is_not_counted_when_it_changes_in_it() -> None:
     assert not counted([gap("h1", "2026-05-20T12:00:00Z"), gap("h1")]).gap
 
 
@@ -167,13 +167,13 @@ def test_an_admission_that_arrives_after_its_discharge_is_a_beginning_all_the_sa
     assert people_of(PatientDischarged(stay, "home"), PatientAdmitted(stay, "IMP")).begin_missing() == []
 
 
-def test_a_referral_that_is_answered_and_never_asked_for_is_missing_its_beginning() -> None:
+def test_an_answer_to_a_referral_without_its_request_means_a_missing_history() -> None:
     party = Party("specialist")
     assert people_of(ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == ["p1.a"]
     assert people_of(ReferralRequested("R1", party, party, "x"), ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == []
 
 
-def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() -> None:
+def test_everybody_in_a_shard_with_deleted_records_may_have_earlier_events() -> None:
     spans = (Span("care.admission.v1", 0, 17, 20),)
     stay = PatientAdmitted(EncounterRef("G", "V1"), "IMP")
     assert people_of(stay, boundaries=Boundaries(spans, 1)).may_be_missing() == 1
@@ -248,7 +248,7 @@ def test_what_lies_beyond_the_end_is_left_out() -> None:
     assert shards.done
 
 
-def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
+def test_a_partition_with_many_waiting_records_is_not_fetched_further() -> None:
     shards = merged({ADMISSIONS: 10_000, DISCHARGES: 1})
     shards.add(ADMISSIONS, [Appended(n, n) for n in range(5000)], 5000)
     assert shards.full() == [ADMISSIONS]

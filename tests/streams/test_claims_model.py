@@ -336,6 +336,6 @@ def test_the_model_finds_that_workers_end_each_other_where_the_last_claim_does_n
         Model(ALIKE, without_last_claim_wins).explore().somebody_is_left()
 
 
-def test_the_model_finds_who_waits_for_a_claim_that_was_buried():
+def test_the_model_finds_a_worker_that_waits_for_a_deleted_claim():
     with pytest.raises(Stuck):
         Model(ALIKE, without_an_end_for_the_buried).explore().nobody_is_stuck()

@@ -111,7 +111,7 @@ def test_wrong_setting_is_named_by_its_variable():
     assert "Traceback" not in done.stderr
 
 
-def test_misspelt_setting_is_said_and_the_command_goes_on():
+def test_misspelt_setting_is_reported_and_the_command_continues():
     done = run_command("settings", CARERELAY_PARTITONS="8")
     assert done.code == 0
     assert "CARERELAY_PARTITONS is not a setting" in done.stderr
@@ -161,7 +161,7 @@ def test_settings_as_json_are_lines_with_a_meaning_each():
     assert all(row["about"] for row in rows)
 
 
-def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
+def test_closed_output_pipe_is_not_reported(tmp_path):
     lines = "".join(json.dumps({"type": "Nonsense", "id": str(n), "time": "2026-07-01T00:00:00Z"}) + "\n" for n in range(20_000))
     (tmp_path / "many.jsonl").write_text(lines)
     done = subprocess.run(  # noqa: S602 -- a pipe is what is tested

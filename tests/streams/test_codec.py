@@ -116,7 +116,7 @@ def test_bytes_after_the_end_are_refused():
         pytest.param(b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02GENERAL\x04V1\x00", id="length beyond 64 bits"),
     ],
 )
-def test_what_the_writer_would_not_have_made_is_refused(payload):
+def test_bytes_that_the_writer_cannot_produce_are_refused(payload):
     assert refusal_of(e.AdmissionCancelled, payload) == "not-canonical"
 
 
@@ -289,7 +289,7 @@ def written_with(schema, value):
     return out.getvalue()
 
 
-def test_an_older_writer_is_read_with_the_defaults_of_today():
+def test_an_older_writer_is_read_with_the_current_defaults():
     older = revision("PatientDischarged", lambda schema: schema["fields"].__delitem__(slice(2, None)))
     codec = Codec()
     assert codec.add_schema(7, older)
@@ -299,7 +299,7 @@ def test_an_older_writer_is_read_with_the_defaults_of_today():
     assert codec.read_frame(value) == e.PatientDischarged(STAY, "home")
 
 
-def test_a_newer_writer_is_read_without_what_we_do_not_know_and_its_new_code_is_unknown():
+def test_unknown_fields_of_a_newer_writer_are_skipped_and_its_new_code_is_unknown():
     def newer(schema):
         schema["fields"].insert(0, {"name": "ward", "type": ["null", "string"], "default": None})
         status = next(f for f in schema["fields"] if f["name"] == "status")
@@ -387,6 +387,6 @@ def test_what_is_no_schema_is_not_taken(schema):
 
 
 @pytest.mark.parametrize("kind", [{"type": "map", "values": "string"}, ["null", "string", "long"], ["string", "null"], "float"])
-def test_what_the_contract_does_not_use_is_not_compiled(kind):
+def test_schema_features_that_the_contract_does_not_use_are_not_compiled(kind):
     with pytest.raises(TypeError, match="contract"):
         compile_record({"type": "record", "name": "A", "namespace": "n", "fields": [{"name": "a", "type": kind}]}, {})

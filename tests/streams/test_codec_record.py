@@ -109,7 +109,7 @@ def test_a_value_of_another_type_than_the_header_says_is_refused():
 @pytest.mark.parametrize(
     ("value", "code"), [(b"{}", "not-avro"), (b"\0\0\0\0\x01x", "unknown-schema"), (b"\xc3\x01", "cut-short"), (b"\0", "cut-short")]
 )
-def test_a_value_that_cannot_be_read_is_refused_as_without_headers(value, code):
+def test_a_value_that_cannot_be_read_is_refused(value, code):
     assert read(value=value) == Refusal(code)
 
 
@@ -154,7 +154,7 @@ def test_history_is_marked_as_such(backfill):
     assert read(EVENT, ce_backfill=b"true" if backfill else b"false") == event
 
 
-def test_a_trace_goes_along_untouched_and_is_not_judged():
+def test_a_trace_header_is_passed_on_unchanged_and_not_checked():
     assert headers_of(EVENT, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")[-1][0] == "traceparent"
     assert read(headers=headers_of(EVENT, b"\xff")) == EVENT
 
@@ -201,7 +201,7 @@ def test_many_sources_do_not_fill_the_memory():
     assert len(codec._sources) == SOURCES_KEPT
 
 
-def test_a_registry_frame_is_read_as_a_single_object_is():
+def test_a_registry_frame_is_read_like_a_single_object():
     codec = Codec()
     codec.use_registry({name: i for i, name in enumerate(RECORD_OF)})
 
@@ -209,7 +209,7 @@ def test_a_registry_frame_is_read_as_a_single_object_is():
         assert codec.read_record("care.discharge.v1", KEY, value, headers_of(EVENT), ARRIVAL) == EVENT
 
 
-def test_every_fact_has_a_topic_that_takes_it():
+def test_every_event_type_has_a_topic():
     for name in FACT_OF:
         refusal = read_record(
             TOPIC_OF[name].name, KEY, b"{}", [(h, name.encode() if h == "ce_type" else said) for h, said in headers_of(EVENT)], ARRIVAL

@@ -17,7 +17,7 @@ from streams.kafka import faust_transport as transport
 PLACE = TopicPartition("t", 0)
 
 
-async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_leaves_the_next_one_not_unsent(monkeypatch):
+async def test_a_fetch_that_ends_while_the_assignment_changes_does_not_prevent_the_next_fetch(monkeypatch):
     asked: list[int] = []
     answers: list[asyncio.Future[None]] = []
 
@@ -55,7 +55,7 @@ async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_lea
     await fetcher.close()
 
 
-async def test_a_fetch_that_outlasts_its_assignment_leaves_what_has_come_to_the_next_one(monkeypatch):
+async def test_a_fetch_that_outlasts_its_assignment_keeps_its_records_for_the_next_assignment(monkeypatch):
     drained: list[int] = []
     monkeypatch.setattr(transport, "drain", lambda *_: drained.append(epoch) or [])
     loop = asyncio.get_running_loop()

@@ -97,7 +97,7 @@ def test_hl7_and_lines_are_told_apart_by_content_whatever_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_marks_of_editors_are_no_obstacle(tmp_path, encoding):
+def test_byte_order_marks_of_editors_are_accepted(tmp_path, encoding):
     write(tmp_path, a_jsonl=(line(1, 0) + b"\r\n" + line(2, 1)).decode().encode(encoding), b_hl7=hl7(3, 2).decode().encode(encoding))
 
     assert [a.item.type for a in read(tmp_path)] == ["PersonUpdated", "PersonUpdated", "PatientAdmitted"]
@@ -236,7 +236,7 @@ def test_samples_read_twice_are_the_same_to_the_last_field():
     assert {a.where.rsplit(":", 1)[0] for a in first} >= {str(path) for path in SAMPLES.glob("*.hl7")}
 
 
-def test_cut_at_every_byte_of_a_file_of_two_messages_gives_an_answer(tmp_path):
+def test_file_of_two_messages_cut_at_any_byte_gives_a_result(tmp_path):
     whole = adt("A01", f10="1") + adt("A03", f10="2")
     path = tmp_path / "a.hl7"
     for at in range(1, len(whole)):

@@ -50,7 +50,7 @@ def test_addresses_reach_fields_components_subcomponents_and_repetitions():
     assert found.value("MSH-9.2") == "A01"
 
 
-def test_address_that_is_none_is_our_error():
+def test_invalid_address_is_an_error_of_the_program():
     with pytest.raises(ValueError, match=r"PV1-19\.1"):
         lexed(message(header())).value("PV1.19")
 
@@ -198,7 +198,7 @@ def test_batch_is_unwrapped_and_its_count_is_checked():
     assert len(short) == len(torn) == 3
 
 
-def test_header_inside_of_a_line_begins_a_message_and_the_one_before_may_have_been_cut():
+def test_header_inside_a_line_begins_a_message_and_the_previous_one_may_be_cut():
     first, second = adt("A01", "ROL||AD|CP|1"), adt("A03", f10="2")
 
     cut, whole = raws(first[:-1] + second)
@@ -259,7 +259,7 @@ def test_lost_header_between_two_messages_is_noticed():
         assert item.reason == "run-together"
 
 
-def test_what_stands_before_the_first_header_is_refused_and_the_rest_read():
+def test_text_before_the_first_header_is_refused_and_the_rest_is_read():
     junk, whole = raws(b"Sent by the interface engine\r\nPID|1||77001\r\n" + adt("A01"))
 
     assert junk.problem.reason == "not-hl7"

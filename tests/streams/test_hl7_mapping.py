@@ -246,7 +246,7 @@ def test_class_that_contradicts_the_trigger_loses_to_it():
         ("3", "7", True, True),
     ],
 )
-def test_way_in(kind, origin, via, planned):
+def test_patient_is_admitted_or_comes_as_an_outpatient(kind, origin, via, planned):
     found = fact(adt("A01", visit=pv1(f4=kind, f14=origin)))
 
     assert (found.via_emergency, found.planned) == (via, planned)
@@ -398,7 +398,7 @@ def test_diagnoses_without_any_rank_are_ranked_by_their_order():
 # ---- death
 
 
-def test_death_rides_on_what_can_carry_it_and_beside_what_cannot():
+def test_death_is_part_of_an_event_that_can_hold_it_and_otherwise_an_event_of_its_own():
     dead = pid(f29="20260702140000", f30="Y")
     at = millis("2026-07-02T14:00:00-04:00")
 
@@ -423,7 +423,7 @@ def test_death_rides_on_what_can_carry_it_and_beside_what_cannot():
         ("N", '""', False),
     ],
 )
-def test_death_is_said_denied_or_not_said(said, at, expected):
+def test_death_is_reported_denied_or_not_mentioned(said, at, expected):
     assert fact(adt("A08", person=pid(f29=at, f30=said))).deceased is expected
 
 

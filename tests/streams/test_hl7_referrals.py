@@ -61,12 +61,12 @@ def test_change_says_what_changed_and_the_answer_of_the_target():
     assert len(facts(referral("I13"))) == 1
 
 
-def test_change_that_changes_nothing_is_ignored_with_the_reason():
+def test_change_without_an_effect_is_ignored_with_the_reason():
     (item,) = read(message(header("REF^I13"), pid(), segment("RF1", f6="REF-1"))).items
     assert (type(item), item.reason) == (Ignored, "nothing-changed")
 
 
-def test_cancellation_is_the_requesters():
+def test_only_the_requester_can_cancel():
     assert facts(referral("I14", f1="A")) == [e.ReferralStatusChanged("REF-1", "cancelled", "requester")]
 
 
@@ -169,7 +169,7 @@ def test_group_appointment_is_an_event_for_each_person():
     assert len({item.id for item in items}) == 3
 
 
-def test_appointment_of_the_dead_brings_the_news_too():
+def test_appointment_of_a_deceased_person_reports_the_death_too():
     booked, death = facts(appointment("S12", person=pid(f30="Y")))
 
     assert isinstance(booked, e.AppointmentChanged)
@@ -187,5 +187,5 @@ def test_sample_appointments():
     assert missed.time == millis("2021-09-24T10:00:00+02:15")
 
 
-def test_event_segment_has_no_place_here_and_does_no_harm():
+def test_unexpected_event_segment_does_no_harm():
     assert event(appointment("S12", evn(f1="S12"))).data.status == "booked"

@@ -145,7 +145,7 @@ def test_what_the_events_page_shows_is_read():
     assert fact_to_json(fact) == line
 
 
-def test_bytes_and_pairs_are_written_so_that_they_are_read_back():
+def test_bytes_and_pairs_are_read_back_as_they_were_written():
     fact = events.RecordRelayed("care.goal.v1", 3, 7, events.Millis(1500), b"\x00\xff", (("ce_id", b"\x01"),))
     said = fact_to_json(fact)
 
@@ -182,12 +182,12 @@ def test_every_published_fact_has_a_reader_that_names_its_first_missing_field():
         ("ReferralStatusChanged", "by", {"referral": "R1", "status": "accepted"}),
     ],
 )
-def test_party_stands_for_its_role_where_a_role_is_asked(kind, field, data):
+def test_party_is_read_as_its_role_in_a_field_for_a_role(kind, field, data):
     role = "patient" if field == "expressed_by" else "target"
     fact = fact_from_json(kind, {**data, field: {"role": role, "organization": "heart-clinic"}})
     assert getattr(fact, field) == role
 
 
-def test_party_without_a_known_role_is_refused_where_a_role_is_asked():
+def test_party_without_a_known_role_is_refused_in_a_field_for_a_role():
     with pytest.raises(FormError, match=r"data\.by"):
         fact_from_json("ReferralStatusChanged", {"referral": "R1", "status": "accepted", "by": {"role": "porter"}})

@@ -48,7 +48,7 @@ def test_every_metric_has_the_prefix_and_a_meaning():
 @pytest.mark.parametrize(
     ("path", "passes", "status"), [("/healthz", True, 200), ("/healthz", False, 503), ("/readyz", True, 200), ("/readyz", False, 503)]
 )
-async def test_probe_answers_as_it_is_told(path, passes, status):
+async def test_probe_answers_with_its_result(path, passes, status):
     told = ProbeResult(passes, "3 of 3 shards open")
     other = ProbeResult(not passes, "the other one")
     health, readiness = (told, other) if path == "/healthz" else (other, told)

@@ -92,7 +92,7 @@ async def test_subjects_are_named_after_the_record(double, tmp_path):
     assert sorted(double.asked) == sorted(f"/ccompat/subjects/care.events.{name}/versions" for name in RECORD_OF)
 
 
-async def test_an_id_that_nobody_told_us_about_is_learnt_before_the_record_is_read(double, tmp_path):
+async def test_an_unknown_schema_id_is_requested_before_the_record_is_read(double, tmp_path):
     codec = Codec()
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     value = b"\0" + (7).to_bytes(4, "big") + codec.encode(GOAL)
@@ -106,7 +106,7 @@ async def test_an_id_that_nobody_told_us_about_is_learnt_before_the_record_is_re
     assert codec.unknown_ids([value]) == set()
 
 
-async def test_what_was_learnt_is_on_disk_and_serves_without_the_registry(double, tmp_path):
+async def test_schemas_are_cached_on_disk_and_used_without_the_registry(double, tmp_path):
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     first, second = Codec(), Codec()
     async with Registry(double.url, first, tmp_path) as registry:
@@ -159,7 +159,7 @@ async def test_an_id_is_asked_for_once_however_many_ask(double, tmp_path):
     assert len(double.asked) == 1
 
 
-async def test_an_id_that_the_registry_does_not_have_is_settled_and_not_asked_for_again_for_a_while(double, tmp_path):
+async def test_an_id_that_the_registry_does_not_have_is_not_requested_again_for_a_while(double, tmp_path):
     now = 0.0
     async with Registry(double.url, Codec(), tmp_path, clock=lambda: now) as registry:
         assert await registry.learn({8}) == set()
@@ -170,7 +170,7 @@ async def test_an_id_that_the_registry_does_not_have_is_settled_and_not_asked_fo
         assert len(double.asked) == 2
 
 
-async def test_an_id_that_the_registry_did_not_answer_for_is_not_settled(double, tmp_path):
+async def test_an_id_without_an_answer_of_the_registry_is_requested_again(double, tmp_path):
     double.status = 503
     async with Registry(double.url, Codec(), tmp_path) as registry:
         assert await registry.learn({8}) == {8}
@@ -205,7 +205,7 @@ async def test_one_call_asks_for_a_bounded_number_of_ids(double, tmp_path):
         "[" * 5000,
     ],
 )
-async def test_a_schema_that_is_none_of_ours_is_settled_and_refused(double, tmp_path, schema):
+async def test_a_schema_of_an_unknown_record_is_refused_and_not_requested_again(double, tmp_path, schema):
     codec = Codec()
     double.schemas[9] = schema
     async with Registry(double.url, codec, tmp_path) as registry:
@@ -214,7 +214,7 @@ async def test_a_schema_that_is_none_of_ours_is_settled_and_refused(double, tmp_
     assert isinstance(codec.read_frame(b"\0\0\0\0\x09" + codec.encode(GOAL)), Refusal)
 
 
-async def test_a_schema_of_another_kind_is_settled_and_refused(double, tmp_path):
+async def test_a_schema_of_another_kind_is_refused_and_not_requested_again(double, tmp_path):
     codec = Codec()
     double.schemas[9], double.types = json.dumps(contract_of("GoalUpdated").schema), {"schemaType": "PROTOBUF"}
     async with Registry(double.url, codec, tmp_path) as registry:

@@ -149,7 +149,7 @@ def test_merged_person_takes_state_and_alarm_along():
     assert told(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
 
 
-def test_event_of_a_person_who_goes_on_as_another_is_decided_there():
+def test_event_of_a_merged_person_is_decided_for_the_surviving_one():
     assert told([came(3, PatientAdmitted(STAY, "GONE-ON"))]) == [("forwarded", B, at(3))]
 
 
@@ -187,7 +187,7 @@ def test_deadline_that_changes_nothing_is_given_up_like_a_rule_that_raises():
     ]
 
 
-def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
+def test_deadline_that_stays_after_firing_is_an_error_and_not_an_endless_loop():
     class Endless(Alarms):
         def expire(self, key, packed, now):
             return Outcome(packed + b"x")
@@ -210,7 +210,7 @@ def test_deadlines_of_several_agents_fire_in_the_order_of_their_time():
     assert fired == [(A, at(100)), (B, at(100)), (B, at(100)), (A, at(110))]
 
 
-def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_due():
+def test_record_of_one_agent_for_another_is_decided_after_the_deadlines_that_were_due():
     class Telling(Alarms):
         """Sends each admission to the other agent. Its own deadline is in the past."""
 
@@ -230,7 +230,7 @@ def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_du
     ]
 
 
-def test_nothing_in_gives_nothing_out():
+def test_empty_input_gives_empty_output():
     assert list(replay([], [Alarms()])) == []
 
 

@@ -80,7 +80,7 @@ def test_misspelt_variable_is_found():
     assert unknown_variables({"CARERELAY_PARTITONS": "8", "CARERELAY_GROUP": "x", "PATH": "/"}) == ["CARERELAY_PARTITONS"]
 
 
-def test_table_says_a_meaning_for_each_and_shows_no_secret():
+def test_table_has_a_meaning_for_each_setting_and_shows_no_secret():
     rows = table()
     assert len(rows) == len({variable for variable, _, _ in rows})
     assert all(about for _, _, about in rows)

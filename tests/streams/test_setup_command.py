@@ -77,7 +77,7 @@ def test_first_time_makes_the_environment_and_second_time_does_nothing(clone):
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "other lock", "no python", "moved"])
-def test_environment_that_is_half_made_or_made_for_something_else_is_made_again(clone, damage):
+def test_incomplete_or_outdated_environment_is_created_again(clone, damage):
     clone.setup()
     (clone.folder / ".venv/leftover").write_text("")
     match damage:

@@ -69,7 +69,7 @@ def test_records_of_one_topic_and_instant_are_applied_by_offset():
     assert bench.apply() == [f"n{n} @100" for n in range(20)]
 
 
-def test_an_answer_never_overtakes_its_admission_after_an_outage():
+def test_an_answer_is_never_applied_before_its_admission_after_an_outage():
     bench = Bench()
     bench.came(RELAY, (900, "acknowledged"))
     assert bench.apply() == []
@@ -160,7 +160,7 @@ def test_a_record_received_before_the_probe_was_sent_proves_the_brokers_time():
     assert bench.apply() == ["a @100"], "this machine's clock may be behind, but the broker's timestamp proves the broker's time"
 
 
-def test_an_older_answer_does_not_take_back_what_a_newer_one_cleared():
+def test_an_older_probe_result_does_not_overrule_a_newer_one():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=300)
@@ -184,7 +184,7 @@ def test_a_probe_is_wanted_only_where_records_wait_beyond_the_limit():
 # ---- positions
 
 
-def test_a_batch_that_begins_after_the_position_is_a_hole():
+def test_a_batch_that_begins_after_the_position_means_lost_records():
     bench = Bench()
     bench.came(STAY, (100, "a"))
 
@@ -213,7 +213,7 @@ def test_a_batch_below_the_position_is_dropped():
     assert bench.shard.reached(STAY) == 2
 
 
-def test_holes_inside_a_batch_are_the_logs_own():
+def test_missing_offsets_inside_a_batch_are_not_a_loss():
     bench = Bench()
     records = [Record(3, 100, ANN, b"a"), Record(7, 200, ANN, b"b")]
 
@@ -257,7 +257,7 @@ def test_the_position_of_a_topic_that_is_half_applied_is_after_its_last_applied_
     assert positions(bench.shard.changes()) == {STAY: b"2 200"}
 
 
-def test_changes_are_told_once():
+def test_changes_are_notified_once():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=900)
@@ -354,7 +354,7 @@ def test_one_topic_that_is_not_drained_holds_every_deadline_back():
     assert bench.apply() == []
 
 
-def test_the_replay_of_a_week_raises_no_alarm_that_the_week_itself_had_answered():
+def test_catching_up_on_a_week_fires_no_deadline_that_was_cancelled_in_it():
     day = 86_400_000
     bench = Bench()
     bench.came(STAY, (0, f"in {2 * day} call"), (5 * day, "discharged"))
@@ -406,7 +406,7 @@ def test_deadlines_of_several_persons_fire_in_the_order_of_their_time():
     assert bench.apply()[3:] == ["bob! @201", "cat! @602", "ann! @1000"]
 
 
-def test_a_deadline_before_a_record_is_told_its_own_time_however_late_the_record_is():
+def test_a_deadline_before_a_record_fires_with_its_own_time_however_late_the_record_is():
     bench = Bench()
     bench.came(STAY, (100, "in 500 call"), (99_000, "x"))
 
@@ -489,7 +489,7 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
     assert positions(bench.shard.changes())[STAY] == b"3 300"
 
 
-def test_a_rule_that_raises_for_somebody_unknown_flags_him_too():
+def test_a_rule_that_raises_for_an_unknown_person_flags_the_person_too():
     bench = Bench()
     bench.came(STAY, (100, "raise"))
     bench.quiet(at=900)
@@ -535,7 +535,7 @@ def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
     assert [out.value for out in written[LINES, 0]] == [b"in 500 stuck @100", b"x @900"]
 
 
-def test_a_deadline_that_nothing_takes_away_fires_no_more_until_something_changes():
+def test_a_deadline_that_stays_after_firing_does_not_fire_again_until_the_state_changes():
     class Stubborn(Ward):
         def spoil(self, key, packed, now):
             return packed
@@ -597,7 +597,7 @@ def test_a_record_without_a_key_is_refused_as_it_was():
     assert (context.key, context.value, errors_of(context)["code"]) == (None, b"x", "no-key")
 
 
-def test_what_a_decision_refuses_is_a_dead_letter_and_the_state_stays():
+def test_event_refused_by_a_decision_is_a_dead_letter_and_the_state_stays():
     bench = Bench()
     bench.came(STAY, (100, "a"), (200, "too-late"))
     bench.quiet(at=900)
@@ -624,7 +624,7 @@ def test_a_key_that_hashes_elsewhere_is_relayed_to_its_shard_and_not_applied():
     assert positions(bench.shard.changes()) == {STAY: b"1 100"}
 
 
-def test_a_relayed_record_that_hashes_elsewhere_again_is_refused_and_goes_round_no_more():
+def test_a_relayed_record_in_the_wrong_partition_is_refused_and_not_relayed_again():
     bench = Bench()
     bench.came(RELAY, (100, "x"), key=STRANGER)
     bench.quiet(at=900)
@@ -643,7 +643,7 @@ def test_a_relayed_record_of_ones_own_is_applied():
     assert bench.apply() == ["x @100"]
 
 
-def test_what_a_decision_sends_to_another_person_goes_to_that_persons_shard():
+def test_record_for_another_person_goes_to_that_persons_shard():
     bench = Bench()
     bench.came(STAY, (100, f"move {STRANGER.decode()}"))
     bench.quiet(at=900)

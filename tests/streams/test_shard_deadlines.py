@@ -103,7 +103,7 @@ def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_pe
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 8 * BUCKET_MS), st.sampled_from(PATIENTS), st.sampled_from(NAMES)), max_size=30))
-def test_the_next_deadline_is_never_told_later_than_it_is(entries):
+def test_the_reported_next_deadline_is_never_too_late(entries):
     bench, model = Bench(), Model()
     for at, key, name in entries:
         bench.came(STAY, (10, f"in {at} {name}"), key=key)

@@ -118,7 +118,7 @@ def test_emergency_visits_come_as_often_as_the_rate_says() -> None:
     assert abs(emergency - wanted) < 4 * wanted**0.5 + 0.05 * wanted
 
 
-def test_nobody_is_told_of_after_their_death() -> None:
+def test_nobody_is_notified_about_a_person_after_their_death() -> None:
     stream = simulate(Simulation(3, 4000, 60, 3))
     died: dict[str, Millis] = {}
     for one in stream:
@@ -185,7 +185,7 @@ def test_out_of_order_messages_arrive_after_what_happened_later() -> None:
     assert overtaken > 20
 
 
-def test_a_merged_person_goes_under_two_identifiers_until_the_merge_and_one_after() -> None:
+def test_a_merged_person_has_two_identifiers_until_the_merge_and_one_after() -> None:
     stream = made(3000, faults="merged=1", days=60)
     for one in stream:
         if one.identifier.endswith("-2"):

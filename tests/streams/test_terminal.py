@@ -56,14 +56,14 @@ def shown(*lines: dict[str, Any], verbose: bool = False) -> str:
     return paper.getvalue()
 
 
-def test_task_that_asks_nobody_yet_is_not_shown_nor_its_end():
+def test_draft_task_is_not_shown_nor_its_end():
     paper = shown({"state": "draft"}, {"state": "completed", "closure": "met", "at": "2026-07-06T14:01:00Z"})
 
     assert LINE["title"] not in paper
     assert "2 task updates" in paper
 
 
-def test_task_that_was_a_draft_is_shown_once_it_is_asked_for():
+def test_task_that_was_a_draft_is_shown_once_it_is_requested():
     paper = shown({"state": "draft"}, {"state": "requested", "at": "2026-07-06T14:05:00Z"})
 
     assert "TO DO      General Hospital (facility) has until Mon 6 Jul 14:05: Get the news of the stay to the care team" in paper
@@ -123,7 +123,7 @@ def test_notification_that_waits_says_until_when():
     assert "Dr Lindgren (pcp), not before Tue 7 Jul 07:00, who" in shown(NOTIFICATION | {"deliver_after": "2026-07-07T07:00:00Z"})
 
 
-def test_message_that_was_not_sent_says_to_whom_and_why():
+def test_notification_that_was_not_sent_says_to_whom_and_why():
     held = LINE | {"effect": "suppressed", "recipient": "pcp/practitioner:8802", "reason": "consent-missing"}
 
     paper = shown(held, held | {"recipient": None, "reason": "no-material-change"})
@@ -133,7 +133,7 @@ def test_message_that_was_not_sent_says_to_whom_and_why():
     assert "In all: 1 no action, 1 not sent." in paper
 
 
-def test_what_one_event_says_is_shown_once_for_all_that_it_opens():
+def test_reason_of_one_event_is_shown_once_for_all_its_handoffs():
     paper = shown({"state": "requested"}, {"state": "requested", "handoff": "h2"})
 
     assert paper.count("Admitted at GENERAL.") == 1
@@ -156,7 +156,7 @@ def told(lines, *, width=100, terminal=True):
     return out.getvalue()
 
 
-def test_what_a_door_notes_names_no_recipient_for_there_is_none(tmp_path):
+def test_note_of_intake_names_no_recipient(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", event=segment("EVN", f1="A04", f2="20260702150000-0400")))
 
     shown = told(lines_of_notes(arrived))
@@ -178,14 +178,14 @@ def test_long_line_goes_on_under_its_words(tmp_path):
     assert len(told([line], width=80, terminal=False).splitlines()) == 2
 
 
-def test_what_a_sender_wrote_does_not_steer_the_terminal(tmp_path):
+def test_text_of_a_sender_does_not_control_the_terminal(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", visit=pv1(f2="")))
     line = line_of_arrival(arrived)
     line["where"] = "feed\x1b[2J.hl7:1"
     assert "\x1b" not in told([line])
 
 
-def test_everything_that_a_door_says_of_a_message_is_counted_by_kind_and_reason(tmp_path):
+def test_everything_that_intake_reports_is_counted_by_kind_and_reason(tmp_path):
     odd = adt("A01", event=segment("EVN", f1="A04", f2="nonsense"), visit=pv1(f2="I", f7="^Nightingale^Florence"))
     refused, ignored = adt("A03", person=pid(f3="0")), adt("A09")
 
@@ -206,7 +206,7 @@ def test_every_line_has_the_fields_that_every_line_has(tmp_path):
         assert list(line_of_arrival(arrived))[:7] == ["at", "effect", "id", "cause", "rule", "rule_version", "person"]
 
 
-def test_colour_is_for_the_word_at_the_head_alone():
+def test_only_the_label_has_a_colour():
     out = io.StringIO()
     board = Board(Console(file=out, force_terminal=True, color_system="standard", width=200), Wording(UTC))
     board.show(LINE | {"state": "requested"})
