@@ -65,7 +65,7 @@ async def _delete_topics(bootstrap: str) -> None:
         if there := sorted(ours & set(await admin.list_topics())):
             await admin.delete_topics(there)
         # Brokers show a change of the controller a moment later.
-        while ours & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no word
+        while ours & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
             await asyncio.sleep(0.02)
     finally:
         await admin.close()

@@ -227,7 +227,7 @@ def test_a_delayed_report_withdraws_the_alarm() -> None:
     assert [w.notification for w in watched.of(NotificationWithdrawn)] == [told.id]
 
 
-def test_shards_that_catch_up_after_an_outage_of_ours_raise_no_alarm_for_each_report() -> None:
+def test_shards_that_catch_up_after_an_outage_do_not_raise_an_alarm_for_each_report() -> None:
     watched = silent()
     end = MONDAY + 10 * HOUR
     # No report for two hours, then the whole backlog within two minutes.
@@ -265,7 +265,7 @@ def test_a_source_that_stays_silent_is_forgotten_after_four_weeks_and_its_gap_cl
     assert len(watched.of(GapState)) == 3
 
 
-def test_what_was_decided_once_is_decided_again_the_same() -> None:
+def test_same_state_and_event_give_the_same_decision() -> None:
     assert silent().heard(LIMIT + 2 * HOUR).effects == silent().heard(LIMIT + 2 * HOUR).effects
     ids = [effect.id for effect in silent().heard(LIMIT + 2 * HOUR).effects]
     assert len(set(ids)) == len(ids)
@@ -479,7 +479,7 @@ def test_a_rule_that_is_wrong_is_refused_with_file_and_field(tmp_path: Path) -> 
         assert str(file) in str(error.value)
 
 
-def test_the_directory_says_who_answers_and_a_pool_of_the_role_s_name_does_where_it_does_not() -> None:
+def test_the_directory_names_the_owner_and_a_pool_with_the_roles_name_is_the_default() -> None:
     by = watchers_of(load_directory(), load_rule())
     assert by.first.startswith("interface-team/")
     assert by.second == "operations/pool:operations"

@@ -131,7 +131,7 @@ def test_cancelled_discharge_ends_its_tasks_and_the_new_one_begins_new(lines):
 
 
 @pytest.mark.parametrize(("identifier", "authority"), [("77005", "GENERAL"), ("9434765870", "NHS")])
-def test_nothing_is_open_and_nobody_is_asked_after_a_death(lines, identifier, authority):
+def test_nothing_is_open_and_no_acknowledgement_is_requested_after_a_death(lines, identifier, authority):
     who = person(identifier, authority)
     assert open_at_the_end(lines, who) == set()
 
@@ -152,7 +152,7 @@ def test_withheld_recipient_is_suppressed_and_never_replaced_by_the_fallback_poo
     assert not any("unassigned" in recipient for recipient in recipients)
 
 
-def test_person_whom_nobody_knows_goes_to_the_fallback_pool(lines):
+def test_fallback_pool_is_notified_about_an_unknown_person(lines):
     recipients = {line["recipient"] for line in of(lines, person("77009"), effect="notification")}
     assert any("pool:unassigned" in recipient for recipient in recipients)
 
@@ -212,7 +212,7 @@ def test_files_in_another_order_give_the_same_lines(lines):
     assert sorted(shuffled) == sorted(bytes_of(lines))
 
 
-def test_cut_file_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_file_is_read_up_to_its_end(tmp_path):
     whole = (STORY / "general.hl7").read_bytes()
     for cut in random.Random(11).sample(range(200, len(whole)), 40):
         (tmp_path / "cut.hl7").write_bytes(whole[:cut])

@@ -22,7 +22,7 @@ DOCTOR = Member("pcp", Party("pcp", Practitioner("8801")))
 
 
 class Topics:
-    """Return admissions of different persons, at the given minutes after noon."""
+    """Admissions of different persons, at the given minutes after noon."""
 
     def __init__(self, *minutes: float) -> None:
         self._minutes = minutes
@@ -70,7 +70,7 @@ def test_a_run_with_a_lost_duplicate_or_unexpected_effect_is_named_and_no_other(
     assert report.wrong({"care": {"200000": {"the whole catalogue": [good, good]}}}) == []
 
 
-def test_the_benchmark_exits_1_where_something_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_benchmark_exits_1_if_something_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class NoKafka:
         bootstrap = "nowhere:1"
 

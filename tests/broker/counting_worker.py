@@ -65,7 +65,7 @@ class CrashingCounting(Counting):
         return outcome
 
 
-def main(  # noqa: PLR0917 -- they come by name
+def main(  # noqa: PLR0917 -- called with keyword arguments
     bootstrap: str,
     run: str,
     folder: str,

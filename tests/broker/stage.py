@@ -138,7 +138,7 @@ class Stage:
         try:
             config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
             await admin.create_topics([NewTopic(n, partitions or self.partitions, 1, topic_configs=config) for n in names])
-            while set(names) - set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker tells nobody
+            while set(names) - set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()
@@ -147,7 +147,7 @@ class Stage:
         admin = await self._admin()
         try:
             await admin.delete_topics(list(names))
-            while set(names) & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker tells nobody
+            while set(names) & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()

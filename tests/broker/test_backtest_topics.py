@@ -186,7 +186,7 @@ async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_th
     assert [e.id for e in events] == ["e1"]
 
 
-async def test_what_was_appended_after_the_window_is_not_read(since: Since):
+async def test_records_appended_after_the_window_are_not_read(since: Since):
     await send(since.connection, event(1, ADMIT))
     events, _ = await since.history()
     until = events[0].arrival

@@ -207,7 +207,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_transaction_half_way(stage, 
     assert {record.key for record in await stage.read(stage.topics.state, partitions=[0])} == {b"p-a", b"p-b"}
 
 
-async def test_a_shard_that_comes_back_goes_on_reading_where_it_stopped(stage, worker, writers):
+async def test_a_reopened_shard_continues_reading_at_its_position(stage, worker, writers):
     await worker.assign({0, 1})
     key = person_of(0)
     await stage.publish(stage.topics.first, key, event("a"))

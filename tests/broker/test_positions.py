@@ -125,7 +125,7 @@ async def test_records_that_were_deleted_before_they_were_applied_stop_the_shard
 
 
 @pytest.mark.parametrize("more", [1, 6], ids=["shorter than it was", "longer than it was"])
-async def test_a_topic_that_was_made_again_is_known_and_read_from_its_beginning_once_that_is_accepted(stage, more):
+async def test_a_topic_that_was_created_again_is_detected_and_read_from_its_beginning_after_acceptance(stage, more):
     person, topic = person_of(0), stage.topics.first
     for n in range(3):
         await stage.publish(topic, person, event(f"e{n}"))
@@ -145,7 +145,7 @@ async def test_a_topic_that_was_made_again_is_known_and_read_from_its_beginning_
     assert [line.id for line in lines][3:] == [f"n:new{n}" for n in range(more)]
 
 
-async def test_a_loss_is_not_accepted_where_nothing_is_lost(stage):
+async def test_a_loss_is_not_accepted_if_nothing_is_lost(stage):
     person, topic = person_of(0), stage.topics.first
     for n in range(3):
         await stage.publish(topic, person, event(f"e{n}"))

@@ -122,7 +122,7 @@ async def test_a_silent_source_opens_one_gap_although_a_feeds_worker_is_killed_a
         watcher = started("feeds")
         # Otherwise the first minutes would be a backlog: if one shard has reported a later minute, an earlier one of another is old.
         async with asyncio.timeout(LIMIT_S):
-            while not has_opened(tmp_path / "coordination-0.log"):  # noqa: ASYNC110 -- another process
+            while not has_opened(tmp_path / "coordination-0.log"):  # noqa: ASYNC110 -- the worker is another process
                 await asyncio.sleep(0.1)
         await publish(connection, messages(0, 30, clock), pace=each_in_its_minute, seen=lambda _: None)
         await until(connection, that_is("open", 1))

@@ -16,7 +16,7 @@ from streams.kafka.admin import TopicsRefused, check_topics, config_of, create_t
 
 async def until_topics(client: AIOKafkaAdminClient, present: set[str] = frozenset(), absent: set[str] = frozenset()) -> None:
     """Wait until the broker shows the controller's change."""
-    while not (present <= (there := set(await client.list_topics())) and not absent & there):  # noqa: ASYNC110 -- the broker sends no word
+    while not (present <= (there := set(await client.list_topics())) and not absent & there):  # noqa: ASYNC110 -- the broker sends no signal
         await asyncio.sleep(0.02)
 
 
@@ -41,7 +41,7 @@ async def test_created_topics_pass_the_check_and_are_not_created_again(kafka, ad
     assert await create_topics({"bootstrap_servers": kafka}, 4, 1) == []
 
 
-async def test_missing_topic_is_named_with_the_command_that_makes_it(kafka, admin):
+async def test_missing_topic_is_named_with_the_command_that_creates_it(kafka, admin):
     found = await check_topics({"bootstrap_servers": kafka}, 4)
     assert [m.topic for m in found] == [t.name for t in TOPICS]
     assert all("carerelay topics create" in str(m) and m.fatal for m in found)

@@ -212,7 +212,7 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
     assert await stage.read(stage.topics.dead) == []
 
 
-async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_others_fire(stage):
+async def test_a_deadline_that_kills_the_process_is_set_aside_and_the_others_fire(stage):
     person = person_of(0)
     worker = stage.worker()
     await stage.publish(stage.topics.first, person, event("bomb", wait=100))
@@ -233,7 +233,7 @@ async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_
     assert dict(letter.headers)["__care.errors.topic"] == b"deadline"
 
 
-async def test_a_rule_that_raises_and_bytes_that_cant_be_read_stop_nothing(stage):
+async def test_a_rule_that_raises_and_unreadable_bytes_do_not_stop_the_shard(stage):
     worker = stage.worker()
     await stage.publish(stage.topics.first, person_of(0), event("a"))
     await stage.publish(stage.topics.first, person_of(0), event("b", do="raise"))

@@ -37,7 +37,7 @@ def test_call_during_a_cancelled_readmission_counts_for_the_stay_before():
     assert not told.of("TCM-1", "gap", "notification")
 
 
-def test_cancelled_readmission_lets_the_clocks_run_on_to_their_own_due():
+def test_cancelled_readmission_reopens_the_handoffs_with_their_own_due():
     told = back(home().admitted("2026-07-07T09:00", "V2"), "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     assert (told.last("TCM-1")["state"], told.last("TCM-1")["due"]) == ("requested", "2026-07-09T04:00:00Z")
 
@@ -50,13 +50,13 @@ def test_clocks_of_a_cancelled_discharge_never_come_back():
     assert "TCM-1" not in {line["rule"] for line in told.standing().values()}
 
 
-def test_admission_asks_for_a_review_of_the_goal_again_when_the_discharge_is_cancelled():
+def test_admissions_goal_review_is_reopened_when_the_discharge_is_cancelled():
     told = back(with_goal(), "DischargeCancelled", "2026-07-06T16:00", "V1").replay()
     open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
     assert [line["due"] for line in open_] == ["2026-07-16T04:00:00Z"]
 
 
-def test_discharge_asks_for_a_review_of_the_goal_again_when_the_readmission_is_cancelled():
+def test_discharges_goal_review_is_reopened_when_the_readmission_is_cancelled():
     story = with_goal().admitted("2026-07-07T09:00", "V2")
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]

@@ -224,7 +224,7 @@ def test_gap_is_due_soon_at_half_time_and_open_at_due_and_not_a_minute_before(ca
 
 @CLOSED
 @each("late", [-MINUTE, timedelta(0), MINUTE], ids=["a minute before", "at due", "a minute after"])
-def test_what_closes_it_is_met_up_to_due_and_late_after_it(case, close, late):
+def test_closing_event_is_met_up_to_due_and_late_after_it(case, close, late):
     when = moved(case.due, late)
     told = close(case.story(), when, None).replay(moved(when, timedelta(days=3)))
     opened = [line for line in told.of(case.rule, "gap") if line["state"] == "open"]

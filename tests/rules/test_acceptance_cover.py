@@ -58,7 +58,7 @@ def test_claim_from_before_an_escalation_that_arrives_after_it_does_not_undo_it(
     assert [line["reason"] for line in told.of(None, "refused")] == ["overtaken"]
 
 
-def test_call_that_is_reported_late_counts_whoever_has_the_task_by_then():
+def test_call_that_is_reported_late_counts_whoever_owns_the_task_then():
     story, task = discharged()
     story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
     story.tell("OutreachAttempted", "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=ANN, outcome="reached")
@@ -150,7 +150,7 @@ def test_steps_come_when_they_would_have_come_without_an_absence(tmp_path, spine
     ]
 
 
-def test_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
+def test_person_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
     t = with_cover(tmp_path, spine, ("8801", "8803", "2026-07-07", "2026-07-20"))
     task = discharge(t)
     t.at("2026-07-07T09:00", "TaskReassigned", task=task.hex() if isinstance(task, bytes) else task, by=NURSE, to=NURSE)

@@ -40,7 +40,7 @@ def moved(story: Story, status: str, when: str, recorded: str | None = None, **s
     return story.tell("ReferralStatusChanged", when, recorded=recorded, referral="R1", status=status, **{"by": "target", **said})
 
 
-def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arrives():
+def test_move_that_arrives_too_early_is_applied_when_the_move_before_it_arrives():
     story = moved(moved(referred(), "in-progress", "2026-07-06T10:00"), "accepted", "2026-07-06T09:00", "2026-07-06T11:00")
     told = story.replay("2026-08-06T00:00")
     assert len(told.of(None, "refused")) == 1
@@ -107,7 +107,7 @@ def test_reopened_overdue_gap_notifies_its_owner_once_although_no_step_is_left()
     assert [line["recipient"] for line in again] == [told.last("TCM-1", "gap")["owner"]]
 
 
-def test_control_id_that_names_two_messages_is_a_line_and_both_are_taken(tmp_path: Path):
+def test_control_id_of_two_messages_is_reported_and_both_are_accepted(tmp_path: Path):
     pid, visit = "PID|1||77001^^^GENERAL", "PV1|1|I|||||||||||||||||V1"
     first = f"MSH|^~\\&|A|GENERAL|||20260701090000-0400||ADT^A01|7|P|2.5\rEVN|A01|20260701090000-0400\r{pid}\r{visit}\r"
     second = f"MSH|^~\\&|A|GENERAL|||20260702090000-0400||ADT^A08|7|P|2.5\rEVN|A08|20260702090000-0400\r{pid}\r{visit}\r"

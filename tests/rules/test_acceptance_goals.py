@@ -68,7 +68,7 @@ def test_progress_between_two_setbacks_that_arrives_last_separates_them():
     assert setbacks(("06", "worsening", "06"), ("10", "improving", "10"), ("12", "worsening", "12")) == []
 
 
-def test_third_setback_after_a_change_of_plan_asks_again():
+def test_third_setback_after_a_change_of_plan_requires_another_change():
     told = goal(story(), "2026-07-01T09:00")
     told = goal(told, "2026-07-06T09:00", achievement_status="worsening")
     told = goal(told, "2026-07-08T09:00", achievement_status="worsening")

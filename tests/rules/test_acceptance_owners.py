@@ -45,7 +45,7 @@ def test_gap_shows_the_earlier_due_that_a_visit_brings():
     assert told.last("MED-1", "gap")["due"] == told.last("MED-1", "task")["due"] == "2026-07-25T04:00:00Z"
 
 
-def test_no_two_lines_share_an_id_where_one_decision_changes_a_task_twice():
+def test_lines_have_different_ids_if_one_decision_changes_a_task_twice():
     """The visit arrives before its discharge, so one decision opens the handoff and makes it due earlier."""
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").cared("2026-07-07T10:00", "face-to-face-visit")
     told = story.discharged("2026-07-06T15:00", recorded="2026-07-08T09:00").replay("2026-07-12T00:00")

@@ -142,7 +142,7 @@ def test_another_target_is_notified_and_owns_the_open_handoffs_with_their_deadli
     assert {line["due"] for line in told.of("REF-1", "task", "gap")} == {utc("2026-07-09T00:00")}
 
 
-def test_request_that_arrives_after_its_answer_names_who_answers_and_until_when():
+def test_request_that_arrives_after_its_answer_has_an_owner_and_a_deadline():
     told = moved(story(), "2026-07-07T09:00", "accepted")
     told = referred(told, "2026-07-06T09:00", recorded="2026-07-07T10:00", priority="urgent").replay("2026-07-12T00:00")
     in_order = moved(referred(story(), priority="urgent"), "2026-07-07T09:00", "accepted").replay("2026-07-12T00:00")

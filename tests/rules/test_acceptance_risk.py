@@ -66,7 +66,7 @@ def test_days_of_the_stay_count_as_the_setting_says(tmp_path: Path, counting: st
     assert f"LACE: all 4 inputs known; {score}" in done.stdout
 
 
-def test_what_is_missing_is_said_as_a_range_and_is_not_taken_as_zero():
+def test_missing_input_gives_a_range_and_does_not_count_as_zero():
     told = Story(facility="FARWAY", person="P-1").admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
     assert "LACE: 1 of 4 inputs known; between 2 and 14 (low to high)" in why(told)
     assert "HOSPITAL derivation-2013: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(told)

@@ -347,7 +347,7 @@ def opened(t: Timeline, case: Case) -> list[out.GapState]:
     return [gap for gap in t.gaps(case.rule) if gap.state == "open" and gap.due == newest(t, case)["due"]]
 
 
-def test_every_rule_of_the_catalogue_stands_in_the_table():
+def test_every_rule_of_the_catalogue_is_in_the_table():
     assert {case.rule for case in CASES} == set(world().catalogue.rules), "make rules adds the row of a new rule"
 
 

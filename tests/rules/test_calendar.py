@@ -84,7 +84,7 @@ ENDS = [
 
 
 @each("row", [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
-def test_clock_ends_where_a_printed_calendar_says(row):
+def test_clock_ends_at_the_instant_from_a_printed_calendar(row):
     amount, unit, trigger, zone, region, end = row
 
     due = due_at(Clock(amount, unit), at(trigger, zone), zone, region)

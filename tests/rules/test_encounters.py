@@ -53,7 +53,7 @@ def test_table_has_every_act_in_every_possible_status():
         assert {status for a, status in TABLE if a == act} == set(range(6)), act
 
 
-def test_page_of_the_states_is_made_from_the_table():
+def test_page_of_the_states_is_generated_from_the_table():
     page = Path(__file__).parents[2] / "docs" / "encounter-states.md"
 
     assert page.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"
@@ -273,7 +273,7 @@ def test_ambiguous_stay_is_refused_and_changes_nothing(story):
 @pytest.mark.parametrize(
     "kind", ["PatientDischarged", "PatientTransferred", "EncounterUpdated", "DischargeCancelled", "AdmissionCancelled"]
 )
-def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
+def test_event_that_needs_a_stay_is_refused_if_none_is_open(story, kind):
     data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
     effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
     assert reasons(effects) == ["no-open-stay"]

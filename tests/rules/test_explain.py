@@ -84,7 +84,7 @@ def test_every_fact_that_the_catalogue_asks_for_is_in_the_vocabulary():
     assert asked <= facts.FACTS.keys()
 
 
-def test_trigger_clock_calendar_owner_and_source_are_said():
+def test_trigger_clock_calendar_owner_and_source_are_explained():
     text = words(explain(PLAIN))
 
     assert "When the person is discharged, if the setting is inpatient or observation." in text

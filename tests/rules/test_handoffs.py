@@ -106,7 +106,7 @@ def test_referral_that_is_answered_exactly_at_its_limit_is_not_open(story, answe
     assert lines(effects, "REF-1")[0][:3] == ("task", "completed", "met-late" if gap else "met")
 
 
-def test_what_is_due_is_counted_by_the_accountable_organisations_calendar(story):
+def test_due_is_counted_by_the_accountable_organisations_calendar(story):
     """The hospital is in New York, where 3 July is a holiday; so it is in Chicago, but not in England."""
     discharge(story)
     assert story.only("TCM-1")["due"] == millis(DUE_TCM, "America/New_York")
@@ -141,7 +141,7 @@ def test_contact_is_due_after_discharges_to_the_community_only(story, dispositio
         assert "counts as community" in story.tasks("TCM-1")[0].why
 
 
-def test_emergency_visit_that_ends_at_home_asks_for_no_transitional_contact(story):
+def test_emergency_visit_that_ends_at_home_needs_no_transitional_contact(story):
     story.at("2026-07-02T10:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     discharge(story)
     assert story.tasks("TCM-1") == []
@@ -209,7 +209,7 @@ def test_another_activity_does_not_close_the_handoff(story, data):
     assert story.only("TCM-1")["closure"] == ""
 
 
-def test_reaching_the_person_by_any_task_of_the_stay_is_the_contact(story):
+def test_reaching_the_person_by_any_task_of_the_stay_counts_as_the_contact(story):
     discharge(story)
     (dis,) = story.tasks("DIS-1")
     by = {"role": "care-coordinator", "practitioner": "c1"}
@@ -261,7 +261,7 @@ def test_notification_itself_can_be_named_in_the_acknowledgement(story):
     assert lines(effects, "NOT-2") == [("task", "completed", "met", 0, "pcp")]
 
 
-def test_only_whom_it_asks_can_acknowledge(story):
+def test_only_the_recipient_can_acknowledge(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, members=PCP, **{"class": "IMP"})
     (task,) = story.tasks("NOT-2")
     effects = story.at("2026-07-01T09:30", "TaskAcknowledged", task=task.handoff, by={"role": "caregiver", "caregiver": "son"})

@@ -98,7 +98,7 @@ def test_later_events_of_the_merged_person_reach_the_surviving_one(two):
     assert [(x.rule, x.state, x.person) for x in effects if isinstance(x, out.TaskState)] == [("DIS-1", "completed", ANNA)]
 
 
-def test_same_handoff_in_both_records_goes_on_once_the_older_one(two):
+def test_same_handoff_of_both_persons_continues_once_as_the_older_one(two):
     two.at(ANNA, discharge("V1"), 0)
     two.at(ANNE, discharge("V1"), 1)
     two.at(ANNE, merged(ANNA), 2)

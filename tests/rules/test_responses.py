@@ -134,7 +134,7 @@ def test_response_to_an_unknown_or_closed_task_is_refused(story, task):
         assert refusal(respond(story, kind, task, **data)) == "closed-task"
 
 
-def test_what_only_a_clinical_event_proves_can_not_be_completed_by_hand(story, task):
+def test_handoff_that_needs_a_clinical_event_cannot_be_completed_by_hand(story, task):
     contact = story.tasks("TCM-1")[0].handoff
     assert refusal(respond(story, "TaskCompleted", contact, outcome="reached")) == "needs-clinical-event"
     assert story.only("TCM-1")["closure"] == ""
@@ -148,7 +148,7 @@ def test_completion_exactly_at_due_is_in_time_and_a_minute_later_is_not(spine):
         assert t.only("DIS-1")["closure"] == closure
 
 
-def test_acknowledging_a_task_that_asks_for_work_says_received(story, task):
+def test_acknowledging_a_task_makes_it_received(story, task):
     (line,) = respond(story, "TaskAcknowledged", task)
     assert (line.state, line.owner) == ("received", POOL)
     assert [e.reason for e in respond(story, "TaskAcknowledged", task)] == ["already-acknowledged"]

@@ -84,7 +84,7 @@ def test_lace_with_every_input_is_one_number(inputs, total, band):
     assert score.is_exact
 
 
-def test_missing_inputs_of_lace_are_said_and_never_zero():
+def test_missing_inputs_of_lace_are_named_and_not_counted_as_zero():
     score = lace(LaceInputs(length_days=3, emergency=True, emergency_visits=0))
 
     assert (score.low, score.high, score.known) == (6, 11, 3)
@@ -215,7 +215,7 @@ def test_hospital_has_its_own_bands(changed, total, band):
     assert (score.low, score.band_low) == (total, band)
 
 
-def test_missing_inputs_of_hospital_are_said():
+def test_missing_inputs_of_hospital_are_named():
     score = hospital(
         full_hospital(haemoglobin=None, sodium=None, oncology_service=None, admissions_prior_year=9, urgent=True), "international-2016"
     )

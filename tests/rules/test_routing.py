@@ -194,7 +194,7 @@ def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
         assert told(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
 
 
-def test_why_says_rule_event_and_clock_in_local_time(story):
+def test_why_names_rule_event_and_clock_in_local_time(story):
     effects = story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP, id_="GENERAL-4711")
     (task,) = story.tasks("TCM-1")
     for words in (

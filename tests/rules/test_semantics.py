@@ -214,7 +214,7 @@ def test_emergency_visit_does_not_supersede_but_its_admission_does():
         ("snf", False),
     ],
 )
-def test_only_who_goes_home_is_called_and_unknown_counts_as_home(disposition, opens):
+def test_only_people_who_go_home_are_called_and_unknown_counts_as_home(disposition, opens):
     t = story()
     admit(t, "2026-07-03T10:00")
     discharge(t, disposition=disposition)
@@ -297,7 +297,7 @@ def test_call_in_the_first_24_hours_is_too_early(called, counts):
     assert closure(t, "NICE-1") == counts
 
 
-def test_who_is_not_at_risk_is_not_called():
+def test_people_without_risk_are_not_called():
     assert inpatient(zone=LONDON).handoffs("NICE-1") == {}
     assert inpatient(zone=LONDON).handoffs("NHS-1") != {}
 
@@ -430,7 +430,7 @@ def test_cancelled_or_late_visit_does_not_make_the_medicines_due_earlier():
     assert due(t, "MED-1") == millis("2026-07-10T00:00", NEW_YORK)
 
 
-def test_frequent_visits_need_both_the_news_and_a_guideline():
+def test_frequent_visits_need_both_a_notification_and_a_guideline():
     t = story()
     for n in range(1, 6):
         encounter = {"facility": "GENERAL", "visit": f"V{n}"}
@@ -601,7 +601,7 @@ def test_completed_task_alone_does_not_close_the_loop_and_the_report_does():
     assert closure(t, "REF-4") == "met"
 
 
-def test_declined_referral_asks_for_another_and_the_requester_owns_that():
+def test_declined_referral_opens_a_handoff_of_the_requester():
     t = story()
     refer(t, "2026-07-06T10:00")
     move(t, "2026-07-07T12:00", "rejected")

@@ -99,7 +99,7 @@ def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
     assert (len(packed) + bytes_object + key_object + dict_slot + timer) / handoffs <= 450
 
 
-def test_hashes_live_thirty_days_after_arrival_and_the_close_of_the_stay(story):
+def test_hashes_are_kept_for_thirty_days_after_arrival_and_after_the_end_of_the_stay(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-08-20T09:00", "TaskClaimed", task="x", by={"role": "pcp", "practitioner": "1"})
     assert len(unpack(story._packed).seen) == 24, "the encounter is open, so nothing is deleted"
@@ -161,7 +161,7 @@ def test_event_that_would_outgrow_the_cap_is_refused_and_the_state_stays(spine):
     assert effects == ()
 
 
-def test_state_of_somebody_for_whom_a_rule_raised_says_so_and_its_due_deadline_is_gone(story):
+def test_state_after_a_rule_raised_is_flagged_and_has_no_due_deadline(story):
     discharged(story)
     person = unpack(story._packed)
     due = next_deadline(person)
@@ -218,7 +218,7 @@ def test_stay_without_an_end_is_forgotten_thirteen_months_after_its_last_event(s
     assert story._packed is None
 
 
-def test_every_record_of_a_person_either_goes_by_time_or_is_known_to_last():
+def test_every_list_of_a_person_has_a_retention_policy_or_is_kept():
     records = {field for field in Person.__struct_fields__ if isinstance(getattr(Person(PERSON), field), list)}
     assert records == POLICIES.keys() | LASTING
     assert not POLICIES.keys() & LASTING

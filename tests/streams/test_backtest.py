@@ -86,7 +86,7 @@ def test_a_gap_counts_once_when_it_is_first_open_and_not_when_it_is_due_soon() -
         ("2026-06-30T23:59:59.001Z", 0),
     ],
 )
-def test_what_happens_on_the_edges_of_the_window_counts_and_what_is_outside_does_not(at: str, counts: int) -> None:
+def test_events_at_the_edges_of_the_window_count_and_those_outside_do_not(at: str, counts: int) -> None:
     kept = counted([gap("h1", at), task("h1", at), alert("n1", at)])
     assert (len(kept.gap), len(kept.task), len(kept.alert)) == (counts, counts, counts)
 
@@ -138,7 +138,7 @@ def test_alerts_about_a_handoff_are_matched_by_their_number_although_their_ids_d
     assert rows(old, new) == {("alert", "TCM-1", "pcp"): (2, 3, 1, 0, 0)}
 
 
-def test_examples_are_the_earliest_of_each_change_and_no_more_than_asked_for() -> None:
+def test_examples_are_the_earliest_of_each_change_up_to_the_requested_number() -> None:
     new = [gap(f"h{n}", f"2026-06-{n:02d}T12:00:00Z") for n in range(9, 1, -1)]
     found = compare(counted([]), counted(new), examples=2).examples
     assert [e.new.at for e in found if e.new] == ["2026-06-02T12:00:00Z", "2026-06-03T12:00:00Z"]
@@ -204,7 +204,7 @@ def names(shards: MergedShards) -> list[str]:
     return [record.name for _, record in shards.take()]
 
 
-def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() -> None:
+def test_no_record_is_taken_while_a_partition_may_still_have_an_older_one() -> None:
     shards = merged({ADMISSIONS: 2, DISCHARGES: 2})
     shards.add(DISCHARGES, [Appended(0, 50, "left")], 1)
     assert names(shards) == []
@@ -218,7 +218,7 @@ def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() ->
     assert shards.done
 
 
-def test_nothing_is_taken_while_another_shard_may_still_bring_something_older() -> None:
+def test_no_record_is_taken_while_another_shard_may_still_have_an_older_one() -> None:
     shards = merged({ADMISSIONS: 1, OTHER_SHARD: 2})
     shards.add(ADMISSIONS, [Appended(0, 50, "here")], 1)
     assert names(shards) == []
@@ -241,7 +241,7 @@ def test_a_broker_s_clock_that_steps_back_does_not_reorder_a_partition() -> None
     assert names(shards) == ["first", "second", "elsewhere", "third"]
 
 
-def test_what_lies_beyond_the_end_is_left_out() -> None:
+def test_events_beyond_the_end_are_left_out() -> None:
     shards = merged({ADMISSIONS: 1})
     shards.add(ADMISSIONS, [Appended(0, 50, "in"), Appended(1, 60, "beyond")], 2)
     assert names(shards) == ["in"]
@@ -353,7 +353,7 @@ def test_the_table_says_which_rules_change(quicker: Path, fortnight: Path) -> No
         (["--rules", ".", "--from", UNTIL, "--to", SINCE, "made.jsonl"], "--from is later than --to"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_said(arguments: list[str], says: str) -> None:
+def test_error_in_the_command_line_is_reported(arguments: list[str], says: str) -> None:
     result = backtest(*arguments)
     assert result.code == Exit.USAGE
     assert says in result.stderr

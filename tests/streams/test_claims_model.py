@@ -65,7 +65,7 @@ class State(NamedTuple):
     workers: tuple[Worker, ...]
 
 
-class LostUpdate(AssertionError):  # noqa: N818 -- these three name the finding
+class LostUpdate(AssertionError):  # noqa: N818 -- the names say what the model found
     pass
 
 
@@ -331,7 +331,7 @@ def test_the_model_finds_a_lost_update(protocol, size):
         Model(size, protocol).explore()
 
 
-def test_the_model_finds_that_workers_end_each_other_where_the_last_claim_does_not_win():
+def test_the_model_finds_that_workers_end_each_other_if_the_last_claim_does_not_win():
     with pytest.raises(NobodyLeft):
         Model(ALIKE, without_last_claim_wins).explore().somebody_is_left()
 

@@ -68,7 +68,7 @@ def test_every_command_in_the_table_is_there_and_its_help_is_that_of_the_table(c
 
 @pytest.mark.parametrize("loader", [AGENTS.load_intake, AGENTS.load_in_memory, AGENTS.replay, *(row.load for row in AGENTS.rows)])
 def test_every_loader_in_the_table_is_there_and_can_be_sent_to_a_process(loader):
-    sent = pickle.loads(pickle.dumps(loader))  # noqa: S301 -- our own bytes
+    sent = pickle.loads(pickle.dumps(loader))  # noqa: S301 -- bytes from this test
     assert callable(resolve_name(sent.target))
 
 

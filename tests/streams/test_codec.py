@@ -329,7 +329,7 @@ def test_another_version_is_read_as_strictly():
     assert codec.read_frame(good[:-3] + b"\x03\x02x") == Refusal("not-canonical", "AdmissionCancelled")
 
 
-def test_the_same_schema_under_an_id_goes_the_fast_way():
+def test_the_current_schema_under_a_registry_id_is_read_the_fast_way():
     codec = Codec()
 
     codec.add_schema(7, json.loads(json.dumps(contract_of("GoalUpdated").schema)))
@@ -347,7 +347,7 @@ def test_the_same_schema_under_an_id_goes_the_fast_way():
         {"type": "null"},
     ],
 )
-def test_a_schema_whose_lists_could_be_counted_for_ever_is_not_taken(items):
+def test_a_schema_with_lists_of_zero_length_items_is_not_accepted(items):
     schema = revision(
         "CareTeamChanged", lambda s: s["fields"].append({"name": "x", "type": {"type": "array", "items": items}, "default": []})
     )
@@ -356,7 +356,7 @@ def test_a_schema_whose_lists_could_be_counted_for_ever_is_not_taken(items):
         resolving_reader(schema, contract_of("CareTeamChanged"))
 
 
-def test_a_schema_whose_records_hold_themselves_is_not_taken_because_fastavro_would_end_the_process():
+def test_a_recursive_schema_is_not_accepted_because_fastavro_would_end_the_process():
     link = {"type": "record", "name": "care.events.Link", "fields": [{"name": "next", "type": ["null", "care.events.Link"]}]}
     schema = revision(
         "CareTeamChanged", lambda s: s["fields"].append({"name": "x", "type": {"type": "array", "items": link}, "default": []})
@@ -366,7 +366,7 @@ def test_a_schema_whose_records_hold_themselves_is_not_taken_because_fastavro_wo
         resolving_reader(schema, contract_of("CareTeamChanged"))
 
 
-def test_a_schema_that_names_its_parts_twice_is_taken():
+def test_a_schema_that_repeats_the_names_of_its_parts_is_accepted():
     part = {"type": "record", "name": "care.events.Extra", "fields": [{"name": "n", "type": "string"}]}
     parts = [{"name": "x", "type": ["null", part], "default": None}, {"name": "y", "type": ["null", "care.events.Extra"], "default": None}]
     schema = revision("CareTeamChanged", lambda s: s["fields"].extend(parts))
@@ -379,7 +379,7 @@ def test_a_schema_that_names_its_parts_twice_is_taken():
 @pytest.mark.parametrize(
     "schema", [None, 7, "string", [], {}, {"name": 7}, {"name": "care.events.GoalUpdated"}, {"name": "GoalUpdated", "type": []}]
 )
-def test_what_is_no_schema_is_not_taken(schema):
+def test_invalid_schema_is_not_accepted(schema):
     assert not Codec().add_schema(7, schema)
 
 

@@ -84,7 +84,7 @@ def test_an_attribute_that_is_there_twice_is_refused_even_if_both_say_the_same()
     assert read(headers=[*headers, ("ce_x", b"1"), ("ce_x", b"2")]) == Refusal("header-bad", "ce_*")
 
 
-def test_headers_that_are_not_ours_may_be_there_twice_and_hold_anything():
+def test_unknown_headers_may_occur_twice_and_contain_anything():
     assert read(headers=[*headers_of(EVENT), ("baggage", b"\xff"), ("baggage", None), ("", b"")]) == EVENT
 
 
@@ -174,7 +174,7 @@ def test_a_time_with_an_offset_is_read(said, millis):
 
 
 @given(st.text(max_size=20) | st.sampled_from(["x" * ATTRIBUTE_BYTES_MAX, "x" * (ATTRIBUTE_BYTES_MAX + 1), "é" * 256, "é" * 257]))
-def test_what_fits_an_attribute_is_what_readers_take(text):
+def test_attributes_accept_exactly_what_readers_accept(text):
     assert attribute_fits(text) == isinstance(read(ce_id=text.encode()), e.Event)
     assert attribute_fits(text) == isinstance(read(ce_source=text.encode()), e.Event)
 

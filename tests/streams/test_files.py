@@ -77,7 +77,7 @@ def test_equal_arrivals_follow_the_order_of_the_arguments(tmp_path):
     assert ids(read(tmp_path / "a.jsonl", tmp_path / "b.jsonl")) == ["1", "2"]
 
 
-def test_hl7_and_lines_are_told_apart_by_content_whatever_the_name(tmp_path):
+def test_hl7_and_json_lines_are_recognised_by_content_not_by_name(tmp_path):
     write(
         tmp_path,
         a_txt=hl7(1, 0),

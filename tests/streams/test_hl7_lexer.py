@@ -79,7 +79,7 @@ def test_escape_sequences(sent, read_as):
     assert lexed(message(header(), f"NTE|{sent}")).value("NTE-1") == read_as
 
 
-def test_delete_marker_is_empty_and_can_be_told_apart():
+def test_delete_marker_differs_from_an_empty_field():
     found = lexed(message(header(), 'PID|""||'))
 
     assert found.first("PID").is_null(1)
@@ -99,7 +99,7 @@ def test_encoding_characters_come_from_the_message():
 
 
 @pytest.mark.parametrize("marks", ["^^~\\&", "A~\\&", "^~^&", "^ \\&", "|~\\&"])
-def test_encoding_characters_that_cannot_be_told_apart_are_refused(marks):
+def test_equal_encoding_characters_are_refused(marks):
     content = header().replace("^~\\&", marks, 1).encode() + b"\r"
 
     (item,) = read(content).items
@@ -177,7 +177,7 @@ def test_message_knows_the_line_that_it_began_on():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_pieces_of_any_size_make_the_same_messages(size, encoding):
+def test_pieces_of_any_size_give_the_same_messages(size, encoding):
     content = (adt("A01") + adt("A08")).replace(b"\r", b"\r\n").decode().encode(encoding)
 
     pieces = [content[at : at + size] for at in range(0, len(content), size)]
@@ -220,7 +220,7 @@ def test_mllp_frame_without_its_end_is_cut():
     assert [getattr(raw.problem, "reason", None) for raw in raws(b"\x0b" + first[:-5] + second)] == ["cut-short", None]
 
 
-def test_frames_that_touch_each_other_and_many_headers_in_a_line_are_told_apart():
+def test_adjacent_frames_and_several_headers_in_a_line_are_separated():
     one, two, three = (adt("A01", f10=str(n)).rstrip(b"\r") for n in (1, 2, 3))
 
     for content in (
@@ -319,7 +319,7 @@ def test_message_of_which_something_is_refused_is_kept_as_it_was():
     assert read(message(header(), segment("EVN", f2="20260702150000-0400"), pid(), pv1())).raw == b""
 
 
-def test_sender_with_a_name_too_long_for_a_header_is_told_apart_by_its_hash():
+def test_source_with_a_name_too_long_for_a_header_gets_a_hash():
     first, other = (read(message(header(f3="A" * 600 + end), pid(), pv1())).items[0].source for end in "XY")
     assert attribute_fits(first)
     assert first != other

@@ -27,7 +27,7 @@ def referral(trigger, *more, kind="REF", **rf1):
     return message(header(f"{kind}^{trigger}"), segment("RF1", **(RF1 | rf1)), REQUESTER, TARGET, pid(), *more)
 
 
-def test_request_names_who_asks_whom_for_what_and_how_soon():
+def test_request_names_requester_target_service_and_priority():
     found = event(referral("I12", segment("TQ1", f8="20260715"), pv1(f19="V1")))
 
     assert found.data == e.ReferralRequested(
@@ -81,7 +81,7 @@ def test_question_about_a_referral_is_ignored():
     assert read(referral("I20")).items[0].reason == "trigger-not-mapped"
 
 
-def test_referral_without_its_id_is_refused_and_the_external_one_stands_in():
+def test_referral_id_may_be_the_external_one_and_without_both_it_is_refused():
     (item,) = read(referral("I12", f6="", f11="")).items
 
     assert (item.reason, item.field) == ("field-missing", "RF1-6")
@@ -89,7 +89,7 @@ def test_referral_without_its_id_is_refused_and_the_external_one_stands_in():
     assert read(message(header("REF^I12"), pid())).items[0].segment == "RF1"
 
 
-def test_referral_to_nobody_in_particular_goes_to_the_role():
+def test_referral_without_a_named_target_goes_to_the_role():
     found = event(message(header("REF^I12"), segment("RF1", f6="REF-1"), pid()))
 
     assert found.data.target == e.Party("referred-to")

@@ -56,7 +56,7 @@ def test_time_is_read_as_finely_as_it_is_written(text, expected, width_s):
     "text",
     ["", "0", "00000000", "20261301", "20260230", "20260702250000", "20260702156000", "20260702150461", "yesterday", "202", "2026070", "20260702150405+2500", "20260702150405+0260", "99999999", "٢٠٢٦", "20260702240001", "9999", "00010101+1400"],
 )  # fmt: skip
-def test_what_is_no_time_is_none(text):
+def test_invalid_time_is_none(text):
     assert parse_time(text, NEW_YORK) is None
 
 
@@ -121,7 +121,7 @@ def test_time_that_cannot_be_read_is_noted():
     assert "time-unreadable" in notes(adt("A03", event=evn(f6="soon"), visit=pv1(f36="01")))
 
 
-def test_date_without_hours_is_made_exact_by_a_later_source_of_the_same_day():
+def test_date_without_hours_gets_its_time_from_a_later_field_of_the_same_day():
     same_day = adt("A03", event=evn(f2="20260702145000"), visit=pv1(f45="20260702"))
     day_before = adt("A03", event=evn(f2="20260702145000"), visit=pv1(f45="20260701", f36="01"))
 
@@ -143,7 +143,7 @@ def test_message_without_any_time_is_refused():
     assert (item.reason, item.field) == ("time-missing", "MSH-7")
 
 
-def test_future_and_long_past_times_are_kept_as_they_are_said():
+def test_future_and_long_past_times_are_kept_unchanged():
     assert event(adt("A03", event=evn(f2="20990101000000"))).time == millis("2099-01-01T00:00:00-05:00")
     assert event(adt("A03", event=evn(f2="19240101000000"))).time == millis("1924-01-01T00:00:00-05:00")
 

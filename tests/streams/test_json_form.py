@@ -81,11 +81,11 @@ def refused(type_name, data):
         ),
     ],
 )
-def test_what_is_not_in_the_form_is_refused_with_its_place(type_name, data, message):
+def test_line_with_a_wrong_form_is_refused_with_the_field(type_name, data, message):
     assert refused(type_name, data) == message
 
 
-def test_no_value_but_an_instant_is_quoted():
+def test_only_instants_are_quoted_in_errors():
     message = refused("PatientAdmitted", {"encounter": {"facility": ["Jane Roe"]}, "class": "IMP"})
 
     assert "Jane" not in message
@@ -125,7 +125,7 @@ def test_a_party_without_a_role_takes_the_role_of_its_seat():
     )
 
 
-def test_what_the_events_page_shows_is_read():
+def test_examples_of_the_events_page_are_read():
     line = json.loads(
         '{"encounter":{"facility":"GENERAL","visit":"V77001"},"disposition":"home","diagnoses":[{"system":"icd","code":"I50.9","rank":1}],'
         '"procedures":["0SR"],"complexity":"high","class":"IMP","deceased":false}'

@@ -99,7 +99,7 @@ def test_second_broker_in_the_same_folder_is_refused_by_name(kafka_jars: Path, o
     assert answers(own_kafka.bootstrap)
 
 
-def test_half_formatted_folder_and_taken_ports_are_repaired(kafka_jars: Path, tmp_path: Path):
+def test_half_formatted_folder_and_ports_in_use_are_repaired(kafka_jars: Path, tmp_path: Path):
     data = tmp_path / "broker"
     (data / "records").mkdir(parents=True)
     (data / "records/meta.properties").write_text("cluster.id=cut")
@@ -187,7 +187,7 @@ def test_failing_maven_is_named_in_one_line_and_leaves_nothing(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("damage", ["jar missing", "jar cut short", "list missing", "other version"])
-def test_half_resolved_jars_are_resolved_again(tmp_path, monkeypatch, damage):
+def test_incomplete_jars_are_downloaded_again(tmp_path, monkeypatch, damage):
     work = (
         'for a; do case "$a" in -DoutputDirectory=*) d="${a#*=}";; esac; done; /bin/mkdir -p "$d"; echo whole > "$d/kafka_2.13-4.3.1.jar"'
     )
@@ -209,7 +209,7 @@ def test_half_resolved_jars_are_resolved_again(tmp_path, monkeypatch, damage):
     assert (folder / "kafka_2.13-4.3.1.jar").read_text() == "whole\n"
 
 
-def test_whole_jars_are_used_without_maven(kafka_jars: Path, tmp_path, monkeypatch):
+def test_complete_jars_are_used_without_maven(kafka_jars: Path, tmp_path, monkeypatch):
     jars.resolve_jars(kafka_jars)
     shutil.copytree(kafka_jars, tmp_path / "jars", copy_function=os.symlink)
     only_on_path(monkeypatch, tmp_path / "bin")

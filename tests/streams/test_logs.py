@@ -58,7 +58,7 @@ def test_exception_is_logged_with_class_and_locations_but_never_its_text(out):
     (line,) = lines(out)
     assert CANARY not in out.getvalue()
     assert line["exception"] == "ValueError"
-    assert "test_exception_is_its_class" in str(line["places"])
+    assert "test_exception_is_logged_with_class" in str(line["places"])
 
 
 @pytest.mark.parametrize("library", ["faust.app", "mode.services", "aiokafka.consumer", "aiohttp.access", "some.other"])

@@ -145,7 +145,7 @@ async def test_a_registry_that_refuses_a_schema_stops_the_start(double, tmp_path
             await registry.prepare()
 
 
-async def test_an_id_is_asked_for_once_however_many_ask(double, tmp_path):
+async def test_an_id_is_requested_once_for_all_waiting_callers(double, tmp_path):
     double.gate = asyncio.Event()
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     async with Registry(double.url, Codec(), tmp_path) as registry:
@@ -185,7 +185,7 @@ async def test_a_registry_that_hangs_does_not_hold_a_shard_for_longer_than_the_l
     double.gate.set()
 
 
-async def test_one_call_asks_for_a_bounded_number_of_ids(double, tmp_path):
+async def test_one_call_requests_a_bounded_number_of_ids(double, tmp_path):
     async with Registry(double.url, Codec(), tmp_path) as registry:
         await registry.learn(range(1000))
 

@@ -110,7 +110,7 @@ def test_deadline_fires_before_a_record_that_is_later_and_only_then(later, alarm
     assert kinds == (["set", "alarm", "unset"] if alarmed else ["set", "unset"])
 
 
-def test_now_never_goes_back_and_an_older_arrival_fires_nothing_early():
+def test_time_never_goes_back_and_an_older_arrival_fires_nothing_early():
     story = [came(500, ADMITTED), came(100, ADMITTED, B), came(600, CANCELLED), came(601, CANCELLED)]
     assert told(story) == [
         ("set", A, at(500)),
@@ -167,7 +167,7 @@ def test_refused_and_ignored_messages_are_lines_in_their_place():
     assert lines[2]["at"] == at(6)
 
 
-def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_rest_goes_on():
+def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_replay_continues():
     broken = came(1, PatientAdmitted(STAY, "BROKEN"))
     lines = list(replay([came(0, ADMITTED), broken, came(2, ADMITTED, B)], [Alarms()]))
     assert [line.get("reason") for line in lines] == ["set", "rule-failed", "set"]

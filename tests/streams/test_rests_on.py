@@ -98,7 +98,7 @@ LIBRARIES = ("aiokafka", "faust", "mode")
 
 
 @each(("place", "name"), [(place, name) for place, names in RESTS_ON.items() for name in names])
-def test_every_name_that_the_frame_rests_on_is_there(place, name):
+def test_every_private_name_that_is_used_exists(place, name):
     module, _, kind = place.partition(":")
 
     owner = getattr(importlib.import_module(module), kind)
@@ -178,7 +178,7 @@ def test_every_override_matches_a_method_of_the_library():
     assert any("_group_co_subscribed" in vars(base) for base in Assignor.__mro__[1:])
 
 
-def test_the_versions_that_the_frame_was_proven_with_are_installed():
+def test_the_pinned_versions_of_libraries_are_installed():
     assert {"faust-streaming", "mode-streaming", "aiokafka", "fastavro"} <= {name for name, _ in PINNED}
     assert {name: version(name) for name, _ in PINNED} == dict(PINNED)
 
@@ -187,7 +187,7 @@ def test_the_compiled_extensions_are_there():
     assert missing_extensions() == []
 
 
-def test_a_start_without_compiled_extensions_is_noticed():
+def test_a_start_without_compiled_extensions_is_reported():
     code = "import sys; sys.modules['aiokafka.record._crecords'] = None; from streams.kafka.faust_app import missing_extensions; print(missing_extensions())"
 
     said = subprocess.run(

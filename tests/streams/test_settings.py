@@ -76,7 +76,7 @@ def test_two_secrets_are_refused(tmp_path: Path):
         read_settings({"CARERELAY_KEY_SECRET": "another secret, long enough", "CARERELAY_KEY_SECRET_FILE": str(tmp_path / "secret")})
 
 
-def test_misspelt_variable_is_found():
+def test_misspelt_variable_is_reported():
     assert unknown_variables({"CARERELAY_PARTITONS": "8", "CARERELAY_GROUP": "x", "PATH": "/"}) == ["CARERELAY_PARTITONS"]
 
 

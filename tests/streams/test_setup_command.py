@@ -67,7 +67,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_first_time_makes_the_environment_and_second_time_does_nothing(clone):
+def test_first_run_creates_the_environment_and_the_second_does_nothing(clone):
     assert clone.setup().returncode == 0
     assert clone.done[0] == "venv"
     assert any("pip install" in line for line in clone.done)
@@ -129,7 +129,7 @@ def test_lock_pins_everything_with_hashes_and_names_no_index():
     assert str(ROOT) not in lock
 
 
-def test_lock_holds_what_the_project_asks_for():
+def test_lock_contains_all_requirements_of_the_project():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]

@@ -81,7 +81,7 @@ def test_an_answer_is_never_applied_before_its_admission_after_an_outage():
     assert bench.apply() == ["team @50", "admitted @100", "acknowledged @900"]
 
 
-def test_within_a_partition_the_order_of_the_log_rules_where_the_brokers_clock_steps_back():
+def test_order_within_a_partition_is_that_of_the_log_even_if_the_brokers_clock_steps_back():
     bench = Bench()
     bench.came(TEAM, (500, "first"), (100, "second"))
     bench.came(STAY, (300, "other"), (800, "later"))
@@ -90,7 +90,7 @@ def test_within_a_partition_the_order_of_the_log_rules_where_the_brokers_clock_s
     assert bench.apply() == ["other @300", "first @500", "second @500"]
 
 
-def test_a_limit_on_records_is_kept_and_the_rest_goes_on_in_order():
+def test_a_limit_on_records_is_kept_and_the_rest_follows_in_order():
     bench = Bench()
     bench.came(STAY, *((100 + n, f"s{n}") for n in range(5)))
     bench.came(TEAM, *((102 + n, f"t{n}") for n in range(5)))
@@ -170,7 +170,7 @@ def test_an_older_probe_result_does_not_overrule_a_newer_one():
     assert bench.apply() == ["a @100"]
 
 
-def test_a_probe_is_wanted_only_where_records_wait_beyond_the_limit():
+def test_a_probe_is_needed_only_if_records_wait_beyond_the_limit():
     bench = Bench()
     assert not bench.shard.wants_probe
 
@@ -299,7 +299,7 @@ def test_opening_again_forgets_what_had_arrived_and_begins_at_the_positions():
     assert bench.apply() == [], "what was known about the other topics belonged to the earlier assignment"
 
 
-def test_story_time_goes_on_from_the_newest_record_that_was_applied_before_the_opening():
+def test_story_time_continues_from_the_newest_record_applied_before_the_opening():
     bench = Bench()
 
     bench.shard.restored(dict.fromkeys(Ward.inbound, 0), {STAY: 700, TEAM: 300})
@@ -563,7 +563,7 @@ def test_a_reader_that_raises_costs_that_record_only():
     assert (said["code"], said["stage"], said["exception"]) == ("rule-failed", "read", "ZeroDivisionError")
 
 
-def test_a_refused_record_keeps_value_key_and_headers_and_gains_where_and_why():
+def test_a_dead_letter_keeps_value_key_and_headers_and_adds_origin_and_reason():
     bench = Bench()
     bench.came(STAY, (100, "not-avro"), key=BOB)
     bench.quiet(at=900)
@@ -651,7 +651,7 @@ def test_record_for_another_person_goes_to_that_persons_shard():
     assert bench.written() == {(RELAY, partition_of(STRANGER, PARTITIONS)): [(STRANGER, b"moved", ())]}
 
 
-def test_a_record_of_a_person_who_was_merged_goes_on_as_it_was_to_the_shard_of_the_other():
+def test_a_record_of_a_merged_person_is_forwarded_unchanged_to_the_shard_of_the_other():
     bench = Bench()
     bench.came(STAY, (100, f"forward {STRANGER.decode()}"))
     bench.quiet(at=900)
@@ -750,7 +750,7 @@ def test_only_the_record_at_that_offset_is_set_aside():
     assert bench.shard.waiting == 1
 
 
-def test_one_deadline_at_a_time_fires_where_nothing_else_is_to_be_done():
+def test_a_limit_of_one_fires_one_deadline_at_a_time():
     bench = Bench()
     bench.came(STAY, (100, "in 500 a"))
     bench.came(STAY, (100, "in 500 b"), key=BOB)
@@ -795,7 +795,7 @@ def test_state_that_comes_back_unchanged_is_not_written():
     assert unpack(shard.persons[ANN]).lines == ["a"]
 
 
-def test_what_was_accepted_is_counted_by_its_source_for_the_limit_of_refused_records():
+def test_accepted_records_are_counted_by_source_for_the_limit_of_refused_records():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=200)

@@ -172,7 +172,7 @@ async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
     assert (worker.shards[0].queued(STAY), worker.shards[0].queued(TEAM)) == (0, 1)
 
 
-async def test_a_batch_of_a_shard_that_is_not_ours_is_dropped(worker):
+async def test_a_batch_of_a_shard_that_the_worker_does_not_own_is_dropped(worker):
     worker.give(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
 
     worker._take()

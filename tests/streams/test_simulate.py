@@ -90,7 +90,7 @@ def test_stream_is_in_the_order_of_arrival_and_inside_its_window() -> None:
     assert all(one.event.arrival > one.event.time for one in stream)
 
 
-def test_lines_read_back_as_the_events_that_were_made(tmp_path: Path) -> None:
+def test_lines_are_read_back_as_the_generated_events(tmp_path: Path) -> None:
     stream = made(300, faults="all")
     write_files(stream, tmp_path / "made.jsonl.gz")
     assert read_back(tmp_path) == [one.event for one in stream]
@@ -146,7 +146,7 @@ def test_referrals_close_their_loop_about_as_often_as_cms50_found() -> None:
     assert 0.24 < reports / known["ReferralRequested"] < 0.40
 
 
-def test_hospitals_beyond_the_table_are_made_up_and_used() -> None:
+def test_hospitals_beyond_the_table_are_invented_and_used() -> None:
     stream = made(1500, hospitals=6)
     facilities = {o.event.data.encounter.facility for o in stream if isinstance(o.event.data, PatientAdmitted)}
     assert "HOSPITAL-6" in facilities
@@ -155,7 +155,7 @@ def test_hospitals_beyond_the_table_are_made_up_and_used() -> None:
 # ---- faults
 
 
-def test_without_faults_no_message_comes_twice_and_nothing_is_taken_back() -> None:
+def test_without_faults_there_are_no_duplicates_and_no_cancellations() -> None:
     stream = made(2000)
     assert max(Counter(o.event.id for o in stream).values()) == 1
     known = counts(stream)
@@ -171,7 +171,7 @@ def test_without_faults_no_message_comes_twice_and_nothing_is_taken_back() -> No
         ("merged", lambda s: any(isinstance(o.event.data, PersonMerged) for o in s)),
     ],
 )
-def test_each_fault_shows_where_it_is_asked_for(fault: str, shows) -> None:
+def test_each_requested_fault_occurs(fault: str, shows) -> None:
     assert shows(made(800, faults=f"{fault}=0.2"))
 
 
@@ -254,7 +254,7 @@ def test_instants_of_a_profile_fall_on_local_hours_on_both_sides_of_a_clock_chan
         assert 11 <= (at // 3_600_000) % 24 <= 23, "7 to 18 o'clock in New York is 11 to 23 in UTC"
 
 
-def test_counts_have_the_mean_that_was_asked_for() -> None:
+def test_counts_have_the_requested_mean() -> None:
     chance = Chance(load_model(), "counts")
     draws = [chance.count(1.5) for _ in range(20_000)]
     assert abs(sum(draws) / len(draws) - 1.5) < 0.05

@@ -83,7 +83,7 @@ def test_address_without_a_name_is_shown_as_role_and_id():
     assert "community nurse N7 has until" in shown({"state": "requested", "owner": "community-nurse/practitioner:N7"})
 
 
-def test_rules_their_versions_and_ids_are_shown_only_when_asked_for():
+def test_rules_versions_and_ids_are_shown_only_if_requested():
     short, verbose = shown({"state": "requested"}), shown({"state": "requested"}, verbose=True)
 
     assert "  Admitted at GENERAL. General Hospital (facility) is accountable.\n" in short
@@ -165,7 +165,7 @@ def test_note_of_intake_names_no_recipient(tmp_path):
     assert "None" not in shown
 
 
-def test_long_line_goes_on_under_its_words(tmp_path):
+def test_long_line_continues_below_its_text(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", visit=pv1(f2="")))
     line = line_of_arrival(arrived)
     line["where"] = "a folder with a long name/" * 6
