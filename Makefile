@@ -1,22 +1,22 @@
-# Two commands for everyone: `make run` shows it at work, `make test` checks everything.
-# The environment is .venv; every other target makes or repairs it first.
+# Two commands for everybody: `make run` shows a demonstration, `make test` checks everything.
+# All targets that need the environment .venv create or repair it first.
 
 .PHONY: help run test setup lint types tests rules format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
-# Two processes own brokers and mostly wait; the others compute meanwhile: for two cores and more.
+# For two cores or more: two of the processes own a broker each and mostly wait, and the other two compute.
 WORKERS ?= 4
 SECONDS ?= 600
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
-run: setup ## start a local Kafka and a worker, play a story of three weeks, show what comes out
+run: setup ## start a local Kafka and workers, play a story of three weeks, show what happens
 	@$(BIN)/carerelay run
 
-test: setup lint types tests ## linters, types and all tests, those on a real Kafka too
+test: setup lint types tests ## linters, types and all tests, including those on a real Kafka
 
-setup: ## make or repair .venv from requirements.lock
+setup: ## create or repair .venv from requirements.lock
 	@.ci/setup
 
 lint: setup ## ruff: rules and format
@@ -26,29 +26,29 @@ lint: setup ## ruff: rules and format
 types: setup ## mypy --strict
 	@$(BIN)/mypy
 
-tests: setup ## the tests alone
+tests: setup ## all tests, without linters and types
 	@$(BIN)/pytest -n $(WORKERS) --durations=20
 
-rules: setup ## write the pages and the test table that are made from the rules, then test the rules
+rules: setup ## generate the pages and the test table from the rules, then test the rules
 	@$(BIN)/python tests/rules/renew_rules.py
 	@$(BIN)/ruff format -q tests/rules/test_boundaries.py
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile tests/rules
 
-format: setup ## let ruff mend what it can
+format: setup ## fix what ruff can fix, and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: setup ## pin requirements.lock again from pyproject.toml (needs pip-tools on the path)
+lock: setup ## write requirements.lock from pyproject.toml (needs pip-tools on the path)
 	@.ci/lock
 
-bench: setup ## the measurements, on this machine; writes bench/RESULTS.md
+bench: setup ## run the benchmarks on this machine; writes bench/RESULTS.md
 	@$(BIN)/python -m bench
 
-bench-quick: setup ## a short form of them, a few minutes
+bench-quick: setup ## run short benchmarks, in a few minutes
 	@$(BIN)/python -m bench --quick
 
-chaos: setup ## kill and pause workers and broker under load, count every effect; SECONDS=600 SEED=7
+chaos: setup ## kill and pause workers and broker under load, and count every effect; SECONDS=600 SEED=7
 	@CARERELAY_CHAOS_SECONDS=$(SECONDS) CARERELAY_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -n 0 -s
 
-clean: ## remove the environment, the local Kafka and everything made
+clean: ## remove the environment, the local Kafka and all generated files
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

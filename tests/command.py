@@ -1,4 +1,4 @@
-"""The command line as the tests call it: in this process, and where a process is what is tested, as a process.
+"""The command line as the tests call it: in this process, or as a process of its own if the process itself is tested.
 
 The only file of the tests that knows the entry point.
 """
@@ -19,11 +19,11 @@ import pytest
 from agents.app import main
 
 COMMAND = (sys.executable, "-m", "agents")
-"""Start of the argument list of a process that is the command line: for workers, signals, pipes and hash seeds."""
+"""Start of the argument list of a command-line process, for tests of workers, signals, pipes and hash seeds."""
 
 
 class Done(NamedTuple):
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     stdout: str
@@ -39,7 +39,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 def run_command(*arguments: str, cwd: Path | None = None, **environ: str) -> Done:
     """Run `carerelay` with *arguments* in this process, in folder *cwd*, with `clean_environment(**environ)`.
 
-    An exception that `main` does not turn into an exit code is raised here. A process would have ended with a traceback.
+    Raises every exception that `main` does not convert to an exit code. A process would have ended with a traceback.
     """
     given = clean_environment(**environ)
     aiokafka = logging.getLogger("aiokafka")
@@ -55,18 +55,18 @@ def run_command(*arguments: str, cwd: Path | None = None, **environ: str) -> Don
         patch.setattr(sys, "argv", ["carerelay", *arguments])
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
-        # The signals of the test run stay as they are.
+        # Keep the signal handlers of the test run.
         patch.setattr(signal, "signal", lambda *_: None)
         try:
             main()
         except SystemExit as ended:
             code = int(ended.code or 0)
         finally:
-            # Commands make it quiet, which ends with their process.
+            # Commands make this logger quiet, which would outlast the command in this process.
             aiokafka.setLevel(level)
     return Done(code, out.buffer.getvalue().decode(), err.buffer.getvalue().decode())
 
 
 async def run_command_in_thread(*arguments: str, **environ: str) -> Done:
-    """Run `run_command` from a test that has an event loop: the command starts its own."""
+    """Run `run_command` in a thread, for a test with an event loop: the command starts its own loop."""
     return await asyncio.to_thread(run_command, *arguments, **environ)

@@ -1,4 +1,4 @@
-"""What all tests share: a real Kafka, started when the first test asks for it, and which process runs what."""
+"""Shared by all tests: a real Kafka that starts when the first test needs it, and the assignment of tests to processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kafka_jars() -> Path:
 
 @pytest.fixture(scope="session")
 def local_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A local broker of this session; with xdist each worker that needs one has its own, so that topics never collide."""
+    """A local broker of this session. With xdist each process that needs one has its own, so that topics never collide."""
     with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
         yield broker
 
@@ -45,14 +45,14 @@ def kafka(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def empty_kafka(kafka: str) -> str:
-    """The same, without any topic of ours: whatever the tests before it left is gone."""
+    """The same Kafka without any of CareRelay's topics: those of earlier tests are deleted."""
     asyncio.run(_delete_topics(kafka))
     return kafka
 
 
 @pytest.fixture(scope="module")
 def kafka_of_file(kafka: str) -> str:
-    """The same, without any topic of ours when the first test of a file begins."""
+    """The same Kafka, without any of CareRelay's topics at the start of the first test of a file."""
     asyncio.run(_delete_topics(kafka))
     return kafka
 
@@ -64,8 +64,8 @@ async def _delete_topics(bootstrap: str) -> None:
         ours = {topic.name for topic in TOPICS}
         if there := sorted(ours & set(await admin.list_topics())):
             await admin.delete_topics(there)
-        # Brokers show a moment later what the controller has done.
-        while ours & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no word
+        # Brokers show a change of the controller a moment later.
+        while ours & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
             await asyncio.sleep(0.02)
     finally:
         await admin.close()
@@ -73,25 +73,25 @@ async def _delete_topics(bootstrap: str) -> None:
 
 @pytest.fixture
 def own_kafka(kafka_jars: Path, tmp_path: Path) -> Iterator[LocalKafka]:
-    """A broker of this test alone, to be killed and paused."""
+    """A broker for one test, which may kill and pause it."""
     with LocalKafka(tmp_path / "broker", jars=kafka_jars) as broker:
         yield broker
 
 
-# ---- which process runs what
+# ---- which process runs which tests
 
 LANES = (
     ("test_workers", "test_positions", "test_positions_command", "test_claims_on_kafka", "test_play_and_watch", "test_topics",
      "test_backtest_topics"),
     ("test_chaos", "test_demonstration", "test_worker_equals_replay", "test_silent_feed", "test_security", "test_local_kafka"),
 )  # fmt: skip
-"""Files with tests on a broker, about as many seconds in each lane. They mostly wait, so other processes use the time."""
+"""Files with tests on a broker, in lanes of about equal duration. These tests mostly wait, so other processes can use the CPU."""
 LONG = ("test_proof", "test_backtest", "test_codec", "test_claims_model", "test_simulate")
-"""Files that compute for ten seconds or more. They begin first: at the end of a run they would run alone."""
+"""Files that compute for ten seconds or more. They start first; otherwise they would run alone at the end."""
 
 
 def _unit_of(file: Path) -> str:
-    """Return what runs in one process, after the other: the tests of a lane, else those of a file."""
+    """Return the name of the group that *nodeid* runs in, one test after the other: a lane, else the file."""
     return next((f"lane {n}" for n, files in enumerate(LANES) if file.stem in files), str(file))
 
 
@@ -101,14 +101,14 @@ class _Scheduling(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduling:
-    """Give each lane to a process, and let the others take files."""
+    """Give each lane to one process, and distribute the other files."""
     config.option.loadscopereorder = False
     return _Scheduling(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a broker by its fixtures, so that `-m "not kafka"` starts none; put first what takes long."""
+    """Mark tests that need a broker by their fixtures, so that `-m "not kafka"` starts none. Sort slow files first."""
     for item in items:
         if {"kafka", "kafka_jars"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.kafka)
@@ -118,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
 
 
-# ---- no broker where none is marked, nothing left out where all must run
+# ---- no broker without the mark, no skipped test in CI
 
 _NO_JAVA = """#!/bin/sh
 case "$*" in *kafka.*) echo 'Exception: this test is not marked kafka' >&2; touch "$0-ran"; exit 97;; esac
@@ -128,7 +128,7 @@ exec "{java}" "$@"
 
 @pytest.fixture(scope="session")
 def java_without_kafka(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """A JAVA_HOME whose Java runs no broker and notes each attempt in `bin/java-ran`; None without Java."""
+    """A JAVA_HOME whose Java runs no broker and records each attempt in `bin/java-ran`; None without Java."""
     try:
         java = Path(find_java()).resolve()
     except LocalKafkaError:
@@ -143,7 +143,7 @@ def java_without_kafka(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture(autouse=True)
 def broker_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that starts a broker, itself or in a process, and is not marked kafka."""
+    """Fail a test that starts a broker, in this or in another process, and is not marked kafka."""
     if request.node.get_closest_marker("kafka"):
         yield
         return
@@ -154,12 +154,12 @@ def broker_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     if home is not None and (attempt := home / "bin" / "java-ran").exists():
         attempt.unlink()
-        pytest.fail("it started a broker and is not marked kafka")
+        pytest.fail("the test started a broker and is not marked kafka")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where CI is set nothing is left out because what it needs is not there: a skipped test has failed."""
+    """If CI is set, count a skipped test as failed: CI must have everything that the tests need."""
     report = yield
     if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped, which must not be where CI is set: {report.longrepr}"
@@ -167,6 +167,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_report_header() -> str:
-    """Say with which seed the random stories run, so that a failure can be run again."""
+    """Print the seed of the random stories, so that a failure can be reproduced."""
     stories, seed = os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"), os.environ.get("CARERELAY_PROOF_SEED", "20260702")
     return f"random stories (tests/rules/proof): CARERELAY_PROOF_SEQUENCES={stories} CARERELAY_PROOF_SEED={seed}"

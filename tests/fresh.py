@@ -1,4 +1,4 @@
-"""What comes with a module when it is imported alone, asked of a fresh interpreter."""
+"""Find the modules that are imported along with a module, in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ for module in modules:
 
 
 def brought_by(modules: Iterable[str], unwanted: Iterable[str], preloaded: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Import each of *modules* alone and return which of *unwanted* came with it, {module: names}.
+    """Import each of *modules* alone, and return which of *unwanted* were imported with it: {module: names}.
 
-    A module without any of them has an empty list, one that can't be imported its traceback. *preloaded* modules are imported
-    first, once for all; none of *unwanted* may come with them.
+    The list is empty for a module without any of them; for a module that cannot be imported it is a traceback. *preloaded*
+    modules are imported first, once for all; they must not import any of *unwanted*.
     """
     given = json.dumps([str(ROOT), list(preloaded), wanted := list(modules), list(unwanted)])
     done = subprocess.run([sys.executable, "-I", "-c", _SCRIPT, given], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = dict(map(json.loads, done.stdout.splitlines()))
     lost = [module for module in wanted if module not in found]
-    assert not lost, f"these ended the interpreter: {lost} {done.stderr}"
+    assert not lost, f"the interpreter ended while it imported these: {lost} {done.stderr}"
     return found

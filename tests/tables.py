@@ -1,7 +1,7 @@
 """Tables of cases that one test goes through.
 
-A row costs pytest about as much as a test when it is one. Here the rows that pass cost nothing, and each row that fails is
-reported as a subtest: by its name, with its own traceback, and the rows after it still run.
+For pytest a row costs about as much as a test. Here a row that passes costs nothing. Each row that fails is reported as a
+subtest, with its name and its own traceback, and the following rows still run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import pytest
 
 
 def each(names: str | Sequence[str], rows: Iterable[Any], ids: Callable[[Any], object] | Sequence[str] = repr) -> Callable[[Any], Any]:
-    """Run a test for each row, as `pytest.mark.parametrize` does with the same arguments, but as one test.
+    """Run a test for each row, with the same arguments as `pytest.mark.parametrize`, but as one test.
 
-    Several of them give every combination. The rows share the fixtures of the test: a test that changes one of function scope
-    must be parametrized instead.
+    Several decorators give all combinations. All rows share the fixtures of the test, so a test that changes a fixture with
+    function scope must be parametrized instead.
     """
     columns = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     table = []

@@ -1,6 +1,6 @@
-"""The rooms of the code: imports point down one list of rooms, and never in a circle.
+"""The rooms of the code: imports point down one list of rooms, and there is no circle.
 
-Every import counts: at the top, inside a function, for the type checker alone, and one that a table names as text
+Every import counts: at the top of a file, inside a function, for the type checker only, and one that a table names as text
 ("module:name").
 """
 
@@ -17,13 +17,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ROOMS = (
-    # ---- agents: which agents exist, and what they know
+    # ---- agents: the agents and their knowledge
     "agents.__main__",
     "agents.app",
     "agents.loaders",
-    # `carerelay rules` shows the rules of all agents.
+    # `carerelay rules` lists the rules of all agents, including that of silent feeds.
     "agents.commands",
-    # Wraps any agent, so that it reports when a source was last heard; its rule names people by coordination's directory.
+    # Wraps any agent, to report when a source was last heard. Its rule uses coordination's directory for names.
     "agents.feeds",
     "agents.coordination.agent",
     "agents.coordination.decide",
@@ -34,39 +34,39 @@ ROOMS = (
     "agents.coordination.rules",
     "agents.coordination.person",
     "agents.coordination.reference",
-    # ---- streams: how events move; none of it names an agent
+    # ---- streams: how events move; names no agent
     "streams.cli",
     "streams.ops",
-    # Its answer is lines, the same as a terminal's.
+    # Its results are lines, as in a terminal.
     "streams.replay",
     "streams.output",
-    # Runs an agent on shards in memory, so that the synthetic people can answer what it decides.
+    # Runs an agent on shards in memory, so that synthetic people can answer its decisions.
     "streams.simulate",
     "streams.local",
     "streams.intake",
     "streams.kafka",
     "streams.shard",
     "streams.avro",
-    # The clock is a setting: it stands here and not in the shard.
+    # The clock is a setting, so it is here and not in the shard.
     "streams.base",
     "streams.contract",
 )
-"""From top to bottom. A module belongs to the longest of these names that its own begins with."""
+"""From top to bottom. A module belongs to the longest of these names that its own name starts with."""
 
 _PLACE = re.compile(r"((?:agents|streams)(?:\.\w+)+):\w+")
-"""A function that a table names as text, to be imported when it is called."""
+"""A function that a table names as text. It is imported when it is called."""
 
 Sources = Mapping[str, str]
 """The text of each module, by its name."""
 
 
 def room_of(module: str) -> str | None:
-    """Return the room of *module*; None where the list has none."""
+    """Return the room of *module*; None if it is not in the list."""
     return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default=None)
 
 
 def imports(module: str, sources: Sources) -> Iterator[tuple[str, int]]:
-    """Yield what *module* imports of *sources*, and in which line."""
+    """Yield what *module* imports from *sources*, with the line number."""
     for node in ast.walk(ast.parse(sources[module])):
         named: list[str] = []
         if isinstance(node, ast.Import):
@@ -82,20 +82,20 @@ def imports(module: str, sources: Sources) -> Iterator[tuple[str, int]]:
 
 
 def arrows_up(sources: Sources) -> list[str]:
-    """Return the imports of a room that stands above the importer's."""
+    """Return the imports from rooms above the importer's."""
     return [
         f"{module}:{line} imports {name}, which stands above it"
         for module in sources
         for name, line in imports(module, sources)
-        # The packages that hold rooms are in none, and import nothing: here they would fail.
+        # The packages that contain rooms belong to none and import nothing. If they did, this would fail.
         if ROOMS.index(room_of(name)) < ROOMS.index(room_of(module))
     ]
 
 
 def circle(sources: Sources) -> list[str]:
-    """Return the files of one circle of imports, each importing the next; none where there is no circle."""
+    """Return the files of one circle of imports, each importing the next; empty if there is no circle."""
     try:
-        # The sorter is told of predecessors, so its circles run against the imports.
+        # The sorter takes predecessors, so its circles run against the imports.
         TopologicalSorter({module: {name for name, _ in imports(module, sources)} for module in sources}).prepare()
     except CycleError as error:
         return list(reversed(error.args[1]))
@@ -142,7 +142,7 @@ def test_an_import_that_points_up_is_found_however_it_is_written(text):
     assert "agents.coordination.person.state" in found[0]
 
 
-def test_an_import_that_points_down_or_stays_in_its_room_is_let_be():
+def test_an_import_that_points_down_or_stays_in_its_room_is_allowed():
     assert (
         arrows_up(
             {"streams.cli.main": "from streams.cli import exits\nimport streams.contract", "streams.cli.exits": "", "streams.contract": ""}
@@ -151,7 +151,7 @@ def test_an_import_that_points_down_or_stays_in_its_room_is_let_be():
     )
 
 
-def test_a_circle_is_found_where_one_of_its_imports_is_for_the_type_checker_alone():
+def test_a_circle_is_found_although_one_of_its_imports_is_only_for_the_type_checker():
     circled = {
         "streams.avro.a": "import streams.avro.b",
         "streams.avro.b": "if TYPE_CHECKING:\n    import streams.avro.a",

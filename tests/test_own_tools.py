@@ -1,4 +1,4 @@
-"""The tests' own tools: a table reports every row that fails, and no test starts a broker without the mark for it."""
+"""The tests' own tools: a table reports every row that fails, and a test cannot start a broker without the kafka mark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streams.local.jars import COORDINATES
 
 
 class Reported:
-    """In place of pytest's subtests: the names of the rows that failed."""
+    """Replaces pytest's subtests, and records the names of the rows that failed."""
 
     def __init__(self) -> None:
         self.rows: list[str] = []
@@ -43,8 +43,8 @@ def test_every_row_that_fails_is_reported_by_its_name_and_the_rows_after_it_run(
     assert reported.rows == ["2-'b'--"]
 
 
-def test_a_broker_that_no_mark_announces_does_not_start_and_is_noticed(java_without_kafka: Path | None, tmp_path: Path):
-    assert java_without_kafka, "Java is not there"
+def test_a_test_without_the_kafka_mark_cannot_start_a_broker_and_is_reported(java_without_kafka: Path | None, tmp_path: Path):
+    assert java_without_kafka, "Java is not installed"
     jars = tmp_path / "jars"
     jars.mkdir()
     (jars / "jars.json").write_text(json.dumps({"of": COORDINATES, "jars": {}}))

@@ -1,7 +1,7 @@
-"""What the command line is told of the agents; it knows none by name.
+"""The table through which agents are given to the command line.
 
-Owns the shape of the table and how its entries are imported: when they are used, so that `carerelay --help` imports none.
-For the same reason the types of what they return are imported for the type checker alone.
+Owns the shape of the table and the lazy import of its entries: each is imported when it is first used, so `carerelay --help`
+imports no agent. For the same reason the types of their results are imported only for the type checker. Names no agent.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A function by the name of its place, `module:function`: imported when it is called. It can be sent to another process."""
+    """A function that is imported when it is called. Can be pickled."""
 
-    place: str
+    target: str
+    """`module:function`."""
 
     def __call__(self, *arguments: Any) -> Any:
         """Import the function and call it."""
-        return resolve_name(self.place)(*arguments)
+        return resolve_name(self.target)(*arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command, or a group of them: its name, the place of its function or Typer (`module:name`), and its help."""
+    """A command or a group of commands."""
 
     name: str
-    place: str
+    target: str
+    """`module:name` of its function, or of its Typer object if it is a group."""
     help: str
 
 
@@ -46,45 +48,45 @@ class AgentRow:
     """One agent."""
 
     name: str
-    """How `carerelay worker --agent` names it."""
+    """The value of `carerelay worker --agent`."""
     title: str
-    """How its worker is called on the screen."""
+    """The name of its worker in the output of `carerelay run`."""
     state_topic: str
     load: Callable[[Settings], Agent]
-    """Make the agent. Raises ValueError or OSError with file, field and how to mend."""
+    """Make the agent. Raises ValueError or OSError; the text names the file, the field and the remedy."""
     group_suffix: str = ""
-    """What is added to the setting of the consumer group: each agent has its own."""
+    """Appended to the consumer group of the settings, because each agent has its own group."""
     commands: tuple[Command, ...] = ()
-    """The commands that it brings."""
+    """The agent's own commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentTable:
-    """The agents, and what else the command line needs of them. The loaders raise as that of a row does."""
+    """The agents, and the functions that the command line needs. The loaders raise the same errors as `AgentRow.load`."""
 
     rows: tuple[AgentRow, ...]
-    """The first is the one that reads what the doors publish."""
+    """The first agent is the one that reads the events published by intake."""
     module: str
-    """`python -m MODULE` is this command line, for processes that it starts."""
+    """`python -m MODULE` runs this command line in a child process."""
     load_intake: Callable[[Settings], IntakeSettings]
-    """Make the settings of the doors."""
+    """Make the settings of intake."""
     load_in_memory: Callable[[Settings], Agent]
-    """Make the agent of the first row, to decide in memory."""
+    """Make the agent of the first row, for use in memory."""
     load_names: Callable[[Settings], Names]
-    """Make what gives the name of an address, for the sentences of the terminal."""
+    """Make the function that returns the name of an address, for the sentences of the terminal."""
     replay: Callable[[Settings, Iterable[Arrived], Millis | None], Iterable[Line]]
     """Replay arrivals with all agents."""
 
     def row(self, name: str) -> AgentRow | None:
-        """Return the row of *name*; None where there is no such agent."""
+        """Return the row of *name*; None if there is no such agent."""
         return next((row for row in self.rows if row.name == name), None)
 
     @property
     def names(self) -> list[str]:
-        """The names of the agents."""
+        """The names of all agents."""
         return [row.name for row in self.rows]
 
     @property
     def commands(self) -> list[Command]:
-        """The commands that the agents bring."""
+        """The commands of all agents."""
         return [command for row in self.rows for command in row.commands]

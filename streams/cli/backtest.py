@@ -1,6 +1,6 @@
-"""`carerelay backtest`: from the command line to a table or lines of what would change.
+"""`carerelay backtest`: the options, and the result as a table or as JSON lines.
 
-Owns the options and the two forms of the answer, described in `docs/backtest.md`.
+The result is described in `docs/backtest.md`. Knows no rule; `streams/replay/backtest.py` computes the result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streams.base.settings import Settings
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, BootstrapToRead, Directory, PathsOrTopics
-from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
+from streams.cli.shared import changed, on_kafka, reporting_file_errors, require_bootstrap, require_paths, settings_of, write_out
 from streams.contract.events import Millis
 from streams.contract.instants import parse_instant
 from streams.kafka.admin import NoTopics
@@ -52,7 +52,7 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay one history under both catalogues, and show in what they differ."""
+    """Replay one history with both sets of rules, and show the differences."""
     agents: AgentTable = context.obj
     if rules is None:
         raise UserError("--rules is required: give the folder of the changed rules")
@@ -61,13 +61,13 @@ def backtest_command(  # noqa: PLR0917 -- options of a command
         raise UserError("--from is later than --to")
     if not paths and (window[0] is None or window[1] is None):
         raise UserError("give files or folders, or --from and --to to read the topics on Kafka")
-    settings = changed(settings_of(needed(bootstrap) if not paths else ""), directory=directory, profile=profile)
+    settings = changed(settings_of(require_bootstrap(bootstrap) if not paths else ""), directory=directory, profile=profile)
     for folder in (rules, against):
         if folder is not None and not folder.is_dir():
             raise UserError(f"{folder} is not a folder")
     old, new = changed(settings, rules=against), changed(settings, rules=rules)
-    # A catalogue that can't be loaded is a line here, not a traceback out of another process.
-    with files_right():
+    # The backtest processes load the rules again. Loading them here first reports an error as one line, not as a child's traceback.
+    with reporting_file_errors():
         agents.load_in_memory(old)
         agents.load_in_memory(new)
     history = _history(settings, paths or [], *window)
@@ -91,9 +91,9 @@ def _instant(option: str, text: str) -> Millis | None:
 
 def _history(settings: Settings, paths: list[Path], since: Millis | None, until: Millis | None) -> History:
     if paths:
-        paths_there(paths)
+        require_paths(paths)
         return History(tuple(paths), None, since, until)
-    assert until is not None  # noqa: S101 -- the command asks for it
+    assert until is not None  # noqa: S101 -- the command requires --to without paths
 
     async def find(kafka: dict[str, Any]) -> Any:
         try:
@@ -121,7 +121,7 @@ def _both(loaders: Loaders, old: Settings, new: Settings, history: History) -> t
 
 
 def lines(found: Comparison, old: BacktestResult, new: BacktestResult, names: tuple[str, str], since: str) -> Iterator[dict[str, Any]]:
-    """Yield the answer: the window, then the counts, then the examples."""
+    """Yield the result: the window, then the counts, then the examples."""
     yield {
         "row": "window",
         "from": since or None,
@@ -181,9 +181,9 @@ def _found(found: Found | None) -> dict[str, Any] | None:
 
 
 def show(console: Console, found: Comparison, old: BacktestResult, names: tuple[str, str]) -> None:
-    """Show the answer to a person: what changes, then examples; rules that do the same are one line."""
+    """Print the result for a person: the changes, then examples. Rules without a change are summarised in one line."""
     console.print(f"{old.events} events of {old.people} people up to {old.last}; old: {names[0]}, new: {names[1]}")
-    _show_gaps_of_history(console, old)
+    _show_incomplete_history(console, old)
     for what, title in _TITLES.items():
         rows = [row for row in found.rows if row.what == what]
         total_old, total_new = sum(r.old for r in rows), sum(r.new for r in rows)
@@ -210,7 +210,7 @@ def show(console: Console, found: Comparison, old: BacktestResult, names: tuple[
                 console.print(f"    {name} {one.at}{due}, person …{one.person[-6:]}: {one.why}", soft_wrap=True)
 
 
-def _show_gaps_of_history(console: Console, old: BacktestResult) -> None:
+def _show_incomplete_history(console: Console, old: BacktestResult) -> None:
     missing = old.begin_missing
     if missing:
         shown = ", ".join(f"…{key[-6:]}" for key in missing[:_SHOWN_PEOPLE]) + (" and others" if len(missing) > _SHOWN_PEOPLE else "")

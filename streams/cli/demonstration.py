@@ -1,7 +1,7 @@
-"""`carerelay run`: start a local Kafka and a worker of each agent, play a story of three weeks, show what happens.
+"""The demonstration of `carerelay run`: start a local Kafka and a worker of each agent, play a story of three weeks, show what happens.
 
-Owns the course of the demonstration, and stops everything that it starts. The clock is accelerated, and the output says so;
-workers and publisher map it with the same function (`streams/base/clock.py`). Knows no rule.
+Owns the sequence of the demonstration, and stops every process that it starts. The clock is accelerated, and the output says
+so; workers and publisher map time with the same function (`streams/base/clock.py`). Knows no rule.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from streams.output.terminal import Board
 STORY = Path(__file__).with_name("story")
 STORY_ZONE = "America/New_York"
 FOLDER = "demonstration"
-"""Inside the run folder; holds the local Kafka and the workers' logs."""
+"""Subfolder of the run folder; contains the local Kafka and the workers' logs."""
 STORY_EPILOGUE_MS = 3 * 86_400_000
 """How long the story's clock continues after the last message, so that unanswered tasks become overdue."""
 LEAD_SECONDS = 4.0
-"""From the start of the workers to the first message. Messages wait in Kafka until the workers are ready."""
+"""Time from the start of the workers to the first message. Messages wait in Kafka until the workers are ready."""
 _DRAIN_SECONDS = 90.0
-"""On a busy machine the shards open late; the messages wait in Kafka."""
+"""Maximum time to wait at the end until everything is shown. On a busy machine the shards open late and have to catch up."""
 _SHOW_SECONDS = 0.25
 _WORKER_GRACE_SECONDS = 8.0
 
@@ -58,10 +58,12 @@ class DemonstrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What is played: the messages in the order of arrival, the story seconds per second, and the wording of the output."""
+    """What the demonstration plays, and how it is shown."""
 
     arrivals: list[Arrived]
+    """The messages, in the order of arrival."""
     speed: float
+    """Seconds of story time per second."""
     wording: Wording
 
     @property
@@ -103,7 +105,7 @@ class _Worker:
     """URL of its metrics."""
 
     async def is_at_rest(self, speed: float) -> bool:
-        """Say whether, by its own metrics, its shards are open, all records are applied and no deadline is late."""
+        """Return whether, by its own metrics, its shards are open, all records are applied and no deadline is late."""
         try:
             text = await asyncio.to_thread(self._read)
         except OSError:
@@ -133,7 +135,7 @@ class _Demonstration:
         self._ours |= {feed_key(event.source) for event in events}
 
     async def run(self, *, from_beginning: bool) -> None:
-        # Errors are reported in one line; aiokafka would log each attempt between the lines of the story.
+        # Errors are reported in one line. aiokafka would log each failed attempt between the lines of the story.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         created = await create_topics(self._kafka, self._settings.partitions, self._settings.replication)
         wrong = [m for m in await check_topics(self._kafka, self._settings.partitions) if m.fatal]
@@ -206,7 +208,7 @@ class _Demonstration:
             await asyncio.gather(showing, guarding, playing, return_exceptions=True)
 
     async def _publish(self, watch: Watch, worker: _Worker) -> None:
-        """Publish the story, let its clock continue, and wait until everything that follows from it is shown."""
+        """Publish the story, wait until its clock reaches the end of the epilogue, then until all effects are shown."""
         clock = self._settings.clock
 
         def pace(arrival: Millis) -> float:
@@ -241,12 +243,12 @@ class _Demonstration:
 
     async def _show(self, watch: Watch) -> None:
         async for line in watch.lines():
-            # Others may use this Kafka too, so only lines about this story are shown.
+            # Other programs may use this Kafka too, so only lines about this story are shown.
             if line["person"] in self._ours:
                 self._board.show(line)
 
     async def _guard(self, workers: list[_Worker]) -> None:
-        """Stop the demonstration when one of its workers stops; until then, show waiting lines."""
+        """Raise DemonstrationError when a worker stops. Until then, flush the board's waiting lines."""
         while all(worker.child.alive for worker in workers):
             await asyncio.sleep(_SHOW_SECONDS)
             self._board.flush()
@@ -258,7 +260,7 @@ class _Demonstration:
 
 
 def own_secret() -> bytes:
-    """Make a secret for one demonstration on a given Kafka, so that its persons get other keys than those of earlier ones."""
+    """Make a secret for one demonstration, so that on a Kafka of the user its persons have other keys than those of earlier runs."""
     return secrets.token_hex(16).encode()
 
 

@@ -1,6 +1,6 @@
-"""How a command ends: exit codes, and the errors that a person can mend.
+"""Exit codes, and errors that the user can fix.
 
-Owns what every command needs and nothing that takes time to import: `carerelay --help` and `carerelay version` load it.
+Every command needs this module, `carerelay --help` and `carerelay version` too, so it imports nothing that is slow to import.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import typer
 
 
 class Exit(IntEnum):
-    """The exit codes; the command's help says them too."""
+    """The exit codes. `carerelay --help` lists them."""
 
     DONE = 0
     WRONG = 1
-    """A check found something, or what was started ended by itself."""
+    """A check failed, or a process that the command started has stopped."""
     USAGE = 2
     """The command, a setting or a path is wrong."""
     UNAVAILABLE = 3
-    """Kafka, Java or Maven is not there."""
+    """Kafka, Java or Maven is not available."""
     INTERRUPTED = 130
     """Ended by Ctrl-C or SIGTERM."""
 
 
 class UserError(Exception):
-    """What the user can mend: one line, and the exit code."""
+    """An error that the user can fix: one line of text, and the exit code."""
 
     def __init__(self, text: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(text)
@@ -33,5 +33,5 @@ class UserError(Exception):
 
 
 def say(text: str) -> None:
-    """Write a line for the person at the terminal: to standard error, so that it never mixes with what came out."""
+    """Write a line for the user to standard error, so that it never mixes with the command's output."""
     typer.echo(text, err=True)

@@ -1,7 +1,7 @@
 """The command line: `carerelay COMMAND`.
 
-Owns the table of commands, how one is found, exit codes, and the one place where an error becomes a line for a person.
-Knows nothing of what a command does: its module is imported when it is called.
+Owns the table of commands, the lookup of a command, and the conversion of errors to one line and an exit code. Does not
+know what a command does: its module is imported when it is called.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COMMANDS = (
     Command(
         "backtest",
         "streams.cli.backtest:backtest_command",
-        "Compare what changed rules and the present ones decide for past events. Only reads: nothing is written to Kafka.",
+        "Replay past events with changed rules and with those in use, and compare the results. Writes nothing to Kafka.",
     ),
     Command(
         "report",
@@ -62,18 +62,18 @@ COMMANDS = (
         "Show how far each shard has read its topics, and continue after a loss of records.",
     ),
 )
-"""The commands that know no agent. The text here is their help: nothing is imported to show it."""
+"""The commands that belong to no agent. Their help is in this table, so that no module is imported to show it."""
 
 
 class _LazyGroup(TyperGroup):
-    """Shows all commands by the table, and imports the one that is called."""
+    """Lists commands from the table, and imports the one that is called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, listed, rest = super().resolve_command(ctx, args)
         if listed is None or name is None:
             return name, listed, rest
         command = next(command for command in _commands_of(ctx.obj) if command.name == name)
-        loaded = resolve_name(command.place)
+        loaded = resolve_name(command.target)
         group = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         if isinstance(loaded, typer.Typer):
             group.add_typer(loaded, name=name, help=command.help)
@@ -111,12 +111,12 @@ def main(agents: AgentTable) -> NoReturn:
         say(f"carerelay: {error}")
         code = error.code
     except BrokenPipeError:
-        # The reader had enough (head): no reason for a word. Python would flush into the closed pipe once more at exit.
+        # The reader has closed the pipe (as `head` does). At exit Python flushes standard output again, which would raise once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- raised again unless it is typer's
-        code = _usage(error)
+        code = _usage_error(error)
     sys.exit(code)
 
 
@@ -125,11 +125,11 @@ def _commands_of(agents: AgentTable) -> list[Command]:
 
 
 def _listed() -> None:
-    """Stand for a command that is not imported; `_LazyGroup` never calls it."""
+    """Placeholder for a command that is not imported. `_LazyGroup` never calls it."""
 
 
-def _usage(error: Exception) -> Exit:
-    """Show what typer found wrong with the command line; anything else is a fault of ours and is raised."""
+def _usage_error(error: Exception) -> Exit:
+    """Show an error that typer found in the command line. Raises every other error, because it is a fault of the program."""
     shown = getattr(error, "format_message", None)
     if shown is None:
         raise error

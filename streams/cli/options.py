@@ -1,4 +1,4 @@
-"""Options and arguments that several commands take, with one text each."""
+"""Options and arguments that several commands share, each with one help text."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ Profile = Annotated[
     str | None, typer.Option(help="Profile (us, england) for facilities that are not in the directory.", show_default=False)
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Also show ids, addresses and rule versions.")]
-Directory = Annotated[Path | None, typer.Option(help="Directory file to use instead of the demonstration's.", show_default=False)]
+Directory = Annotated[Path | None, typer.Option(help="Directory file to use instead of the demonstration's directory.", show_default=False)]

@@ -1,6 +1,6 @@
-"""`carerelay play`: from files to Kafka.
+"""`carerelay play`: publish messages from files to Kafka.
 
-Owns the options and the summary; how messages are published is `streams/intake/publisher.py`'s.
+Owns the options and the summary. `streams/intake/publisher.py` publishes the messages.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import typer
 from streams.cli.agents import AgentTable
 from streams.cli.exits import say
 from streams.cli.options import AsJson, Bootstrap, Directory, Paths
-from streams.cli.shared import changed, files_right, needed, on_kafka, paths_there, settings_of, write_out
+from streams.cli.shared import changed, on_kafka, reporting_file_errors, require_bootstrap, require_paths, settings_of, write_out
 from streams.contract.events import Millis
 from streams.contract.topics import QUARANTINE
 from streams.intake.files import read_paths
 from streams.intake.publisher import faster_by, publish, unpaced
 from streams.intake.reading import Arrived
-from streams.output.lines import DOOR_KINDS, line_of_arrival, reasons_of, write_line
+from streams.output.lines import INTAKE_KINDS, line_of_arrival, reasons_of, write_line
 
 
 def play(  # noqa: PLR0917 -- options of a command
@@ -30,9 +30,9 @@ def play(  # noqa: PLR0917 -- options of a command
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish the messages of files, say which are refused as they come, and count all of them."""
+    """Publish the messages of files, report refused and ignored messages as they occur, and print counts."""
     agents: AgentTable = context.obj
-    settings = changed(settings_of(needed(bootstrap)), directory=directory)
+    settings = changed(settings_of(require_bootstrap(bootstrap)), directory=directory)
     clock = settings.clock
 
     def on_clock(arrival: Millis) -> float:
@@ -49,12 +49,12 @@ def play(  # noqa: PLR0917 -- options of a command
             say(" ".join(filter(None, (f"{line['effect']}: {line['reason']}", place and f"at {place}", f"in {line['where']}"))) + how)
         reasons.update(reasons_of(arrived))
 
-    paths_there(paths)
-    with files_right():
+    require_paths(paths)
+    with reporting_file_errors():
         arrivals = read_paths(paths, agents.load_intake(settings))
     published = on_kafka(settings, lambda kafka: publish(kafka, arrivals, pace=pace, seen=seen))
     if as_json:
-        by_kind = {kind: {r: n for (k, r), n in sorted(reasons.items()) if k == kind} for kind in DOOR_KINDS}
+        by_kind = {kind: {r: n for (k, r), n in sorted(reasons.items()) if k == kind} for kind in INTAKE_KINDS}
         write_out([write_line({"published": dict(sorted(published.events.items())), **by_kind, "quarantined": published.quarantined})])
         return
     for topic, count in sorted(published.events.items()):

@@ -1,6 +1,6 @@
-"""`carerelay positions show|accept-loss`: where the shards stand, and the way on where a position no longer fits.
+"""`carerelay positions show|accept-loss`: show the shards' positions, and continue a shard whose position is no longer in its topic.
 
-Owns the two verbs and their words. What a position means is `streams/kafka/positions.py`'s.
+Owns the two commands and their output. `streams/kafka/positions.py` knows what a position means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import typer
 
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, Bootstrap
-from streams.cli.shared import needed, on_kafka, settings_of, write_out
+from streams.cli.shared import on_kafka, require_bootstrap, settings_of, write_out
 from streams.contract.topics import INBOUND, STATE
 from streams.kafka.admin import require_topics
 from streams.kafka.opening import ShardLost
@@ -25,7 +25,7 @@ positions_app = typer.Typer(no_args_is_help=True)
 @positions_app.command("show")
 def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """List each shard's position in each topic and the topic's offsets; exit 1 if a position is outside them."""
-    settings = settings_of(needed(bootstrap))
+    settings = settings_of(require_bootstrap(bootstrap))
     names = [t.name for t in INBOUND]
 
     async def look(kafka: Mapping[str, Any]) -> list[Position]:
@@ -46,11 +46,11 @@ def positions_show(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
 @positions_app.command("accept-loss")
 def positions_accept_loss(
     topic: Annotated[str, typer.Argument(help="Name of the inbound topic.")],
-    partition: Annotated[int, typer.Argument(help="Number of the partition, which is the number of the shard.", min=0)],
+    partition: Annotated[int, typer.Argument(help="Number of the partition, which is also the number of the shard.", min=0)],
     bootstrap: Bootstrap = "",
 ) -> None:
     """Continue a shard whose position is no longer in its topic. A worker that owns the shard stops."""
-    settings = settings_of(needed(bootstrap))
+    settings = settings_of(require_bootstrap(bootstrap))
     names = [t.name for t in INBOUND]
     if topic not in names:
         raise UserError(f"{topic} is not an inbound topic. The inbound topics are {', '.join(names)}")

@@ -1,6 +1,6 @@
-"""`carerelay replay`: from files to what the worker would decide.
+"""`carerelay replay`: show what a worker would decide for messages in files.
 
-Owns the options and the two forms of the answer.
+Owns the options and the two forms of the output.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from streams.cli.agents import AgentTable
 from streams.cli.options import AsJson, Directory, Paths, Profile, Rules, Verbose, Zone
-from streams.cli.shared import changed, files_right, instant_of, paths_there, settings_of, wording_of, write_out, zone_that_exists
+from streams.cli.shared import changed, instant_of, reporting_file_errors, require_paths, require_zone, settings_of, wording_of, write_out
 from streams.intake.files import read_paths
 from streams.output.lines import write_line
 from streams.output.terminal import Board
@@ -32,13 +32,13 @@ def replay(  # noqa: PLR0917 -- options of a command
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Replay files with all agents, and show each line as it comes, then what is still open."""
+    """Replay files with all agents. Show each line as it is decided, then what is still open."""
     agents: AgentTable = context.obj
     settings = changed(settings_of(), rules=rules, directory=directory, profile=profile)
     end = instant_of(until) if until else None
-    zone = zone_that_exists(zone or settings.default_zone)
-    paths_there(paths)
-    with files_right():
+    zone = require_zone(zone or settings.default_zone)
+    require_paths(paths)
+    with reporting_file_errors():
         lines = agents.replay(settings, read_paths(paths, agents.load_intake(settings)), end)
     if as_json:
         write_out(map(write_line, lines))

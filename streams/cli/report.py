@@ -1,6 +1,6 @@
 """`carerelay report`: the weekly report for operations, from files or from the topic of gaps.
 
-Owns the options and where the lines come from; what the report says is `streams/output/report.py`'s.
+Owns the options and the source of the lines. `streams/output/report.py` makes the report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ import typer
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, BootstrapToRead, PathsOrTopics, Verbose, Zone
-from streams.cli.shared import files_right, instant_of, needed, on_kafka, paths_there, settings_of, wording_of, write_out, zone_that_exists
+from streams.cli.shared import (
+    instant_of,
+    on_kafka,
+    reporting_file_errors,
+    require_bootstrap,
+    require_paths,
+    require_zone,
+    settings_of,
+    wording_of,
+    write_out,
+)
 from streams.contract.topics import GAP
 from streams.intake.files import read_paths
 from streams.kafka.admin import NoTopics
@@ -34,14 +44,14 @@ def report_command(  # noqa: PLR0917 -- options of a command
     as_json: AsJson = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make the report of a week from files or from the topic of gaps, and write it as text or as lines."""
+    """Make the report of a week from files or from the topic of gaps, and write it as text or as JSON lines."""
     agents: AgentTable = context.obj
-    settings = settings_of(bootstrap if paths else needed(bootstrap))
+    settings = settings_of(bootstrap if paths else require_bootstrap(bootstrap))
     end = instant_of(until) if until else None
-    zone = zone_that_exists(zone or settings.default_zone)
+    zone = require_zone(zone or settings.default_zone)
     if paths:
-        paths_there(paths)
-        with files_right():
+        require_paths(paths)
+        with reporting_file_errors():
             agent, doors = agents.load_in_memory(settings), agents.load_intake(settings)
         week = Week(replay(read_paths(paths, doors), [agent], end), end)
     else:

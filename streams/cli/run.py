@@ -1,6 +1,6 @@
-"""`carerelay run`: from the command line to a demonstration.
+"""`carerelay run`: the options of the demonstration.
 
-Owns the options and what is checked before anything starts; the course of it is `demonstration.py`'s.
+Owns the checks before anything starts. `demonstration.py` runs the demonstration.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from streams.cli.agents import AgentTable
 from streams.cli.demonstration import STORY, STORY_ZONE, Course, DemonstrationError, demonstrate, own_secret
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import Bootstrap, Verbose, Zone
-from streams.cli.shared import changed, files_right, kafka_answering, paths_there, settings_of, wording_of, zone_that_exists
+from streams.cli.shared import changed, reporting_file_errors, reporting_kafka_errors, require_paths, require_zone, settings_of, wording_of
 from streams.intake.files import read_paths
 from streams.local.jars import LocalKafkaError
 
@@ -30,24 +30,24 @@ def run(  # noqa: PLR0917 -- options of a command
     zone: Zone = "",
     verbose: Verbose = False,
 ) -> None:
-    """Check what is given, read the messages, and run the demonstration."""
+    """Check the settings, read the messages, and run the demonstration."""
     agents: AgentTable = context.obj
     settings = settings_of(bootstrap)
     if settings.bootstrap and settings.has_demo_secret:
         settings = changed(settings, key_secret=own_secret())
-    shown = zone_that_exists(zone or (settings.default_zone if path else STORY_ZONE))
+    shown = require_zone(zone or (settings.default_zone if path else STORY_ZONE))
     paths = path or [STORY]
-    paths_there(paths)
-    with files_right():
+    require_paths(paths)
+    with reporting_file_errors():
         for row in agents.rows:
-            row.load(settings)  # what no worker could use is said now, not in the log of a worker that ended
+            row.load(settings)  # Reports wrong rules here. Otherwise the error would be only in the log of a worker that stopped.
         doors = agents.load_intake(settings)
     wording = wording_of(agents, settings, shown, verbose=verbose)
     arrivals = list(read_paths(paths, doors))
     if not arrivals:
         raise UserError(f"there are no messages in {', '.join(map(str, paths))}")
     try:
-        with kafka_answering(settings):
+        with reporting_kafka_errors(settings):
             demonstrate(agents, settings, Course(arrivals, speed, wording), Console())
     except DemonstrationError as error:
         raise UserError(str(error), Exit.WRONG) from None

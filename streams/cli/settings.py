@@ -1,4 +1,4 @@
-"""`carerelay settings`: the environment variables that are settings."""
+"""`carerelay settings`: list the environment variables that CareRelay reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.output.lines import write_line
 
 
 def show_settings(as_json: AsJson = False) -> None:
-    """Read the settings, so that what is wrong is said, and write their table."""
+    """Check the current settings, and write the table of all settings."""
     settings_of()
     if as_json:
         write_out([write_line({"variable": variable, "default": default, "about": about}) for variable, default, about in table()])

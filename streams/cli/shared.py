@@ -1,6 +1,6 @@
-"""What the commands share: settings, and the ways in and out.
+"""Functions that several commands share: settings, checks of arguments, Kafka calls, output.
 
-Owns the way from the environment to what a command needs, and how what is wrong with a setting, a file or Kafka becomes a line.
+Owns the conversion of an error in a setting, a file or Kafka to one line for the user.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from streams.output.sentences import Wording
 
 
 def settings_of(bootstrap: str | None = "") -> Settings:
-    """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP where it says something."""
+    """Read the settings; *bootstrap* overrides KAFKA_BOOTSTRAP unless it is empty. Raises UserError."""
     try:
         settings = read_settings(os.environ | ({"KAFKA_BOOTSTRAP": bootstrap} if bootstrap else {}))
-        connection_of(settings)  # certificates that can't be used are found now, whatever the command
+        connection_of(settings)  # Finds unusable certificates now, even if the command does not use Kafka.
     except SettingsError as error:
         raise UserError(f"settings are wrong:\n{error}") from None
     for name in unknown_variables(os.environ):
@@ -41,50 +41,50 @@ def settings_of(bootstrap: str | None = "") -> Settings:
     return settings
 
 
-def needed(bootstrap: str) -> str:
-    """Return *bootstrap*. Raises UserError where neither it nor the environment names a Kafka."""
+def require_bootstrap(bootstrap: str) -> str:
+    """Return *bootstrap*. Raises UserError if neither it nor the environment names a Kafka."""
     if not bootstrap and not os.environ.get("KAFKA_BOOTSTRAP", "").strip():
         raise UserError("no Kafka given: set KAFKA_BOOTSTRAP=host:port or use --bootstrap (only carerelay run starts a local broker)")
     return bootstrap
 
 
 def changed(settings: Settings, **changes: Any) -> Settings:
-    """Return *settings* with what the command line says otherwise; None says nothing."""
+    """Return *settings* with *changes* from the command line. A change that is None is left out."""
     return replace(settings, **{name: value for name, value in changes.items() if value is not None})
 
 
 def on_kafka(settings: Settings, work: Callable[[dict[str, Any]], Any]) -> Any:
-    """Run *work* with the arguments of aiokafka's clients; a Kafka that does not answer is a line, not a traceback."""
-    # aiokafka writes each failed attempt to the log; the line below says it once.
+    """Run *work* with the arguments for aiokafka's clients, and return its result. Raises UserError if Kafka fails."""
+    # aiokafka logs each failed attempt. The UserError reports the failure once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with kafka_answering(settings):
+    with reporting_kafka_errors(settings):
         return asyncio.run(work(connection_of(settings)))
 
 
 @contextmanager
-def kafka_answering(settings: Settings) -> Iterator[None]:
-    """Turn what goes wrong on the way to Kafka into a line and an exit code."""
+def reporting_kafka_errors(settings: Settings) -> Iterator[None]:
+    """Convert errors of Kafka to UserError."""
     where = settings.bootstrap or "the local broker"
     try:
         yield
     except KafkaConnectionError:
-        raise UserError(f"cannot connect to Kafka at {where}{_how(settings)}", Exit.UNAVAILABLE) from None
+        raise UserError(f"cannot connect to Kafka at {where}{_security_hint(settings)}", Exit.UNAVAILABLE) from None
     except UnknownTopicOrPartitionError:
         raise UserError(f"Kafka at {where} lacks some topics. Run: carerelay topics create", Exit.WRONG) from None
     except KafkaError as error:
         raise UserError(f"Kafka at {where} reported an error: {type(error).__name__}", Exit.UNAVAILABLE) from None
 
 
-def _how(settings: Settings) -> str:
-    """Say what else may be wrong than the address: aiokafka tells a broker that refuses us from none at all in its log alone."""
-    asked = ["the certificates"] if settings.has_tls else []
-    asked += ["user and password"] if settings.has_sasl else []
-    return f" with {settings.security_protocol}: check the address, {' and '.join(asked)}" if asked else ""
+def _security_hint(settings: Settings) -> str:
+    """Return what to check besides the address. aiokafka raises the same error if the broker refuses us and if there is none."""
+    also = ["the certificates"] if settings.has_tls else []
+    also += ["user and password"] if settings.has_sasl else []
+    return f" with {settings.security_protocol}: check the address, {' and '.join(also)}" if also else ""
 
 
 @contextmanager
-def files_right() -> Iterator[None]:
-    """Turn what is wrong with rules and directory into a line that names the file."""
+def reporting_file_errors() -> Iterator[None]:
+    """Convert errors in the files of rules and the directory to UserError."""
     try:
         yield
     except ValueError as error:
@@ -93,23 +93,23 @@ def files_right() -> Iterator[None]:
         raise UserError(f"{error.filename}: {error.strerror}") from None
 
 
-def paths_there(paths: Iterable[Path]) -> None:
-    """Raise UserError where a path that was named is not there."""
+def require_paths(paths: Iterable[Path]) -> None:
+    """Raise UserError if a path does not exist."""
     for path in paths:
         if not path.exists():
             raise UserError(f"{path} does not exist")
 
 
 def instant_of(text: str) -> Millis:
-    """Read an instant from the command line. Raises UserError."""
+    """Return the instant of the option --until. Raises UserError."""
     try:
         return parse_instant(text)
     except ValueError as error:
         raise UserError(f"--until is {error}; write for example 2026-07-31T00:00:00-04:00") from None
 
 
-def zone_that_exists(name: str) -> str:
-    """Return the name of an IANA zone. Raises UserError."""
+def require_zone(name: str) -> str:
+    """Return *name* if it is an IANA time zone. Raises UserError."""
     try:
         return ZoneInfo(name).key
     except (ValueError, OSError, KeyError):
@@ -117,13 +117,13 @@ def zone_that_exists(name: str) -> str:
 
 
 def wording_of(agents: AgentTable, settings: Settings, zone: str, *, verbose: bool) -> Wording:
-    """Return how lines are put into words: with the names that the agents know, and times in *zone*. Raises UserError."""
-    with files_right():
+    """Return the wording of the output: names from the agents' directory, times in *zone*. Raises UserError."""
+    with reporting_file_errors():
         return Wording(ZoneInfo(zone), agents.load_names(settings), verbose)
 
 
 def write_out(lines: Iterable[bytes]) -> None:
-    """Write *lines* to standard output as they are: UTF-8, one line end each, whatever the terminal's encoding."""
+    """Write *lines* to standard output, each with a line end. Bytes are written unchanged, whatever the terminal's encoding."""
     out = sys.stdout.buffer
     for line in lines:
         out.write(line + b"\n")

@@ -1,6 +1,6 @@
-"""`carerelay show`: what workers publish, as it comes.
+"""`carerelay show`: show what workers publish, as it is committed.
 
-Owns the options and when lines that wait for others of their kind are shown; how topics are read is `streams/output/follow.py`'s.
+Owns the options, and the timer that flushes the board's waiting lines. `streams/output/follow.py` reads the topics.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, Bootstrap, Directory, Verbose, Zone
-from streams.cli.shared import changed, needed, on_kafka, settings_of, wording_of, write_out, zone_that_exists
+from streams.cli.shared import changed, on_kafka, require_bootstrap, require_zone, settings_of, wording_of, write_out
 from streams.kafka.admin import NoTopics
 from streams.output.follow import Watch
 from streams.output.lines import Line, write_line
@@ -34,8 +34,8 @@ def show(  # noqa: PLR0917 -- options of a command
 ) -> None:
     """Follow the topics of effects until Ctrl-C."""
     agents: AgentTable = context.obj
-    settings = changed(settings_of(needed(bootstrap)), directory=directory)
-    zone = zone_that_exists(zone or settings.default_zone)
+    settings = changed(settings_of(require_bootstrap(bootstrap)), directory=directory)
+    zone = require_zone(zone or settings.default_zone)
     show_line, flush = _shower(None if as_json else wording_of(agents, settings, zone, verbose=verbose))
 
     async def flush_often() -> None:
@@ -62,7 +62,7 @@ def show(  # noqa: PLR0917 -- options of a command
 
 
 def _shower(wording: Wording | None) -> tuple[Callable[[Line], None], Callable[[], None]]:
-    """Return what shows a line, and what shows the lines that wait for others of their kind; without a *wording* as JSON."""
+    """Return a function that shows a line, and one that flushes waiting lines. Without a *wording* lines are written as JSON."""
     if wording is None:
         return lambda line: write_out([write_line(line)]), lambda: None
     board = Board(Console(highlight=False), wording)

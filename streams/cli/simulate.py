@@ -1,6 +1,6 @@
-"""`carerelay simulate`: from the command line to files or topics.
+"""`carerelay simulate`: write synthetic events to files, to standard output or to Kafka.
 
-Owns the options, the limits of what may be asked for, and the writing of files. What is made is `stream.py`'s.
+Owns the options, their limits, and the writing of files. `streams/simulate/stream.py` generates the events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from streams.base.settings import Settings
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import Directory
-from streams.cli.shared import changed, files_right, needed, on_kafka, settings_of, write_out
+from streams.cli.shared import changed, on_kafka, reporting_file_errors, require_bootstrap, settings_of, write_out
 from streams.contract.events import Millis
 from streams.intake.publisher import publish, unpaced
 from streams.intake.reading import Arrived
-from streams.simulate.stream import FaultError, Made, Simulation, faults_of, lines_of, simulate
+from streams.simulate.stream import FaultError, Simulation, SyntheticEvent, faults_of, lines_of, simulate
 
 PEOPLE_MAX = 1_000_000
 DAYS_MAX = 3660
@@ -57,7 +57,7 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         str, typer.Option(help="Publish to this Kafka broker instead, host:port.", metavar="HOST:PORT", show_default=False)
     ] = "",
 ) -> None:
-    """Make the stream, and write it to files, to standard output or to Kafka."""
+    """Generate the events, and write them to files, to standard output or to Kafka."""
     agents: AgentTable = context.obj
     if out is not None and bootstrap:
         raise UserError("give either --out or --bootstrap, not both")
@@ -70,8 +70,8 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         raise UserError("--start must be a date, for example 2026-06-01") from None
     if not date(1970, 1, 2) <= first <= date(2200, 1, 1):
         raise UserError("--start must be between 1970-01-02 and 2200-01-01")
-    settings = changed(settings_of(needed(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
-    with files_right():
+    settings = changed(settings_of(require_bootstrap(bootstrap) if bootstrap else ""), rules=rules, directory=directory)
+    with reporting_file_errors():
         agent = agents.load_in_memory(settings) if respond else None
     made = simulate(Simulation(seed, people, days, hospitals, shares, first, settings.key_secret), agent)
     if bootstrap:
@@ -85,11 +85,11 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
             raise UserError(f"{out}: {error.strerror or 'cannot be written'}") from None
 
 
-def write_files(made: Sequence[Made], out: Path) -> None:
-    """Write *made* to the file *out*, or with no suffix to one file of each source in the folder *out*. Raises OSError."""
+def write_files(made: Sequence[SyntheticEvent], out: Path) -> None:
+    """Write *made* to the file *out*. If *out* is a folder or has no suffix, write one file per source into it. Raises OSError."""
     if out.is_dir() or not out.suffix:
         out.mkdir(parents=True, exist_ok=True)
-        by_source: dict[str, list[Made]] = {}
+        by_source: dict[str, list[SyntheticEvent]] = {}
         for one in made:
             by_source.setdefault(one.event.source, []).append(one)
         for source, events in by_source.items():
@@ -102,7 +102,7 @@ def write_files(made: Sequence[Made], out: Path) -> None:
 def _write(path: Path, lines: Iterator[bytes]) -> None:
     if path.suffix == ".gz":
         packed = BytesIO()
-        # No file name and no time in the head: they would make other bytes of the same stream.
+        # No file name and no time in the gzip header, so that the same events give the same bytes.
         with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=6, mtime=0) as file:
             file.writelines(line + b"\n" for line in lines)
         path.write_bytes(packed.getvalue())
@@ -111,7 +111,7 @@ def _write(path: Path, lines: Iterator[bytes]) -> None:
         plain.writelines(line + b"\n" for line in lines)
 
 
-def _publish(settings: Settings, made: Sequence[Made]) -> None:
+def _publish(settings: Settings, made: Sequence[SyntheticEvent]) -> None:
     clock = settings.clock
 
     def on_clock(arrival: Millis) -> float:

@@ -1,6 +1,6 @@
-"""`carerelay topics create|check`: the topics on Kafka and the table of topics.
+"""`carerelay topics create|check`: create the topics on Kafka, or compare them with the table of topics.
 
-Owns the two verbs and their words; what is compared is `streams/kafka/admin.py`'s.
+Owns the two commands and their output. `streams/kafka/admin.py` creates and compares.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import typer
 
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import AsJson, Bootstrap
-from streams.cli.shared import needed, on_kafka, settings_of, write_out
+from streams.cli.shared import on_kafka, require_bootstrap, settings_of, write_out
 from streams.kafka.admin import TopicsRefused, check_topics, create_topics
 from streams.output.lines import write_line
 
@@ -21,7 +21,7 @@ topics_app = typer.Typer(no_args_is_help=True)
 @topics_app.command("create")
 def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """Create the topics that do not exist yet."""
-    settings = settings_of(needed(bootstrap))
+    settings = settings_of(require_bootstrap(bootstrap))
     try:
         created = on_kafka(settings, lambda kafka: create_topics(kafka, settings.partitions, settings.replication))
     except TopicsRefused as error:
@@ -35,7 +35,7 @@ def topics_create(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
 @topics_app.command("check")
 def topics_check(bootstrap: Bootstrap = "", as_json: AsJson = False) -> None:
     """Compare the topics on Kafka with what CareRelay needs; exit 1 if a worker could not start."""
-    settings = settings_of(needed(bootstrap))
+    settings = settings_of(require_bootstrap(bootstrap))
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
     if as_json:
         write_out([write_line(asdict(mismatch)) for mismatch in found])

@@ -1,6 +1,6 @@
-"""`carerelay worker`: from the command line to a running worker.
+"""`carerelay worker`: run a worker.
 
-Owns the options and what is checked before it starts; the worker is made by `streams/ops/worker_app.py`.
+Owns the options and the checks before it starts. `streams/ops/worker_app.py` makes the worker.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from streams.base import logs
 from streams.cli.agents import AgentTable
 from streams.cli.exits import Exit, UserError
 from streams.cli.options import Bootstrap
-from streams.cli.shared import files_right, needed, on_kafka, settings_of
+from streams.cli.shared import on_kafka, reporting_file_errors, require_bootstrap, settings_of
 from streams.kafka.admin import check_topics
 from streams.ops.worker_app import run_worker
 
@@ -23,13 +23,13 @@ def worker(
     bootstrap: Bootstrap = "",
     agent: Annotated[str, typer.Option(help="Agent to run: coordination, or feeds, which watches for silent sources.")] = "coordination",
 ) -> None:
-    """Load the agent, check the topics, and serve shards until SIGTERM."""
+    """Load the agent, check the topics, and process shards until SIGTERM."""
     agents: AgentTable = context.obj
-    settings = settings_of(needed(bootstrap))
+    settings = settings_of(require_bootstrap(bootstrap))
     row = agents.row(agent)
     if row is None:
         raise UserError(f"--agent must be one of {', '.join(agents.names)}")
-    with files_right():
+    with reporting_file_errors():
         loaded = row.load(settings)
     found = on_kafka(settings, lambda kafka: check_topics(kafka, settings.partitions))
     if missing := [mismatch.topic for mismatch in found if mismatch.is_missing]:

@@ -1,4 +1,4 @@
-"""The local Kafka for development and tests: Maven coordinates, start, stop, faults."""
+"""The local Kafka for development and tests: download, start, stop, and simulated failures."""
 
 from streams.local.jars import LocalKafkaError
 from streams.local.kafka import LocalKafka

@@ -1,6 +1,6 @@
 """A child process that never outlives its parent.
 
-Owns start and end of a command under the supervisor. Knows nothing of what the command is.
+Owns the start and the end of a command under the supervisor. Does not know what the command does.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 class Child:
-    """A running command. Its output goes to *output*; *grace_seconds* lie between SIGTERM and SIGKILL when it is ended."""
+    """A running command. Its output goes to *output*. `stop` waits *grace_seconds* between SIGTERM and SIGKILL."""
 
     def __init__(
         self, command: Sequence[str], output: IO[bytes] | int | None = None, env: Mapping[str, str] | None = None, grace_seconds: float = 10
     ) -> None:
         self._grace_seconds = grace_seconds
-        # The supervisor's stdout brings the pid; the command's own stdout goes where the supervisor's stderr goes.
+        # The supervisor writes the pid to its stdout, and redirects the command's stdout to its own stderr.
         self._supervisor = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", str(_SUPERVISOR), str(grace_seconds), *command],
             stdin=subprocess.PIPE,
@@ -45,7 +45,7 @@ class Child:
     def exit_code(self) -> int | None:
         """The command's exit code, negative for a signal; None while it runs."""
         code = self._supervisor.poll()
-        # The supervisor exits with the code modulo 256: a signal's -9 arrives as 247.
+        # The operating system keeps the exit code modulo 256: -9 (SIGKILL) arrives as 247.
         return code - 256 if code is not None and code > 256 - 65 else code
 
     @property
@@ -58,7 +58,7 @@ class Child:
             os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the command has ended; say whether it has."""
+        """Wait until the command has ended, at most *seconds*. Return whether it has ended."""
         try:
             self._supervisor.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -66,13 +66,13 @@ class Child:
         return True
 
     def stop(self) -> None:
-        """End the command: SIGTERM, then SIGKILL after the grace. Does nothing where it has ended."""
+        """End the command: SIGTERM, then SIGKILL after the grace period. Does nothing if it has ended."""
         if self._supervisor.stdin is not None and not self._supervisor.stdin.closed:
             self._supervisor.stdin.close()
         self._supervisor.wait(self._grace_seconds + 10)
 
     def kill(self) -> None:
-        """End the command at once (SIGKILL), as a crash would."""
+        """End the command with SIGKILL, as a crash would."""
         self.signal(signal.SIGKILL)
         deadline = time.monotonic() + 10
         while self.alive and time.monotonic() < deadline:

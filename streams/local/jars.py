@@ -1,7 +1,7 @@
-"""Kafka's jars for the local broker: coordinates, the folder they are kept in, and Java and Maven themselves.
+"""Kafka's jars for the local broker: their Maven coordinates, the folder that contains them, and the search for Java and Maven.
 
-Owns the way from a Maven coordinate to a class path. A folder is either whole (its list of names and sizes agrees) or
-made again: a half-resolved one is never used. Knows nothing of brokers, topics or care.
+Owns the conversion of Maven coordinates to a class path. A folder is used only if it is complete, that is if its list of names
+and sizes agrees with its files; otherwise it is made again. Knows nothing about brokers, topics or care.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KAFKA_VERSION = "4.3.1"
 COORDINATES = (
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
     f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
-    # Kafka's own jars bring log4j but not the binding to it: without this one the broker's log is empty.
+    # Kafka's own dependencies include log4j but not the SLF4J binding. Without this jar the broker's log is empty.
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
 )
 JAVA_AT_LEAST = 17
@@ -33,18 +33,18 @@ _RESOLVE_SECONDS = 600
 
 
 class LocalKafkaError(Exception):
-    """The local Kafka can't be had. The text is one line that says what to do; it is meant for a person."""
+    """The local Kafka cannot be started. The text is one line for the user that says what to do."""
 
 
 def jars_folder(run_dir: Path, given: Path | None) -> Path:
-    """Return the folder of Kafka's jars: the one that is given, else one for this version in the run folder."""
+    """Return the folder of Kafka's jars: *given*, or if that is None the folder of this version in the run folder."""
     return given or run_dir / "kafka" / KAFKA_VERSION
 
 
 def find_java() -> str:
     """Return the path of a Java that can run Kafka: `JAVA_HOME` first, then `PATH`.
 
-    Raises LocalKafkaError when there is none, or only one that is too old.
+    Raises LocalKafkaError if there is none, or if it is too old.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else None
@@ -63,23 +63,23 @@ def find_java() -> str:
 
 
 def resolve_jars(folder: Path) -> str:
-    """Make *folder* hold Kafka's jars, and return the class path.
+    """Download Kafka's jars to *folder* if they are not there, and return the class path.
 
-    Resolves with Maven into a folder beside and renames it, so that an interrupted run leaves nothing that looks whole.
-    Several processes may ask at once: one resolves, the others wait. Raises LocalKafkaError.
+    Maven writes to a temporary folder, which is then renamed, so that an interrupted run leaves no folder that looks complete.
+    If several processes call this at the same time, one downloads and the others wait. Raises LocalKafkaError.
     """
-    if not _is_whole(folder):
+    if not _is_complete(folder):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _only_one(folder.parent / f".{folder.name}.lock"):
-                if not _is_whole(folder):
+            with _locked(folder.parent / f".{folder.name}.lock"):
+                if not _is_complete(folder):
                     _resolve(folder)
         except OSError as error:
             raise LocalKafkaError(f"cannot write to the folder for Kafka's jars, {folder}: {error.strerror}") from None
     return str(folder.resolve() / "*")
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         kept = json.loads((folder / _LIST).read_bytes())
         return kept["of"] == list(COORDINATES) and all((folder / name).stat().st_size == size for name, size in kept["jars"].items())
@@ -91,7 +91,7 @@ def _resolve(folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise LocalKafkaError(f"Maven is not installed: install it (Debian: apt install maven), {ELSEWHERE}")
-    # Maven reads a relative folder from where the pom lies, not from here.
+    # An absolute path, because Maven resolves a relative one against the folder of the pom.
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent.resolve()))
     try:
         (work / "pom.xml").write_text(_pom(), encoding="utf-8")
@@ -129,12 +129,12 @@ def _pom() -> str:
 
 
 def _plain(text: str) -> str:
-    """Drop the terminal colours that Maven writes even into a pipe."""
+    """Remove the terminal colours, which Maven writes even to a pipe."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

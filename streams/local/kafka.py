@@ -1,7 +1,7 @@
-"""The local Kafka: one real broker (KRaft, broker and controller in one) for development and tests.
+"""The local Kafka: one real broker (KRaft, broker and controller in one process) for development and tests.
 
-Owns a data folder, two loopback ports, the broker's settings and its process. Knows no topic and no rule. It is Kafka
-itself, not a stand-in: what is promised is promised on it.
+Owns a data folder, two loopback ports, the broker's settings and its process. Knows no topic and no rule. It is a real Kafka,
+so that tests prove the guarantees on Kafka itself and not on an imitation.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from streams.local.jars import ELSEWHERE, KAFKA_VERSION, LocalKafkaError, find_j
 
 HOST = "127.0.0.1"
 INTERNAL_PARTITIONS = 8
-"""Of the offsets and the transaction state topics: one owner each is enough for a broker that stands alone."""
+"""Partitions of the topics for consumer offsets and transaction states. Few are enough for a single broker."""
 
 _MARK = "local-kafka.json"
 _PORT_ATTEMPTS = 4
-_SOON = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""To start with little: a broker is up with 4.6 s of CPU instead of 7.1, and it mostly waits afterwards."""
+_QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""JVM options for a quick start: 4.6 s of CPU time instead of 7.1 s. Afterwards the broker mostly waits."""
 _FORMAT_SECONDS = 120
 _LOGGING = """\
 Configuration:
@@ -44,12 +44,11 @@ Configuration:
 
 
 class LocalKafka:
-    """A broker in *data*, made on first start and taken up again on later ones with the same ports and records.
+    """A broker with the data folder *data*. The first start creates it; later starts use the same ports and records.
 
-    *jars* is the folder of Kafka's jars (resolved when it is not whole), *port* a fixed port instead of a free one,
-    *more* what else stands in its server.properties; listeners there are further ones. *lasting*: it is to be fast for long,
-    not soon.
-    Everything raises LocalKafkaError with one line for a person.
+    *jars* is the folder of Kafka's jars, which are downloaded if it is incomplete. *port* is a fixed port instead of a free
+    one. *more* are further entries for server.properties; listeners are added to the broker's own. *lasting* prefers
+    throughput over a quick start. All methods raise LocalKafkaError, whose text is one line for the user.
     """
 
     def __init__(
@@ -69,14 +68,14 @@ class LocalKafka:
         self._heap_mb = heap_mb
         self._start_seconds = start_seconds
         self._more = more or {}
-        self._options = () if lasting else _SOON
+        self._options = () if lasting else _QUICK_START
         self._ports: tuple[int, int] | None = None
         self._child: Child | None = None
         self._owned: IO[str] | None = None
 
     @property
     def bootstrap(self) -> str:
-        """`host:port`, known once the broker has been started."""
+        """`host:port`. Raises LocalKafkaError before the first start."""
         if self._ports is None:
             raise LocalKafkaError("the local Kafka has not been started")
         return f"{HOST}:{self._ports[0]}"
@@ -87,11 +86,11 @@ class LocalKafka:
 
     @property
     def pid(self) -> int | None:
-        """The broker's process id while it runs."""
+        """The broker's process id; None if it does not run."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
     def start(self) -> Self:
-        """Start the broker and wait until it answers. Does nothing where it runs."""
+        """Start the broker and wait until it answers. Does nothing if it runs."""
         if self.pid is not None:
             return self
         java = find_java()
@@ -106,7 +105,7 @@ class LocalKafka:
         return self
 
     def stop(self) -> None:
-        """End the broker (SIGTERM, then SIGKILL) and let go of the folder; what it has written stays."""
+        """End the broker (SIGTERM, then SIGKILL) and release the folder. Its records are kept."""
         if self._child is not None:
             self._child.stop()
             self._child = None
@@ -115,29 +114,29 @@ class LocalKafka:
             self._owned = None
 
     def erase(self) -> None:
-        """Forget all records of a broker that does not run: the next start begins empty. Only our own folder is touched."""
+        """Delete all records of a broker that does not run, so that the next start begins empty. Deletes only its own files."""
         self._own_folder()
         try:
             shutil.rmtree(self._records, ignore_errors=True)
-            # The mark goes last: without it what is left would look like a stranger's.
+            # The mark file is deleted last. Without it the remaining files would look like those of another program.
             for name in ("kafka.log", "server.properties", "log4j2.yaml", f"{_MARK}.new", _MARK):
                 (self.data / name).unlink(missing_ok=True)
         finally:
             self.stop()
 
     def kill(self) -> None:
-        """End the broker as a crash would (SIGKILL). `start` takes it up again on the same ports."""
+        """End the broker with SIGKILL, as a crash would. `start` starts it again on the same ports."""
         if self._child is not None:
             self._child.kill()
         self.stop()
 
     def pause(self) -> None:
-        """Freeze the broker (SIGSTOP): its connections stay open and nothing answers."""
+        """Suspend the broker (SIGSTOP). Its connections stay open, but it does not answer."""
         if self._child is not None:
             self._child.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen broker go on (SIGCONT)."""
+        """Continue a suspended broker (SIGCONT)."""
         if self._child is not None:
             self._child.signal(signal.SIGCONT)
 
@@ -154,17 +153,17 @@ class LocalKafka:
         return self.data / "records"
 
     def _own_folder(self) -> None:
-        """Take the folder for this process; refuse one that is in use or that holds something else."""
+        """Lock the folder for this process. Raises LocalKafkaError if it is in use or contains other files."""
         try:
             self.data.mkdir(parents=True, exist_ok=True)
-            strangers = [] if (self.data / _MARK).exists() else sorted(p.name for p in self.data.iterdir() if p.name != ".owner")
+            foreign_files = [] if (self.data / _MARK).exists() else sorted(p.name for p in self.data.iterdir() if p.name != ".owner")
             owned = (self.data / ".owner").open("a")
         except OSError as error:
             raise LocalKafkaError(f"cannot use the data folder {self.data}: {error.strerror}") from None
-        if strangers:
+        if foreign_files:
             owned.close()
             raise LocalKafkaError(
-                f"the data folder {self.data} contains other files ({strangers[0]}): choose another folder with CARERELAY_RUN_DIR"
+                f"the data folder {self.data} contains other files ({foreign_files[0]}): choose another folder with CARERELAY_RUN_DIR"
             )
         try:
             fcntl.flock(owned, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,13 +182,13 @@ class LocalKafka:
         return mark if isinstance(mark, dict) else {}
 
     def _write_mark(self, *, formatted: bool) -> None:
-        """Say in one renamed file whose folder this is, which ports it has, and whether it is whole."""
+        """Write the mark file, atomically: it identifies the folder, and holds the ports and whether formatting is complete."""
         fresh = self.data / f"{_MARK}.new"
         fresh.write_text(json.dumps({"kafka": KAFKA_VERSION, "ports": self._ports, "formatted": formatted}), encoding="utf-8")
         fresh.replace(self.data / _MARK)
 
     def _format(self, java: str, classpath: str) -> None:
-        """Choose ports and format the folder, unless an earlier start has brought both to an end."""
+        """Choose ports and format the folder, unless an earlier start has done so."""
         mark = self._mark()
         self._ports = _ports_of(mark.get("ports"))
         if self._port is not None and (self._ports is None or self._ports[0] != self._port):
@@ -238,13 +237,13 @@ class LocalKafka:
             "transaction.state.log.num.partitions": str(INTERNAL_PARTITIONS),
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
-            # After kill -9 the broker's old registration must run out before the new one is let in: 9 s by default.
+            # After kill -9 the old registration of the broker must expire before it can register again; the default is 9 s.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
             "share.coordinator.state.topic.num.partitions": "1",
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
-            # A group that starts with all its members does not wait three seconds for more.
+            # By default the first rebalance of a group waits 3 s for further members.
             "group.initial.rebalance.delay.ms": "0",
         }
         for name, value in self._more.items():
@@ -257,7 +256,7 @@ class LocalKafka:
         return [java, *self._options, f"-Xmx{heap_mb}m", "-Djava.awt.headless=true", logging, "-cp", classpath]
 
     def _start_on_ports(self, java: str, classpath: str) -> None:
-        """Start the broker; a remembered port that something else has taken since is replaced, a fixed one is named."""
+        """Start the broker. Replaces remembered ports that are in use now; raises LocalKafkaError if a fixed port is in use."""
         for _ in range(_PORT_ATTEMPTS):
             assert self._ports is not None  # noqa: S101
             taken = [port for port in self._ports if not _is_free(port)]
@@ -275,7 +274,7 @@ class LocalKafka:
         raise LocalKafkaError(f"found no free port on {HOST} in {_PORT_ATTEMPTS} attempts: read {self.log_path}")
 
     def _start_once(self, java: str, classpath: str) -> bool:
-        """Start the broker and wait for its first answer; False where a port was lost between choosing and binding."""
+        """Start the broker and wait for its first answer. Return False if a port was taken before the broker bound it."""
         with self.log_path.open("ab") as log:
             seen = log.tell()
             try:
@@ -296,7 +295,7 @@ class LocalKafka:
 
 
 def answers(bootstrap: str, seconds: float = 2.0) -> bool:
-    """Ask a broker for its API versions: it answers once it takes requests, not merely connections."""
+    """Return whether the broker answers a request for its API versions. A broker accepts connections before it answers requests."""
     host, _, port = bootstrap.rpartition(":")
     # Size, api key 18 (ApiVersions), version 0, correlation id, no client id.
     request = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -309,7 +308,7 @@ def answers(bootstrap: str, seconds: float = 2.0) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
+    """Return a loopback port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -318,7 +317,7 @@ def free_port() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the broker does: connections of an earlier one that linger do not count.
+        # Like the broker: lingering connections (TIME_WAIT) of an earlier process do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -336,7 +335,7 @@ def _ports_of(value: object) -> tuple[int, int] | None:
 
 
 def _reason(said: str) -> str:
-    """Pick the line of Kafka's output that a person can use: the first exception, else the last line."""
+    """Return the most useful line of Kafka's output: the first one with an exception or error, else the last one."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     wanted = [line for line in lines if "Exception" in line or "ERROR" in line or "Error" in line] or lines[-1:]
     return wanted[0][:300] if wanted else "it wrote no output"

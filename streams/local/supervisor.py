@@ -1,9 +1,8 @@
-"""Run one command, and end it when the process that asked for it is gone.
+"""Run one command, and end it when the parent process has ended.
 
-Owns a child's life and nothing else; started as a script by `streams/local/child.py`, with the standard library
-alone. Its standard input is a pipe whose other end only the asking process holds: however that process ends, kill -9
-included, the pipe ends, and the child gets SIGTERM, then SIGKILL. Nothing that is started for a demonstration or a
-test outlives it.
+`streams/local/child.py` starts this file as a script; it uses only the standard library. Its standard input is a pipe whose
+other end only the parent holds. When the parent ends, even by kill -9, the pipe closes, and the command gets SIGTERM, then
+SIGKILL. So no process that a demonstration or a test starts outlives it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ import sys
 
 
 def main() -> int:
-    """Take the grace in seconds and the command; print the child's pid; return its exit code."""
+    """Run the command of the arguments (grace period in seconds, command); print its pid, and return its exit code."""
     grace_seconds, command = float(sys.argv[1]), sys.argv[2:]
-    # Signals of the terminal are for the asking process, which then ends the pipe.
+    # Signals of the terminal are for the parent, which then closes the pipe.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     ended, on_end = os.pipe()
     signal.signal(signal.SIGCHLD, lambda *_: os.write(on_end, b"."))
-    # Its own session, so that Ctrl-C reaches it through us alone; ignored signals would be inherited, so they are reset.
+    # A session of its own, so that the terminal's Ctrl-C does not reach it. A child inherits ignored signals, so they are reset.
     child = subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.DEVNULL,
@@ -48,7 +47,7 @@ def _default_signals() -> None:
 
 
 def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    # A stopped process (SIGSTOP) would take SIGTERM only after SIGCONT.
+    # A process stopped by SIGSTOP handles SIGTERM only after SIGCONT.
     for number in (signal.SIGCONT, signal.SIGTERM):
         child.send_signal(number)
     try:

@@ -1,1 +1,1 @@
-"""What operators watch: probes, failing senders."""
+"""Operating a worker: probes, metrics of its loop, failing senders."""

@@ -1,6 +1,6 @@
-"""What a worker's loop tells, as metrics.
+"""The metrics of a worker's loop.
 
-Owns which number goes to which metric, and what is looked up when Prometheus asks instead of being counted as it happens.
+Owns which number goes to which metric, and which metrics are computed when Prometheus scrapes instead of being counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Meters:
-    """Turns what the loop tells into metrics."""
+    """The meter that the worker's loop calls; updates the metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._m = metrics
@@ -48,15 +48,15 @@ class Meters:
         )
         changes = self._senders.take(tally.refused, tally.accepted)
         if changes:
-            # Its records keep going to the dead letters: a sender's errors never stop a shard.
-            log.warning("sources_changed", count=len(changes), reason="failing" if any(changes.values()) else "well again")
+            # Only reported: the refused records go to the dead letters, and the shard continues.
+            log.warning("sources_changed", count=len(changes), reason="failing" if any(changes.values()) else "recovered")
             self._m.mark_failing(changes)
         tally.clear()
 
 
 @dataclass(slots=True)
 class Gauges:
-    """What is looked up when Prometheus asks."""
+    """The metrics that are computed when Prometheus scrapes."""
 
     metrics: Metrics
     worker: Worker

@@ -1,6 +1,6 @@
-"""The worker's web site: /metrics, /healthz, /readyz. Nothing else is served, and nothing about a person.
+"""The worker's HTTP server for /metrics, /healthz and /readyz. It serves nothing else, and nothing about a person.
 
-Owns three paths. What health and readiness are it is told by two functions; it knows no shard and no Kafka.
+Owns the three paths. Two functions decide about health and readiness; this module knows no shard and no Kafka.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Whether a probe passes, and why, in words without a person in them."""
+class ProbeResult:
+    """Whether a probe passes, and a text that says why. The text contains nothing about a person."""
 
     passes: bool
     why: str
 
 
-Probe = Callable[[], Answer]
+Probe = Callable[[], ProbeResult]
 
 
 class Site:
-    """Serve on `host:port` (0: any free port) inside the running loop: that it answers shows that the loop goes on."""
+    """An HTTP server on `host:port` (port 0: any free port) in the running event loop.
+
+    It uses the worker's own event loop, so that it stops answering if the loop blocks.
+    """
 
     def __init__(self, host: str, port: int, *, metrics: Callable[[], bytes], health: Probe, readiness: Probe) -> None:
         self._host = host
@@ -35,10 +38,10 @@ class Site:
             return web.Response(body=metrics(), headers={"Content-Type": TEXT_FORMAT})
 
         async def show_health(_: web.Request) -> web.Response:
-            return _answer(health())
+            return _response(health())
 
         async def show_readiness(_: web.Request) -> web.Response:
-            return _answer(readiness())
+            return _response(readiness())
 
         app = web.Application()
         app.router.add_get("/metrics", show_metrics)
@@ -47,7 +50,7 @@ class Site:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> str:
-        """Listen; return `host:port`. Raises OSError where the port is in use."""
+        """Listen, and return `host:port`. Raises OSError if the port is in use."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
@@ -59,9 +62,9 @@ class Site:
         return f"{host}:{port}"
 
     async def stop(self) -> None:
-        """Stop listening. Does nothing where it never started."""
+        """Stop listening. Does nothing if it never started."""
         await self._runner.cleanup()
 
 
-def _answer(answer: Answer) -> web.Response:
-    return web.Response(status=200 if answer.passes else 503, text=answer.why + "\n")
+def _response(result: ProbeResult) -> web.Response:
+    return web.Response(status=200 if result.passes else 503, text=result.why + "\n")

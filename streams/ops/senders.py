@@ -1,7 +1,7 @@
-"""Which senders are failing: over a number of refused records in a row, or over a share of what they sent lately.
+"""Which sources are failing: too many refused records in a row, or too large a share of refused records lately.
 
-Owns the two limits and the memory of each source. Pure: no clock, no Kafka; time is counted in records. A failing source is
-only told of: its records go on to the dead letters, and no shard ever stops for a sender.
+Owns the two limits and the counts of each source. Pure: no clock, no Kafka; "lately" is counted in records. A failing source
+is only reported: its refused records go to the dead letters, and no shard stops because of a source.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 IN_A_ROW_MAX = 50
+"""More refused records in a row make a source failing."""
 SHARE_MAX = 0.05
+"""A larger share of refused records makes a source failing."""
 RECORDS_MIN = 100
-"""Below so many records a share says nothing: one typing error among ten is no misconfiguration."""
+"""The share counts only from this number of records: one typing error in ten records is not a misconfiguration."""
 RECORDS_KEPT = 1000
-"""What lies further back counts less and less: a sender that mends its ways is well again after about so many records."""
-SHARE_WELL = SHARE_MAX / 2
-"""A source is well again only at half of its limit, so that one at the limit is not told of again and again."""
+"""Beyond this number older records count less and less. A corrected source recovers after about this many records."""
+SHARE_RECOVERED = SHARE_MAX / 2
+"""A failing source recovers at half of the limit, so that a source near the limit is not reported repeatedly."""
 SOURCES_MAX = 100
 OTHER = "other"
+"""Counts all sources beyond `SOURCES_MAX`."""
 OURS = frozenset({"rule-failed", "killed-worker", "relay-misrouted"})
-"""Codes that say nothing of the sender."""
+"""Reason codes that are not the source's fault."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class _Source:
 class Senders:
     """What each source sent lately, and whether it is failing.
 
-    At most `sources_max` sources are told apart: a sender that invents names must not fill the memory.
+    Keeps at most `sources_max` sources apart, so that a sender that invents names cannot fill the memory.
     """
 
     def __init__(self, sources_max: int = SOURCES_MAX) -> None:
@@ -47,20 +50,20 @@ class Senders:
         return frozenset(name for name, source in self._sources.items() if source.failing)
 
     def take(self, refused: Mapping[tuple[str, str], int], accepted: Mapping[str, int]) -> dict[str, bool]:
-        """Take what one commit did, refused {(code, source): records} and accepted {source: records}.
+        """Add the counts of one commit: refused {(code, source): records} and accepted {source: records}.
 
-        Returns the sources that began to fail (True) or are well again (False).
+        Returns the sources that began to fail (True) or have recovered (False).
         """
         bad: dict[str, int] = {}
         for (code, name), count in refused.items():
             if code not in OURS:
-                bad[self._known(name)] = bad.get(self._known(name), 0) + count
+                bad[self._source_name(name)] = bad.get(self._source_name(name), 0) + count
         good: dict[str, int] = {}
         for name, count in accepted.items():
-            good[self._known(name)] = good.get(self._known(name), 0) + count
-        return dict(self._judged(bad.keys() | good.keys(), bad, good))
+            good[self._source_name(name)] = good.get(self._source_name(name), 0) + count
+        return dict(self._changes(bad.keys() | good.keys(), bad, good))
 
-    def _judged(self, names: Iterable[str], bad: Mapping[str, int], good: Mapping[str, int]) -> Iterable[tuple[str, bool]]:
+    def _changes(self, names: Iterable[str], bad: Mapping[str, int], good: Mapping[str, int]) -> Iterable[tuple[str, bool]]:
         for name in sorted(names):
             source = self._sources[name]
             failing = _judge(source, bad.get(name, 0), good.get(name, 0))
@@ -68,7 +71,7 @@ class Senders:
                 source.failing = failing
                 yield name, failing
 
-    def _known(self, name: str) -> str:
+    def _source_name(self, name: str) -> str:
         if name not in self._sources:
             if len(self._sources) >= self._sources_max:
                 name = OTHER
@@ -83,11 +86,11 @@ def _judge(source: _Source, bad: int, good: int) -> bool:
         fade = RECORDS_KEPT / source.records
         source.records *= fade
         source.refused *= fade
-    # In which order a commit's records came is not known; one accepted among them breaks the row.
+    # The order of the records within a commit is unknown. One accepted record among them ends the row.
     source.in_a_row = 0 if good else source.in_a_row + bad
     if source.in_a_row > IN_A_ROW_MAX:
         return True
     share = source.refused / source.records if source.records >= RECORDS_MIN else 0.0
     if source.failing:
-        return source.in_a_row > 0 or share > SHARE_WELL
+        return source.in_a_row > 0 or share > SHARE_RECOVERED
     return share > SHARE_MAX

@@ -1,6 +1,6 @@
-"""A worker of an agent: settings become its loop, its Faust app and its web site.
+"""Builds the worker of an agent: its loop, its Faust app and its HTTP server, from the settings.
 
-Owns what is joined to what, and nothing of how any of it works. Which agent it is, it is told.
+Owns only how these parts are connected. The agent is an argument.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from streams.kafka.connection import connection_of
 from streams.kafka.faust_app import make_app, run_app
 from streams.kafka.worker import Worker, WorkerSettings
 from streams.ops.meters import Gauges, Meters
-from streams.ops.probes import Answer, Site
+from streams.ops.probes import ProbeResult, Site
 from streams.shard.agent import Agent
 
 log = structlog.get_logger()
 
 REGISTRY_RETRY_S = 0.5
 HEALTH_LIMIT_S = 30.0
-"""A loop that did not go round for so long is not well: the orchestrator ends the process, and others take its shards."""
+"""If the loop makes no progress for so long, /healthz fails. The orchestrator then ends the process, and others take its shards."""
 
 
 def make_worker_app(settings: Settings, group: str, state_topic: str, agent: Agent) -> faust.App:
@@ -51,12 +51,15 @@ def make_worker_app(settings: Settings, group: str, state_topic: str, agent: Age
     datadir.mkdir(parents=True, exist_ok=True)
     app = make_app(group, worker, kafka, str(datadir))
 
-    def health() -> Answer:
+    def health() -> ProbeResult:
         since = time.monotonic() - worker.progressed_at
-        return Answer(since < HEALTH_LIMIT_S, f"the loop went round {since:.1f} s ago")
+        return ProbeResult(since < HEALTH_LIMIT_S, f"last progress {since:.1f} s ago")
 
-    def readiness() -> Answer:
-        return Answer(worker.ready, f"{len(worker.shards)} shards open" if worker.ready else "shards are not open yet")
+    def readiness() -> ProbeResult:
+        return ProbeResult(
+            worker.ready,
+            f"{len(worker.shards)} shards open" if worker.ready else "not ready: shards are not open yet, or Kafka does not answer",
+        )
 
     site = Site(settings.web_host, settings.web_port, metrics=Gauges(metrics, worker).text, health=health, readiness=readiness)
 
@@ -73,7 +76,7 @@ def make_worker_app(settings: Settings, group: str, state_topic: str, agent: Age
 
 
 def _use_registry(settings: Settings, worker: Worker) -> None:
-    """Write the registry's frames, and ask it for schemas that senders name, before the records that need them are read."""
+    """Encode with the registry's ids, and load schemas that senders use before the records that need them are decoded."""
     registry = Registry(settings.registry, STANDARD, settings.run_dir / "registry")
 
     async def prepare() -> None:
@@ -83,7 +86,7 @@ def _use_registry(settings: Settings, worker: Worker) -> None:
     async def learn(values: list[bytes | None]) -> None:
         ids = STANDARD.unknown_ids(values)
         while ids and (ids := await registry.learn(ids)):
-            # It did not answer: what it may know must not become dead letters meanwhile.
+            # The registry did not answer. Wait for it: without the schemas these records would become dead letters.
             log.warning("registry_unanswered", count=len(ids))
             await asyncio.sleep(REGISTRY_RETRY_S)
 

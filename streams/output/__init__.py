@@ -1,1 +1,1 @@
-"""What readers in a terminal see: lines, the board, the weekly report."""
+"""Output for readers in a terminal: lines, sentences, the board, the weekly report."""

@@ -1,6 +1,6 @@
 """Read what workers publish: committed records only.
 
-Owns the consumer of the outbound topics, and how a record becomes a line. Writes nothing and has no consumer group.
+Owns the consumer of the outbound topics, and the conversion of a record to a line. Writes nothing and has no consumer group.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _GATHER_MS = 40
 
 
 class Watch:
-    """Read the outbound *topics* of *kafka* (arguments of aiokafka's clients), from the beginning or from now on."""
+    """Reads the outbound *topics* of *kafka* (arguments for aiokafka's clients), from the beginning or from now on."""
 
     def __init__(self, kafka: Mapping[str, Any], *, from_beginning: bool, topics: Sequence[str] = WATCHED) -> None:
         self._kafka = kafka
@@ -62,11 +62,11 @@ class Watch:
         await self._consumer.stop()
 
     async def lines(self) -> AsyncIterator[Line]:
-        """Yield a line for each record, without end. Records that were fetched together are sorted by instant and person."""
+        """Yield a line for each record, forever. Records that were fetched together are sorted by instant and person."""
         while True:
             records = await self._fetch(_WAIT_MS)
             if records:
-                # The topics of a transaction arrive one by one. After a short wait their lines can be shown together.
+                # The topics of one transaction arrive one after the other. A short wait brings their lines together.
                 records += await self._fetch(_GATHER_MS)
             lines = [(record, line) for record in records if (line := line_of_record(record)) is not None]
             lines.sort(key=lambda pair: (pair[1]["at"], pair[1]["person"] or "", WATCHED.index(pair[0].topic), pair[0].offset))
@@ -88,7 +88,7 @@ class Watch:
         return [record for records in fetched.values() for record in records]
 
     async def is_drained(self) -> bool:
-        """Say whether everything that is committed now has been read."""
+        """Return whether everything that is committed now has been read."""
         ends = await self._consumer.end_offsets(self._partitions)
         return all([await self._consumer.position(place) >= end for place, end in ends.items()])
 

@@ -2,7 +2,7 @@
 
 Owns the names and the order of the fields of `carerelay replay --json` and `carerelay show --json`, described in
 `docs/replay.md`. Knows effects and the results of intake; knows no rule, no file and no terminal. The same effect always
-gives the same bytes: the order of the fields is fixed, instants are in UTC, and no clock is read.
+gives the same bytes: the order of the fields is fixed, times are in UTC, and no clock is read.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
         }
 
 
-DOOR_KINDS = ("refused", "ignored", "suppressed", "noted")
-"""What intake reports about a message, in the terms of lines. `noted` means unusual, but nothing was lost."""
+INTAKE_KINDS = ("refused", "ignored", "suppressed", "noted")
+"""The kinds of what intake reports about a message. `noted` means unusual, but nothing was lost."""
 
 
 def reasons_of(arrived: Arrived) -> Iterator[tuple[str, str]]:
-    """Yield (kind, reason) of everything that intake reports about a message, to be counted, whether a line shows it or not."""
+    """Yield (kind, reason) of everything that intake reports about a message, for counting. Some of it has no line."""
     if not isinstance(arrived.item, Event):
         yield "refused" if isinstance(arrived.item, Refused) else "ignored", arrived.item.reason
     for note in arrived.notes:

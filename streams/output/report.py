@@ -1,7 +1,7 @@
 """The weekly report for operations: which handoffs are overdue and who owns them, and how those of the week ended.
 
-Owns the fold of gap lines into the report, and its two forms. Reads only lines as `streams/output/lines.py` writes them, and
-shows no title that reveals a condition. It sends nothing: the owners were notified when their handoffs became overdue.
+Owns the report and its two forms. Reads only lines of `streams/output/lines.py`, and shows no title that reveals a condition.
+Sends nothing, because the owners were notified when their handoffs became overdue.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ _WEEK_MS = 7 * DAY_MS
 
 
 class Week:
-    """The gaps as they stand at *end*, and what was closed in the seven days before it.
+    """The gaps at the time *end*, and those that were closed in the seven days before it.
 
-    The newest line of a gap counts: lines of a merged person come from two partitions. Of two lines of one instant the later one counts.
+    Only the newest line of a gap counts; of two lines with the same time, the later one. Lines may be out of order, because those
+    of a merged person come from two partitions.
     """
 
     def __init__(self, lines: Iterable[Line], end: Millis | None = None) -> None:
@@ -38,7 +39,7 @@ class Week:
         self.end = Millis(last) if end is None else end
 
     def overdue(self) -> list[Line]:
-        """Return the gaps that are open, by owner, the oldest first."""
+        """Return the open gaps, by owner, the oldest deadline first."""
         found = [line for line in self._gaps.values() if line["state"] == "open"]
         return sorted(found, key=lambda line: (line["owner"], line["due"], line["handoff"]))
 
@@ -65,7 +66,7 @@ class Week:
             yield {"report": "closed", "at": format_instant(self.end), "rule": rule, "closure": closure, "count": count}
 
     def text(self, wording: Wording) -> Iterator[str]:
-        """Yield the report as lines for a person, put into words by *wording*."""
+        """Yield the report as lines of text, worded by *wording*."""
         overdue = self.overdue()
         end = datetime.fromtimestamp(self.end / 1000, wording.zone)
         yield f"Overdue on {end:%a} {end.day} {end:%b %Y %H:%M} ({wording.zone.key}): {len(overdue)}"

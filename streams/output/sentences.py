@@ -1,7 +1,7 @@
-"""Lines as sentences: what a person at the terminal reads for one handoff, one notification, one refusal.
+"""Lines as sentences: what the terminal shows for one handoff, one notification, one refusal.
 
-Owns the words, the labels and their colours. Reads only lines as `streams/output/lines.py` writes them, and knows no
-rule and no terminal. Names of people and organisations come from the caller; ids stand only in verbose sentences.
+Owns the words, the labels and their colours. Reads only lines of `streams/output/lines.py`, and knows no rule and no
+terminal. Names of people and organisations come from the caller; only verbose sentences contain ids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.contract.address import Address
 from streams.output.lines import Line
 
 Names = Callable[[str], str]
-"""Returns what people call the holder of an address `role/kind:id`."""
+"""Returns the name to show for an address `role/kind:id`."""
 
 LABEL_WIDTH = 9
 
@@ -48,7 +48,7 @@ _REASONS = {
     "not-told-by-routing": "no notification is set up for this event",
     "same-facility-and-level": "same facility and same level of care",
 }
-"""What a reason means, where its code with spaces says too little."""
+"""Texts for reason codes that are not clear by themselves. Other codes are shown with spaces instead of hyphens."""
 
 _CHANGES = {
     "received": "has seen the task and",
@@ -57,7 +57,7 @@ _CHANGES = {
     "on-hold": "has put it off and",
     "requested": "now owns the task and",
 }
-"""What the owner did when an open task changed, by its state."""
+"""What the owner of an open task did, by the state that the task changed to."""
 
 _KINDS = "practitioner|organization|caregiver|pool"
 _ADDRESS = re.compile(rf"\b([a-z][a-z-]*)(?:/| \()((?:{_KINDS}):[^\s(),;]+[^\s(),;.:])\)?")
@@ -69,7 +69,7 @@ _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A label with its style, what happened, and why. `why` is empty where the sentence says it already."""
+    """A label with its style, what happened, and why. `why` is empty if the text already says it."""
 
     label: str
     style: str
@@ -78,7 +78,7 @@ class Sentence:
 
 
 def role_and_id(address: str) -> str:
-    """Return `pcp 8802` for `pcp/practitioner:8802`, to be shown if there is no name."""
+    """Return `pcp 8802` for `pcp/practitioner:8802`. Shown for an address without a name."""
     holder = Address.parse(address)
     return f"{words(holder.role)} {holder.id}".strip()
 
@@ -89,7 +89,7 @@ def words(code: str) -> str:
 
 
 def reason_of(code: str) -> str:
-    """Return what a reason's code means, as part of a sentence."""
+    """Return the text for a reason code, as part of a sentence."""
     return _REASONS.get(code, words(plain(code)))
 
 
@@ -99,25 +99,25 @@ def plain(text: str) -> str:
 
 
 def how_it_ended(closure: str) -> str:
-    """Return what a closure means: `done late` for `met-late`."""
+    """Return the text for a closure: `done late` for `met-late`."""
     return _CLOSURES[closure][2] if closure in _CLOSURES else words(closure)
 
 
 def without(why: str, said: set[str]) -> str:
-    """Drop the sentences of *why* that *said* holds, and add the others to it."""
+    """Return *why* without the sentences that are in *said*. Adds the remaining ones to *said*."""
     new = [sentence for sentence in _SENTENCE_END.split(why) if sentence not in said]
     said.update(new)
     return " ".join(new)
 
 
 def label_of(line: Line) -> str:
-    """Return the label of a line that has a reason, in lower case: what its reason is counted under."""
+    """Return the label of a line that has a reason, in lower case. The summary counts reasons by this label."""
     return _label(line)[0].lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How sentences are written: with whose names, in which time zone, and whether with ids and rule versions."""
+    """Writes sentences, with the names of *name*, times in *zone*, and if *verbose* with ids and rule versions."""
 
     zone: ZoneInfo
     name: Names = role_and_id
@@ -126,12 +126,12 @@ class Wording:
     # ---- parts of sentences
 
     def moment(self, instant: str) -> str:
-        """Return an instant of a line as `Thu 2 Jul 15:00`."""
+        """Return a time of a line as `Thu 2 Jul 15:00`."""
         at = self._local(instant)
         return f"{at:%a} {at.day} {at:%b %H:%M}"
 
     def deadline(self, instant: str) -> str:
-        """Return a deadline as `Thu 2 Jul 15:00`; midnight as the end of the day before it."""
+        """Return a deadline as `Thu 2 Jul 15:00`, and one at midnight as the end of the previous day."""
         at = self._local(instant)
         if (at.hour, at.minute, at.second) != (0, 0, 0):
             return self.moment(instant)
@@ -142,12 +142,12 @@ class Wording:
         return datetime.fromisoformat(instant).astimezone(self.zone)
 
     def who(self, address: str) -> str:
-        """Return the name of an address, with the address itself where it is verbose."""
+        """Return the name of an address, if verbose with the address itself."""
         name = plain(self.name(address))
         return f"{name} [{plain(address)}]" if self.verbose else name
 
     def why(self, line: Line) -> str:
-        """Return the reason of *line* as a sentence; without ids and rule versions unless it is verbose."""
+        """Return the reason of *line* as a sentence. Contains ids and rule versions only if verbose."""
         text = line.get("why") or ""
         if not self.verbose:
             text = _without_ids(text, line)
@@ -158,7 +158,7 @@ class Wording:
         return _sentence(text) + ("" if ends else ".") + self.ids(line)
 
     def ids(self, line: Line) -> str:
-        """Return rule and ids of *line* in brackets; empty unless it is verbose."""
+        """Return rule and ids of *line* in brackets; empty unless verbose."""
         if not self.verbose:
             return ""
         rule = f"{line['rule']} version {line['rule_version']}" if line.get("rule_version") else line.get("rule")
@@ -170,9 +170,9 @@ class Wording:
     # ---- sentences
 
     def of_handoff(self, last: Line, closure: str | None, task: Line | None, notified: Sequence[Line], *, opened: bool) -> Sentence:
-        """Say what became of a handoff: opened, due soon, overdue, changed, closed.
+        """Return the sentence about a handoff that was opened or changed, is due soon or overdue, or was closed.
 
-        *last* is its newest gap or task line, *task* its newest task line of the same moment, *notified* the
+        *last* is its newest gap or task line, *task* its newest task line of the same instant, *notified* the
         notifications about it.
         """
         title, owner = plain(last["title"]), self.who(last["owner"])
@@ -191,7 +191,7 @@ class Wording:
         return Sentence(*_TO_DO, " ".join(filter(None, (owner, change, until))) + also, self.why(last))
 
     def of_notifications(self, lines: Sequence[Line]) -> Sentence:
-        """Say who gets one message."""
+        """Return the sentence about a notification and all its recipients."""
         urgent = any(line["urgency"] not in ("routine", "") for line in lines)
         recipients = "; ".join(self._recipient(line) for line in lines)
         return Sentence("NOTIFIED", "bold red" if urgent else "bold green", f"{plain(lines[0]['title'])}: {recipients}", self.why(lines[0]))
@@ -202,12 +202,12 @@ class Wording:
         return f"{self.who(line['recipient'])}{later}{asked}"
 
     def of_withdrawals(self, lines: Sequence[Line], title: str) -> Sentence:
-        """Say which message was withdrawn, and from whom; *title* is empty if that message was not shown."""
+        """Return the sentence about a withdrawn notification. *title* is empty if the notification was not shown."""
         recipients = _listed(list(dict.fromkeys(self.who(line["recipient"]) for line in lines)))
         return Sentence(*_WITHDRAWN, f"{plain(title) or 'An earlier notification'}, sent to {recipients}", self.why(lines[0]))
 
     def of_line(self, line: Line) -> Sentence:
-        """Say what a line without others of its kind means: suppressed, refused or ignored."""
+        """Return the sentence for a suppressed, refused or ignored line. Such a line is never combined with others."""
         label, style = _label(line)
         reason = reason_of(line["reason"])
         where = f" ({plain(line['where'])})" if line.get("where") else ""
@@ -226,7 +226,7 @@ def _label(line: Line) -> tuple[str, str]:
         return _REFUSED
     if line["effect"] == "ignored":
         return _IGNORED
-    if line.get("where"):  # About a message that was accepted when it was read: nobody was to be notified.
+    if line.get("where"):  # About a part of an accepted message; it says nothing about notifications.
         return _NOTED
     return _NOT_SENT if line.get("recipient") else _NO_ACTION
 
@@ -241,7 +241,7 @@ def _without_ids(text: str, line: Line) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Join names as a sentence does: a, b and c."""
+    """Join names for a sentence: `a, b and c`."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 

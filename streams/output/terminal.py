@@ -1,8 +1,7 @@
-"""The terminal's board: what happened line by line, and what is open at the end.
+"""The terminal's board: what happened, line by line, and what is open at the end.
 
-Owns how lines are put together, wrapped and counted, and what the board remembers. The sentences are
-`streams/output/sentences.py`'s. It shows no identifier of a person, only the end of the key, so that one person's lines
-can be told from another's.
+Owns how lines are grouped, wrapped and counted, and what the board remembers. `streams/output/sentences.py` writes the
+sentences. Shows no identifier of a person, only the end of the key, so that a reader can distinguish the persons.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from streams.output.sentences import LABEL_WIDTH, Sentence, Wording, label_of, p
 
 _KEY_SHOWN = 6
 _INDENT = 16 + 2 + _KEY_SHOWN + 2 + LABEL_WIDTH + 2
-"""Where sentences start: after the time, the end of the person's key and the label."""
+"""The column at which sentences start: after the time, the end of the person's key and the label."""
 _ROW_INDENT = 17 + 2 + _KEY_SHOWN + 2
 _ROWS_MAX = 40
 _TITLES_MAX = 10_000
-"""How many notifications are remembered, to name one that is withdrawn."""
+"""How many titles of notifications are remembered, for the line about a withdrawal."""
 _DONE = frozenset({"completed", "cancelled", "rejected", "failed"})
 _ALWAYS_WHY = frozenset({"withdrawal", "suppressed"})
 _COUNTED = {
@@ -39,10 +38,10 @@ _COUNTED = {
 
 
 class Board:
-    """Show lines as they come, remember what is open, and show that at the end.
+    """Shows lines as they arrive, and at the end what is still open.
 
-    Everything that one decision did to a handoff (its task, its gap, who was alerted) is shown as one line. So lines wait
-    until a line of another instant or person comes, or `flush` is called.
+    Everything that one decision did to a handoff (its task, its gap, its alerts) is shown as one line. So lines wait until
+    a line of another instant or person arrives, or `flush` is called.
     """
 
     def __init__(self, console: Console, wording: Wording) -> None:
@@ -58,16 +57,16 @@ class Board:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many lines of each kind came."""
+        """How many lines of each kind were shown."""
         return self._counts
 
     def begin(self) -> None:
-        """Explain the columns of the lines."""
+        """Print a legend of the columns."""
         legend = f"Each line: time ({self._wording.zone.key}), the last {_KEY_SHOWN} characters of the person's key, what happened.\n"
         self._print(Text(legend, style="dim"), 0)
 
     def show(self, line: Line) -> None:
-        """Take one line; it is shown together with those that belong to it."""
+        """Add one line. It is shown together with those that belong to it."""
         self._counts[line["effect"]] += 1
         if self._is_draft(line):
             return
@@ -78,7 +77,7 @@ class Board:
         self._waiting.append(line)
 
     def _is_draft(self, line: Line) -> bool:
-        """Say whether *line* belongs to a task that does not ask anybody yet, or that ends before it did. It is not shown."""
+        """Return whether *line* belongs to a draft: a task that is not requested yet, or that ended as a draft. Not shown."""
         if line["effect"] != "task":
             return False
         if line["state"] == "draft":
@@ -89,7 +88,7 @@ class Board:
         return was and line["state"] in _DONE
 
     def flush(self) -> None:
-        """Show the lines that wait."""
+        """Show the waiting lines."""
         waiting, self._waiting = self._waiting, []
         groups: dict[tuple[str, ...], list[Line]] = {}
         for line in waiting:
@@ -99,8 +98,8 @@ class Board:
             sentence = self._sentence(lines)
             text = self._columns(lines[0]["at"], lines[0]["person"], sentence.label, sentence.style)
             self._print(text.append(sentence.text), 0, hanging=_INDENT)
-            # One event often opens or closes several handoffs, so its reason is shown once. A withdrawal, and what was not sent,
-            # always shows its reason.
+            # One event often opens or closes several handoffs, so a reason is not repeated within one flush. Withdrawals and
+            # suppressions always show their reason.
             if why := sentence.why if lines[0]["effect"] in _ALWAYS_WHY else without(sentence.why, said):
                 self._print(Text(why, style="dim"), _INDENT)
 
@@ -111,7 +110,7 @@ class Board:
         return text.append(f"{label:{LABEL_WIDTH}}", style=style).append("  ")
 
     def _print(self, text: Text, indent: int, *, hanging: int = 0) -> None:
-        """Print with an indent; on a terminal, a long line continues below, indented by *hanging*."""
+        """Print with an indent. On a terminal, a long line is wrapped, and its continuation is indented by *hanging*."""
         if not self._console.is_terminal:
             self._console.print(Text(" " * indent).append_text(text), soft_wrap=True)
             return
@@ -133,7 +132,7 @@ class Board:
         self._print(text.append(said, style="dim"), 0, hanging=_INDENT)
 
     def finish(self) -> None:
-        """Show what is still open, and how many lines of each kind there were."""
+        """Show what is still open, and the number of lines of each kind."""
         self.flush()
         overdue = {handoff: line for handoff, line in self._gaps.items() if line["state"] == "open"}
         self._open("Overdue", "with the time when each was due", overdue)
@@ -165,7 +164,7 @@ class Board:
     # ---- which lines belong together
 
     def _group(self, line: Line, among: list[Line]) -> tuple[str, ...]:
-        """Return what *line* belongs to: its handoff, the message it is a copy of, or itself."""
+        """Return the key of the group that is shown as one line: a handoff, a notification with several recipients, or *line* alone."""
         match line["effect"]:
             case "task" | "gap":
                 return "handoff", line["handoff"]
@@ -198,7 +197,7 @@ class Board:
             del self._titles[next(iter(self._titles))]
 
     def _of_handoff(self, lines: list[Line], notified: list[Line]) -> Sentence:
-        """Remember whether the handoff is open, and say what became of it."""
+        """Remember whether the handoff is open, and return the sentence about it."""
         opened = False
         gap: Line | None = None
         task: Line | None = None

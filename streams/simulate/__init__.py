@@ -1,1 +1,1 @@
-"""Made events: a deterministic stream from a model whose every rate is written down with its source."""
+"""Synthetic events: a reproducible stream, from a model that gives a source for each of its rates."""

@@ -1,6 +1,6 @@
-"""What follows: reports and letters, contacts and visits, referrals with the loop to their report, and goals.
+"""Events after an encounter: reports and letters, contacts and visits, referrals up to their report, and goals.
 
-Owns what practices, services and coordinators tell. What hospitals tell of a stay is `stays.py`'s.
+Owns the events of practices, services and coordinators. `stays.py` owns the events of hospitals.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from streams.contract.events import (
 )
 from streams.simulate.chance import DAY_MS, HOUR_MS
 from streams.simulate.model import Service
-from streams.simulate.person import SENSITIVE, MadePerson
+from streams.simulate.person import SENSITIVE, SyntheticPerson
 
 _AT_HOME = frozenset({"home", "alt-home", "aadvice"})
 _VISIT_MS = HOUR_MS // 2
 _FIRST_CARE = {"home-health": "home-health-initial-visit", "discharge-medicines": "pharmacy-stage-one"}
-"""What a service does first, beside an appointment."""
+"""The activity by which a service starts its care."""
 
 
 # ---- after a stay
 
 
-def after_admission(person: MadePerson, encounter: EncounterRef, at: Millis) -> None:
-    """Tell that the notice of an admission came into the practice's record, where it did."""
+def after_admission(person: SyntheticPerson, encounter: EncounterRef, at: Millis) -> None:
+    """Add that the practice filed the notice of the admission; in some cases it did not."""
     if person.chance.happens("notice_filed"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "admission-notice-filed", encounter)
 
 
-def after_emergency(person: MadePerson, encounter: EncounterRef, end: Millis, principal: str) -> None:
-    """Tell what follows a visit to an emergency department that ended at home."""
+def after_emergency(person: SyntheticPerson, encounter: EncounterRef, end: Millis, principal: str) -> None:
+    """Add the events after an emergency visit that ended at home."""
     chance = person.chance
     if chance.happens("summary_received"):
         _record(person, end + chance.milliseconds("summary_hours"), "discharge-summary-received", encounter)
-    kind = _sensitive(principal)
+    kind = _sensitive_category(principal)
     if kind and chance.happens("follow_up"):
         code = "substance-use-follow-up" if kind == "substance-use" else "mental-health-follow-up"
-        _record(person, _office(person, end + chance.milliseconds("follow_up_hours")), code, encounter, role="mental-health")
+        _record(person, _in_office_hours(person, end + chance.milliseconds("follow_up_hours")), code, encounter, role="mental-health")
     if len(person.conditions) > 1 and chance.happens("follow_up"):
-        _record(person, _office(person, end + chance.milliseconds("follow_up_hours")), "follow-up-service", encounter)
+        _record(person, _in_office_hours(person, end + chance.milliseconds("follow_up_hours")), "follow-up-service", encounter)
     if person.high_need and chance.happens("follow_up"):
-        _record(person, _office(person, end + chance.milliseconds("follow_up_hours")), "care-guideline", encounter)
+        _record(person, _in_office_hours(person, end + chance.milliseconds("follow_up_hours")), "care-guideline", encounter)
     if chance.happens("emergency_referred"):
         refer(person, end, encounter)
 
 
-def after_stay(person: MadePerson, encounter: EncounterRef, end: Millis, disposition: str, principal: str) -> None:
-    """Tell what follows an inpatient stay, by where life goes on."""
+def after_stay(person: SyntheticPerson, encounter: EncounterRef, end: Millis, disposition: str, principal: str) -> None:
+    """Add the events after an inpatient stay. They depend on where the person goes."""
     chance = person.chance
     if disposition in {"exp", "other-hcf"}:
         return
@@ -67,33 +67,35 @@ def after_stay(person: MadePerson, encounter: EncounterRef, end: Millis, disposi
         refer(person, end - HOUR_MS, encounter, service="home-health")
     if disposition in _AT_HOME:
         _transition(person, encounter, end)
-        kind = _sensitive(principal)
+        kind = _sensitive_category(principal)
         if kind and chance.happens("follow_up"):
             code = "substance-use-follow-up" if kind == "substance-use" else "mental-health-follow-up"
-            _record(person, _office(person, end + chance.milliseconds("follow_up_hours")), code, encounter, role="mental-health")
+            _record(person, _in_office_hours(person, end + chance.milliseconds("follow_up_hours")), code, encounter, role="mental-health")
         if chance.happens("discharge_referred"):
             refer(person, end, encounter)
     for goal in person.goals:
         if chance.happens("goal_reviewed"):
-            _review(person, goal, _office(person, end + chance.milliseconds("review_days")))
+            _review(person, goal, _in_office_hours(person, end + chance.milliseconds("review_days")))
 
 
-def _transition(person: MadePerson, encounter: EncounterRef, end: Millis) -> None:
-    """Tell the contact, the visit and the medication reconciliation after going home."""
+def _transition(person: SyntheticPerson, encounter: EncounterRef, end: Millis) -> None:
+    """Add the contact, the visit and the medication reconciliation after a discharge home."""
     chance = person.chance
     if chance.happens("contacted"):
-        at = _office(person, end + chance.milliseconds("contact_hours"))
+        at = _in_office_hours(person, end + chance.milliseconds("contact_hours"))
         _record(person, at, "interactive-contact", encounter, role="care-coordinator", outcome="reached")
     visited, missed = chance.happens("visited"), chance.happens("visit_missed")
     if not (visited or missed):
         return
-    visit = _office(person, end + chance.milliseconds("visit_days"))
+    visit = _in_office_hours(person, end + chance.milliseconds("visit_days"))
     booked = _book(person, min(end + 4 * HOUR_MS, visit - HOUR_MS), visit, purpose="discharge-follow-up")
     if missed:
-        person.tell(visit + _VISIT_MS, _practice(person), AppointmentChanged(booked, "noshow", visit, purpose="discharge-follow-up"))
-        visit = _office(person, visit + 3 * DAY_MS)
+        person.add(visit + _VISIT_MS, _practice_source(person), AppointmentChanged(booked, "noshow", visit, purpose="discharge-follow-up"))
+        visit = _in_office_hours(person, visit + 3 * DAY_MS)
     if visited:
-        person.tell(visit + _VISIT_MS, _practice(person), AppointmentChanged(booked, "fulfilled", visit, purpose="discharge-follow-up"))
+        person.add(
+            visit + _VISIT_MS, _practice_source(person), AppointmentChanged(booked, "fulfilled", visit, purpose="discharge-follow-up")
+        )
         _record(person, visit, "face-to-face-visit", encounter)
         if chance.happens("reconciled"):
             _record(person, visit + 60_000, "medication-reconciliation", encounter)
@@ -101,12 +103,12 @@ def _transition(person: MadePerson, encounter: EncounterRef, end: Millis) -> Non
             _record(person, visit + 2 * 60_000, "patient-engagement", encounter)
 
 
-def _enter_nursing_home(person: MadePerson, end: Millis) -> None:
+def _enter_nursing_home(person: SyntheticPerson, end: Millis) -> None:
     facility = person.town.model.nursing_home[person.home.country]
     person.visits += 1
     stay = EncounterRef(facility, f"V{person.number}-{person.visits}")
     at = end + 2 * HOUR_MS
-    person.tell(at, f"urn:facility:{facility.lower()}", PatientAdmitted(stay, "NONAC", members=person.members()))
+    person.add(at, f"urn:facility:{facility.lower()}", PatientAdmitted(stay, "NONAC", members=person.members()))
     person.busy_until = Millis(at + 6 * DAY_MS)
     if person.chance.happens("follow_up"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "baseline-care-plan", stay, role="attending")
@@ -115,8 +117,8 @@ def _enter_nursing_home(person: MadePerson, end: Millis) -> None:
 # ---- referrals
 
 
-def refer(person: MadePerson, at: int, encounter: EncounterRef | None = None, service: str = "") -> None:
-    """Tell a referral and what becomes of it: accepted or declined, scheduled, seen, and the report that closes the loop."""
+def refer(person: SyntheticPerson, at: int, encounter: EncounterRef | None = None, service: str = "") -> None:
+    """Add a referral and its course: accepted or declined, scheduled, seen, and the report that closes the loop."""
     chance, model = person.chance, person.town.model
     services = [s for s in model.services[person.home.country] if not service or s.service == service]
     if not services:
@@ -126,30 +128,30 @@ def refer(person: MadePerson, at: int, encounter: EncounterRef | None = None, se
     if chance.happens("referral_repeated"):
         _request(person, at + 5 * HOUR_MS, to, encounter)
     source = f"urn:service:{to.organization}"
-    answered = _office(person, at + chance.milliseconds("answer_hours"))
+    answered = _in_office_hours(person, at + chance.milliseconds("answer_hours"))
     if chance.happens("referral_cancelled"):
         fact = ReferralStatusChanged(referral, "cancelled", "requester", reason="no longer needed")
-        person.tell(at + 3 * HOUR_MS, _practice(person), fact)
+        person.add(at + 3 * HOUR_MS, _practice_source(person), fact)
         return
     answer = chance.draw()
     if answer < model.rate("referral_declined"):
-        person.tell(answered, source, ReferralStatusChanged(referral, "rejected", "target", "4.0", "no capacity"))
-        refer(person, _office(person, answered + DAY_MS), encounter)
+        person.add(answered, source, ReferralStatusChanged(referral, "rejected", "target", "4.0", "no capacity"))
+        refer(person, _in_office_hours(person, answered + DAY_MS), encounter)
         return
     if answer > model.rate("referral_declined") + model.rate("referral_accepted"):
         return
-    person.tell(answered, source, ReferralStatusChanged(referral, "accepted", "target", "3.0"))
+    person.add(answered, source, ReferralStatusChanged(referral, "accepted", "target", "3.0"))
     first = _FIRST_CARE.get(to.service)
     if first and chance.happens("follow_up"):
         when = max(answered, int(at) + chance.milliseconds("first_care_hours"))
         _record(person, when, first, encounter, role=to.role, based_on=(referral,))
     if chance.happens("referral_scheduled"):
-        _see(person, referral, to, Millis(answered))
+        _schedule_visit(person, referral, to, Millis(answered))
 
 
-def _request(person: MadePerson, at: int, to: Service, encounter: EncounterRef | None) -> str:
+def _request(person: SyntheticPerson, at: int, to: Service, encounter: EncounterRef | None) -> str:
     chance = person.chance
-    referral = person.new_thing("R")
+    referral = person.new_id("R")
     requester = Party("pcp", Practitioner(person.physician), person.home.practice)
     target = Party(to.role, Practitioner(to.practitioner) if to.practitioner else None, to.organization)
     urgent = chance.share(0.1)
@@ -163,84 +165,86 @@ def _request(person: MadePerson, at: int, to: Service, encounter: EncounterRef |
         encounter=encounter,
         goal=person.goals[0] if person.goals and chance.share(0.3) else None,
     )
-    person.tell(at, _practice(person), fact)
+    person.add(at, _practice_source(person), fact)
     return referral
 
 
-def _see(person: MadePerson, referral: str, to: Service, accepted: Millis) -> None:
+def _schedule_visit(person: SyntheticPerson, referral: str, to: Service, accepted: Millis) -> None:
     chance = person.chance
     source = f"urn:service:{to.organization}"
-    booked = _office(person, accepted + chance.milliseconds("schedule_hours"))
-    visit = _office(person, booked + chance.milliseconds("wait_days"))
+    booked = _in_office_hours(person, accepted + chance.milliseconds("schedule_hours"))
+    visit = _in_office_hours(person, booked + chance.milliseconds("wait_days"))
     appointment = _book(person, booked, visit, referral=referral, source=source)
-    person.tell(booked + 60_000, source, ReferralStatusChanged(referral, "in-progress", "target", "5.1.1"))
+    person.add(booked + 60_000, source, ReferralStatusChanged(referral, "in-progress", "target", "5.1.1"))
     if not chance.happens("referral_seen"):
         missed = "noshow" if chance.share(0.6) else "cancelled"
-        person.tell(visit + _VISIT_MS, source, AppointmentChanged(appointment, missed, visit, referral))
+        person.add(visit + _VISIT_MS, source, AppointmentChanged(appointment, missed, visit, referral))
         if not chance.happens("no_show_rebooked"):
             return
-        visit = _office(person, visit + chance.milliseconds("wait_days"))
+        visit = _in_office_hours(person, visit + chance.milliseconds("wait_days"))
         appointment = _book(person, visit - DAY_MS, visit, referral=referral, source=source)
-    person.tell(visit + _VISIT_MS, source, AppointmentChanged(appointment, "fulfilled", visit, referral))
+    person.add(visit + _VISIT_MS, source, AppointmentChanged(appointment, "fulfilled", visit, referral))
     if not chance.happens("referral_reported"):
         return
     report = Millis((visit + chance.milliseconds("report_hours")) // 1000 * 1000)
     performer = Party(to.role, Practitioner(to.practitioner) if to.practitioner else None, to.organization)
-    activity = CareActivityRecorded(person.new_thing("A"), "consultant-report", "completed", Millis(visit), performer, report, (referral,))
-    person.tell(report, source, activity)
-    person.tell(report + 60_000, source, ReferralStatusChanged(referral, "completed", "target", "7.0"))
+    activity = CareActivityRecorded(person.new_id("A"), "consultant-report", "completed", Millis(visit), performer, report, (referral,))
+    person.add(report, source, activity)
+    person.add(report + 60_000, source, ReferralStatusChanged(referral, "completed", "target", "7.0"))
 
 
-def _book(person: MadePerson, at: int, start: int, *, referral: str | None = None, purpose: str | None = None, source: str = "") -> str:
-    appointment = person.new_thing("S")
+def _book(
+    person: SyntheticPerson, at: int, start: int, *, referral: str | None = None, purpose: str | None = None, source: str = ""
+) -> str:
+    appointment = person.new_id("S")
     starts = Millis(int(start) // 1000 * 1000)
     fact = AppointmentChanged(appointment, "booked", starts, referral, purpose, Millis(starts + _VISIT_MS))
-    person.tell(at, source or _practice(person), fact)
+    person.add(at, source or _practice_source(person), fact)
     return appointment
 
 
 # ---- goals
 
 
-def begin_goal(person: MadePerson, at: int, *, proposed: bool) -> None:
-    """Tell a goal in the person's own words; a proposed one is answered by the person later, or never."""
+def begin_goal(person: SyntheticPerson, at: int, *, proposed: bool) -> None:
+    """Add a goal in the person's own words. The person may answer a proposed goal later."""
     chance = person.chance
-    wishes = [w for w in person.town.model.histories.goals if not w.for_ or set(w.for_) & set(person.conditions)]
-    wish = chance.one_of(wishes, [w.people for w in wishes])
-    goal = person.new_thing("G")
+    goals = [g for g in person.town.model.histories.goals if not g.for_ or set(g.for_) & set(person.conditions)]
+    term = chance.one_of(goals, [g.people for g in goals])
+    goal = person.new_id("G")
     by = "caregiver" if chance.share(0.15) else "patient"
     owner = Party("care-coordinator", organization=person.home.practice)
-    first = GoalUpdated(goal, "proposed" if proposed else "active", wish.words, by, None if proposed else True, owner, "in-progress")
-    person.tell(at, _practice(person), first)
+    first = GoalUpdated(goal, "proposed" if proposed else "active", term.words, by, None if proposed else True, owner, "in-progress")
+    person.add(at, _practice_source(person), first)
     if not proposed:
         person.goals.append(goal)
     elif chance.happens("goal_accepted"):
-        answered = _office(person, at + chance.milliseconds("review_days"))
+        answered = _in_office_hours(person, at + chance.milliseconds("review_days"))
         agreed = chance.share(0.9)
-        fact = GoalUpdated(goal, "accepted" if agreed else "rejected", wish.words, by, agreed, owner)
-        person.tell(answered, _practice(person), fact)
+        fact = GoalUpdated(goal, "accepted" if agreed else "rejected", term.words, by, agreed, owner)
+        person.add(answered, _practice_source(person), fact)
         if agreed:
             person.goals.append(goal)
 
 
-def _review(person: MadePerson, goal: str, at: int) -> None:
+def _review(person: SyntheticPerson, goal: str, at: int) -> None:
     chance = person.chance
     worse = chance.happens("goal_worsening")
     status = "worsening" if worse else chance.one_of(("improving", "no-change", "achieved"), (5, 3, 1))
     attainment = {"worsening": -1, "no-change": 0, "improving": 1, "achieved": 2}[status]
     fact = GoalUpdated(goal, "active", achievement_status=status, attainment=attainment, reviewed=True)
-    person.tell(at, _practice(person), fact)
+    person.add(at, _practice_source(person), fact)
     if worse and chance.happens("plan_changed"):
-        when = _office(person, at + chance.milliseconds("review_days"))
+        when = _in_office_hours(person, at + chance.milliseconds("review_days"))
         _record(person, when, "plan-change", None, role="care-coordinator", based_on=(goal,))
 
 
 # ---- shared
 
 
-def team_of(person: MadePerson) -> tuple[Member, ...]:
-    """Return the care team that the practice keeps."""
-    members = [person.pcp_seat()]
+def team_of(person: SyntheticPerson) -> tuple[Member, ...]:
+    """Return the care team that the practice maintains."""
+    members = [person.pcp_member()]
     if person.high_need:
         members.append(Member("care-coordinator", Party("care-coordinator", organization=person.home.practice), programme="high-need"))
     if person.chance.share(0.2):
@@ -251,7 +255,7 @@ def team_of(person: MadePerson) -> tuple[Member, ...]:
 
 
 def _record(
-    person: MadePerson,
+    person: SyntheticPerson,
     at: int,
     code: str,
     encounter: EncounterRef | None,
@@ -262,18 +266,18 @@ def _record(
 ) -> None:
     start = Millis(int(at) // 1000 * 1000)
     who = Party(role, Practitioner(person.physician) if role == "pcp" else None, person.home.practice)
-    fact = CareActivityRecorded(person.new_thing("A"), code, "completed", start, who, Millis(start + 600_000), based_on, encounter, outcome)
-    person.tell(start + 600_000, _practice(person), fact)
+    fact = CareActivityRecorded(person.new_id("A"), code, "completed", start, who, Millis(start + 600_000), based_on, encounter, outcome)
+    person.add(start + 600_000, _practice_source(person), fact)
 
 
-def _office(person: MadePerson, at: int) -> Millis:
-    """Move an instant to office hours."""
+def _in_office_hours(person: SyntheticPerson, at: int) -> Millis:
+    """Return an instant in office hours, at or soon after *at*."""
     return person.days.next_instant(person.chance, person.town.model.profiles["office"], Millis(int(at) // 1000 * 1000))
 
 
-def _practice(person: MadePerson) -> str:
+def _practice_source(person: SyntheticPerson) -> str:
     return f"urn:practice:{person.home.practice}"
 
 
-def _sensitive(code: str) -> str:
+def _sensitive_category(code: str) -> str:
     return next((kind for prefix, kind in SENSITIVE.items() if code.startswith(prefix)), "")

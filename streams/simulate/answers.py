@@ -1,7 +1,7 @@
-"""How people and channels answer what was decided: delivery, acknowledgement, claims, attempts to reach somebody.
+"""Answers to decisions: deliveries, acknowledgements, claims, attempts to reach a person.
 
-Owns the small loop in which a made person's events meet the real decisions, because a task can only be answered by its
-id, and ids follow from decisions. Knows no rule: the agent is handed in, and runs on the worker's own shards, in memory.
+Owns the loop that decides a synthetic person's events and adds the answers. An answer names a task by its id, and the id
+results from a decision, so the events have to be decided. Knows no rule: the agent is an argument, and decides in memory.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ WORKLIST_SOURCE = "urn:carerelay:worklist"
 
 
 class Answer(NamedTuple):
-    """One answer: how long after the effect, who sends it, and what."""
+    """One answer to an effect."""
 
     after_ms: int
+    """Time since the effect."""
     source: str
     fact: msgspec.Struct
 
 
 def answers_to(effect: Effect, model: Model, seed: object) -> Iterator[Answer]:
-    """Draw what is done about *effect*, a notification or a task that is new. The draw hangs on the seed and the effect's id alone."""
+    """Draw the answers to *effect*, a notification or a new task. The draw depends only on the seed and the effect's id."""
     if isinstance(effect, NotificationIssued):
         chance = Chance(model, seed, "told", effect.id)
         after = chance.milliseconds("delivery_seconds")
@@ -104,7 +105,7 @@ def _outcome(chance: Chance) -> str:
 
 
 def _party(address: str, chance: Chance) -> Party:
-    """Return who answers for an address (role/kind:id): a pool sends one of its people."""
+    """Return who answers for *address* (role/kind:id). For a pool, that is one of its members."""
     role, kind, name = Address.parse(address)
     if kind == "practitioner":
         return Party(role, Practitioner(name))
@@ -116,7 +117,7 @@ def _party(address: str, chance: Chance) -> Party:
 
 
 class Answering:
-    """Decides one person's events (two keys where the person was merged) and adds the answers in their place."""
+    """Decides one person's events, and adds the answers. A merged person has events under two keys."""
 
     def __init__(self, agent: Agent, model: Model, seed: object, end: Millis) -> None:
         self._agent = agent
@@ -125,7 +126,7 @@ class Answering:
         self._end = end
 
     def answered(self, events: Sequence[Event]) -> list[Event]:
-        """Return *events*, in the order of arrival, with the answers among them that arrive before the end."""
+        """Return *events* (in the order of arrival) with the answers that arrive before the end, merged in that order."""
         memory = Memory([self._agent])
         self._tasks: set[str] = set()
         self._waiting = [(e.arrival, TOPIC_OF[e.type].rank, n, e) for n, e in enumerate(events)]
@@ -134,7 +135,7 @@ class Answering:
         done: list[Event] = []
         while self._waiting:
             self._fire(memory, before=self._waiting[0][0])
-            # A deadline may have led to an answer that comes earlier than what was next.
+            # An answer to a fired deadline may arrive before the event that was next.
             _, _, _, event = heapq.heappop(self._waiting)
             done.append(event)
             self._react(memory.apply(event, event.arrival))

@@ -1,7 +1,7 @@
-"""Chance that repeats itself: draws from one seed and name, and instants of local days.
+"""Reproducible random draws from a seed and a name, and random instants of local days.
 
-Owns how a number of the model becomes a draw. Uses nothing of Python's `random` but the Mersenne twister's `random()`,
-and arithmetic that every machine does alike, so that the same arguments give the same bytes anywhere.
+Owns the conversion of a number of the model to a draw. Uses only `random()` of Python's Mersenne twister, and arithmetic
+whose result is the same on every machine, so that the same arguments give the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ T = TypeVar("T")
 
 
 class Chance:
-    """Draws of one person, or of one answer: nobody else's draws move them."""
+    """The random draws of one person or of one answer. They do not depend on other persons' draws."""
 
     def __init__(self, model: Model, *names: object) -> None:
         self._model = model
-        self.draw = Random("|".join(map(str, names))).random  # noqa: S311 -- must repeat itself, guards nothing
+        self.draw = Random("|".join(map(str, names))).random  # noqa: S311 -- must be reproducible; not for security
 
     def happens(self, name: str, times: float = 1.0) -> bool:
-        """Say yes as often as the rate *name* says."""
+        """Return True with the probability of the rate *name*, multiplied by *times*."""
         return self.draw() < self._model.rate(name) * times
 
     def share(self, share: float) -> bool:
-        """Say yes in *share* of 1."""
+        """Return True with the probability *share* (0 to 1)."""
         return self.draw() < share
 
     def span(self, name: str) -> float:
-        """Draw from the spread *name*, in its own unit."""
+        """Draw from the distribution *name*, in its own unit."""
         return self.span_of(self._model.spread(name))
 
     def span_of(self, quantiles: Sequence[float]) -> float:
-        """Draw between quantiles at equal steps."""
+        """Draw from the distribution with these quantiles at equal steps, linear between them."""
         at = self.draw() * (len(quantiles) - 1)
         below = int(at)
         return quantiles[below] + (quantiles[below + 1] - quantiles[below]) * (at - below)
 
     def milliseconds(self, name: str) -> int:
-        """Draw from the spread *name*, whose name ends in its unit (seconds, hours, days); whole seconds or more."""
+        """Draw from the distribution *name*, whose name ends in its unit (seconds, hours, days). Whole seconds, at least one."""
         unit = {"seconds": 1000, "hours": HOUR_MS, "days": DAY_MS}[name.rpartition("_")[2]]
         return max(1000, int(self.span(name) * unit / 1000) * 1000)
 
     def count(self, mean: float) -> int:
-        """Draw how often something happens whose mean is *mean*: 64 chances of mean / 64 each, from one draw."""
+        """Draw a number of occurrences with the mean *mean*: binomial, 64 trials with the probability mean / 64. Uses one draw."""
         if mean <= 0:
             return 0
-        # Poisson would need a logarithm or exponential, whose last bit differs between machines; this is products alone.
+        # A Poisson draw needs a logarithm or an exponential, whose last bit differs between machines. This needs only products.
         share = min(1.0, mean / _CHANCES)
         if share == 1.0:
             return _CHANCES
@@ -74,19 +74,19 @@ class Chance:
         return times
 
     def one_of(self, choices: Sequence[T], weights: Sequence[int] | None = None) -> T:
-        """Choose one; *weights* are whole numbers."""
+        """Choose one of *choices*; *weights* are whole numbers."""
         if weights is None:
             return choices[int(self.draw() * len(choices))]
         sums = list(accumulate(weights))
         return choices[bisect_right(sums, int(self.draw() * sums[-1]))]
 
     def weighted(self, table: Mapping[str, int]) -> str:
-        """Choose a key of *table* by its weight, in the table's order."""
+        """Choose a key of *table*, whose values are the weights. The order of the table matters for reproducibility."""
         return self.one_of(list(table), list(table.values()))
 
 
 class Days:
-    """The local days of a zone from a first day on, and instants in them."""
+    """The local days of a time zone, from *first* on, and random instants in them."""
 
     def __init__(self, first: date, days: int, zone: str) -> None:
         self.first = first
@@ -98,13 +98,16 @@ class Days:
         ]
 
     def instant(self, chance: Chance, profile: Profile) -> Millis:
-        """Draw an instant as the weekdays and hours of *profile* have it."""
+        """Draw an instant with the weights of the weekdays and hours of *profile*."""
         sums = _weekday_sums(profile.weekdays, self.first.weekday(), self.days)
         day = bisect_right(sums, int(chance.draw() * sums[-1]))
         return self._at(day, chance, profile)
 
     def next_instant(self, chance: Chance, profile: Profile, after: Millis) -> Millis:
-        """Move *after* to an hour of *profile*: the same local day if an hour is left there that it drew, else the next that is likely."""
+        """Draw an instant later than *after*, on the same local day or one of the next, with the weights of *profile*.
+
+        Returns *after* itself if eight days in a row give none.
+        """
         day = max(0, bisect_right(self._midnights, after) - 1)
         for _ in range(8):
             weekday = (self.first.weekday() + day) % 7

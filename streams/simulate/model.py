@@ -1,7 +1,7 @@
-"""The model's numbers: rates, spreads, profiles, places and what people have, read once from the tables beside this file.
+"""The model's tables: rates, distributions, profiles, hospitals, services, conditions and goals.
 
-Owns the shape of `model.yaml` and `histories.yaml` and their checks. Knows no event and draws nothing: chance is
-`chance.py`'s, what happens to a person is `story.py`'s.
+Owns the schema of `model.yaml` and `histories.yaml` and their checks. Knows no event and draws nothing: `chance.py` draws,
+`stays.py` and `aftercare.py` make the events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.base.yaml_files import read_yaml
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One number of the model: what it counts, and where it comes from."""
+    """One number of the model, with its unit and its source."""
 
     value: float
     unit: str
@@ -24,7 +24,7 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Quantiles at equal steps from the least to the most."""
+    """A distribution: quantiles at equal steps, from the minimum to the maximum."""
 
     value: tuple[float, ...]
     unit: str
@@ -48,7 +48,7 @@ class Hospital(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a referral may go."""
+    """A possible target of a referral."""
 
     service: str
     role: str
@@ -58,7 +58,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A condition or a reason: its ICD-10 code, and how often it stands in the sample."""
+    """A condition or a reason for a visit: its ICD-10 code, and its count in the sample."""
 
     term: str
     code: str
@@ -71,8 +71,8 @@ class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.people or self.encounters
 
 
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):
-    """A goal: the sample's term for it, and how somebody who has it says it."""
+class GoalTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+    """A goal: the sample's term, and a person's words for it. `for_` are ICD-10 codes of conditions; empty: for everybody."""
 
     term: str
     people: int
@@ -94,16 +94,16 @@ class _Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Histories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was drawn from the sample."""
+    """Counts from the sample."""
 
     conditions: tuple[Term, ...]
     emergency: tuple[Term, ...]
     inpatient: tuple[Term, ...]
-    goals: tuple[Wish, ...]
+    goals: tuple[GoalTerm, ...]
 
 
 class Model:
-    """All numbers of the model. `rate` and `spread` raise KeyError for a name that the tables do not have."""
+    """All tables of the model. `rate` and `spread` raise KeyError for an unknown name."""
 
     def __init__(self, tables: _Tables, histories: Histories) -> None:
         self._rates = {name: rate.value for name, rate in tables.rates.items()}
@@ -124,26 +124,26 @@ class Model:
             raise ValueError(f"model.yaml: {shares[0]} is a share and must be between 0 and 1")
 
     def rate(self, name: str) -> float:
-        """Return a rate or share by its name."""
+        """Return the rate or share *name*."""
         return self._rates[name]
 
     def spread(self, name: str) -> Sequence[float]:
-        """Return the quantiles of a spread by its name."""
+        """Return the quantiles of the distribution *name*."""
         return self._spreads[name]
 
     def hospitals(self, count: int) -> list[Hospital]:
-        """Return *count* hospitals: the table's first, then made-up ones in the first one's zone."""
+        """Return *count* hospitals: those of the table, then invented ones in the time zone of the first."""
         first = self._hospitals[0]
-        made = (
+        invented = (
             Hospital(f"HOSPITAL-{n}", f"hospital-{n}", first.zone, first.country, f"practice-{n}", (f"P{n}01", f"P{n}02"))
             for n in range(len(self._hospitals) + 1, count + 1)
         )
-        return [*self._hospitals[:count], *made]
+        return [*self._hospitals[:count], *invented]
 
 
 @cache
 def load_model() -> Model:
-    """Read the tables that come with the package. Raises msgspec.ValidationError where one is not in its shape."""
+    """Read the tables of the package. Raises msgspec.ValidationError if one does not match its schema."""
     here = files("streams.simulate")
     tables = msgspec.convert(read_yaml(here.joinpath("model.yaml").read_text(encoding="utf-8")), _Tables)
     histories = msgspec.convert(read_yaml(here.joinpath("histories.yaml").read_text(encoding="utf-8")), Histories)

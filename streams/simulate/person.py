@@ -1,7 +1,7 @@
-"""A made person: identifiers, where they belong, what they have; and how what happens to them is told.
+"""A synthetic person: identifiers, home hospital, conditions, and the list of their events.
 
-Owns the person's identity and the form in which a story keeps what was told. Draws what a person is; what happens to
-them is `stays.py`'s and `aftercare.py`'s.
+Owns the random choice of a person's properties, and the form of the events in the list. `stays.py` and `aftercare.py` add
+the events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streams.simulate.chance import Chance, Days
 from streams.simulate.model import Hospital, Model
 
 AUTHORITY = "EMPI"
-"""The assigning authority: an enterprise index, so that all hospitals mean the same person."""
+"""The assigning authority: an enterprise index, so that all hospitals use the same identifiers."""
 ICD10 = {"US": "http://hl7.org/fhir/sid/icd-10-cm", "GB": "http://hl7.org/fhir/sid/icd-10"}
 SENSITIVE = {"F1": "substance-use", "F2": "mental-health", "F3": "mental-health", "T50": "mental-health"}
 
@@ -25,40 +25,44 @@ SENSITIVE = {"F1": "substance-use", "F2": "mental-health", "F3": "mental-health"
 NOT_YET = Millis(0)
 
 
-class Told(NamedTuple):
-    """One event of a story: when it happened, when it arrived, who said it, and under which of the person's identifiers."""
+class StoryEvent(NamedTuple):
+    """One event of a person's story."""
 
     arrival: Millis
     time: Millis
+    """When it happened."""
     source: str
     fact: msgspec.Struct
     identity: int = 0
+    """Index of the person's identifier in the message: 0 or 1."""
     repeat: int = 0
-    """0 for the first telling, else which repeat of the same message it is."""
+    """0 for the first message, else the number of the repeat."""
     number: int = 0
-    """Its place in the story: what its id is made of."""
+    """Index in the story; the event's id is derived from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """What all people share: model, hospitals, the days of each zone, and the window."""
+    """What all persons of a simulation share."""
 
     model: Model
     hospitals: list[Hospital]
     days: dict[str, Days]
+    """The days of each time zone, by its IANA name."""
     start: Millis
     end: Millis
     first: date
     faults: dict[str, float]
+    """Shares of the faults that were requested, by fault."""
 
     def share_of(self, fault: str) -> float:
-        """Return the share of a fault, 0 where it is not asked for."""
+        """Return the share of a fault, 0 if it was not requested."""
         return self.faults.get(fault, 0.0)
 
 
 @dataclass(slots=True)
-class MadePerson:
-    """One person and the story so far."""
+class SyntheticPerson:
+    """One person and the events so far."""
 
     town: Town
     chance: Chance
@@ -70,10 +74,10 @@ class MadePerson:
     merges_at: Millis | None
     birth_date: str
     died: Millis | None = None
-    told: list[Told] = field(default_factory=list)
+    story: list[StoryEvent] = field(default_factory=list)
     goals: list[str] = field(default_factory=list)
     visits: int = 0
-    things: int = 0
+    ids_given: int = 0
     busy_until: Millis = NOT_YET
 
     @property
@@ -85,41 +89,41 @@ class MadePerson:
         return ICD10[self.home.country]
 
     def identity_at(self, at: Millis) -> int:
-        """Say under which identifier somebody who does not know of the merge names the person."""
+        """Draw the index of the identifier that a hospital uses at *at*. Before a merge it may be the second one."""
         return 1 if self.merges_at is not None and at < self.merges_at and self.chance.share(0.5) else 0
 
-    def tell(self, at: int, source: str, fact: msgspec.Struct, identity: int = 0) -> None:
-        """Add an event that happens at *at*; what lies beyond the window is not told."""
+    def add(self, at: int, source: str, fact: msgspec.Struct, identity: int = 0) -> None:
+        """Add an event that happens at *at*. Leaves out an event after the end of the simulation or after the person's death."""
         time = Millis(int(at) // 1000 * 1000)
         if time >= self.town.end or (self.died is not None and time > self.died):
             return
         arrival = Millis(time + self.chance.milliseconds("transmission_seconds"))
-        self.told.append(Told(arrival, time, source, fact, identity, 0, len(self.told)))
+        self.story.append(StoryEvent(arrival, time, source, fact, identity, 0, len(self.story)))
 
-    def new_thing(self, kind: str) -> str:
-        """Name the next referral, appointment, goal or activity of this person."""
-        self.things += 1
-        return f"{kind}-{self.number}-{self.things}"
+    def new_id(self, kind: str) -> str:
+        """Return a new id of a referral, appointment, goal or activity of this person."""
+        self.ids_given += 1
+        return f"{kind}-{self.number}-{self.ids_given}"
 
     def members(self) -> tuple[Member, ...]:
-        """Return whom a message names beside the person: often the primary care physician."""
-        return (self.pcp_seat(),) if self.chance.happens("member_from_message") else ()
+        """Draw the care team members that a message names: the primary care physician, or none."""
+        return (self.pcp_member(),) if self.chance.happens("member_from_message") else ()
 
-    def pcp_seat(self) -> Member:
+    def pcp_member(self) -> Member:
         return Member("pcp", Party("pcp", Practitioner(self.physician), self.home.practice))
 
     def sensitivities(self) -> list[str]:
-        """Name the sensitive categories that the person's conditions fall into, sorted."""
+        """Return the sensitive categories of the person's conditions, sorted."""
         return sorted({kind for prefix, kind in SENSITIVE.items() if any(c.startswith(prefix) for c in self.conditions)})
 
 
 def identifier(number: int, identity: int) -> str:
-    """Write the identifier of a person; the second one of somebody who goes under two ends in 2."""
+    """Return an identifier of person *number*. The second identifier of a person ends in `-2`."""
     return f"{1_000_000 + number}" + ("-2" if identity else "")
 
 
-def make_person(town: Town, seed: object, number: int) -> MadePerson:
-    """Draw who the person is."""
+def make_person(town: Town, seed: object, number: int) -> SyntheticPerson:
+    """Draw the properties of person *number*."""
     chance = Chance(town.model, seed, "person", number)
     home = chance.one_of(town.hospitals)
     conditions = [c.code for c in town.model.histories.conditions if chance.draw() * 30 < c.people]
@@ -127,6 +131,6 @@ def make_person(town: Town, seed: object, number: int) -> MadePerson:
     merges_at = Millis(int(town.start + (0.3 + 0.6 * chance.draw()) * (town.end - town.start)) // 1000 * 1000) if merged else None
     age = int(chance.span_of((0, 22, 42, 63, 97)) if not conditions else chance.span_of((18, 48, 63, 75, 97)))
     birth_date = f"{town.first.year - age - 1}-{1 + int(chance.draw() * 12):02d}-{1 + int(chance.draw() * 28):02d}"
-    return MadePerson(
+    return SyntheticPerson(
         town, chance, number, home, chance.one_of(home.physicians), conditions, chance.happens("high_need"), merges_at, birth_date
     )

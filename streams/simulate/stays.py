@@ -1,7 +1,7 @@
-"""Visits to an emergency department and inpatient stays, as hospitals tell them.
+"""Emergency visits and inpatient stays: the events of hospitals.
 
-Owns the messages of a stay from its beginning to its end, updates and moves between, and what is taken back. What
-follows a discharge is `aftercare.py`'s.
+Owns the messages of a stay from admission to discharge, with updates, transfers and cancellations. `aftercare.py` owns the
+events after a discharge.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from streams.contract.events import (
 from streams.simulate import aftercare
 from streams.simulate.chance import HOUR_MS
 from streams.simulate.model import Hospital, Term
-from streams.simulate.person import NOT_YET, MadePerson
+from streams.simulate.person import NOT_YET, SyntheticPerson
 
 _COMPLEXITIES = ("low", "moderate", "high")
 _LOINC_HEMOGLOBIN, _LOINC_SODIUM = "718-7", "2951-2"
 
 
-def live_through_stays(person: MadePerson) -> None:
-    """Tell all visits and stays of *person* in the window, one after the other."""
+def add_encounters(person: SyntheticPerson) -> None:
+    """Add all visits and stays of *person*. They do not overlap."""
     model, chance, town = person.town.model, person.chance, person.town
     share = model.rate("high_need")
-    # The mean over all people stays what the rate says.
+    # People without high need get fewer visits, so that the mean over all people is the rate.
     times = model.rate("high_need_times") if person.high_need else (1 - share * model.rate("high_need_times")) / (1 - share)
     years = (town.end - town.start) / (365 * 24 * HOUR_MS)
     visits = model.rate("emergency_visits") / 1000
@@ -55,7 +55,7 @@ def live_through_stays(person: MadePerson) -> None:
 
 
 class _Stay:
-    """What is the same in all messages of one stay."""
+    """The data that all messages of one stay share."""
 
     def __init__(self, hospital: Hospital, encounter: EncounterRef, identity: int, attending: Practitioner) -> None:
         self.hospital = hospital
@@ -67,7 +67,7 @@ class _Stay:
         self.source = f"urn:hospital:{hospital.source}"
 
 
-def _new_encounter(person: MadePerson, at: Millis) -> _Stay:
+def _new_encounter(person: SyntheticPerson, at: Millis) -> _Stay:
     chance = person.chance
     others = [h for h in person.town.hospitals if h is not person.home and h.country == person.home.country]
     hospital = chance.one_of(others) if others and chance.happens("away") else person.home
@@ -77,7 +77,7 @@ def _new_encounter(person: MadePerson, at: Millis) -> _Stay:
     return _Stay(hospital, EncounterRef(hospital.facility, visit), person.identity_at(at), attending)
 
 
-def _visit_emergency(person: MadePerson, at: Millis) -> None:
+def _visit_emergency(person: SyntheticPerson, at: Millis) -> None:
     chance, model = person.chance, person.town.model
     stay = _new_encounter(person, at)
     diagnoses = _diagnoses(person, model.histories.emergency)
@@ -85,18 +85,18 @@ def _visit_emergency(person: MadePerson, at: Millis) -> None:
     fact = PatientAdmitted(
         stay.encounter, "EMER", attending=stay.attending, diagnoses=diagnoses, members=person.members(), registration=registration
     )
-    person.tell(at, stay.source, fact, stay.identity)
+    person.add(at, stay.source, fact, stay.identity)
     end = Millis(at + chance.milliseconds("emergency_hours"))
     person.busy_until = end
     if chance.share(person.town.share_of("cancelled")):
-        person.tell(at + (end - at) // 4, stay.source, AdmissionCancelled(stay.encounter, "registered in error"), stay.identity)
+        person.add(at + (end - at) // 4, stay.source, AdmissionCancelled(stay.encounter, "registered in error"), stay.identity)
         return
     stay.at, stay.end = at, end
-    _updates(person, stay, int(chance.span("updates_emergency")))
+    _add_updates(person, stay, int(chance.span("updates_emergency")))
     if chance.happens("left_open"):
         return
     if chance.happens("emergency_admitted"):
-        person.tell(end, stay.source, EncounterClassChanged(stay.encounter, "IMP", person.members()), stay.identity)
+        person.add(end, stay.source, EncounterClassChanged(stay.encounter, "IMP", person.members()), stay.identity)
         _stay(person, end, stay, begun=True)
         return
     disposition = chance.weighted(model.dispositions["emergency"])
@@ -105,7 +105,7 @@ def _visit_emergency(person: MadePerson, at: Millis) -> None:
         aftercare.after_emergency(person, stay.encounter, end, diagnoses[0].code)
 
 
-def _stay(person: MadePerson, at: Millis, stay: _Stay, *, begun: bool) -> None:
+def _stay(person: SyntheticPerson, at: Millis, stay: _Stay, *, begun: bool) -> None:
     chance, model = person.chance, person.town.model
     diagnoses = _diagnoses(person, model.histories.inpatient)
     if not begun:
@@ -118,16 +118,16 @@ def _stay(person: MadePerson, at: Millis, stay: _Stay, *, begun: bool) -> None:
             members=person.members(),
             planned=True,
         )
-        person.tell(at, stay.source, fact, stay.identity)
+        person.add(at, stay.source, fact, stay.identity)
     leaving = Millis(at + chance.milliseconds("inpatient_hours"))
     end = person.days.next_instant(chance, model.profiles["leaving"], leaving)
     person.busy_until = end
     if not begun and chance.share(person.town.share_of("cancelled")):
-        person.tell(at + HOUR_MS, stay.source, AdmissionCancelled(stay.encounter, "did not come"), stay.identity)
+        person.add(at + HOUR_MS, stay.source, AdmissionCancelled(stay.encounter, "did not come"), stay.identity)
         return
     stay.class_, stay.at, stay.end = "IMP", at, end
-    _updates(person, stay, int(chance.span("updates_inpatient")))
-    _measure(person, stay)
+    _add_updates(person, stay, int(chance.span("updates_inpatient")))
+    _add_observations(person, stay)
     if chance.happens("transferred"):
         _move(person, stay)
     aftercare.after_admission(person, stay.encounter, at)
@@ -136,24 +136,24 @@ def _stay(person: MadePerson, at: Millis, stay: _Stay, *, begun: bool) -> None:
     aftercare.after_stay(person, stay.encounter, end, disposition, diagnoses[0].code)
 
 
-def _diagnoses(person: MadePerson, reasons: Sequence[Term]) -> tuple[Diagnosis, ...]:
+def _diagnoses(person: SyntheticPerson, reasons: Sequence[Term]) -> tuple[Diagnosis, ...]:
     reason = person.chance.one_of(reasons, [term.weight for term in reasons]).code
     codes = [reason, *(code for code in person.conditions if code != reason)][:6]
     return tuple(Diagnosis(person.system, code, rank) for rank, code in enumerate(codes, 1))
 
 
-def _updates(person: MadePerson, stay: _Stay, count: int) -> None:
-    """Tell the noise: messages that say again what is known, as A08 mostly does."""
+def _add_updates(person: SyntheticPerson, stay: _Stay, count: int) -> None:
+    """Add updates without news, as most A08 messages are."""
     for n in range(count):
         when = stay.at + (stay.end - stay.at) * (n + person.chance.draw()) / (count + 1)
         changes = person.chance.draw()
         attending = stay.attending if changes > 0.3 else None
-        person.tell(
+        person.add(
             int(when), stay.source, EncounterUpdated(stay.encounter, stay.class_, attending, members=person.members()), stay.identity
         )
 
 
-def _measure(person: MadePerson, stay: _Stay) -> None:
+def _add_observations(person: SyntheticPerson, stay: _Stay) -> None:
     chance = person.chance
     for code, unit, quantiles in (
         (_LOINC_HEMOGLOBIN, "g/dL", (7, 11, 12.5, 14, 17)),
@@ -161,20 +161,20 @@ def _measure(person: MadePerson, stay: _Stay) -> None:
     ):
         value = int(chance.span_of(quantiles) * 10) / 10
         at = Millis(int(stay.end - (2 + 6 * chance.draw()) * HOUR_MS) // 1000 * 1000)
-        person.tell(at, stay.source, ObservationRecorded(code, value, unit, at), stay.identity)
+        person.add(at, stay.source, ObservationRecorded(code, value, unit, at), stay.identity)
 
 
-def _move(person: MadePerson, stay: _Stay) -> None:
+def _move(person: SyntheticPerson, stay: _Stay) -> None:
     chance = person.chance
     when = int(stay.at + (stay.end - stay.at) * (0.2 + 0.4 * chance.draw()))
     facility = stay.hospital.facility + ("-REHAB" if chance.happens("moved_facility") else "")
     level = chance.one_of(("intensive-care", "step-down", "ward"))
-    person.tell(when, stay.source, PatientTransferred(stay.encounter, Location(facility, level[:4].upper(), level)), stay.identity)
+    person.add(when, stay.source, PatientTransferred(stay.encounter, Location(facility, level[:4].upper(), level)), stay.identity)
     if chance.share(person.town.share_of("cancelled")):
-        person.tell(when + HOUR_MS // 2, stay.source, TransferCancelled(stay.encounter, "no bed"), stay.identity)
+        person.add(when + HOUR_MS // 2, stay.source, TransferCancelled(stay.encounter, "no bed"), stay.identity)
 
 
-def _discharge(person: MadePerson, stay: _Stay, disposition: str, diagnoses: tuple[Diagnosis, ...]) -> None:
+def _discharge(person: SyntheticPerson, stay: _Stay, disposition: str, diagnoses: tuple[Diagnosis, ...]) -> None:
     chance, at, end = person.chance, stay.at, stay.end
     principal = diagnoses[0].code
     late = chance.happens("diagnosis_added")
@@ -191,12 +191,12 @@ def _discharge(person: MadePerson, stay: _Stay, disposition: str, diagnoses: tup
     )
     if chance.share(person.town.share_of("cancelled")):
         early = Millis(max(at + 1000, end - 20 * HOUR_MS))
-        person.tell(early, stay.source, fact, stay.identity)
-        person.tell(early + HOUR_MS, stay.source, DischargeCancelled(stay.encounter, "stays another day"), stay.identity)
-    person.tell(end, stay.source, fact, stay.identity)
+        person.add(early, stay.source, fact, stay.identity)
+        person.add(early + HOUR_MS, stay.source, DischargeCancelled(stay.encounter, "stays another day"), stay.identity)
+    person.add(end, stay.source, fact, stay.identity)
     if late and not died:
         added = Diagnosis(person.system, principal, 1)
-        person.tell(end + 30 * HOUR_MS, stay.source, EncounterUpdated(stay.encounter, diagnoses=(added, *diagnoses[1:])), stay.identity)
+        person.add(end + 30 * HOUR_MS, stay.source, EncounterUpdated(stay.encounter, diagnoses=(added, *diagnoses[1:])), stay.identity)
     if died:
-        person.tell(end + HOUR_MS, stay.source, PersonUpdated(deceased=True, deceased_at=end), stay.identity)
+        person.add(end + HOUR_MS, stay.source, PersonUpdated(deceased=True, deceased_at=end), stay.identity)
         person.died = Millis(end + HOUR_MS)

@@ -1,6 +1,6 @@
-"""The stream: every person's story told, faults put in, answers added, and all of it in the order of arrival.
+"""The stream of synthetic events: each person's events, with faults and answers added, in the order of arrival.
 
-Owns the arguments of a simulation, faults of transmission, ids, and the form in which a made event is written as a line.
+Owns the arguments of a simulation, faults of transmission, event ids, and the form of an event as a line.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
 from streams.simulate.model import Model, load_model
-from streams.simulate.person import AUTHORITY, MadePerson, Told, Town, identifier, make_person
-from streams.simulate.stays import live_through_stays
+from streams.simulate.person import AUTHORITY, StoryEvent, SyntheticPerson, Town, identifier, make_person
+from streams.simulate.stays import add_encounters
 
 DEFAULT_START = date(2026, 6, 1)
-"""A Monday in no year's holiday week: the default must not hang on the day on which it is asked for."""
-ROSTER_MS = HOUR_MS
-"""Care teams, conditions and goals are told within the hour before the first day."""
+"""A Monday without a holiday in its week. Fixed, because the output must not depend on the current date."""
+BASELINE_MS = HOUR_MS
+"""Care teams, conditions and goals are sent within the hour before the first day."""
 
 FAULTS: tuple[str, ...] = ("late", "repeated", "out-of-order", "cancelled", "merged")
 
 
 class FaultError(ValueError):
-    """A fault that the model does not know, or a share that is none."""
+    """A fault is unknown, or its share is not a number from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is to be simulated. The same arguments give the same bytes, today and on another machine."""
+    """The arguments of a simulation. The same arguments give the same bytes on any day and any machine."""
 
     seed: int
     people: int
@@ -62,8 +62,8 @@ class Simulation:
     secret: bytes = DEMO_SECRET
 
 
-class Made(NamedTuple):
-    """A made event, and the identifiers behind its keys, which only a line in a file shows."""
+class SyntheticEvent(NamedTuple):
+    """A synthetic event, with the identifiers of its keys. Only lines in files contain the identifiers."""
 
     event: Event
     identifier: str
@@ -71,7 +71,10 @@ class Made(NamedTuple):
 
 
 def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
-    """Read `late,repeated`, `late=0.1`, `all` or `none`: shares by fault, the model's own where none is said. Raises FaultError."""
+    """Parse `late,repeated`, `late=0.1`, `all` or `none`; return shares by fault. A fault without a share gets the model's.
+
+    Raises FaultError.
+    """
     known = (model or load_model()).faults
     if text.strip() in {"", "none"}:
         return {}
@@ -92,23 +95,23 @@ def faults_of(text: str, model: Model | None = None) -> dict[str, float]:
     return {name: found[name] for name in FAULTS if name in found}
 
 
-def simulate(wanted: Simulation, agent: Agent | None = None) -> list[Made]:
-    """Make the events of *wanted* in the order of arrival; with *agent* (in memory) people and channels answer what it decides.
+def simulate(wanted: Simulation, agent: Agent | None = None) -> list[SyntheticEvent]:
+    """Generate the events of *wanted*, in the order of arrival. With *agent* (in memory), answers to its decisions are added.
 
-    Memory grows with people and days: some 3 kB an event. Ten thousand people in a month take seconds.
+    Needs about 3 kB of memory per event. A month of ten thousand people takes seconds.
     """
     town = _town(wanted)
     answering = None if agent is None else Answering(agent, town.model, wanted.seed, town.end)
-    made: list[tuple[int, int, int, int, Made]] = []
+    made: list[tuple[int, int, int, int, SyntheticEvent]] = []
     for number in range(wanted.people):
-        for place, one in enumerate(_events_of(town, wanted, number, answering)):
-            made.append((one.event.arrival, TOPIC_OF[one.event.type].rank, number, place, one))
+        for index, one in enumerate(_events_of(town, wanted, number, answering)):
+            made.append((one.event.arrival, TOPIC_OF[one.event.type].rank, number, index, one))
     made.sort(key=lambda entry: entry[:4])
     return [entry[4] for entry in made]
 
 
-def line_of(made: Made) -> dict[str, object]:
-    """Return the line of a made event, as `carerelay replay` and `play` read it: the person by identifier, never by key."""
+def line_of(made: SyntheticEvent) -> dict[str, object]:
+    """Return the line of *made* that `carerelay replay` and `play` can read. It contains the person's identifier, not the key."""
     event = made.event
     line: dict[str, object] = {
         "type": event.type,
@@ -125,8 +128,8 @@ def line_of(made: Made) -> dict[str, object]:
 _encode = msgspec.json.Encoder().encode
 
 
-def lines_of(made: Iterable[Made]) -> Iterator[bytes]:
-    """Yield each made event as a line of JSON without its line end."""
+def lines_of(made: Iterable[SyntheticEvent]) -> Iterator[bytes]:
+    """Yield each event as a line of JSON, without a line end."""
     for one in made:
         yield _encode(line_of(one))
 
@@ -143,58 +146,58 @@ def _town(wanted: Simulation) -> Town:
     return Town(model, hospitals, days, start, end, wanted.start, dict(wanted.faults))
 
 
-def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[Made]:
+def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[SyntheticEvent]:
     person = make_person(town, wanted.seed, number)
-    _begin(person)
-    live_through_stays(person)
-    _go_on(person)
-    if not person.told:
+    _add_baseline(person)
+    add_encounters(person)
+    _add_other_events(person)
+    if not person.story:
         return
-    told = _with_faults(person, Chance(town.model, wanted.seed, "faults", number))
+    story = _with_faults(person, Chance(town.model, wanted.seed, "faults", number))
     names = (identifier(number, 0), identifier(number, 1))
     keys = [person_key(wanted.secret, AUTHORITY, name) for name in names[: 1 if person.merges_at is None else 2]]
-    events = [Event(_id(wanted.seed, number, t.number), t.source, t.time, t.arrival, keys[t.identity], _fact(t.fact, keys)) for t in told]
+    events = [Event(_id(wanted.seed, number, t.number), t.source, t.time, t.arrival, keys[t.identity], _fact(t.fact, keys)) for t in story]
     if answering is not None:
         events = answering.answered(events)
     for event in events:
         into = ""
         if isinstance(event.data, PersonMerged):
             into = names[0]
-        yield Made(event, names[keys.index(event.person)], into)
+        yield SyntheticEvent(event, names[keys.index(event.person)], into)
 
 
 def _fact(fact: msgspec.Struct, keys: list[PersonKey]) -> msgspec.Struct:
-    """Return *fact*; a merge names the key that goes on, which a story does not know."""
+    """Return *fact*. A merge gets the key of the surviving identifier, which is not known when the story is made."""
     return PersonMerged(PersonRef(keys[0])) if isinstance(fact, PersonMerged) else fact
 
 
-def _id(seed: int, number: int, place: int) -> str:
-    return "M" + sha1(f"{seed}|{number}|{place}".encode(), usedforsecurity=False).hexdigest()[:23]
+def _id(seed: int, number: int, index: int) -> str:
+    return "M" + sha1(f"{seed}|{number}|{index}".encode(), usedforsecurity=False).hexdigest()[:23]
 
 
-def _begin(person: MadePerson) -> None:
-    """Tell what is known of the person when the window opens."""
+def _add_baseline(person: SyntheticPerson) -> None:
+    """Add the state at the start of the simulation: care team, conditions, consents, goals."""
     chance, town = person.chance, person.town
-    at = int(town.start - ROSTER_MS * (0.05 + 0.9 * chance.draw()))
+    at = int(town.start - BASELINE_MS * (0.05 + 0.9 * chance.draw()))
     practice = f"urn:practice:{person.home.practice}"
     if chance.happens("roster"):
-        person.tell(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
-        person.tell(at + 1000, practice, PersonUpdated(birth_date=person.birth_date))
+        person.add(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
+        person.add(at + 1000, practice, PersonUpdated(birth_date=person.birth_date))
         for code in person.conditions:
-            person.tell(at + 2000, practice, ConditionRecorded(code, person.system, "active"))
+            person.add(at + 2000, practice, ConditionRecorded(code, person.system, "active"))
     sensitive = person.sensitivities()
     for kind in sensitive:
         if chance.happens("consent_sensitive"):
-            person.tell(at + 3000, practice, ConsentChanged("permit", sensitivity=kind))
+            person.add(at + 3000, practice, ConsentChanged("permit", sensitivity=kind))
     if chance.happens("consent_denied"):
         recipient = chance.one_of(("caregiver", "social-care", "community-nurse", "care-coordinator", "pcp"))
-        person.tell(at + 4000, practice, ConsentChanged("deny", recipient=recipient))
+        person.add(at + 4000, practice, ConsentChanged("deny", recipient=recipient))
     if chance.happens("with_goal"):
         aftercare.begin_goal(person, at + 5000, proposed=False)
 
 
-def _go_on(person: MadePerson) -> None:
-    """Tell what happens beside stays: referrals, new goals, death at home, and the merge of two identifiers."""
+def _add_other_events(person: SyntheticPerson) -> None:
+    """Add events that do not follow from a stay: referrals, new goals, death at home, and the merge of two identifiers."""
     chance, town = person.chance, person.town
     model = town.model
     years = (town.end - town.start) / (365 * DAY_MS)
@@ -206,25 +209,25 @@ def _go_on(person: MadePerson) -> None:
     if person.died is None and chance.count(model.rate("deaths") / 1000 * years):
         at = person.days.instant(chance, model.profiles["emergency"])
         if at > person.busy_until:
-            person.tell(at, f"urn:practice:{person.home.practice}", PersonUpdated(deceased=True, deceased_at=at))
-            person.told = [t for t in person.told if t.time <= at]
+            person.add(at, f"urn:practice:{person.home.practice}", PersonUpdated(deceased=True, deceased_at=at))
+            person.story = [t for t in person.story if t.time <= at]
     if person.merges_at is not None:
-        person.tell(person.merges_at, f"urn:hospital:{person.home.source}", PersonMerged(PersonRef(PersonKey(""))), 1)
+        person.add(person.merges_at, f"urn:hospital:{person.home.source}", PersonMerged(PersonRef(PersonKey(""))), 1)
 
 
-def _with_faults(person: MadePerson, chance: Chance) -> list[Told]:
-    """Put the faults of transmission in; return what was told in the order of arrival."""
+def _with_faults(person: SyntheticPerson, chance: Chance) -> list[StoryEvent]:
+    """Add the faults of transmission; return the events in the order of arrival."""
     town = person.town
     late, repeated, overtaken = (town.share_of(fault) for fault in ("late", "repeated", "out-of-order"))
-    told = sorted(person.told, key=lambda t: (t.arrival, t.number))
-    found: list[Told] = []
-    for n, one in enumerate(told):
+    story = sorted(person.story, key=lambda t: (t.arrival, t.number))
+    found: list[StoryEvent] = []
+    for n, one in enumerate(story):
         arrival = one.arrival
         if chance.share(late):
             arrival = Millis(arrival + chance.milliseconds("late_hours"))
-        elif chance.share(overtaken) and n + 1 < len(told):
-            # It waits until the next one has passed it.
-            arrival = Millis(max(arrival, told[n + 1].arrival + 1000))
+        elif chance.share(overtaken) and n + 1 < len(story):
+            # Arrives after the next event.
+            arrival = Millis(max(arrival, story[n + 1].arrival + 1000))
         found.append(one._replace(arrival=arrival))
         if chance.share(repeated):
             found.extend(

@@ -1,7 +1,8 @@
-"""Write the ids of tasks and notifications into the story again: `python tests/agents/renew_story.py`.
+"""Update the ids of tasks and notifications in the story: `python tests/agents/renew_story.py`.
 
-Answers name a task by its id, which follows from its cause and its rule. Where that derivation or a message changes, a
-comment above each answer (`# about NOT-2 1 of GENERAL 77001`: the first NOT-2 of that person) says which one is meant.
+An answer names a task by its id, which is derived from its cause and its rule. If the derivation or a message changes, the
+ids change too. The comment above each answer (`# about NOT-2 1 of GENERAL 77001`: the first NOT-2 of that person) says which
+task is meant.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from streams.replay.replay import replay
 
 ABOUT = re.compile(r"# about (\S+) (\d+) of (\S+) (\S+)")
 ROUNDS = 10
-"""An answer may change what is asked next: the ids settle after a few rounds."""
+"""An answer may change later decisions, so the ids are stable only after a few rounds."""
 
 
 def renewed() -> dict[str, str]:
-    """Return the text of each file of answers as it should be, by the file's name."""
+    """Return the updated text of each file of answers, by file name."""
     agent, doors = load_in_memory(Settings()), load_intake(Settings())
     tasks: dict[tuple[str, str], list[str]] = defaultdict(list)
     notices: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -52,7 +53,7 @@ def renewed() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write until nothing changes any more."""
+    """Update the files until nothing changes any more."""
     for _ in range(ROUNDS):
         changed = False
         for name, text in renewed().items():

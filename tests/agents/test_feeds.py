@@ -1,4 +1,4 @@
-"""Silent feeds (FEED-1): what is usual is learned, a silence that is too long opens a gap, and what comes again closes it."""
+"""Silent feeds (FEED-1): the usual gap is learned, a silence that is too long opens a gap, and the next message closes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1000
 
 
 class Watched:
-    """One source, as the agent sees it: deadlines fire before a later report."""
+    """One source as the agent sees it. Deadlines fire before a later report."""
 
     def __init__(self, policy: FeedPolicy = POLICY) -> None:
         self.feed: Feed | None = None
@@ -61,7 +61,7 @@ class Watched:
         return self.heard(*range(begin, end, minutes * MINUTE))
 
     def until(self, at: int) -> Watched:
-        """Fire what is due before *at*."""
+        """Fire the deadlines before *at*."""
         while self.feed is not None and self.feed.due and self.feed.due < at:
             self._take(fall_due(self._fresh() or self.feed, KEY, policy=self._policy))
         return self
@@ -87,13 +87,13 @@ class Watched:
 def test_a_source_of_every_ten_minutes_is_silent_for_too_long_after_three_of_them_and_not_before() -> None:
     last = MONDAY + 8 * HOUR
     watched = Watched().every(10, MONDAY, last + 1)
-    # Silence counts from the end of the minute in which it was last heard.
+    # A silence is counted from the end of the minute of the last message.
     limit = last + MINUTE + 30 * MINUTE
     assert watched.until(limit).opened == []
     assert watched.until(limit + 1).opened == [limit]
 
 
-def test_a_source_that_speaks_all_the_time_may_be_silent_for_the_five_minutes_of_the_floor() -> None:
+def test_a_source_that_sends_all_the_time_may_be_silent_for_five_minutes() -> None:
     last = MONDAY + 2 * HOUR
     watched = Watched().heard(*range(MONDAY, last + 1, 20_000))
     assert watched.until(last + 6 * MINUTE).opened == []
@@ -107,7 +107,7 @@ def test_a_source_that_is_hardly_known_is_never_silent() -> None:
 def test_a_source_of_one_message_a_day_is_missed_after_three_of_them_and_not_in_the_hours_between() -> None:
     watched = Watched().heard(*(MONDAY + 9 * HOUR + n * DAY for n in range(40)))
     assert watched.opened == []
-    # Heard last on the fortieth day at 9; its hour ends unheard on three days after it.
+    # The last message is at 9:00 on the fortieth day. On the next three days that hour passes without a message.
     watched.until(MONDAY + 60 * DAY)
     assert len(watched.opened) == 1
     assert MONDAY + 42 * DAY + 9 * HOUR < watched.opened[0] <= MONDAY + 42 * DAY + 10 * HOUR
@@ -123,7 +123,7 @@ def test_a_source_that_is_silent_every_night_raises_no_alarm_at_night_and_one_in
     watched.until(MONDAY + 28 * DAY + 7 * HOUR + 59 * MINUTE)
     assert watched.opened == first
     watched.until(MONDAY + 28 * DAY + 9 * HOUR)
-    # The four minutes after 17:55 count too: three gaps of five minutes are over eleven minutes after eight.
+    # The four minutes after 17:55 count too, so three gaps of five minutes are reached eleven minutes after eight.
     assert watched.opened == [*first, MONDAY + 28 * DAY + 8 * HOUR + 11 * MINUTE]
 
 
@@ -160,7 +160,7 @@ def test_a_source_of_one_message_an_hour_is_missed_after_three_of_them_however_l
     assert watched.until(last + 4 * HOUR).opened == [last + MINUTE + 3 * HOUR]
 
 
-def test_a_source_that_comes_by_chance_raises_few_alarms_once_it_is_known() -> None:
+def test_a_source_that_sends_at_random_raises_few_alarms_once_it_is_known() -> None:
     draw = Random(3)
     at, times = float(MONDAY), []
     while at < MONDAY + 6 * WEEK:
@@ -168,7 +168,7 @@ def test_a_source_that_comes_by_chance_raises_few_alarms_once_it_is_known() -> N
         times.append(int(at))
     watched = Watched().heard(*times)
     known = [at for at in watched.opened if at > MONDAY + WEEK]
-    # One in twenty gaps is longer than three times the mean: that would be some 200 alarms in these five weeks.
+    # One in twenty gaps is longer than three times the mean. With the mean alone there would be about 200 alarms in these five weeks.
     assert len(known) < 10
 
 
@@ -188,7 +188,7 @@ def silent() -> Watched:
 LIMIT = MONDAY + 8 * HOUR + 31 * MINUTE
 
 
-def test_a_silence_opens_one_gap_and_one_task_and_tells_the_interface_team_why() -> None:
+def test_a_silence_opens_one_gap_and_one_task_and_notifies_the_interface_team() -> None:
     watched = silent().until(LIMIT + 1)
     gap, task, told = watched.effects
     assert isinstance(gap, GapState)
@@ -202,7 +202,7 @@ def test_a_silence_opens_one_gap_and_one_task_and_tells_the_interface_team_why()
     assert "gaps of up to 10 minutes are usual" in told.why
 
 
-def test_a_silence_that_lasts_goes_to_operations_once_and_to_nobody_after() -> None:
+def test_a_long_silence_is_escalated_to_operations_once() -> None:
     watched = silent().until(LIMIT + HOUR + 1)
     assert [n.recipient for n in watched.of(NotificationIssued)] == ["interface-team/pool:interfaces", "operations/pool:ops"]
     assert watched.of(TaskState)[-1].owner == "operations/pool:ops"
@@ -210,7 +210,7 @@ def test_a_silence_that_lasts_goes_to_operations_once_and_to_nobody_after() -> N
     assert len(watched.until(LIMIT + 20 * DAY).effects) == count
 
 
-def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_were_told() -> None:
+def test_a_source_that_is_heard_again_closes_the_gap_late_and_notifies_those_who_were_notified() -> None:
     watched = silent().heard(LIMIT + 2 * HOUR)
     closed = watched.of(GapState)[-1]
     assert (closed.state, closed.closure, closed.owner) == ("closed", "met-late", "operations/pool:ops")
@@ -219,7 +219,7 @@ def test_a_source_that_is_heard_again_closes_the_gap_late_and_tells_those_who_we
     assert after == ["interface-team/pool:interfaces", "operations/pool:ops"]
 
 
-def test_a_report_that_was_held_up_takes_the_alarm_back() -> None:
+def test_a_delayed_report_withdraws_the_alarm() -> None:
     watched = silent().until(LIMIT + 1)
     told = watched.of(NotificationIssued)[0]
     watched.heard(LIMIT - 20 * MINUTE, reported=LIMIT + 5 * MINUTE)
@@ -227,10 +227,10 @@ def test_a_report_that_was_held_up_takes_the_alarm_back() -> None:
     assert [w.notification for w in watched.of(NotificationWithdrawn)] == [told.id]
 
 
-def test_shards_that_catch_up_after_an_outage_of_ours_raise_no_alarm_for_each_report() -> None:
+def test_shards_that_catch_up_after_an_outage_do_not_raise_an_alarm_for_each_report() -> None:
     watched = silent()
     end = MONDAY + 10 * HOUR
-    # Nothing was reported for two hours; then the whole backlog, within two minutes.
+    # No report for two hours, then the whole backlog within two minutes.
     for n, at in enumerate(range(MONDAY + 8 * HOUR + 10 * MINUTE, end, 10 * MINUTE)):
         watched.heard(at, reported=end + n * 10_000)
     assert len(watched.opened) == 1
@@ -257,7 +257,7 @@ def test_the_same_report_twice_and_an_older_one_change_nothing() -> None:
     assert not watched.effects
 
 
-def test_a_source_that_never_comes_again_is_forgotten_after_four_weeks_and_its_gap_closed() -> None:
+def test_a_source_that_stays_silent_is_forgotten_after_four_weeks_and_its_gap_closed() -> None:
     watched = silent().until(MONDAY + 60 * DAY)
     assert watched.feed is None
     assert watched.of(GapState)[-1].closure == "not-applicable"
@@ -265,7 +265,7 @@ def test_a_source_that_never_comes_again_is_forgotten_after_four_weeks_and_its_g
     assert len(watched.of(GapState)) == 3
 
 
-def test_what_was_decided_once_is_decided_again_the_same() -> None:
+def test_same_state_and_event_give_the_same_decision() -> None:
     assert silent().heard(LIMIT + 2 * HOUR).effects == silent().heard(LIMIT + 2 * HOUR).effects
     ids = [effect.id for effect in silent().heard(LIMIT + 2 * HOUR).effects]
     assert len(set(ids)) == len(ids)
@@ -278,7 +278,7 @@ def test_the_state_of_a_source_is_small() -> None:
     assert len(pack(watched.feed)) < 1000
 
 
-def test_bytes_that_are_no_state_are_ours_to_mend() -> None:
+def test_bytes_that_are_not_a_state_are_an_error_of_the_program() -> None:
     with pytest.raises(UnreadableStateError):
         unpack(b"\x01 something else")
 
@@ -303,7 +303,7 @@ def test_each_source_is_reported_by_itself() -> None:
     assert heard.report_for(update(2, MONDAY, "urn:hospital:mercy"))
 
 
-def test_what_our_own_delivery_says_is_no_feed() -> None:
+def test_events_of_our_own_delivery_are_not_a_feed() -> None:
     assert SourceReports().report_for(update(1, MONDAY, "urn:carerelay:delivery", NotificationDelivered("n", "r", "c"))) is None
 
 
@@ -337,7 +337,7 @@ FORM = AvroForm()
 
 
 class NothingDecided:
-    """An agent that keeps a person and says nothing."""
+    """An agent that keeps the person's state and publishes nothing."""
 
     inbound, relay, dead_letters = (ADMISSION.name,), RELAY.name, DEAD_LETTER.name
 
@@ -456,7 +456,7 @@ def test_a_report_that_says_nothing_new_leaves_the_very_same_bytes() -> None:
     assert again.publish == []
 
 
-def test_after_the_rule_raised_the_source_is_kept_without_the_deadline_that_was_due() -> None:
+def test_after_a_rule_raised_the_source_is_kept_without_its_deadline() -> None:
     feeds = feeds_agent()
     watched = silent()
     assert watched.feed is not None
@@ -479,13 +479,13 @@ def test_a_rule_that_is_wrong_is_refused_with_file_and_field(tmp_path: Path) -> 
         assert str(file) in str(error.value)
 
 
-def test_the_directory_says_who_answers_and_a_pool_of_the_role_s_name_does_where_it_does_not() -> None:
+def test_the_directory_names_the_owner_and_a_pool_with_the_roles_name_is_the_default() -> None:
     by = watchers_of(load_directory(), load_rule())
     assert by.first.startswith("interface-team/")
     assert by.second == "operations/pool:operations"
 
 
-def test_a_replay_tells_of_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:
+def test_a_replay_shows_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:
     file = tmp_path / "feed.jsonl"
     lines = []
     for n in range(40):

@@ -1,4 +1,4 @@
-"""The replay of the story with the rules that come with it: everything in it happens, and the bytes are always the same."""
+"""The replay of the story with the built-in rules: every kind of effect occurs, and the output is always the same bytes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def open_at_the_end(lines: list[Line], who: str) -> set[str]:
 
 def test_no_rule_fails_and_no_response_of_the_story_is_refused(lines):
     refused = Counter(line["reason"] for line in lines if line["effect"] == "refused")
-    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}, "ids moved? python tests/agents/renew_story.py"
+    assert refused == {"identifier-missing": 1, "segment-missing": 1, "form-wrong": 1}, (
+        "ids changed? Run python tests/agents/renew_story.py"
+    )
 
 
 def test_every_kind_of_effect_comes_up(lines):
@@ -95,7 +97,7 @@ def test_effect_ids_are_never_used_twice(lines):
     assert [id_ for id_, count in ids.items() if count > 1] == []
 
 
-def test_wrong_admission_is_taken_back_from_everybody_who_was_told(lines):
+def test_wrong_admission_is_withdrawn_from_everybody_who_was_notified(lines):
     who = person("77003")
     told_ids = {line["id"] for line in of(lines, who, effect="notification") if line["rule"].startswith("NTF-ADMIT")}
     assert told_ids
@@ -106,12 +108,12 @@ def test_wrong_admission_is_taken_back_from_everybody_who_was_told(lines):
 def test_late_call_is_met_late_and_escalates_over_the_holiday_on_the_second_business_day(lines):
     gaps = of(lines, person("77002"), effect="gap", rule="TCM-1")
     opened = [line for line in gaps if line["state"] == "open"]
-    # Discharged on Thursday; Friday 3 July is a holiday; due at the end of Tuesday.
+    # The discharge is on Thursday, Friday 3 July is a holiday, so it is due at the end of Tuesday.
     assert opened[0]["at"] == "2026-07-08T04:00:00Z"
     assert gaps[-1]["closure"] == "met-late"
 
 
-def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_taken_back(lines):
+def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_withdrawn(lines):
     who = person("88001", "MERCY")
     assert of(lines, who, effect="gap", rule="TCM-1", state="open")
     assert of(lines, who, effect="gap", rule="TCM-1")[-1]["closure"] == "met"
@@ -129,12 +131,12 @@ def test_cancelled_discharge_ends_its_tasks_and_the_new_one_begins_new(lines):
 
 
 @pytest.mark.parametrize(("identifier", "authority"), [("77005", "GENERAL"), ("9434765870", "NHS")])
-def test_nothing_is_open_and_nobody_is_asked_after_a_death(lines, identifier, authority):
+def test_nothing_is_open_and_no_acknowledgement_is_requested_after_a_death(lines, identifier, authority):
     who = person(identifier, authority)
     assert open_at_the_end(lines, who) == set()
 
 
-def test_merged_person_goes_on_under_the_other_key(lines):
+def test_events_of_a_merged_person_continue_under_the_surviving_key(lines):
     loser, survivor = person("77066"), person("77006")
     merged_at = "2026-07-07T14:00:00Z"
     assert of(lines, loser, effect="task")
@@ -150,12 +152,12 @@ def test_withheld_recipient_is_suppressed_and_never_replaced_by_the_fallback_poo
     assert not any("unassigned" in recipient for recipient in recipients)
 
 
-def test_person_whom_nobody_knows_goes_to_the_fallback_pool(lines):
+def test_fallback_pool_is_notified_about_an_unknown_person(lines):
     recipients = {line["recipient"] for line in of(lines, person("77009"), effect="notification")}
     assert any("pool:unassigned" in recipient for recipient in recipients)
 
 
-def test_referral_that_nobody_answers_stalls_and_goes_back_to_who_asked(lines):
+def test_referral_without_an_answer_goes_back_to_its_requester(lines):
     gaps = of(lines, person("77007"), effect="gap", rule="REF-1", state="open")
     assert gaps[0]["owner"].startswith("referral-target/")
     assert gaps[-1]["owner"] == "referral-requester/practitioner:8802"
@@ -206,18 +208,18 @@ def test_files_in_another_order_give_the_same_lines(lines):
     files = sorted(path for path in STORY.iterdir() if not path.name.startswith("."))
     random.Random(7).shuffle(files)
     shuffled = bytes_of(told(read_paths(files, DOORS)))
-    # Messages of one instant may change places; what each leads to may not.
+    # Messages of one instant may change places, but their effects are the same.
     assert sorted(shuffled) == sorted(bytes_of(lines))
 
 
-def test_cut_file_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_file_is_read_up_to_its_end(tmp_path):
     whole = (STORY / "general.hl7").read_bytes()
     for cut in random.Random(11).sample(range(200, len(whole)), 40):
         (tmp_path / "cut.hl7").write_bytes(whole[:cut])
         assert "rule-failed" not in {line.get("reason") for line in told(read_paths([tmp_path / "cut.hl7"], DOORS))}
 
 
-def test_name_and_identifier_of_nobody_come_out(lines):
+def test_no_name_and_no_identifier_is_in_the_output(lines):
     text = b"\n".join(bytes_of(lines)).decode()
     for secret in ("ALVAREZ", "BRANDT", "Rosa", "77001", "9434765919"):
         assert secret not in text.replace("report-RF", "").replace("call-77001", "")

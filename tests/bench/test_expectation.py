@@ -1,4 +1,4 @@
-"""What the benchmarks expect, and what they say where something else came out."""
+"""The expectations of the benchmarks, and their report if the result differs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCTOR = Member("pcp", Party("pcp", Practitioner("8801")))
 
 
 class Topics:
-    """Admissions, each of another person, at so many minutes after noon."""
+    """Admissions of different persons, at the given minutes after noon."""
 
     def __init__(self, *minutes: float) -> None:
         self._minutes = minutes
@@ -45,7 +45,7 @@ def test_an_alarm_is_expected_before_a_later_record_of_anybody_as_in_the_worker(
     alone, with_others = expected(0), expected(0, 6)
     more = with_others.effects.keys() - alone.effects.keys()
     alarms = [name for name in more if with_others.effects[name] == NOON + 5 * MINUTE]
-    assert alarms, "nobody reported a delivery: five minutes after the admission that is an alarm"
+    assert alarms, "nobody reported a delivery, so an alarm is due five minutes after the admission"
 
 
 def test_an_alarm_after_the_last_record_is_expected_once_its_time_has_come_and_is_not_of_the_backlog() -> None:
@@ -63,14 +63,14 @@ def test_effects_are_compared_by_identity_up_to_an_instant() -> None:
 
 
 @pytest.mark.parametrize("field", Difference._fields)
-def test_a_run_with_anything_lost_twice_or_unexpected_is_named_and_one_without_is_not(field: str) -> None:
+def test_a_run_with_a_lost_duplicate_or_unexpected_effect_is_named_and_no_other(field: str) -> None:
     good = dict.fromkeys(Difference._fields, 0)
     results = {"care": {"200000": {"the whole catalogue": [good, good | {field: 7}]}}}
     assert report.wrong(results) == [f"care, 200000, the whole catalogue, run 2: 7 {field}"]
     assert report.wrong({"care": {"200000": {"the whole catalogue": [good, good]}}}) == []
 
 
-def test_the_benchmark_exits_1_where_something_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_benchmark_exits_1_if_something_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class NoKafka:
         bootstrap = "nowhere:1"
 

@@ -1,8 +1,8 @@
-"""The smallest agent that shows what the frame promises: it counts each person's events, and lets deadlines come due.
+"""The smallest agent that shows the guarantees of the engine: it counts each person's events, and sets deadlines.
 
-An event is JSON: `id`, `wait` (ms until a deadline, or none) and `do`, which says what goes wrong with it. Each event
-gives one line, each deadline one line. The state holds the count and a chain over the ids in the order they were applied,
-so that a lost, doubled or misplaced event shows in it.
+An event is JSON: `id`, `wait` (ms until a deadline, or null) and `do`, which selects a failure. Each event and each deadline
+publishes one line. The state holds the count and a hash chain over the ids in the order of application, so that a lost,
+duplicate or misordered event shows in the state.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Topics(NamedTuple):
 
 
 class Counting:
-    """One line an event, one line a deadline."""
+    """Publishes one line per event and one line per deadline."""
 
     def __init__(self, topics: Topics) -> None:
         self.inbound = topics.inbound

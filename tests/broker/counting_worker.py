@@ -17,11 +17,11 @@ from streams.kafka.transactions import Writer
 from streams.kafka.worker import Worker, WorkerSettings
 
 CRASHES = ("relaying", "relayed", "arriving", "deciding", "applied")
-"""The steps of a record that strays: wrapped, committed to the relay, read there, decided, committed with its line."""
+"""The steps of a misrouted record: wrapped, committed to the relay, read there, decided, committed with its line."""
 
 
 class Crash:
-    """Ends the process at one step, as a crash would, the first time it comes there."""
+    """Ends the process when it first reaches the given step, as a crash would."""
 
     def __init__(self, step: str | None, topics: Topics) -> None:
         self._step = step
@@ -65,7 +65,7 @@ class CrashingCounting(Counting):
         return outcome
 
 
-def main(  # noqa: PLR0917 -- they come by name
+def main(  # noqa: PLR0917 -- called with keyword arguments
     bootstrap: str,
     run: str,
     folder: str,
@@ -86,7 +86,7 @@ def main(  # noqa: PLR0917 -- they come by name
         worker = Worker(settings, CrashingCounting(topics, crashing))
         crashing.writer(worker.writer)
         app = make_app(group or run, worker, kafka, folder)
-        # The least that Kafka allows: the group misses a killed worker for so long.
+        # The minimum that Kafka allows. Until it has passed, the group does not notice a killed worker.
         app.conf.broker_session_timeout = 6.0
         if poll_interval_s is not None:
             app.conf.broker_max_poll_interval = poll_interval_s

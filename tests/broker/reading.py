@@ -1,4 +1,4 @@
-"""A reader of whole topics, as anybody outside may read them."""
+"""A reader of whole topics, as any outside consumer may read them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 
 async def read_all(kafka: Mapping[str, Any], places: Iterable[tuple[str, int]], isolation: str = "read_committed") -> list[Any]:
-    """Return all records of *places*, [(topic, partition)], up to the ends that they have now.
+    """Return all records of *places*, [(topic, partition)], up to their current ends.
 
-    Where to begin is said by an offset. A consumer that is told to find the beginning while it is still asking for the end,
-    as it does by default once it is assigned, takes the end for the beginning and reads nothing.
+    The consumer starts at explicit offsets. By default, a consumer that looks up the beginning while it still looks up the end
+    takes the end for the beginning, and reads nothing.
     """
     consumer = AIOKafkaConsumer(**kafka, isolation_level=isolation, enable_auto_commit=False, auto_offset_reset="none")
     await consumer.start()

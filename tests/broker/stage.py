@@ -1,4 +1,4 @@
-"""The stage of the tests on a real Kafka: topics of its own, workers as processes, and readers of what was committed."""
+"""The environment of the tests on a real Kafka: topics for each test, workers as processes, and readers of committed records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.shard.claims import CLAIM, POSITION
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LONG_S = 60.0
-"""A limit for a machine that is busy with other things; nothing waits so long when all is well."""
+"""A limit for a busy machine. Normally nothing waits so long."""
 
 
 def person_of(shard: int, nth: int = 0, partitions: int = PARTITIONS) -> bytes:
@@ -42,7 +42,7 @@ def event(identity: str, **more: Any) -> bytes:
 
 
 class WorkerProcess:
-    """A worker of its own process; its log lines are in a file."""
+    """A worker in its own process. Its log goes to a file."""
 
     def __init__(self, name: str, folder: Path, arguments: dict[str, Any]) -> None:
         self.name = name
@@ -64,17 +64,17 @@ class WorkerProcess:
             self._child.signal(number)
 
     def kill(self) -> None:
-        """End it as a crash would, also where it is paused."""
+        """Kill it, as a crash would, even if it is paused."""
         with contextlib.suppress(ProcessLookupError):
             self._child.kill()
-        # Also of one that ended by itself: its supervisor's pipe is closed here.
+        # Also if it has ended by itself, because this closes the pipe of its supervisor.
         self._child.stop()
 
     def terminate(self) -> None:
         self.signal(signal.SIGTERM)
 
     def said(self, event_name: str) -> list[dict[str, Any]]:
-        """Return its log lines of one event."""
+        """Return the lines of its log for one event."""
         found = []
         for line in self.log.read_bytes().decode(errors="replace").splitlines():
             if line.startswith("{"):
@@ -88,7 +88,7 @@ class WorkerProcess:
 
     @property
     def shards(self) -> set[int]:
-        """The shards that it opened last, and none after it has released them."""
+        """The shards that it opened last; none after it has released them."""
         opened, released = self.said("shards_opened"), self.said("shards_released")
         return set(opened[-1]["shards"]) if opened and self.alive and len(released) < len(opened) else set()
 
@@ -97,7 +97,7 @@ class WorkerProcess:
 
 
 class Stage:
-    """Topics of one test, its publisher, its workers."""
+    """The topics, the publisher and the workers of one test."""
 
     def __init__(self, bootstrap: str, folder: Path, partitions: int = PARTITIONS) -> None:
         self.bootstrap = bootstrap
@@ -138,7 +138,7 @@ class Stage:
         try:
             config = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(4 << 20)}
             await admin.create_topics([NewTopic(n, partitions or self.partitions, 1, topic_configs=config) for n in names])
-            while set(names) - set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker tells nobody
+            while set(names) - set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()
@@ -147,7 +147,7 @@ class Stage:
         admin = await self._admin()
         try:
             await admin.delete_topics(list(names))
-            while set(names) & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker tells nobody
+            while set(names) & set(await admin.list_topics()):  # noqa: ASYNC110 -- the broker sends no signal
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()
@@ -157,7 +157,7 @@ class Stage:
     async def publish(
         self, topic: str, key: bytes | None, value: bytes, partition: int | None = None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> int:
-        """Publish one record and wait for Kafka's word; return its offset."""
+        """Publish one record, wait until Kafka confirms it, and return its offset."""
         assert self._producer is not None
         shard = partition if partition is not None else partition_of(key or b"", self.partitions)
         metadata = await self._producer.send_and_wait(topic, value, key=key, partition=shard, headers=list(headers))
@@ -171,9 +171,9 @@ class Stage:
     # ---- workers
 
     def successor(self, **more: Any) -> WorkerProcess:
-        """Start a worker in a consumer group of its own: it is assigned everything at once, whoever else believes he owns it.
+        """Start a worker in a consumer group of its own. It is assigned all partitions, even if another worker owns the shards.
 
-        The claims alone must then say whose the shards are. The group would miss a killed worker for seconds first.
+        So only the claims decide who owns the shards. With one group, Kafka would notice a killed worker only after seconds.
         """
         return self.worker(group=f"{self.run}-g{len(self.workers)}", **more)
 
@@ -195,7 +195,7 @@ class Stage:
         return "\n".join(f"--- {w.name} (exit {w.code})\n{w.text()[-3000:]}" for w in self.workers)
 
     async def until(self, true: Callable[[], Any | Awaitable[Any]], what: str, seconds: float = LONG_S) -> Any:
-        """Wait until *true* says so and return what it said. Raises AssertionError with the workers' logs."""
+        """Wait until *true* returns a true value, and return that. Raises AssertionError with the workers' logs."""
         deadline = time.monotonic() + seconds
         while True:
             said = true()
@@ -203,7 +203,7 @@ class Stage:
                 said = await said
             if said:
                 return said
-            assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s\n{self.logs}"
+            assert time.monotonic() < deadline, f"{what}: not reached within {seconds:.0f} s\n{self.logs}"
             await asyncio.sleep(0.1)
 
     # ---- reading
@@ -217,7 +217,7 @@ class Stage:
         return lines_of(await self.read(self.topics.lines))
 
     async def lines_until(self, count: int, seconds: float = LONG_S) -> list[Line]:
-        """Return the lines when there are *count* of them, or more."""
+        """Return the lines as soon as there are at least *count*."""
 
         async def enough() -> list[Line] | None:
             lines = await self.lines()
@@ -226,7 +226,7 @@ class Stage:
         return await self.until(enough, f"{count} lines", seconds)
 
     async def state(self) -> tuple[dict[bytes, Counted], dict[tuple[str, int], int], dict[int, set[str]]]:
-        """Fold the state topic: persons, positions {(topic, shard): offset}, claims {shard: names}."""
+        """Return the contents of the state topic: persons, positions {(topic, shard): offset}, claims {shard: names}."""
         persons: dict[bytes, Counted] = {}
         positions: dict[tuple[str, int], int] = {}
         claims: dict[int, set[str]] = {n: set() for n in range(self.partitions)}

@@ -1,4 +1,4 @@
-"""A backtest straight from the topics of a real Kafka: the order of shards, what is not read, and that nothing is touched."""
+"""A backtest from the topics of a real Kafka: it reads in the order of the shards, reports what it cannot read, and writes nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAR = 1 << 50
 
 
 class Since:
-    """A connection, and where the topics ended when the test began: what the tests before it wrote is not its history."""
+    """A connection, and the end offsets at the start of the test: records of earlier tests are not part of its history."""
 
     def __init__(self, connection: dict[str, Any], begins: dict[tuple[str, int], int]) -> None:
         self.connection = connection
@@ -106,7 +106,7 @@ def wrong_partition(key: PersonKey) -> int:
 
 
 async def test_topics_that_are_not_there_are_named(kafka_of_file: str):
-    # The first test of this file: the others make the topics.
+    # The first test of this file, because the other tests create the topics.
     with pytest.raises(NoTopics, match=r"topic care\.\S+ does not exist"):
         await find_boundaries({"bootstrap_servers": kafka_of_file}, FAR)
 
@@ -124,7 +124,7 @@ async def test_events_of_all_topics_come_in_the_order_in_which_they_were_appende
         assert [e.id for e in events if e.person == person] == [m.event.id for m in made if m.event.person == person]
 
 
-async def test_what_was_aborted_is_not_history_and_the_end_is_still_found(since: Since):
+async def test_aborted_records_are_not_history_and_the_end_is_still_found(since: Since):
     await send(since.connection, event(1, ADMIT), txn="one")
     await send(since.connection, event(2, ADMIT), txn="two", abort=True)
 
@@ -146,7 +146,7 @@ async def test_records_that_are_no_events_are_counted_and_passed_over(since: Sin
     assert sum(history.refused.values()) == 1
 
 
-async def test_a_misrouted_record_counts_where_its_relay_put_it_and_not_where_it_arrived(since: Since):
+async def test_a_misrouted_record_is_read_from_the_relay_and_not_where_it_arrived(since: Since):
     wrong = event(1, ADMIT)
     offset = await send(since.connection, wrong, partition=wrong_partition(wrong.person))
     await send(since.connection, event(2, LEAVE), topic=DISCHARGE.name)
@@ -175,7 +175,7 @@ async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_th
     offset = await send(since.connection, right)
     forwarded = RecordRelayed(ADMISSION.name, place, offset, right.time, frame(ADMIT), tuple(headers_of(right)))
     moved = PersonStateMoved(PersonKey("p1.other"), b"state")
-    # Who goes on may live in the same shard as who ended, or in another one.
+    # The surviving person may be in the same shard as the merged one, or in another.
     keys = [right.person, *(person_key(b"secret", "GENERAL", str(n)) for n in range(2, 9))]
     assert len({partition_of(key.encode(), PARTITIONS) for key in keys}) == PARTITIONS
     for n, (fact, key) in enumerate([(moved, keys[0]), *((forwarded, key) for key in keys)]):
@@ -186,7 +186,7 @@ async def test_states_and_events_that_a_merge_sent_over_the_relay_are_left_to_th
     assert [e.id for e in events] == ["e1"]
 
 
-async def test_what_was_appended_after_the_window_is_not_read(since: Since):
+async def test_records_appended_after_the_window_are_not_read(since: Since):
     await send(since.connection, event(1, ADMIT))
     events, _ = await since.history()
     until = events[0].arrival
@@ -222,7 +222,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     await publish(since.connection, [Arrived(m.event, m.event.arrival, "") for m in made], seen=lambda _: None)
     before = await ends_and_groups(since.connection)
     arrivals = [m.event.arrival for m in made]
-    # A clock on which the topics' time is the story's: else all of it is long past, and opens nothing.
+    # A clock that maps the topics' time to the story's. Without it all events are long past and open nothing.
     events, _ = await since.history()
     speed = (arrivals[-1] - arrivals[0]) / max(1, events[-1].arrival - events[0].arrival)
     clock = Clock(events[0].arrival, arrivals[0], speed)
@@ -237,7 +237,7 @@ async def test_a_backtest_from_topics_is_the_same_twice_and_leaves_no_trace(sinc
     assert await ends_and_groups(since.connection) == before
 
 
-async def test_the_commands_publish_made_events_and_try_rules_on_them(since: Since, kafka_of_file: str):
+async def test_the_commands_publish_synthetic_events_and_backtest_rules_on_them(since: Since, kafka_of_file: str):
     before = await since.boundaries()
     begins = datetime.now(UTC).isoformat(timespec="milliseconds")
     start = datetime.now(UTC).date() - timedelta(days=3)

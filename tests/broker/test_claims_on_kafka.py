@@ -1,4 +1,4 @@
-"""Claims on a real Kafka, in one process: who is fenced, who wins, what an opening that is interrupted leaves."""
+"""Claims on a real Kafka, in one process: who is fenced, who wins, and what an interrupted opening leaves behind."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ async def writers(stage: Stage) -> AsyncIterator[list[Writer]]:
 
 
 class ProcessEnded(BaseException):
-    """What stands for the end of the process in a test."""
+    """Stands for the end of the process."""
 
 
 @pytest.fixture
 async def worker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worker]:
-    """A worker without Faust around it; where it would end the process it raises."""
+    """A worker without Faust. It raises instead of ending the process."""
 
     def ended(event_name: str, reason: str, exc: BaseException | None = None, code: int = 3) -> None:
         raise ProcessEnded(f"{event_name}: {reason}") from exc
@@ -67,7 +67,7 @@ async def can_write(stage: Stage, writer: Writer, number: int = 0) -> bool:
     return True
 
 
-async def test_the_next_owner_fences_the_one_before_and_buries_its_claim(stage, writers):
+async def test_the_next_owner_fences_the_one_before_and_deletes_its_claim(stage, writers):
     first, second, _ = writers
     [alone] = await opened(stage, first, 0)
     assert alone.fenced == set()
@@ -80,7 +80,7 @@ async def test_the_next_owner_fences_the_one_before_and_buries_its_claim(stage, 
     assert after.claims == {second.name: after.claims[second.name]}
 
 
-async def test_what_a_dead_owner_left_open_is_aborted_and_what_it_committed_is_read(stage, writers):
+async def test_open_transactions_of_a_dead_owner_are_aborted_and_its_commits_are_read(stage, writers):
     first, second, _ = writers
     await opened(stage, first, 0)
     await first.write({(stage.topics.state, 0): [Out(b"p-kept", b"kept")]})
@@ -103,7 +103,7 @@ async def test_a_claim_that_was_released_is_not_fenced(stage, writers):
     [reading] = await opened(stage, second, 0)
 
     assert reading.fenced == set()
-    assert await can_write(stage, first), "it gave the shard up and goes on with its others"
+    assert await can_write(stage, first), "it released the shard and continues with its other shards"
 
 
 async def test_of_claims_at_once_the_last_wins_and_nobody_else_can_write(stage, writers):
@@ -117,7 +117,7 @@ async def test_of_claims_at_once_the_last_wins_and_nobody_else_can_write(stage, 
         ]
         writing = [writer for writer in fresh if await can_write(stage, writer, number)]
 
-        assert isinstance(results[[CLAIM + w.name.encode() for w in fresh].index(claims[-1])], list), "the last claim opens"
+        assert isinstance(results[[CLAIM + w.name.encode() for w in fresh].index(claims[-1])], list), "the last claim opens the shard"
         opened_by = {writer.name for writer, result in zip(fresh, results, strict=True) if isinstance(result, list)}
         assert [w.name for w in writing if w.name in opened_by] == [claims[-1][len(CLAIM) :].decode()]
         for writer in fresh:
@@ -131,7 +131,7 @@ async def test_an_open_transaction_that_hides_the_own_claim_is_fenced_and_not_wa
     await producer.begin_transaction()
     await (await producer.send(stage.topics.state, b"open", key=b"p-open", partition=0))
 
-    async with asyncio.timeout(6):  # The coordinator itself would end it after a minute.
+    async with asyncio.timeout(6):  # The coordinator itself would abort it only after a minute.
         [reading] = await opened(stage, second, 0)
 
     assert reading.fenced == {first.name}
@@ -145,7 +145,7 @@ async def test_a_claimant_that_died_before_its_claim_was_committed_is_fenced_and
     await producer.begin_transaction()
     await (await producer.send(stage.topics.state, b"1", key=CLAIM + first.name.encode(), partition=0))
 
-    async with asyncio.timeout(6):  # The coordinator itself would end it after a minute.
+    async with asyncio.timeout(6):  # The coordinator itself would abort it only after a minute.
         [reading] = await opened(stage, second, 0)
 
     assert reading.claims == {second.name: reading.claims[second.name]}
@@ -153,7 +153,7 @@ async def test_a_claimant_that_died_before_its_claim_was_committed_is_fenced_and
         await producer.commit_transaction()
 
 
-async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage, writers):
+async def test_a_claimant_whose_claim_was_deleted_loses_the_shard_and_does_not_wait(stage, writers):
     first, second, third = writers
     blocker = AIOKafkaProducer(**stage.kafka, transactional_id=f"{stage.run}-blocker", transaction_timeout_ms=60_000)
     await blocker.start()
@@ -161,7 +161,7 @@ async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage
     await (await blocker.send(stage.topics.state, b"open", key=b"p-open", partition=0))
     opening = asyncio.create_task(opened(stage, first, 0))
     await asyncio.sleep(1)
-    # Somebody who had seen its claim by other means fenced it.
+    # Another worker, which knew of its claim in another way, fenced it.
     await second.write({(stage.topics.state, 0): [Out(CLAIM + first.name.encode(), None)]})
     await blocker.abort_transaction()
     await blocker.stop()
@@ -171,7 +171,7 @@ async def test_a_claimant_whose_claim_was_buried_is_lost_and_does_not_wait(stage
     assert await opened(stage, third, 0)
 
 
-async def test_an_opening_that_another_rebalance_interrupts_releases_its_claim_and_begins_again(stage, worker, writers):
+async def test_an_opening_interrupted_by_a_rebalance_releases_its_claim_and_starts_again(stage, worker, writers):
     blocker = AIOKafkaProducer(**stage.kafka, transactional_id=f"{stage.run}-blocker", transaction_timeout_ms=60_000)
     await blocker.start()
     await blocker.begin_transaction()
@@ -188,7 +188,7 @@ async def test_an_opening_that_another_rebalance_interrupts_releases_its_claim_a
     await blocker.abort_transaction()
     await blocker.stop()
     [reading] = await opened(stage, writers[0], 1)
-    assert reading.fenced == set(), "the claim was taken back: who opens it next fences nobody"
+    assert reading.fenced == set(), "the claim was released, so the next worker that opens the shard fences nobody"
     seeks = await worker.assign({0})
     assert seeks == {(topic, 0): 0 for topic in stage.topics.inbound}
     assert worker.ready
@@ -207,7 +207,7 @@ async def test_a_caller_that_is_cancelled_leaves_no_transaction_half_way(stage, 
     assert {record.key for record in await stage.read(stage.topics.state, partitions=[0])} == {b"p-a", b"p-b"}
 
 
-async def test_a_shard_that_comes_back_goes_on_reading_where_it_stopped(stage, worker, writers):
+async def test_a_reopened_shard_continues_reading_at_its_position(stage, worker, writers):
     await worker.assign({0, 1})
     key = person_of(0)
     await stage.publish(stage.topics.first, key, event("a"))
@@ -233,14 +233,14 @@ async def test_an_owner_whose_claim_came_between_two_commits_is_seen_when_the_sh
     await worker.assign({0})
     await stage.publish(stage.topics.first, person_of(0), event("a"))
     [record] = await stage.read(stage.topics.first, partitions=[0])
-    # Another claims while this one still holds the shard and commits; it reads only when this one has released it.
+    # Another worker claims the shard while this one still owns it and commits. It reads only after this one has released it.
     await writers[0].write({(stage.topics.state, 0): [Out(CLAIM + writers[0].name.encode(), b"1")]})
     worker.probe = _ends(stage)
     worker.give(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
     await stage.lines_until(1)
     await worker.release()
 
-    # To itself the other is the owner: nobody has fenced it.
+    # The other still believes that it owns the shard, because nobody has fenced it.
     await worker.assign({0})
 
     assert not await can_write(stage, writers[0])

@@ -1,4 +1,4 @@
-"""`carerelay run` on a real Kafka: what it shows, and that nothing it started outlives it."""
+"""`carerelay run` on a real Kafka: its output, and that no process it started outlives it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.kafka
 
 
 class Run:
-    """A running `carerelay run` and what it has said so far."""
+    """A running `carerelay run` and its output so far."""
 
     def __init__(self, folder: Path, jars: Path, *arguments: str, **environ: str) -> None:
         self.said = folder / "said.txt"
@@ -34,7 +34,7 @@ class Run:
                 stderr=out,
                 env=environment,
                 start_new_session=True,
-                # A shell without job control lets what it starts in the background ignore Ctrl-C, and so would this process.
+                # A shell without job control makes its background processes ignore Ctrl-C, and this process would inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
 
@@ -54,7 +54,7 @@ class Run:
         raise AssertionError(f"{pattern!r} was not said; it said:\n{self.text[-2000:]}")
 
     def started(self) -> tuple[str, list[int]]:
-        """Return the broker's address and the process ids of the workers of both agents, once messages go in."""
+        """Return the broker's address and the process ids of the workers of both agents, as soon as messages are published."""
         bootstrap = self.until(r"Kafka: (127\.0\.0\.1:\d+)")[1]
         workers = [int(self.until(rf"(?m)^{row.title}: process (\d+)")[1]) for row in AGENTS.rows]
         self.until(r"  received  ")
@@ -87,7 +87,7 @@ def assert_nothing_is_left(bootstrap: str, workers: list[int]) -> None:
     assert not answers(bootstrap)
 
 
-def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
+def test_story_is_shown_from_the_first_message_to_what_is_left_open(tmp_path, kafka_jars, runs):
     run = Run(tmp_path, kafka_jars, "--speed", "345600")
     runs.append(run)
     bootstrap, workers = run.started()
@@ -112,7 +112,7 @@ def test_story_is_told_from_the_first_message_to_what_is_left_open(tmp_path, kaf
 
 
 def who_is_named(text: str) -> set[str]:
-    """Return the names and record numbers of the story's persons that stand in *text*."""
+    """Return the names and record numbers of the story's persons that occur in *text*."""
     rows = [row.split(b"|") for file in STORY.glob("*.hl7") for row in re.split(rb"[\r\n]+", file.read_bytes()) if row.startswith(b"PID|")]
     said = {part.decode() for row in rows for part in (row[3].split(b"^")[0], *row[5].split(b"^")[:2]) if part}
     assert len(said) > 20
@@ -132,7 +132,7 @@ def test_nothing_outlives_it_however_it_ends(tmp_path, kafka_jars, runs, number,
     assert_nothing_is_left(bootstrap, workers)
 
 
-def test_given_kafka_is_used_and_left_running_and_a_second_run_tells_the_same(tmp_path, empty_kafka, kafka_jars, runs):
+def test_given_kafka_is_used_and_left_running_and_a_second_run_shows_the_same(tmp_path, empty_kafka, kafka_jars, runs):
     first = STORY / "mercy.hl7"
     for number in (1, 2):
         folder = tmp_path / str(number)

@@ -1,4 +1,4 @@
-"""Publishing from files, and reading back what was committed, on a real Kafka."""
+"""Publishing from files, and reading back the committed effects, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_events_of_a_person_are_appended_in_their_order_across_topics(conn
         mine = sorted((r for r in records if r.key == key), key=lambda r: (r.timestamp, rank[r.topic], r.offset))
         read = [read_record(r.topic, r.key, r.value, r.headers, r.timestamp) for r in mine]
         times = [e.time for e in read]
-        # Within a millisecond the table's rank decides: that is as fine as the broker's time is.
+        # Within one millisecond, the precision of the broker's time, the rank of the topic decides.
         stamps = [r.timestamp for r in mine]
         assert all(a <= b or s == t for a, b, s, t in zip(times, times[1:], stamps, stamps[1:], strict=False))
         assert sorted(e.id for e in read) == sorted(a.item.id for a in story if a.item.person.encode() == key)
@@ -130,7 +130,7 @@ async def test_pace_publishes_nothing_before_its_time(connection):
     assert at[2] >= 0.4
 
 
-async def test_watch_tells_committed_effects_and_never_aborted_ones(connection):
+async def test_watch_shows_committed_effects_and_never_aborted_ones(connection):
     person = PersonKey("p1.x")
     task = TaskState(
         id="t", at=Millis(1_782_000_000_000), person=person, cause="c", rule="TCM-1", rule_version=1, handoff="h", state="requested",

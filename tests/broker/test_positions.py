@@ -1,4 +1,4 @@
-"""Positions on a real Kafka: transactions that leave markers, records that were deleted, topics that were made again."""
+"""Positions on a real Kafka: markers of transactions, deleted records, topics that were created again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def stage(kafka: str, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def served(stage: Stage, lines: int) -> None:
-    """Let a worker serve until there are so many lines, and end it cleanly."""
+    """Run a worker until there are *lines* lines, and end it cleanly."""
     worker = stage.worker()
     await stage.lines_until(lines)
     await stage.until(lambda: worker.shards == set(range(PARTITIONS)), "the worker")
@@ -82,7 +82,7 @@ async def test_aborted_records_and_markers_at_the_end_of_a_partition_move_the_po
     assert [line.id for line in lines] == ["n:a", "n:b", "n:c", "n:d"]
 
 
-async def test_a_deadline_comes_due_though_the_end_of_a_partition_is_nothing_but_markers(stage):
+async def test_a_deadline_fires_although_a_partition_ends_with_transaction_markers(stage):
     person = person_of(1)
     stage.worker()
     await stage.publish(stage.topics.first, person, event("opens", wait=1000))
@@ -125,7 +125,7 @@ async def test_records_that_were_deleted_before_they_were_applied_stop_the_shard
 
 
 @pytest.mark.parametrize("more", [1, 6], ids=["shorter than it was", "longer than it was"])
-async def test_a_topic_that_was_made_again_is_known_and_read_from_its_beginning_once_that_is_accepted(stage, more):
+async def test_a_topic_that_was_created_again_is_detected_and_read_from_its_beginning_after_acceptance(stage, more):
     person, topic = person_of(0), stage.topics.first
     for n in range(3):
         await stage.publish(topic, person, event(f"e{n}"))
@@ -145,7 +145,7 @@ async def test_a_topic_that_was_made_again_is_known_and_read_from_its_beginning_
     assert [line.id for line in lines][3:] == [f"n:new{n}" for n in range(more)]
 
 
-async def test_a_loss_is_not_accepted_where_nothing_is_lost(stage):
+async def test_a_loss_is_not_accepted_if_nothing_is_lost(stage):
     person, topic = person_of(0), stage.topics.first
     for n in range(3):
         await stage.publish(topic, person, event(f"e{n}"))
@@ -159,7 +159,7 @@ async def test_a_loss_is_not_accepted_where_nothing_is_lost(stage):
     assert claims[0] == set()
 
 
-async def test_who_accepts_a_loss_takes_the_shard_from_the_worker_that_has_it(stage):
+async def test_accepting_a_loss_takes_the_shard_from_its_worker(stage):
     worker = stage.worker()
     await stage.until(lambda: worker.shards == set(range(PARTITIONS)), "the worker")
 

@@ -1,4 +1,4 @@
-"""`carerelay positions` as an operator types it."""
+"""`carerelay positions`, called as by an operator."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_position_outside_its_topic_is_shown_and_accepted(bootstrap):
     assert "nothing was changed" in again.stdout
 
 
-async def test_what_is_no_inbound_partition_is_named_and_nothing_is_claimed(bootstrap):
+async def test_partition_that_does_not_exist_is_named_and_nothing_is_claimed(bootstrap):
     topic = await positions(bootstrap, "accept-loss", "care.nowhere.v1", "0")
     assert (topic.code, topic.stdout) == (2, "")
     assert "care.nowhere.v1 is not an inbound topic" in topic.stderr

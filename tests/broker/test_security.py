@@ -1,4 +1,4 @@
-"""A Kafka that asks for TLS, a user and a password: every command and the worker reach it, and none without them."""
+"""A Kafka that requires TLS, a user and a password: every command and the worker can connect with them, and none without them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DISCHARGE = {
 
 @pytest.fixture(scope="module")
 def locked_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings that reach a local Kafka by SASL_SSL."""
+    """The settings that connect to a local Kafka with SASL_SSL."""
     folder = tmp_path_factory.mktemp("locked")
     keytool = str(Path(find_java()).resolve().with_name("keytool"))
     store = ["-keystore", str(folder / "broker.p12"), "-storepass", "changeit", "-alias", "broker"]
@@ -76,7 +76,7 @@ def carerelay(environ: dict[str, str], *arguments: str) -> Done:
     return run_command(*arguments, **environ)
 
 
-def test_worker_and_commands_reach_a_kafka_that_is_locked(environ, tmp_path):
+def test_worker_and_commands_reach_a_kafka_with_tls_and_password(environ, tmp_path):
     (tmp_path / "events.jsonl").write_text(json.dumps(DISCHARGE) + "\n")
     log = tmp_path / "worker.log"
     assert carerelay(environ, "topics", "create").code == 0
@@ -103,7 +103,7 @@ def test_worker_and_commands_reach_a_kafka_that_is_locked(environ, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["password", "protocol", "certificate"])
-def test_who_is_not_let_in_is_told_in_a_line_what_to_check(environ, tmp_path, wrong):
+def test_refused_connection_is_one_line_that_says_what_to_check(environ, tmp_path, wrong):
     if wrong == "password":
         (tmp_path / "password").write_text("open barley")
         environ["CARERELAY_KAFKA_SASL_PASSWORD_FILE"] = str(tmp_path / "password")

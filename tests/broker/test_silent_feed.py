@@ -1,4 +1,4 @@
-"""A source goes silent on a real Kafka: workers of both agents as processes, one of them killed, one gap all the same."""
+"""A source goes silent on a real Kafka. Workers of both agents run as processes, one is killed, and there is still only one gap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from streams.local.child import Child
 
 PARTITIONS = 2
 SPEED = 480
-"""Story seconds in a second: a minute passes in an eighth of a second, and the hour until the escalation in seven and a half."""
+"""Story seconds per second: a minute takes an eighth of a second, and the hour until the escalation seven and a half seconds."""
 LIMIT_S = 90.0
 ROOT = Path(__file__).parents[2]
 SOURCE = "urn:hospital:general"
@@ -50,18 +50,18 @@ def start_worker(agent: str, bootstrap: str, clock: Clock, folder: Path, number:
 
 
 async def committed(connection: dict[str, Any], topic: str) -> list[Any]:
-    """Return what is committed on *topic*, each partition's in its order."""
+    """Return the committed records of *topic*, in the order of each partition."""
     records = await read_all(connection, [(topic, n) for n in range(PARTITIONS)])
     return [read_frame(record.value) for record in records if record.value]
 
 
 def has_opened(log: Path) -> bool:
-    """Say whether the worker that writes *log* serves its shards."""
+    """Return whether the worker that writes *log* has its shards open."""
     return b'"shards_opened"' in log.read_bytes()
 
 
 States = dict[str, list[tuple[str, int]]]
-"""The states of each gap in their order, {handoff: [(state, step)]}."""
+"""The states of each gap, in order: {handoff: [(state, step)]}."""
 
 
 async def gaps(connection: dict[str, Any]) -> States:
@@ -73,23 +73,23 @@ async def gaps(connection: dict[str, Any]) -> States:
 
 
 async def until(connection: dict[str, Any], holds: Callable[[States], Any]) -> tuple[Any, States]:
-    """Wait until *holds* says so; return what it said and of which gaps."""
+    """Wait until *holds* returns a true value. Return that, and the gaps it is about."""
     limit = time.monotonic() + LIMIT_S
     while True:
         found = await gaps(connection)
         if said := holds(found):
             return said, found
-        assert time.monotonic() < limit, f"waited {LIMIT_S:.0f} s; the gaps are {found}"
+        assert time.monotonic() < limit, f"not reached within {LIMIT_S:.0f} s; the gaps are {found}"
         await asyncio.sleep(0.3)
 
 
 def that_is(state: str, step: int) -> Callable[[States], str | None]:
-    """Return what finds a gap that stands so now."""
+    """Return a function that finds a gap in this state."""
     return lambda found: next((handoff for handoff, states in found.items() if states[-1] == (state, step)), None)
 
 
 def messages(first: int, count: int, clock: Clock) -> list[Arrived]:
-    """One message of another person each, all of one source, a minute of the story after one another."""
+    """Publish one message per story minute, each of another person, all from one source."""
     made = []
     for n in range(first, first + count):
         at = Millis(clock.now() + (n - first) * 60_000)
@@ -100,7 +100,7 @@ def messages(first: int, count: int, clock: Clock) -> list[Arrived]:
     return made
 
 
-async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_and_closes_it_when_it_speaks(
+async def test_a_silent_source_opens_one_gap_although_a_feeds_worker_is_killed_and_closes_it_when_it_sends(
     empty_kafka: str, tmp_path: Path
 ) -> None:
     connection = {"bootstrap_servers": empty_kafka}
@@ -108,7 +108,7 @@ async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_a
     clock = Clock(int(time.time() * 1000), 1_782_000_000_000, SPEED)
 
     def each_in_its_minute(_: Millis) -> float:
-        # After the one before it, not at a fixed time: a broker that is slow to begin must not put them into one minute.
+        # Relative to the previous message, not at a fixed time, so that a broker that starts slowly does not put them into one minute.
         return time.time() + 60 / SPEED
 
     with ExitStack() as stack:
@@ -120,22 +120,22 @@ async def test_a_source_that_stops_opens_one_gap_through_a_kill_of_its_watcher_a
 
         started("coordination")
         watcher = started("feeds")
-        # Else the first minutes would be a backlog: of what one shard has heard later, another's earlier minute is no news.
+        # Otherwise the first minutes would be a backlog: if one shard has reported a later minute, an earlier one of another is old.
         async with asyncio.timeout(LIMIT_S):
-            while not has_opened(tmp_path / "coordination-0.log"):  # noqa: ASYNC110 -- another process
+            while not has_opened(tmp_path / "coordination-0.log"):  # noqa: ASYNC110 -- the worker is another process
                 await asyncio.sleep(0.1)
         await publish(connection, messages(0, 30, clock), pace=each_in_its_minute, seen=lambda _: None)
         await until(connection, that_is("open", 1))
         watcher.kill()
         started("feeds", 1)
-        # On a busy machine the first messages may have come with a gap between them too: it is closed again, never escalated now.
+        # On a busy machine there may have been a gap between the first messages too. It is closed again and never escalated.
         silent, _ = await until(connection, that_is("open", 2))
         await publish(connection, messages(100, 1, clock), seen=lambda _: None)
-        # Soon it is silent again, and that is another gap.
+        # Soon the source is silent again, which is another gap.
         _, found = await until(connection, lambda found: found[silent][-1][0] == "closed")
 
     reports = await committed(connection, FEED.name)
     minutes = [report.seen // 60_000 for report in reports]
-    assert len(minutes) == len(set(minutes)), "one worker reports a minute of a source once, whichever shard it was heard in"
+    assert len(minutes) == len(set(minutes)), "a minute of a source is reported once per worker, whichever shard it was read in"
     assert found[silent] == [("open", 1), ("open", 2), ("closed", 2)]
     assert all(len(states) == len(set(states)) for states in found.values()), "no state of a gap was published twice"

@@ -1,4 +1,4 @@
-"""Workers as processes on a real Kafka: who owns what, and what is left when one of them dies, stands still or is told to go."""
+"""Workers as processes on a real Kafka: who owns which shard, and what remains when a worker dies, is paused or is asked to end."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ async def test_partition_i_of_every_inbound_topic_has_one_owner_with_one_two_and
         lines = await stage.lines_until(seen)
         assert len(lines) == seen
 
-    # And one that goes gives its shards up to the others, without being fenced.
+    # A worker that ends gives its shards to the others without being fenced.
     stage.workers[0].terminate()
     await stage.until(lambda: each_shard_has_one_owner(stage, 2), "two workers after one went")
     assert all(opened["fenced"] == [] for worker in stage.workers for opened in worker.said("shards_opened"))
     await stage.until(lambda: not stage.workers[0].alive, "its end")
 
 
-async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
+async def test_a_worker_without_records_stays_in_the_group(stage):
     first = stage.worker(poll_interval_s=6)
     await stage.until(lambda: first.shards, "the first worker")
     await asyncio.sleep(9)
@@ -68,11 +68,11 @@ async def test_a_worker_without_records_stays_in_the_group_for_ever(stage):
     assert len(await stage.lines_until(8)) == 8
 
 
-async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
+async def test_unfinished_work_of_a_killed_worker_is_done_once_by_the_next(stage):
     people = [person_of(shard, nth) for shard in range(PARTITIONS) for nth in range(10)]
     first = stage.worker()
     await stage.until(lambda: first.shards, "the first worker")
-    # Some take a while, so that the kill comes in the middle of it.
+    # Some events take a while, so that the kill happens during one.
     await stage.publish_many(
         stage.topics.first, ((people[n % 40], event(f"e{n}", do="slow" if n % 200 == 150 else "")) for n in range(4000))
     )
@@ -88,7 +88,7 @@ async def test_what_a_killed_worker_left_is_done_by_the_next_once(stage):
     assert [persons[key].count for key in people] == [100] * 40
 
 
-async def test_a_worker_that_stands_still_loses_its_shards_and_ends_when_it_wakes(stage):
+async def test_a_paused_worker_loses_its_shards_and_ends_when_it_is_resumed(stage):
     sleeper = stage.worker()
     await stage.until(lambda: sleeper.shards, "the first worker")
     await stage.publish(stage.topics.first, person_of(0), event("before"))
@@ -110,14 +110,14 @@ async def test_a_worker_that_stands_still_loses_its_shards_and_ends_when_it_wake
     assert len(lines) == 201
 
 
-async def test_a_worker_that_stood_still_past_a_deadline_does_not_fire_it_before_what_was_published_meanwhile(stage):
+async def test_a_worker_paused_past_a_deadline_does_not_fire_it_before_records_published_meanwhile(stage):
     person = person_of(1)
     worker = stage.worker()
     await stage.until(lambda: worker.shards, "the worker")
     await stage.publish(stage.topics.first, person, event("opens", wait=1500))
     await stage.lines_until(1)
     worker.signal(signal.SIGSTOP)
-    # Appended before the deadline; read only after it.
+    # Appended before the deadline, but read only after it.
     await stage.publish(stage.topics.second, person, event("answer"))
     await asyncio.sleep(2.5)
 
@@ -181,7 +181,7 @@ async def test_a_record_that_kills_the_process_is_found_and_set_aside(stage):
     assert dict(letter.headers)["__care.errors.code"] == b"killed-worker"
     assert (letter.key, letter.value) == (person_of(0, 1), event("poison", do="kill"))
     assert 2 <= deaths <= 4
-    # It stays found: the next worker has nothing to do.
+    # The result is stored, so the next worker need not search again.
     worker.terminate()
     again = stage.successor()
     await stage.until(lambda: again.shards == set(range(PARTITIONS)), "a worker after that")
@@ -194,7 +194,7 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
     positions = dict.fromkeys(stage.topics.inbound, 0)
     met = StateLog(0, {})
     met.fenced.add("one")
-    # As two workers leave it that were killed from outside, the second when it had just begun to go one step at a time.
+    # The state that two workers leave which were killed from outside, the second when it had just begun to isolate steps.
     left = [
         Out(CLAIM + dead.name.encode(), b"1"),
         *(Out(POSITION + topic.encode(), b"0 0") for topic in stage.topics.inbound),
@@ -212,7 +212,7 @@ async def test_a_record_during_which_a_worker_was_killed_once_is_tried_again_and
     assert await stage.read(stage.topics.dead) == []
 
 
-async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_others_fire(stage):
+async def test_a_deadline_that_kills_the_process_is_set_aside_and_the_others_fire(stage):
     person = person_of(0)
     worker = stage.worker()
     await stage.publish(stage.topics.first, person, event("bomb", wait=100))
@@ -226,14 +226,14 @@ async def test_a_deadline_that_kills_the_process_is_found_and_set_aside_and_the_
             worker = stage.successor()
         await asyncio.sleep(0.2)
 
-    assert worker.said("shard_isolated"), "the shard still goes one step at a time"
+    assert worker.said("shard_isolated"), "the shard still applies one step at a time"
     lines = await stage.lines_until(5)
     assert sorted(line.id for line in lines) == ["d:good", "d:other", "n:bomb", "n:good", "n:other"]
     [letter] = await stage.read(stage.topics.dead)
     assert dict(letter.headers)["__care.errors.topic"] == b"deadline"
 
 
-async def test_a_rule_that_raises_and_bytes_that_cant_be_read_stop_nothing(stage):
+async def test_a_rule_that_raises_and_unreadable_bytes_do_not_stop_the_shard(stage):
     worker = stage.worker()
     await stage.publish(stage.topics.first, person_of(0), event("a"))
     await stage.publish(stage.topics.first, person_of(0), event("b", do="raise"))
@@ -266,7 +266,7 @@ async def test_a_record_under_a_foreign_key_is_applied_once_by_the_shard_of_its_
 
 
 @pytest.mark.parametrize("step", CRASHES)
-async def test_a_strayed_record_is_applied_once_though_its_worker_crashes_at_any_step(stage, step):
+async def test_a_misrouted_record_is_applied_once_although_its_worker_crashes_at_any_step(stage, step):
     strayed = stage.worker(crash=step)
     await stage.publish(stage.topics.first, person_of(1), event("strayed"), partition=3)
 
@@ -316,7 +316,7 @@ async def test_a_restore_over_its_limit_ends_the_process(stage):
     assert "TimeoutError" in slow.said("open_failed")[0]["reason"]
 
 
-async def test_the_state_that_one_worker_left_is_what_the_next_goes_on_from(stage):
+async def test_the_next_worker_continues_from_the_state_of_the_previous_one(stage):
     first = stage.worker()
     for n in range(50):
         await stage.publish(stage.topics.first, person_of(n % 4), event(f"a{n}"))

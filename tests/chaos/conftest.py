@@ -1,4 +1,4 @@
-"""The chaos plays on the same stage as the tests on a broker."""
+"""The chaos test uses the same environment as the tests on a broker."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What must have come out, counted from what Kafka holds of the inbound topics: a second, slow and obvious way to the same lines.
+"""The expected result, computed from the records in the inbound topics: an independent, slow and simple way to the same lines.
 
-Knows the counting agent's meaning and the order that shards promise; shares no code with the shards.
+Knows the meaning of the counting agent and the order of a shard. Shares no code with the shards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streams.contract.person_key import partition_of
 
 @dataclass
 class Person:
-    """One person as an independent reader of the inbound topics counts it."""
+    """One person, as an independent reader of the inbound topics counts the events."""
 
     count: int = 0
     chain: int = 0
@@ -46,13 +46,13 @@ class Person:
 
 @dataclass
 class Expected:
-    """All that must be there in the end."""
+    """The complete expected result."""
 
     persons: dict[bytes, Person]
     refused: Counter[tuple[str, int, int]]
-    """Where the dead letters come from: (topic, partition, offset)."""
+    """Origins of the dead letters: (topic, partition, offset)."""
     strayed: Counter[bytes]
-    """Values of the records that lay in a partition that their key does not hash to."""
+    """Values of the records in a partition to which their key does not hash."""
     last_due: int
 
     @property
@@ -61,7 +61,7 @@ class Expected:
 
 
 def expect(records: dict[str, Sequence[Any]], inbound: Sequence[str], relay: str, partitions: int) -> Expected:
-    """Fold all *records* of the inbound topics, {topic: records as read}, in the order of (time, rank, offset) of each shard."""
+    """Apply all *records* of the inbound topics, {topic: records as read}, in the order of (time, rank, offset) of each shard."""
     persons: dict[bytes, Person] = defaultdict(Person)
     refused: Counter[tuple[str, int, int]] = Counter()
     strayed: Counter[bytes] = Counter()
@@ -80,7 +80,7 @@ def expect(records: dict[str, Sequence[Any]], inbound: Sequence[str], relay: str
                 refused[topic, shard, offset] += 1
                 continue
             if partition_of(record.key, partitions) != shard:
-                assert topic != relay, "a relayed record must be where its key belongs"
+                assert topic != relay, "a relayed record must be in the partition of its key"
                 strayed[record.value] += 1
                 continue
             person = persons[record.key]

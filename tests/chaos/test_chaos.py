@@ -1,10 +1,10 @@
-"""Workers and broker are killed, paused and started under load; afterwards every effect is counted.
+"""Workers and broker are killed, paused and started under load. Afterwards every effect is counted.
 
-Seeded: the same seed gives the same actions at the same moments (what they hit depends on the machine). Short by default;
-`make chaos` with CARERELAY_CHAOS_SECONDS=600 CARERELAY_CHAOS_SEED=7 runs as long as one likes.
+Seeded: the same seed gives the same actions at the same times (which state they hit depends on the machine). Short by default;
+`make chaos SECONDS=600 SEED=7` runs for ten minutes.
 """
 
-# ruff: noqa: T201 -- the seed and the actions are what a failed run is played again from
+# ruff: noqa: T201 -- the seed and the actions are printed, so that a failed run can be repeated
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ EVENTS_PER_S = 150
 WORKERS_MAX = 4
 SETTLE_S = 150.0
 
-# These are always published where they belong, so their whole order is fixed by the log; those may stray.
+# These persons' records are always in the right partition, so the log fixes their whole order. The others' may be misrouted.
 STEADY = [person_of(n % PARTITIONS, n // PARTITIONS) for n in range(40)]
 STRAYING = [person_of(n % PARTITIONS, 50 + n // PARTITIONS) for n in range(12)]
 
 
 class Chaos:
-    """What is done to the workers and the broker, and when."""
+    """What happens to the workers and the broker, and when."""
 
     def __init__(self, stage: Stage, broker: LocalKafka, seed: int) -> None:
         self.stage = stage
@@ -61,14 +61,14 @@ class Chaos:
         print(f"{time.monotonic() - self.began:7.1f} {action} {whom}", flush=True)
 
     def start(self) -> None:
-        # Now and then in a group of its own: then two believe that a shard is theirs.
+        # Sometimes in a group of its own. Then two workers believe that they own a shard.
         if self.random.random() < 0.35:
             self.note("start a rival", self.stage.successor().name[-3:])
         else:
             self.note("start", self.stage.worker().name[-3:])
 
     async def rage(self, seconds: float) -> None:
-        """Do something every now and then for so long."""
+        """Take random actions for the given time."""
         hitting: asyncio.Task[None] | None = None
         while time.monotonic() - self.began < seconds:
             await asyncio.sleep(self.random.uniform(0.5, 2.5))
@@ -87,7 +87,7 @@ class Chaos:
 
     def _hit_worker(self) -> None:
         action = self.random.choice(["kill", "stop", "stop", "term", "start", "start", "nothing"])
-        # One that has shards, where there is one: the others have nothing to lose yet.
+        # Prefer a worker with open shards, because the others have nothing to lose yet.
         owners = [worker for worker in self.busy if worker.shards]
         whom = self.random.choice(owners or self.busy) if self.busy else None
         if action == "start":
@@ -103,7 +103,7 @@ class Chaos:
             self.note("term", whom.name[-3:])
         else:
             whom.signal(signal.SIGSTOP)
-            # Beyond the session's and the transaction's limits too: then it wakes up as a zombie.
+            # Longer than the limits of the session and the transaction, so that it wakes up as a zombie.
             self.paused[whom] = time.monotonic() + self.random.choice([0.5, 2, 5, 9, 14])
             self.note("stop", whom.name[-3:])
 
@@ -128,14 +128,14 @@ class Chaos:
             self.broker.resume()
 
     def calm(self) -> None:
-        """Let everybody go on, and see that there is somebody."""
+        """Resume everything, and make sure that a worker runs."""
         self._wake(only_due=False)
         while len(self.alive) < 2:
             self.start()
 
 
 async def load(stage: Stage, seed: int, until: float) -> int:
-    """Publish events of all kinds until then; return how many."""
+    """Publish events of all kinds until *until*; return their number."""
     chance = random.Random(seed)
     number = 0
     sent: list[asyncio.Task[Any]] = []
@@ -160,7 +160,7 @@ async def load(stage: Stage, seed: int, until: float) -> int:
 
 
 async def settled(stage: Stage) -> Expected:
-    """Wait until all that must come has come; return what that is."""
+    """Wait until everything expected is there; return the expected result."""
     deadline = time.monotonic() + SETTLE_S
     while True:
         records = {topic: await stage.read(topic) for topic in stage.topics.inbound}
@@ -179,7 +179,7 @@ async def settled(stage: Stage) -> Expected:
 @pytest.mark.chaos
 async def test_every_effect_is_there_exactly_once_whatever_happened(own_kafka: LocalKafka, tmp_path: Path):
     print(f"\nchaos: CARERELAY_CHAOS_SEED={SEED} CARERELAY_CHAOS_SECONDS={SECONDS:.0f}", flush=True)
-    # A client says at each attempt that the broker is away; here it is meant to be.
+    # Clients log each failed attempt to reach the broker, which is intended here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with Stage(own_kafka.bootstrap, tmp_path) as stage:
         chaos = Chaos(stage, own_kafka, SEED)
@@ -201,7 +201,7 @@ async def test_every_effect_is_there_exactly_once_whatever_happened(own_kafka: L
 
     print(f"chaos: {published} events, {len(lines)} lines, {len(letters)} dead letters, {dict(chaos.done)}", flush=True)
 
-    # Each effect is there once, and none that should not be.
+    # Each effect exists once, and no unexpected effect exists.
     twice = {identity: count for identity, count in Counter(line.id for line in lines).items() if count > 1}
     assert not twice
     wanted = {identity for person in expected.persons.values() for identity, _, _ in person.lines}
@@ -217,13 +217,13 @@ async def test_every_effect_is_there_exactly_once_whatever_happened(own_kafka: L
     for key in STRAYING:
         events = [line for line in by_person[key] if line.id.startswith("n:")]
         assert [line.nth for line in events] == list(range(1, len(events) + 1))
-    # No deadline before its time.
+    # No deadline fired before its time.
     assert all(line.appended >= line.at for line in lines)
-    # What could not be read or decided is in the dead letters once, where it came from said.
+    # Each record that could not be read or decided is in the dead letters once, with its origin.
     assert Counter(_where(letter) for letter in letters) == expected.refused
-    # What strayed was relayed once.
+    # Each misrouted record was relayed once.
     assert Counter(record.value for record in inbound[stage.topics.relay]) == expected.strayed
-    # The state is what the events make of it.
+    # The state is the result of the events.
     assert set(persons) == set(expected.persons)
     for key, person in expected.persons.items():
         state = persons[key]

@@ -1,4 +1,4 @@
-"""What the tests of rules share: a world with the spine's five rules alone, so that a test counts what it means."""
+"""Shared by the tests of rules: a world with only five rules, so that a test counts only the effects that it is about."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def story(spine: World) -> Timeline:
-    """A story of one person at General Hospital, New York, in July 2026: the 3rd is a public holiday, a Friday."""
+    """A story of one person at General Hospital, New York, in July 2026. Friday the 3rd is a public holiday."""
     return Timeline(asked=spine)

@@ -1,8 +1,8 @@
-"""Write what is made from the rules: `make rules`.
+"""Generate the files that depend on the rules: `make rules`.
 
-The pages `docs/rules.md`, `docs/referral-states.md` and `docs/encounter-states.md`, and a row in the table of
-`test_boundaries.py` for each rule that has none. The row is made from the rule's own data where that is simple enough; for
-another rule this says what to write by hand.
+These are the pages `docs/rules.md`, `docs/referral-states.md` and `docs/encounter-states.md`, and a row in the table of
+`test_boundaries.py` for each rule without one. The row is generated if the rule's data are simple enough. Otherwise the
+script says what to write by hand.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 BOUNDARIES = ROOT / "tests" / "rules" / "test_boundaries.py"
 CLASS = {"emergency": "EMER", "inpatient": "IMP", "observation": "OBSENC", "unknown": "IMP"}
 KNOWN_BY_THE_STORY = {"setting", "disposition_group", *GROUPS}
-"""Facts that the stories `stay` and `admitted` can fulfil."""
+"""Facts that hold in the stories `stay` and `admitted`."""
 
 
 class ByHandError(Exception):
-    """A row that cannot be made from the rule's data."""
+    """A row cannot be generated from the rule's data."""
 
 
 def row_of(rule: Rule, valuesets: ValueSets) -> str:
@@ -85,7 +85,7 @@ def _is_english(rule: Rule) -> bool:
 
 
 def renew() -> list[str]:
-    """Write everything; return what is left to do by hand, one line a rule."""
+    """Write all files. Return what is left to do by hand, one line per rule."""
     world = load_world()
     pages = {
         "rules.md": render_rulebook(world.catalogue.rules.values()),

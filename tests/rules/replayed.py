@@ -1,6 +1,6 @@
-"""Stories as a publisher writes them: JSON lines and HL7 in a file, replayed in this process, and asked about.
+"""Stories as files of JSON lines and HL7, replayed in this process, and queries on the resulting lines.
 
-Knows the public contract alone: event lines in, effect lines out.
+Knows only the public contract: event lines in, effect lines out.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def _loaded() -> tuple[CoordinationAgent, IntakeSettings]:
 
 
 def local(when: str, zone: str = NEW_YORK) -> str:
-    """The ISO 8601 text, with offset, of a wall time."""
+    """The ISO 8601 text of a local time, with offset."""
     return datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(zone)).isoformat()
 
 
 def utc(when: str, zone: str = NEW_YORK) -> str:
-    """The wall time as effect lines write it."""
+    """A local time as effect lines write it."""
     return datetime.fromisoformat(when).replace(tzinfo=ZoneInfo(zone)).astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Story:
-    """The lines of a file in the making, and what a replay of them gives."""
+    """Builds the lines of a file, and replays them."""
 
     def __init__(self, zone: str = NEW_YORK, facility: str = "GENERAL", person: str = "77001") -> None:
         self.zone, self.facility, self.person = zone, facility, person
@@ -52,7 +52,7 @@ class Story:
     def tell(
         self, kind: str, when: str, *, recorded: str | None = None, person: str | None = None, id_: str | None = None, **data: Any
     ) -> Story:
-        """Add an event that happened at the wall time *when* and arrived then, or at *recorded*."""
+        """Add an event that happened at the local time *when* and arrived then, or at *recorded*."""
         line = {
             "type": kind,
             "id": id_ or f"E{len(self.lines):03}",
@@ -80,7 +80,7 @@ class Story:
         return self.tell("PatientDischarged", when, encounter=self.stay(visit, facility), disposition=disposition, **said)
 
     def cared(self, when: str, code: str, **said: Any) -> Story:
-        """Add a completed activity that took place at the wall time *when*."""
+        """Add a completed activity that took place at the local time *when*."""
         at = local(when, self.zone)
         done = {
             "activity": f"C{len(self.lines)}",
@@ -93,7 +93,7 @@ class Story:
         return self.tell("CareActivityRecorded", when, **{**done, **said})
 
     def replay(self, until: str | None = None, lines: list[str] | None = None) -> Told:
-        """Replay the lines so far (or *lines*), until the wall time *until*."""
+        """Replay the lines so far (or *lines*), until the local time *until*."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "story.jsonl")
             path.write_text("\n".join(self.lines if lines is None else lines) + "\n", encoding="utf-8")
@@ -107,24 +107,24 @@ class Told:
         self.lines = [json.loads(write_line(line)) for line in lines]
 
     def of(self, rule: str | None = None, *effects: str) -> list[dict[str, Any]]:
-        """The lines of *rule* (None: any) of the kinds *effects* (none named: any)."""
+        """The lines of *rule* (None: of any rule) of the kinds *effects* (none: of any kind)."""
         return [line for line in self.lines if rule in (None, line["rule"]) and (not effects or line["effect"] in effects)]
 
     def last(self, rule: str, effect: str = "task") -> dict[str, Any]:
         return self.of(rule, effect)[-1]
 
     def handoff(self, rule: str) -> str:
-        """The id of the one handoff of *rule*."""
+        """The id of the only handoff of *rule*."""
         (found,) = {line["handoff"] for line in self.of(rule, "task", "gap")}
         return str(found)
 
     def standing(self) -> dict[str, dict[str, Any]]:
-        """The handoffs that are open at the end, by id, each as its last line says."""
+        """The handoffs that are open at the end, by id, each with its last line."""
         last = {line["handoff"]: line for line in self.of(None, "task", "gap")}
         return {handoff: line for handoff, line in last.items() if line["closure"] is None}
 
 
 def replayed(paths: list[Path], until: str | None = None) -> Told:
-    """Replay the files of *paths* until *until* (ISO 8601 with offset)."""
+    """Replay the files *paths* until *until* (ISO 8601 with offset)."""
     agent, doors = _loaded()
     return Told(list(replay(read_paths(paths, doors), [agent], parse_instant(until) if until else None)))

@@ -1,4 +1,4 @@
-"""Seen from outside: what a cancelled message had ended lives again, that alone, and with what was heard in between."""
+"""Acceptance: a cancelled message reopens what it had ended, and nothing else; events that arrived in between are taken into account."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ def back(story: Story, cancelled: str, when: str, visit: str) -> Story:
     return story.tell(cancelled, when, encounter=story.stay(visit))
 
 
-def test_cancelled_discharge_of_a_readmission_leaves_ended_what_the_readmission_ended():
+def test_cancelled_discharge_of_a_readmission_does_not_reopen_what_the_readmission_ended():
     story = home().admitted("2026-07-07T09:00", "V2").discharged("2026-07-07T15:00", "V2")
     told = back(story, "DischargeCancelled", "2026-07-07T16:00", "V2").replay()
     assert {line["rule"] for line in told.standing().values()} & {"TCM-1", "TCM-3", "MED-1", "TRC-2", "TRC-3", "DIS-1"} == set()
 
 
-def test_call_during_a_readmission_that_never_was_counts_for_the_stay_before():
+def test_call_during_a_cancelled_readmission_counts_for_the_stay_before():
     story = home().admitted("2026-07-07T09:00", "V2").cared("2026-07-07T12:00", "interactive-contact")
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay("2026-07-10T00:00")
     assert told.last("TCM-1")["closure"] == "met"
     assert not told.of("TCM-1", "gap", "notification")
 
 
-def test_cancelled_readmission_lets_the_clocks_run_on_to_their_own_due():
+def test_cancelled_readmission_reopens_the_handoffs_with_their_own_due():
     told = back(home().admitted("2026-07-07T09:00", "V2"), "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     assert (told.last("TCM-1")["state"], told.last("TCM-1")["due"]) == ("requested", "2026-07-09T04:00:00Z")
 
 
 def test_clocks_of_a_cancelled_discharge_never_come_back():
-    """The discharge that began them is cancelled while they rest; then the readmission is cancelled too."""
+    """The readmission supersedes them. Meanwhile the discharge that opened them is cancelled, then the readmission too."""
     story = home().admitted("2026-07-07T09:00", "V2")
     back(story, "DischargeCancelled", "2026-07-07T10:00", "V1")
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     assert "TCM-1" not in {line["rule"] for line in told.standing().values()}
 
 
-def test_admission_asks_for_a_review_of_the_goal_again_when_the_discharge_is_cancelled():
+def test_admissions_goal_review_is_reopened_when_the_discharge_is_cancelled():
     told = back(with_goal(), "DischargeCancelled", "2026-07-06T16:00", "V1").replay()
     open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
     assert [line["due"] for line in open_] == ["2026-07-16T04:00:00Z"]
 
 
-def test_discharge_asks_for_a_review_of_the_goal_again_when_the_readmission_is_cancelled():
+def test_discharges_goal_review_is_reopened_when_the_readmission_is_cancelled():
     story = with_goal().admitted("2026-07-07T09:00", "V2")
     told = back(story, "AdmissionCancelled", "2026-07-07T16:00", "V2").replay()
     open_ = [line for line in told.standing().values() if line["rule"] == "GOAL-2"]
     assert [line["due"] for line in open_] == ["2026-07-21T04:00:00Z"]
 
 
-def test_referral_whose_cancellation_is_heard_first_asks_nobody_for_anything():
+def test_referral_whose_cancellation_arrives_first_opens_nothing():
     party = {"role": "referral-target", "organization": "heart-clinic"}
     said = {"requester": {"role": "pcp", "practitioner": "8801"}, "target": party, "service": "cardiology", "priority": "routine"}
     story = Story().tell("ReferralStatusChanged", "2026-07-06T16:00", referral="R1", status="cancelled", by="requester", reason="died down")
@@ -76,7 +76,7 @@ def test_referral_whose_cancellation_is_heard_first_asks_nobody_for_anything():
     assert not [line for line in told.of(None, "notification") if line["title"] == "A new referral"]
 
 
-def test_clocks_run_from_the_discharge_that_stands_where_the_cancellation_of_the_first_comes_last():
+def test_clocks_run_from_the_second_discharge_although_the_cancellation_of_the_first_arrives_last():
     story = home()
     cancelled = back(story, "DischargeCancelled", "2026-07-06T18:00", "V1").lines.pop()
     story.discharged("2026-07-08T12:00", id_="NEW")
@@ -88,20 +88,20 @@ def test_clocks_run_from_the_discharge_that_stands_where_the_cancellation_of_the
     assert dues[0] == dues[1]
 
 
-def test_discharge_home_stands_where_an_earlier_death_was_a_mistake_and_its_cancellation_comes_last():
+def test_discharge_home_counts_although_the_cancellation_of_a_mistaken_death_arrives_last():
     story = Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00")
     story.discharged("2026-07-06T15:00", disposition="exp").discharged("2026-07-06T17:00")
     told = story.tell("DischargeCancelled", "2026-07-06T16:00", recorded="2026-07-06T18:00", encounter=story.stay()).replay()
     assert told.last("TCM-1")["state"] == "requested"
 
 
-def test_call_made_under_a_cancelled_discharge_does_not_stand_for_the_call_after_the_real_one():
+def test_call_after_a_cancelled_discharge_does_not_count_for_the_real_one():
     story = back(home().cared("2026-07-06T17:00", "interactive-contact"), "DischargeCancelled", "2026-07-06T18:00", "V1")
     told = story.discharged("2026-07-08T12:00").replay()
     assert (told.last("TCM-1")["state"], told.last("TCM-1")["due"]) == ("requested", "2026-07-11T04:00:00Z")
 
 
-def test_discharge_that_is_heard_after_a_later_update_still_ends_the_watch_over_the_silent_stay():
+def test_discharge_that_arrives_after_a_later_update_still_closes_the_handoff_of_the_silent_stay():
     story = Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00", class_="EMER")
     story.tell("EncounterUpdated", "2026-07-02T20:00", encounter=story.stay(), diagnoses=[{"system": "ICD-10", "code": "I50.9", "rank": 1}])
     told = story.discharged("2026-07-02T12:00", recorded="2026-07-03T04:00").replay("2026-07-20T00:00")

@@ -1,7 +1,7 @@
-"""Seen from outside: every rule about stays and referred services at work for facilities that no directory names.
+"""Acceptance: every rule about encounters and referred services, for facilities that are not in a directory.
 
-Event lines in, effect lines out, without a directory, a profile or a rule of one's own. The ends are written out by hand:
-5 January to 8 February 2027 in New York, with Martin Luther King Day on Monday 18 January.
+Event lines in, effect lines out, without a directory, a profile or rules of the user. The deadlines are written by hand:
+5 January to 8 February 2027 in New York; Monday 18 January is Martin Luther King Day.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from replayed import NEW_YORK, Story, Told, local, utc
 from tables import each
 
 HERE = "SUNNYDALE"
-AT = "2027-01-14T15:00"  # a Thursday; Friday is the one business day before the holiday
+AT = "2027-01-14T15:00"  # A Thursday. Friday is the only business day before the holiday.
 MINUTE = timedelta(minutes=1)
 Act = Callable[[Story, str, str | None], Story]
 
@@ -27,7 +27,7 @@ def diagnoses(*codes: str) -> list[dict[str, Any]]:
 
 
 def known(facility: str = HERE) -> Story:
-    """A person whose practitioner is in no directory either."""
+    """A person whose practitioner is not in a directory either."""
     return Story(NEW_YORK, facility, "90210").team("2026-12-01T09:00", "D77")
 
 
@@ -97,7 +97,7 @@ def delivered_and_written(story: Story, when: str, recorded: str | None) -> Stor
 
 @dataclass(frozen=True)
 class Case:
-    """A rule's trigger, its due by hand, what closes it, and whose it is: at first, when the gap opens, and who is told then."""
+    """A rule's trigger, its deadline by hand, what closes it, its first owner, and the owner and the recipients when the gap opens."""
 
     rule: str
     story: Callable[[], Story]
@@ -141,7 +141,7 @@ CASES = [
         "community-nurse",
         ("community-nurse", "care-coordinator"),
     ),
-    # Nobody permitted that conditions of the mind or of substance use are told: the clock and its owner stay.
+    # Without a permission nobody is notified about mental health or substance use. The clock and the owner remain.
     Case("FUH-7", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-01-22T00:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health", ()),
     Case("FUH-30", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-02-14T00:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health", ()),
     Case("MH72", lambda: ward(diagnoses=diagnoses(*MIND)), "2027-01-17T15:00", (cared("mental-health-follow-up"),), "mental-health", "mental-health-lead", ()),
@@ -169,7 +169,7 @@ CASES = [
         ("care-coordinator",),
     ),
     Case("SNF", nursing_home, "2027-01-16T15:00", (cared("baseline-care-plan"),), "attending", "attending", ("attending", "transferring-facility")),
-    # Nine hours of Thursday, Friday, not the weekend and not the holiday, Tuesday, and fifteen hours of Wednesday.
+    # Nine hours of Thursday, 24 of Friday, none of the weekend and the holiday, 24 of Tuesday, and fifteen of Wednesday.
     Case(
         "PHARM",
         lambda: referred("discharge-medicines", "corner-pharmacy"),
@@ -209,7 +209,7 @@ def test_opening_is_one_line_that_says_whose_it_is_and_until_when(case):
 
 
 @EACH
-def test_gap_is_soon_due_at_half_time_and_open_at_due_and_not_a_minute_before(case):
+def test_gap_is_due_soon_at_half_time_and_open_at_due_and_not_a_minute_before(case):
     told = case.story().replay(moved(case.due, -MINUTE))
     soon = [line["at"] for line in told.of(case.rule, "gap")]
     half = datetime.fromisoformat(AT) + (datetime.fromisoformat(case.due) - datetime.fromisoformat(AT)) / 2
@@ -224,7 +224,7 @@ def test_gap_is_soon_due_at_half_time_and_open_at_due_and_not_a_minute_before(ca
 
 @CLOSED
 @each("late", [-MINUTE, timedelta(0), MINUTE], ids=["a minute before", "at due", "a minute after"])
-def test_what_closes_it_is_met_up_to_due_and_late_after_it(case, close, late):
+def test_closing_event_is_met_up_to_due_and_late_after_it(case, close, late):
     when = moved(case.due, late)
     told = close(case.story(), when, None).replay(moved(when, timedelta(days=3)))
     opened = [line for line in told.of(case.rule, "gap") if line["state"] == "open"]
@@ -234,7 +234,7 @@ def test_what_closes_it_is_met_up_to_due_and_late_after_it(case, close, late):
 
 
 @CLOSED
-def test_what_happened_in_time_and_is_reported_late_is_met_and_every_alert_is_taken_back(case, close):
+def test_care_in_time_that_is_reported_late_is_met_and_every_alert_is_withdrawn(case, close):
     recorded = moved(case.due, timedelta(days=1))
     told = close(case.story(), moved(case.due, -MINUTE), recorded).replay(moved(recorded, timedelta(days=3)))
 
@@ -267,10 +267,10 @@ def test_death_ends_it(case, died):
     assert told.of(case.rule, "gap") == []
 
 
-# ---- what the table of the domain notes says of one rule alone
+# ---- what the domain notes say about single rules
 
 
-def test_home_health_agency_is_accountable_that_the_referral_went_to_also_from_the_return_home():
+def test_home_health_agency_of_the_referral_is_accountable_also_from_the_return_home():
     sides = {"requester": {"role": "attending", "organization": "x"}, "target": {"role": "home-health", "organization": "agency"}}
     story = known().admitted("2027-01-05T10:00")
     story.tell("ReferralRequested", "2027-01-13T10:00", referral="R1", service="home-health", priority="routine", **sides)
@@ -280,7 +280,7 @@ def test_home_health_agency_is_accountable_that_the_referral_went_to_also_from_t
     assert (line["owner"], line["due"]) == ("referral-target/organization:agency", utc("2027-01-16T15:00"))
 
 
-def test_hospital_that_sent_the_person_hears_that_the_nursing_home_has_no_plan():
+def test_hospital_that_sent_the_person_is_notified_that_the_nursing_home_has_no_plan():
     story = Story(NEW_YORK, "OAKS", "90210").admitted("2027-01-05T10:00", "H1", facility="GENERAL")
     story.discharged("2027-01-14T11:00", "H1", "snf", "GENERAL").admitted(AT, "N1", "NONAC")
     told = story.replay("2027-01-20T00:00")
@@ -290,13 +290,13 @@ def test_hospital_that_sent_the_person_hears_that_the_nursing_home_has_no_plan()
 
 
 @pytest.mark.parametrize(("class_", "opens"), [("SS", True), ("AMB", False), ("EMER", True), ("OBSENC", True)])
-def test_summary_of_a_day_case_is_owed_as_that_of_a_ward_or_an_emergency_visit_and_not_of_a_clinic(class_, opens):
+def test_summary_is_due_after_a_day_case_a_ward_stay_or_an_emergency_visit_but_not_after_a_clinic_visit(class_, opens):
     told = known().admitted("2027-01-14T08:00", class_=class_).discharged(AT).replay()
 
     assert bool(told.of("NHS-1")) is opens
 
 
-def test_who_moves_to_another_mental_health_ward_has_not_left_yet():
+def test_person_who_moves_to_another_mental_health_ward_has_not_left():
     assert ward(diagnoses=diagnoses(*MIND), disposition="psy").replay().of("MH72") == []
 
 
@@ -308,7 +308,7 @@ def test_care_guideline_that_was_written_during_the_visit_counts():
     assert story.replay().last("EDIE")["closure"] == "met"
 
 
-def test_who_was_warned_hears_once_more_that_the_gap_is_open_and_once_that_it_is_closed():
+def test_warned_recipient_is_notified_once_of_the_open_gap_and_once_of_its_closure():
     story = cared("face-to-face-visit")(ward(complexity="high"), "2027-01-25T10:00", None)
     heard = [(line["at"], line["title"]) for line in story.replay().of("TCM-2", "notification") if line["role"] == LEAD]
 

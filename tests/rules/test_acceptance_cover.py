@@ -1,4 +1,4 @@
-"""Whose a handoff is, seen from outside: claims and refusals out of order, people of an organisation, absences that begin."""
+"""Acceptance: the owner of a handoff, with claims and refusals out of order, members of organisations, and absences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NURSE = {"role": "community-nurse", "practitioner": {"id": "N1", "name": "Nurse"
 
 
 def discharged() -> tuple[Story, str]:
-    """A discharge from a hospital that nobody knows, and the task to speak with the person, which is the fallback pool's."""
+    """A discharge from an unknown hospital. The task to call the person belongs to the fallback pool."""
     story = Story(facility="FARWAY", person="P-1").discharged("2026-07-06T15:00", complexity="moderate")
     return story, story.replay().handoff("TCM-1")
 
@@ -28,7 +28,7 @@ def owners(told: Told, rule: str = "TCM-1") -> list[str]:
     return [line["owner"].partition("/")[2] for line in told.of(rule, "task")]
 
 
-# ---- the newest word counts, in whatever order it arrives
+# ---- the newest answer counts, in whatever order answers arrive
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def owners(told: Told, rule: str = "TCM-1") -> list[str]:
         ("TaskSnoozed", {"reason": "asked to", "until": "2026-07-07T12:00:00-04:00"}),
     ],
 )
-def test_word_that_is_older_than_the_last_change_of_owner_is_refused_and_changes_nothing(kind: str, said: dict[str, Any]):
+def test_response_older_than_the_last_change_of_owner_is_refused_and_changes_nothing(kind: str, said: dict[str, Any]):
     story, task = discharged()
     story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
     told = story.tell(kind, "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=BEN, **said).replay("2026-07-06T19:00")
@@ -58,7 +58,7 @@ def test_claim_from_before_an_escalation_that_arrives_after_it_does_not_undo_it(
     assert [line["reason"] for line in told.of(None, "refused")] == ["overtaken"]
 
 
-def test_call_that_is_reported_late_counts_whoever_has_the_task_by_then():
+def test_call_that_is_reported_late_counts_whoever_owns_the_task_then():
     story, task = discharged()
     story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
     story.tell("OutreachAttempted", "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=ANN, outcome="reached")
@@ -75,7 +75,7 @@ def test_call_that_is_reported_late_counts_whoever_has_the_task_by_then():
         ("TaskSnoozed", {"reason": "asked to", "until": "2026-07-07T12:00:00-04:00"}),
     ],
 )
-def test_task_of_a_pool_can_be_claimed_after_somebody_tried_or_put_it_off(kind: str, said: dict[str, Any]):
+def test_task_of_a_pool_can_be_claimed_after_an_attempt_or_a_snooze(kind: str, said: dict[str, Any]):
     story, task = discharged()
     story.tell(kind, "2026-07-06T16:00", task=task, by=BEN, **said)
     told = story.tell("TaskClaimed", "2026-07-06T17:00", task=task, by=ANN).replay("2026-07-08T23:00")
@@ -98,11 +98,11 @@ def test_people_of_an_organisation_speak_for_it_and_those_of_another_do_not():
     assert owners(told, "REF-1") == ["organization:far-clinic", "pool:unassigned"]
 
 
-# ---- cover that begins while a handoff is open
+# ---- an absence that begins while a handoff is open
 
 
 def with_cover(tmp_path: Path, spine: World, *covers: tuple[str, str, str, str]) -> Timeline:
-    """A story whose directory says (who, by whom, first day, last day)."""
+    """A story whose directory contains an absence: (who, covered by, first day, last day)."""
     rows = ", ".join(f'{{of: "practitioner:{of}", by: "practitioner:{by}", from: {first}, to: {last}}}' for of, by, first, last in covers)
     written = DIRECTORY.read_text().replace(
         'practitioners: ["8801", "8802", "8803"]', f'practitioners: ["8801", "8802", "8803"]\n    cover: [{rows}]'
@@ -123,11 +123,11 @@ def discharge(t: Timeline, when: str = "2026-07-06T15:00") -> bytes:
 
 
 def tasks(t: Timeline, rule: str = "TCM-1") -> list[str]:
-    """Whose the task of *rule* was, one after the other."""
+    """The owners of the task of *rule*, in order."""
     return [e.owner.rpartition(":")[2] for e in t.tasks(rule)]
 
 
-def test_handoff_goes_to_who_covers_when_the_absence_begins_and_stays_there(tmp_path, spine):
+def test_handoff_goes_to_the_covering_person_when_the_absence_begins_and_stays_there(tmp_path, spine):
     t = with_cover(tmp_path, spine, ("8801", "8803", "2026-07-07", "2026-07-07"))
     discharge(t)
     t.until("2026-07-06T23:59:59")
@@ -150,7 +150,7 @@ def test_steps_come_when_they_would_have_come_without_an_absence(tmp_path, spine
     ]
 
 
-def test_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
+def test_person_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
     t = with_cover(tmp_path, spine, ("8801", "8803", "2026-07-07", "2026-07-20"))
     task = discharge(t)
     t.at("2026-07-07T09:00", "TaskReassigned", task=task.hex() if isinstance(task, bytes) else task, by=NURSE, to=NURSE)
@@ -170,13 +170,13 @@ def test_who_claims_a_task_while_away_keeps_it(tmp_path, spine):
         ([("8801", "8802", "2026-07-06", "2026-07-08"), ("8802", "8801", "2026-07-06", "2026-07-08")], "8802"),
     ],
 )
-def test_who_covers_may_be_covered_and_two_who_cover_each_other_end_somewhere(tmp_path, spine, covers, who):
+def test_covering_person_may_be_covered_too_and_a_circle_of_cover_ends(tmp_path, spine, covers, who):
     t = with_cover(tmp_path, spine, *covers)
     discharge(t)
     assert tasks(t)[-1] == who
 
 
-def test_overdue_gap_after_its_last_step_still_goes_to_who_covers(tmp_path, spine):
+def test_overdue_gap_after_its_last_step_still_goes_to_the_covering_person(tmp_path, spine):
     manager = "practitioner:M1"
     t = with_cover(tmp_path, spine, ("M1", "M2", "2026-09-01", "2026-09-10"))
     task = discharge(t)

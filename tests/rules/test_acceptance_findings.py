@@ -1,4 +1,4 @@
-"""Seen from outside: what came too early, too late, misspelt or back again."""
+"""Acceptance: events that arrive early, late, misspelt or repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFERRAL: dict[str, Any] = {
 }
 
 
-def test_emergency_visit_that_became_a_ward_stay_is_not_assumed_over_though_its_admission_came_later():
+def test_emergency_visit_that_became_inpatient_is_not_assumed_over_although_its_admission_arrives_later():
     t = Timeline()
     t.at("2026-07-01T12:00", "EncounterClassChanged", encounter=STAY, **{"class": "IMP"})
     t.at("2026-07-01T09:00", "PatientAdmitted", arrival="2026-07-01T12:30", encounter=STAY, **{"class": "EMER"})
@@ -40,7 +40,7 @@ def moved(story: Story, status: str, when: str, recorded: str | None = None, **s
     return story.tell("ReferralStatusChanged", when, recorded=recorded, referral="R1", status=status, **{"by": "target", **said})
 
 
-def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arrives():
+def test_move_that_arrives_too_early_is_applied_when_the_move_before_it_arrives():
     story = moved(moved(referred(), "in-progress", "2026-07-06T10:00"), "accepted", "2026-07-06T09:00", "2026-07-06T11:00")
     told = story.replay("2026-08-06T00:00")
     assert len(told.of(None, "refused")) == 1
@@ -49,7 +49,7 @@ def test_move_that_came_before_the_one_that_makes_it_legal_is_made_when_that_arr
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
-def test_move_that_waited_is_told_as_any_other(status: str):
+def test_move_that_waited_is_notified_like_any_other(status: str):
     story = moved(moved(referred(), status, "2026-07-06T10:00"), "accepted", "2026-07-06T09:30", "2026-07-06T11:00")
     told = story.replay("2026-07-06T12:00")
     assert [line["reason"] for line in told.of(None, "refused")] == ([] if status == "cancelled" else ["illegal-move"])
@@ -96,7 +96,7 @@ def test_code_that_the_deployment_names_itself_loads(tmp_path: Path):
     assert "REF-4" in load_catalogue(folder).rules
 
 
-def test_overdue_gap_that_is_open_again_tells_its_owner_once_though_no_step_is_left():
+def test_reopened_overdue_gap_notifies_its_owner_once_although_no_step_is_left():
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     story.admitted("2026-07-20T10:00", "V2")
     before = len(story.replay().of("TCM-1", "notification"))
@@ -107,7 +107,7 @@ def test_overdue_gap_that_is_open_again_tells_its_owner_once_though_no_step_is_l
     assert [line["recipient"] for line in again] == [told.last("TCM-1", "gap")["owner"]]
 
 
-def test_control_id_that_names_two_messages_is_a_line_and_both_are_taken(tmp_path: Path):
+def test_control_id_of_two_messages_is_reported_and_both_are_accepted(tmp_path: Path):
     pid, visit = "PID|1||77001^^^GENERAL", "PV1|1|I|||||||||||||||||V1"
     first = f"MSH|^~\\&|A|GENERAL|||20260701090000-0400||ADT^A01|7|P|2.5\rEVN|A01|20260701090000-0400\r{pid}\r{visit}\r"
     second = f"MSH|^~\\&|A|GENERAL|||20260702090000-0400||ADT^A08|7|P|2.5\rEVN|A08|20260702090000-0400\r{pid}\r{visit}\r"

@@ -1,4 +1,4 @@
-"""Goals seen from outside: what happens to them around stays and reviews, in whatever order it is heard of."""
+"""Acceptance: goals around encounters and reviews, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def goal(told: Story, when: str, status: str = "active", name: str = "G1", **sai
     return told.tell("GoalUpdated", when, recorded=recorded, **data)
 
 
-def test_admission_that_arrives_after_its_discharge_opens_reviews_that_no_two_share_an_id():
+def test_admission_that_arrives_after_its_discharge_opens_reviews_with_different_ids():
     told = story().discharged("2026-07-06T18:00")
     told = goal(told, "2026-07-01T09:00", recorded="2026-07-06T19:00")
     told = told.admitted("2026-07-06T16:00", recorded="2026-07-06T20:00").replay()
@@ -37,7 +37,7 @@ def test_review_of_several_goals_begins_the_next_interval_of_each():
     assert due == {"G1": "2026-10-09", "G2": "2026-10-09", "G3": "2026-08-27"}
 
 
-def test_review_of_one_goal_leaves_what_another_waits_for():
+def test_review_of_one_goal_does_not_close_the_handoff_of_another():
     told = goal(goal(story(), "2026-07-01T09:00"), "2026-07-01T09:01", name="G2").admitted("2026-07-06T10:00")
     told = told.cared("2026-07-10T10:00", "goal-review", based_on=["G2"]).replay()
     assert [line["goal"] for line in told.standing().values() if line["rule"] == "GOAL-2"] == ["G1"]
@@ -47,7 +47,7 @@ def test_review_of_one_goal_leaves_what_another_waits_for():
 
 
 def setbacks(*said: tuple[str, str, str]) -> list[tuple[str, str]]:
-    """What stands open of GOAL-3 after updates (day, achievement, day of arrival) in July."""
+    """The handoffs of GOAL-3 that are open after updates (day, achievement, day of arrival) in July."""
     told = goal(story(), "2026-07-01T09:00")
     for day, achieved, arrives in said:
         told = goal(told, f"2026-07-{day}T09:00", achievement_status=achieved, recorded=f"2026-07-{arrives}T10:00")
@@ -55,20 +55,20 @@ def setbacks(*said: tuple[str, str, str]) -> list[tuple[str, str]]:
     return [(line["opened_at"][8:10], line["due"][:10]) for line in lines if line["rule"] == "GOAL-3"]
 
 
-def test_two_setbacks_in_a_row_ask_for_a_change_of_plan_from_the_second_on_whichever_is_heard_first():
+def test_two_setbacks_in_a_row_require_a_change_of_plan_from_the_second_on_whichever_arrives_first():
     in_order = setbacks(("06", "worsening", "06"), ("10", "no-progress", "10"))
     assert in_order == setbacks(("10", "no-progress", "10"), ("06", "worsening", "12")) == [("10", "2026-07-25")]
 
 
-def test_setback_that_is_heard_after_the_goal_got_better_asks_for_nothing():
+def test_setback_that_arrives_after_the_goal_improved_opens_nothing():
     assert setbacks(("06", "worsening", "06"), ("14", "improving", "14"), ("10", "worsening", "15")) == []
 
 
-def test_progress_between_two_setbacks_that_is_heard_last_does_not_count_them_as_two_in_a_row():
+def test_progress_between_two_setbacks_that_arrives_last_separates_them():
     assert setbacks(("06", "worsening", "06"), ("10", "improving", "10"), ("12", "worsening", "12")) == []
 
 
-def test_third_setback_after_a_change_of_plan_asks_again():
+def test_third_setback_after_a_change_of_plan_requires_another_change():
     told = goal(story(), "2026-07-01T09:00")
     told = goal(told, "2026-07-06T09:00", achievement_status="worsening")
     told = goal(told, "2026-07-08T09:00", achievement_status="worsening")
@@ -85,24 +85,24 @@ def reviews(told: Story) -> list[tuple[str, str, str]]:
     return [(line["goal"], line["opened_at"], line["due"]) for line in lines if line["rule"] == "GOAL-2"]
 
 
-def test_goal_that_arrives_after_a_stay_that_it_was_there_for_is_looked_at_again_all_the_same():
+def test_goal_that_existed_during_a_stay_is_reviewed_although_it_arrives_later():
     first = goal(story(), "2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     late = story().admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     late = goal(late, "2026-07-01T09:00", recorded="2026-07-06T16:00")
     assert reviews(first) == reviews(late) != []
 
 
-def test_goal_that_began_after_the_stay_is_not_looked_at_again_because_of_it():
+def test_goal_that_began_after_the_stay_is_not_reviewed_for_it():
     told = story().admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     assert reviews(goal(told, "2026-07-06T16:00")) == []
 
 
-def test_goal_that_arrives_late_and_was_reviewed_since_waits_for_nothing():
+def test_goal_that_arrives_late_and_was_reviewed_since_needs_no_review():
     told = story().admitted("2026-07-03T10:00").cared("2026-07-05T10:00", "goal-review")
     assert reviews(goal(told, "2026-07-01T09:00", recorded="2026-07-06T16:00")) == []
 
 
-def test_review_that_was_heard_of_before_its_goal_begins_the_next_interval():
+def test_review_that_arrives_before_its_goal_begins_the_next_interval():
     told = story().cared("2026-07-06T10:00", "goal-review", based_on=["G1"])
     told = goal(told, "2026-07-06T09:00", recorded="2026-07-06T11:00").replay()
     assert [line["due"][:10] for line in told.standing().values() if line["rule"] == "GOAL-1"] == ["2026-10-05"]

@@ -1,4 +1,4 @@
-"""Seen from outside: merged records keep their clocks, and a merge that is repeated or turned round does no harm."""
+"""Acceptance: handoffs keep their deadlines in a merge, and a repeated or reversed merge does no harm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def merge(story: Story, when: str, loser: str = LOSER, survivor: str = SURVIVOR,
 
 
 def discharged_twice_known() -> Story:
-    """The loser goes home on Monday 6 July; TCM-1 is due on Wednesday's end."""
+    """The person that is merged away goes home on Monday 6 July; TCM-1 is due at the end of Wednesday."""
     story = Story(person=LOSER).team("2026-07-01T09:00")
     return story.admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
 
@@ -21,7 +21,7 @@ def without_repeats(told: Told) -> list[dict[str, object]]:
     return [line for line in told.lines if line.get("reason") != "duplicate"]
 
 
-def test_open_gap_goes_on_in_the_name_of_the_person_that_survives():
+def test_open_gap_continues_for_the_surviving_person():
     story = merge(discharged_twice_known(), "2026-07-09T09:00")
     told = story.replay()
     survivor = story.replay(lines=merge(Story(person=SURVIVOR).team("2026-07-01T09:00"), "2026-07-09T09:00").lines)
@@ -31,7 +31,7 @@ def test_open_gap_goes_on_in_the_name_of_the_person_that_survives():
     assert survivor.lines == []
 
 
-def test_merge_in_a_circle_that_is_heard_again_moves_nothing():
+def test_repeated_merge_in_a_circle_moves_nothing():
     story = discharged_twice_known()
     merge(story, "2026-07-06T16:00", LOSER, SURVIVOR)
     merge(story, "2026-07-06T17:00", SURVIVOR, LOSER)
@@ -40,7 +40,7 @@ def test_merge_in_a_circle_that_is_heard_again_moves_nothing():
     assert without_repeats(twice) == without_repeats(once)
 
 
-def test_call_reported_for_the_loser_after_the_merge_closes_the_handoff_that_moved():
+def test_call_reported_for_the_merged_person_after_the_merge_closes_the_handoff_that_moved():
     story = merge(discharged_twice_known(), "2026-07-07T09:00")
     told = story.cared("2026-07-07T11:00", "interactive-contact").replay("2026-07-12T00:00")
     assert told.last("TCM-1")["closure"] == "met"

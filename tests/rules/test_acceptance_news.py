@@ -1,4 +1,4 @@
-"""Seen from outside: each news is delivered or somebody looks for it, and what is not told says why."""
+"""Acceptance: each notification is delivered or somebody looks into it, and what is not sent has a reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stay() -> Story:
 
 
 def delivered(story: Story, notice: str, when: str) -> Story:
-    """Add that the practice got *notice*, told so far."""
+    """Add the delivery of *notice*, which has been issued, to the practice."""
     (news,) = (n for n in story.replay().of(notice, "notification") if n["role"] == "pcp")
     return story.tell("NotificationDelivered", when, notification=news["id"], recipient=news["recipient"], channel="email")
 
@@ -39,13 +39,13 @@ def test_delivery_of_the_admission_does_not_count_as_delivery_of_the_discharge()
 
 
 @pytest.mark.parametrize(("minute", "gaps"), [("15:04", []), ("15:05", []), ("15:06", ["open", "closed"])])
-def test_discharge_is_delivered_within_five_minutes_or_operations_look(minute: str, gaps: list[str]):
+def test_discharge_is_delivered_within_five_minutes_or_operations_are_notified(minute: str, gaps: list[str]):
     story = delivered(stay(), "NTF-ADMIT", "2026-07-03T10:01").discharged("2026-07-06T15:00")
     told = delivered(story, "NTF-DISCHARGE", f"2026-07-06T{minute}").replay("2026-07-06T18:00")
     assert [gap["state"] for gap in told.of("NOT-1", "gap")] == gaps
 
 
-def test_doubled_referral_says_which_one_it_is_linked_to():
+def test_duplicate_referral_names_the_one_it_is_linked_to():
     story = Story().tell("ReferralRequested", "2026-07-06T15:00", referral="R1", **REFERRAL)
     told = story.tell("ReferralRequested", "2026-07-07T10:00", referral="R2", **REFERRAL).replay()
     (line,) = told.of(None, "suppressed")
@@ -54,7 +54,7 @@ def test_doubled_referral_says_which_one_it_is_linked_to():
     assert len({task["handoff"] for task in told.of("REF-1", "task")}) == 1
 
 
-def test_missed_appointment_of_who_has_died_is_told_to_nobody_and_says_so():
+def test_missed_appointment_of_a_deceased_person_notifies_nobody_and_says_so():
     story = Story().tell("ReferralRequested", "2026-07-06T15:00", referral="R1", **REFERRAL)
     story.tell("PersonUpdated", "2026-07-07T09:00", deceased=True)
     told = story.tell("AppointmentChanged", "2026-07-08T09:00", appointment="A1", status="noshow", referral="R1").replay("2026-08-01T09:00")

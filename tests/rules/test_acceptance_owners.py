@@ -1,4 +1,4 @@
-"""Seen from outside: at every instant the lines of a handoff name one owner, one due and one end."""
+"""Acceptance: at every instant the lines of a handoff show one owner, one deadline and one end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WHO = {"role": "pcp", "practitioner": {"id": "8802", "name": "Dr. Other"}}
 
 
 def overdue() -> Story:
-    """A stay whose discharge nobody has followed up: TCM-1 is open since Thursday 9 July, midnight."""
+    """A discharge that nobody has followed up: TCM-1 is open since midnight of Thursday 9 July."""
     return Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
 
 
@@ -39,14 +39,14 @@ def test_gap_goes_back_to_the_pool_with_the_task_that_is_declined():
 
 
 def test_gap_shows_the_earlier_due_that_a_visit_brings():
-    """MED-1 is due soon from Tuesday 21 July on; a visit on the 24th makes it due that day."""
+    """MED-1 is due soon from Tuesday 21 July on. A visit on the 24th makes it due on that day."""
     story = overdue().cared("2026-07-24T10:00", "face-to-face-visit")
     told = story.replay()
     assert told.last("MED-1", "gap")["due"] == told.last("MED-1", "task")["due"] == "2026-07-25T04:00:00Z"
 
 
-def test_no_two_lines_share_an_id_where_one_decision_changes_a_task_twice():
-    """The visit is known before the discharge that it follows: opening and the earlier due come in one decision."""
+def test_lines_have_different_ids_if_one_decision_changes_a_task_twice():
+    """The visit arrives before its discharge, so one decision opens the handoff and makes it due earlier."""
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").cared("2026-07-07T10:00", "face-to-face-visit")
     told = story.discharged("2026-07-06T15:00", recorded="2026-07-08T09:00").replay("2026-07-12T00:00")
     ids = [line["id"] for line in told.lines]

@@ -1,4 +1,4 @@
-"""Referrals seen from outside, between organisations and people that no directory names: the loop and what goes on around it."""
+"""Acceptance: referrals between organisations and people that are not in a directory, up to the report."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reported(told: Story, when: str = "2026-07-14T10:00", **said: Any) -> Story:
 
 
 def ends(told: Told, rule: str) -> dict[str, str | None]:
-    """What became of each handoff of *rule*, by its referral."""
+    """The closure of each handoff of *rule*, by its referral."""
     return {line["referral"]: line["closure"] for line in told.of(rule, "task")}
 
 
@@ -72,26 +72,26 @@ def test_report_that_ended_a_minute_after_the_request_closes_the_loop():
 # ---- appointments around it
 
 
-def test_appointment_that_was_booked_before_the_yes_needs_no_second_clock():
+def test_appointment_booked_before_the_acceptance_needs_no_second_clock():
     told = moved(booked(referred(story()), "2026-07-07T08:00"), "2026-07-07T09:00", "accepted").replay()
     assert told.of("REF-2") == []
 
 
 @pytest.mark.parametrize(("by", "code"), [("target", "3.0"), ("requester", "5.2"), ("target", "5.1.3")])
-def test_business_status_that_moves_alone_begins_no_second_clock_for_beginning(by: str, code: str):
+def test_change_of_the_business_status_alone_starts_no_second_clock(by: str, code: str):
     told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
     told = moved(told, "2026-07-08T09:00", "accepted", by=by, business_status=code).replay()
     assert [line["closure"] for line in told.of("REF-2", "task")] == [None, "met"]
 
 
 @pytest.mark.parametrize(("status", "by"), [("completed", "target"), ("cancelled", "requester"), ("failed", "target")])
-def test_appointment_that_is_called_off_after_its_referral_has_ended_is_not_booked_again(status: str, by: str):
+def test_appointment_cancelled_after_its_referral_has_ended_is_not_booked_again(status: str, by: str):
     told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
     told = booked(moved(told, "2026-07-08T09:00", status, by=by), "2026-07-08T10:00", "cancelled").replay("2026-08-01T00:00")
     assert told.of("REF-3") == []
 
 
-def test_appointment_that_is_called_off_after_another_was_booked_is_not_booked_a_third_time():
+def test_appointment_cancelled_after_another_was_booked_needs_no_third_booking():
     told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
     told = booked(told, "2026-07-08T09:00", name="A2", start="2026-07-20T10:00")
     assert booked(told, "2026-07-08T09:05", "cancelled").replay("2026-08-01T00:00").of("REF-3") == []
@@ -131,7 +131,7 @@ def test_referral_that_becomes_urgent_is_begun_within_a_business_day():
     assert told.replay().last("REF-2")["due"] == utc("2026-07-09T00:00")
 
 
-def test_another_target_is_told_and_answers_for_what_is_open_with_the_clock_as_it_stands():
+def test_another_target_is_notified_and_owns_the_open_handoffs_with_their_deadlines():
     told = referred(story())
     told.tell("ReferralChanged", "2026-07-07T10:00", referral="R1", target=OTHER_CLINIC)
     told = told.replay("2026-07-10T12:00")
@@ -142,7 +142,7 @@ def test_another_target_is_told_and_answers_for_what_is_open_with_the_clock_as_i
     assert {line["due"] for line in told.of("REF-1", "task", "gap")} == {utc("2026-07-09T00:00")}
 
 
-def test_request_that_arrives_after_its_answer_names_who_answers_and_until_when():
+def test_request_that_arrives_after_its_answer_has_an_owner_and_a_deadline():
     told = moved(story(), "2026-07-07T09:00", "accepted")
     told = referred(told, "2026-07-06T09:00", recorded="2026-07-07T10:00", priority="urgent").replay("2026-07-12T00:00")
     in_order = moved(referred(story(), priority="urgent"), "2026-07-07T09:00", "accepted").replay("2026-07-12T00:00")
@@ -155,24 +155,24 @@ def test_request_that_arrives_after_its_answer_names_who_answers_and_until_when(
     assert told.of("REF-2", "task")[0]["owner"] == "referral-target/pool:unassigned"
 
 
-# ---- doubles
+# ---- duplicates
 
 
-def test_double_that_is_heard_of_first_is_the_one_that_is_watched():
+def test_duplicate_that_arrives_first_is_the_one_with_handoffs():
     told = referred(referred(story(), "2026-07-07T09:00", "R2"), "2026-07-06T09:00", recorded="2026-07-07T10:00").replay()
     assert ends(told, "REF-1") == {"R2": None}
     assert [line["reason"] for line in told.of(None, "suppressed")] == ["duplicate-referral"]
 
 
 @pytest.mark.parametrize("rule", ["REF-1", "REF-4"])
-def test_what_becomes_of_a_double_counts_for_the_first(rule: str):
+def test_answers_to_a_duplicate_count_for_the_first(rule: str):
     told = referred(referred(story()), "2026-07-07T09:00", "R2")
     told = moved(told, "2026-07-07T12:00", "accepted", "R2") if rule == "REF-1" else reported(told, based_on=["R2"])
     assert ends(told.replay(), rule) == {"R1": "met"}
 
 
 @pytest.mark.parametrize(("status", "by"), [("cancelled", "requester"), ("rejected", "target"), ("entered-in-error", "requester")])
-def test_double_that_is_called_off_leaves_the_first_as_it_is(status: str, by: str):
+def test_cancelled_duplicate_leaves_the_first_referral_unchanged(status: str, by: str):
     told = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", status, "R2", by).replay()
     assert (ends(told, "REF-1"), ends(told, "REF-4")) == ({"R1": None}, {"R1": None})
 
@@ -181,7 +181,7 @@ def test_double_that_is_called_off_leaves_the_first_as_it_is(status: str, by: st
     ("status", "by", "first"),
     [("cancelled", "requester", "cancelled"), ("rejected", "target", "superseded"), ("entered-in-error", "requester", "cancelled")],
 )
-def test_double_takes_the_place_of_the_first_that_is_given_up(status: str, by: str, first: str):
+def test_duplicate_replaces_a_first_referral_that_is_given_up(status: str, by: str, first: str):
     told = referred(referred(story()), "2026-07-07T09:00", "R2", target=OTHER_CLINIC)
     told = moved(told, "2026-07-08T12:00", status, by=by).replay("2026-07-08T13:00")
     assert ends(told, "REF-4") == {"R1": first, "R2": None}
@@ -192,7 +192,7 @@ def test_double_takes_the_place_of_the_first_that_is_given_up(status: str, by: s
     assert all(line["closure"] == "met" for line in told.of("REF-6", "task")[1:])
 
 
-def test_double_that_was_accepted_is_watched_on_from_there():
+def test_accepted_duplicate_continues_with_the_next_handoff():
     told = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", "accepted", "R2")
     told = moved(told, "2026-07-08T12:00", "cancelled", by="requester").replay("2026-07-08T13:00")
     open_ones = {(line["rule"], line["referral"]) for line in told.standing().values()}
@@ -203,7 +203,7 @@ def test_double_that_was_accepted_is_watched_on_from_there():
 
 
 def in_both_orders(events: list[tuple[str, str, str, dict[str, Any]]], until: str = "2026-07-07T18:00") -> list[list[tuple[Any, ...]]]:
-    """What stands open of (kind, happened, arrived, data) as they happened, and as they arrived."""
+    """The handoffs that are open after (kind, happened, arrived, data): in the order of events, and in the order of arrival."""
     found = []
     for late in (False, True):
         told = story()
@@ -294,13 +294,13 @@ def visit(name: str, status: str, start: str = "2026-07-16T10:00") -> dict[str, 
         ),
     ],
 )
-def test_what_stands_open_is_the_same_in_whatever_order_it_is_heard_of(events: list[tuple[str, str, str, dict[str, Any]]]):
+def test_open_handoffs_are_the_same_in_any_order_of_arrival(events: list[tuple[str, str, str, dict[str, Any]]]):
     in_order, as_it_came = in_both_orders(events)
     assert [row[:3] for row in in_order] == [row[:3] for row in as_it_came]
 
 
 @pytest.mark.parametrize(("first", "then"), [("cancelled", "entered-in-error"), ("noshow", "cancelled")])
-def test_appointment_that_has_fallen_through_falls_through_once(first: str, then: str):
+def test_appointment_that_did_not_take_place_is_handled_once(first: str, then: str):
     told = booked(booked(referred(story()), "2026-07-07T10:00"), "2026-07-08T10:00", first)
     told = booked(told, "2026-07-08T10:30", then).replay("2026-07-08T12:00")
     assert len({line["cause"] for line in told.of("NTF-APPOINTMENT", "notification")}) == 1

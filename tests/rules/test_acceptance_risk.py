@@ -1,4 +1,4 @@
-"""Risk as somebody outside sees it: in the words of the task that it opens, in the clock, and in the channel."""
+"""Acceptance: risk shows in the text of the task, in its clock and in the channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def diagnoses(*codes: str) -> list[dict[str, Any]]:
 
 
 def stayed(nights: int, codes: tuple[str, ...] = ("S52.5",), emergency: bool = True, visits: int = 0, **said: Any) -> Story:
-    """A stay of so many *nights* that ends on 14 July at an unknown hospital, after so many *visits* to emergency departments."""
+    """A stay of *nights* nights that ends on 14 July at an unknown hospital, after *visits* emergency visits."""
     story = Story(facility="FARWAY", person="P-1")
     for n in range(visits):
         day = date(2026, 4, 1) + timedelta(days=20 * n)
@@ -49,8 +49,8 @@ def why(told: Told) -> str:
         (14, ("I50.9", "I21.9", "C78.0"), True, "19 (high)"),
     ],
 )
-def test_lace_picks_the_clock_and_is_said(nights: int, codes: tuple[str, ...], emergency: bool, score: str):
-    """Four visits in six months before are the most that counts, so that all four inputs are known."""
+def test_lace_selects_the_clock_and_is_shown(nights: int, codes: tuple[str, ...], emergency: bool, score: str):
+    """More than four visits in the six months before do not raise the score, so that all four inputs are known."""
     told = stayed(nights, codes, emergency, visits=4).replay()
     assert f"LACE: all 4 inputs known; {score}" in why(told)
     assert [line["due"] for line in told.of("TCM-2", "task")] == ([utc("2026-07-22T00:00")] if "high" in score else [])
@@ -66,15 +66,15 @@ def test_days_of_the_stay_count_as_the_setting_says(tmp_path: Path, counting: st
     assert f"LACE: all 4 inputs known; {score}" in done.stdout
 
 
-def test_what_is_missing_is_said_as_a_range_and_is_not_taken_as_zero():
+def test_missing_input_gives_a_range_and_does_not_count_as_zero():
     told = Story(facility="FARWAY", person="P-1").admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
     assert "LACE: 1 of 4 inputs known; between 2 and 14 (low to high)" in why(told)
     assert "HOSPITAL derivation-2013: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(told)
     assert "HOSPITAL international-2016: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(told)
 
 
-def test_hospital_is_said_in_both_variants_from_what_was_measured_and_done():
-    """Haemoglobin 1, sodium 0, procedure 1, urgent 1, one admission of the year before (2, or 0 in the later form), 5 days 2."""
+def test_hospital_score_is_shown_in_both_variants():
+    """Haemoglobin 1, sodium 0, procedure 1, urgent 1, one admission in the year before 2 (in the later form 0), 5 days 2."""
     story = Story(facility="FARWAY", person="P-1")
     story.admitted("2026-01-10T10:00", "OLD").discharged("2026-01-12T10:00", "OLD").admitted("2026-07-09T10:00", via_emergency=True)
     for when, code, value, unit in (
@@ -91,7 +91,7 @@ def test_hospital_is_said_in_both_variants_from_what_was_measured_and_done():
     assert "HOSPITAL international-2016: 5 of 7 inputs known; between 5 and 12 (intermediate to high)" in words
 
 
-def test_flags_are_said_where_they_ask_for_a_call():
+def test_flags_are_explained_if_they_require_a_call():
     story = Story(facility="FARWAY", person="P-1")
     for day in ("10", "20", "30"):
         story.admitted(f"2026-06-{day}T10:00", f"E{day}", "EMER").discharged(f"2026-06-{day}T14:00", f"E{day}")
@@ -116,7 +116,7 @@ def with_team(story: Story) -> Story:
     return story
 
 
-def test_low_risk_lets_those_who_need_not_act_wait_for_the_digest_and_no_other():
+def test_low_risk_delays_notifications_that_need_no_action_to_the_digest():
     low = channels(with_team(stayed(1, emergency=False, complexity="low")))
     assert {role for role, (channel, _) in low.items() if channel == "daily-digest"} == {"community-nurse", "social-care"}
     assert low["community-nurse"][1] == utc("2026-07-15T07:30")

@@ -1,7 +1,7 @@
-"""Seen from outside: whatever the order in which a stay and what came after it are heard of, the same handoffs are open at the end.
+"""Acceptance: the same handoffs are open at the end, whatever the order of arrival.
 
-Each story is one person's, with a seed; all of it arrives in one hour after all of it has happened, once as it happened and
-then shuffled.
+Each story is about one person and has a seed. All of it arrives in one hour after it has happened: once in order, and then
+shuffled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tables import each
 
 HEARD_FROM = datetime.fromisoformat("2026-07-07T20:00:00-04:00")
 KNOWN_WHEN_DECIDED = {"NOT-1", "NOT-2", "NOT-3", "NICE-1", "TCM-2", "TCM-3"}
-"""News goes out when it is heard; who is at risk, and how much, is told by what is known then."""
+"""Excluded: notifications are issued at arrival, and a risk is computed from what is known then."""
 
 
 def diagnoses(*codes: str) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def diagnoses(*codes: str) -> list[dict[str, Any]]:
 
 
 def story(chance: random.Random) -> Story:
-    """A stay that ends on Monday 6 July, and up to seven things of those that may befall it or its person."""
+    """A stay that ends on Monday 6 July, and up to seven events that may follow it."""
     told = Story(NEW_YORK, "SUNNYDALE", "90210").team("2026-06-01T09:00", "D77")
     class_, began = chance.choice([("IMP", "2026-07-01T10:00"), ("EMER", "2026-07-05T11:00"), ("OBSENC", "2026-07-04T11:00")])
     told.admitted(began, class_=class_).discharged("2026-07-06T15:00")
@@ -76,7 +76,7 @@ def standing(told: Story, events: list[dict[str, Any]]) -> list[tuple[str, str]]
 
 
 @each("seed", range(60))
-def test_same_handoffs_are_open_whatever_is_heard_first(seed):
+def test_same_handoffs_are_open_whatever_arrives_first(seed):
     chance = random.Random(seed)
     told = story(chance)
     events = sorted(map(json.loads, told.lines), key=lambda event: event["time"])

@@ -1,4 +1,4 @@
-"""Seen from outside: a line says what it rests on, and what of that is not known."""
+"""Acceptance: a line says on which facts it is based, and which of them are unknown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GOAL = {"lifecycle_status": "active", "description": "Walk to the shop", "expres
 
 
 def test_visit_after_discharge_says_the_score_that_it_rests_on_and_what_of_it_is_known():
-    """Eight days (5), through the emergency department (3), heart failure (2); visits before are not known to have been none."""
+    """Eight days (5), through the emergency department (3), heart failure (2); it is unknown whether there were visits before."""
     story = Story().team("2026-06-01T09:00").admitted("2026-07-01T10:00", via_emergency=True)
     failing_heart = [{"system": "ICD-10", "code": "I50.9", "rank": 1}]
     why = story.discharged("2026-07-09T15:00", diagnoses=failing_heart).replay().last("TCM-2")["why"]

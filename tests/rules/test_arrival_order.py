@@ -1,4 +1,4 @@
-"""Stories that the random ones found: what follows from the same facts is the same, whichever arrives first."""
+"""Stories that the random tests found: the same facts lead to the same result, in whatever order they arrive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def open_rules(t: Timeline) -> set[str]:
     return {h.rule for h in person.handoffs if not h.closed_at}
 
 
-def test_acknowledgement_counts_from_when_the_news_went_out_and_not_from_when_it_happened():
+def test_acknowledgement_is_due_from_the_notification_and_not_from_the_event():
     t = Timeline()
 
     t.at(f"{DAY}T08:00", "PatientAdmitted", arrival=f"{DAY}T20:00", encounter=STAY, **{"class": "IMP"})
@@ -30,7 +30,7 @@ def test_acknowledgement_counts_from_when_the_news_went_out_and_not_from_when_it
     assert [gap for gap in t.until(f"{DAY}T21:59") if gap.rule == "NOT-2"] == []
 
 
-def test_discharge_that_overtakes_its_registration_asks_for_no_more_than_it_would_have_in_order():
+def test_discharge_before_its_registration_opens_no_more_handoffs_than_in_order():
     in_order, overtaken = Timeline(), Timeline()
 
     in_order.at(f"{DAY}T08:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
@@ -53,7 +53,7 @@ def test_goal_taken_up_after_an_admission_is_not_reviewed_for_it_although_the_ad
     assert t.tasks("GOAL-2") == []
 
 
-def test_leave_that_is_heard_of_before_its_admission_is_not_forgotten():
+def test_leave_that_arrives_before_its_admission_is_not_forgotten():
     t = Timeline()
 
     t.at(f"{DAY}T10:00", "EncounterUpdated", encounter=STAY, leave=True)
@@ -76,7 +76,7 @@ def refer(t: Timeline, when: str, name: str) -> list[Any]:
     return t.at(when, "ReferralRequested", referral=name, requester=REQUESTER, target=TARGET, service="cardiology")
 
 
-def test_referral_is_never_linked_to_one_that_is_itself_a_double():
+def test_referral_is_never_linked_to_one_that_is_itself_a_duplicate():
     t = Timeline()
     refer(t, f"{DAY}T08:00", "R1")
     refer(t, f"{DAY}T09:00", "R2")

@@ -1,6 +1,6 @@
-"""Every rule one minute before its end, at it and one minute after, on ordinary days, holidays, leap days and clock changes.
+"""Every rule one minute before its deadline, at it and one minute after, on ordinary days, holidays, leap days and clock changes.
 
-The ends are worked out here, by walking a calendar day by day with public holidays written out, not by the product's.
+The deadlines are computed here, by walking a calendar day by day with the public holidays written out, not by the product.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOLIDAYS = {
     NEW_YORK: {date(2026, 7, 3), date(2026, 9, 7), date(2026, 10, 12), date(2026, 11, 11), date(2028, 2, 21)},
     LONDON: {date(2026, 8, 31), date(2027, 3, 26), date(2027, 3, 29), date(2027, 5, 3)},
 }
-"""Federal holidays of the United States and public holidays of England that the stories touch."""
+"""The federal holidays of the United States and the public holidays of England in the stories' time."""
 
 TRIGGERS = {
     "before a holiday": {NEW_YORK: "2026-07-02T15:00", LONDON: "2026-08-27T15:00"},
@@ -38,7 +38,7 @@ Closing = Callable[[Timeline, int], list[Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """How a rule is triggered at T and closed, and its clock as the domain notes say it."""
+    """How a rule is triggered at T and how it is closed, and its clock from the domain notes."""
 
     rule: str
     amount: int
@@ -53,7 +53,7 @@ def days(n: float) -> timedelta:
     return timedelta(days=n)
 
 
-# ---- who is there
+# ---- the people
 
 
 def team(t: Timeline, at: datetime, pcp: str = "8801") -> None:
@@ -70,7 +70,7 @@ def stay(
     with_team: bool = True,
     **discharge: Any,
 ) -> Story:
-    """A stay that ends at T."""
+    """An encounter that ends at T."""
 
     def story(t: Timeline, at: datetime) -> None:
         english = facility.startswith("ST-")
@@ -110,7 +110,7 @@ def referral(
     requester: str = "riverside-family",
     **said: Any,
 ) -> Story:
-    """A referral at T, or before it, with moves (days before T, status, by)."""
+    """A referral at T or before it, with moves (days before T, status, by)."""
 
     def story(t: Timeline, at: datetime) -> None:
         ago = max((before for before, _, _ in moves), default=0)
@@ -138,7 +138,7 @@ def missed_appointment(t: Timeline, at: datetime) -> None:
 
 
 def goal(*updates: dict[str, Any]) -> Story:
-    """A goal whose last update is at T, those before it a week apart."""
+    """A goal whose last update is at T, with earlier ones at intervals of a week."""
 
     def story(t: Timeline, at: datetime) -> None:
         team(t, at)
@@ -159,7 +159,7 @@ def stamp(at: datetime | int, zone: str) -> str:
     return datetime.fromtimestamp(when / 1000, UTC).isoformat()
 
 
-# ---- what closes
+# ---- how rules are closed
 
 
 def care(code: str, **said: Any) -> Closing:
@@ -303,7 +303,7 @@ CASES = [
 
 
 def expected_due(case: Case, trigger: datetime) -> int:
-    """Walk the calendar: day clocks end at 24:00 local, business days skip weekends and holidays, hours are elapsed."""
+    """Walk the calendar: clocks in days end at 24:00 local time, business days skip weekends and holidays, hours are elapsed time."""
     start = millis(trigger, case.zone)
     if case.unit in {"minute", "hour"}:
         return start + case.amount * (MINUTE if case.unit == "minute" else 60 * MINUTE)
@@ -347,7 +347,7 @@ def opened(t: Timeline, case: Case) -> list[out.GapState]:
     return [gap for gap in t.gaps(case.rule) if gap.state == "open" and gap.due == newest(t, case)["due"]]
 
 
-def test_every_rule_of_the_catalogue_stands_in_the_table():
+def test_every_rule_of_the_catalogue_is_in_the_table():
     assert {case.rule for case in CASES} == set(world().catalogue.rules), "make rules adds the row of a new rule"
 
 
@@ -377,7 +377,7 @@ def test_nothing_is_open_one_minute_before_the_end_and_it_is_open_at_the_end(cas
 
 @WHEN
 @EACH
-def test_care_one_minute_before_the_end_is_met_and_nobody_hears_of_a_gap(case, when):
+def test_care_one_minute_before_the_end_is_met_and_nobody_is_notified_of_a_gap(case, when):
     t, due = told_until(case, when)
 
     case.close(t, due - MINUTE)
@@ -389,7 +389,7 @@ def test_care_one_minute_before_the_end_is_met_and_nobody_hears_of_a_gap(case, w
 
 @WHEN
 @EACH
-def test_care_exactly_at_the_end_is_met_and_nobody_hears_of_a_gap(case, when):
+def test_care_exactly_at_the_end_is_met_and_nobody_is_notified_of_a_gap(case, when):
     t, due = told_until(case, when)
 
     case.close(t, due)
@@ -413,7 +413,7 @@ def test_care_one_minute_after_the_end_closes_the_gap_as_met_late(case, when):
 
 
 def closures(t: Timeline, case: Case, due: int) -> list[str]:
-    """How those handoffs of the rule ended that were due then; a closed one that was never shown is known from the state."""
+    """Return the closures of the rule's handoffs that were due then. One that was closed before it was shown is read from the state."""
     return [handoff["closure"] for handoff in t.handoffs(case.rule).values() if handoff["due"] == due and handoff["closure"]]
 
 

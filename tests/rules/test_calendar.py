@@ -1,4 +1,4 @@
-"""Where a clock ends: local midnights, both clock changes of the year, leap days, year ends and public holidays."""
+"""The end of a clock: local midnights, both clock changes of the year, leap days, year ends and public holidays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENGLAND = HolidayRegion("GB", "ENG")
 
 
 def at(local: str, zone: str, *, second: bool = False) -> Millis:
-    """Milliseconds of a wall time; *second* picks the later one where it comes twice."""
+    """The milliseconds of a local time. If it occurs twice, *second* selects the later one."""
     when = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone), fold=int(second))
     return Millis(int(when.astimezone(UTC).timestamp() * 1000))
 
@@ -40,7 +40,7 @@ def wall(when: Millis, zone: str) -> str:
     return datetime.fromtimestamp(when / 1000, ZoneInfo(zone)).isoformat(timespec="minutes")[:16]
 
 
-# (what it shows, amount, unit, trigger, zone, region, end); every end worked out with a printed calendar.
+# (what it shows, amount, unit, trigger, zone, region, end). Each end was taken from a printed calendar.
 ENDS = [
     ("thursday_before_observed_holiday", 2, "business-day", "2026-07-02T15:00", NEW_YORK, US, "2026-07-08T00:00"),
     ("plain_week", 2, "business-day", "2026-07-07T09:00", NEW_YORK, US, "2026-07-10T00:00"),
@@ -84,7 +84,7 @@ ENDS = [
 
 
 @each("row", [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
-def test_clock_ends_where_a_printed_calendar_says(row):
+def test_clock_ends_at_the_instant_from_a_printed_calendar(row):
     amount, unit, trigger, zone, region, end = row
 
     due = due_at(Clock(amount, unit), at(trigger, zone), zone, region)
@@ -119,12 +119,12 @@ def test_both_hours_that_come_twice_share_their_day():
 
 
 def test_day_whose_midnight_is_skipped_begins_with_the_change():
-    # Santiago put its clocks on at 24:00 of 5 September 2026, so that the sixth began at 01:00.
+    # Santiago turned its clocks forward at 24:00 on 5 September 2026, so the 6th began at 01:00.
     assert wall(end_of_local_day(at("2026-09-05T12:00", "America/Santiago"), "America/Santiago"), "America/Santiago") == "2026-09-06T01:00"
 
 
 def test_day_whose_midnight_comes_twice_begins_with_the_first():
-    # Havana goes from 01:00 back to 00:00 of the same day.
+    # Havana turns its clocks back from 01:00 to 00:00 of the same day.
     end = end_of_local_day(at("2026-10-31T12:00", "America/Havana"), "America/Havana")
 
     assert end == at("2026-11-01T00:00", "America/Havana")

@@ -1,4 +1,4 @@
-"""The catalogue and the directory at start: what is wrong is refused with file, rule and field, and how to mend it."""
+"""The catalogue and the directory at start: errors are reported with file, rule, field and remedy."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_profile_that_no_organisation_has_is_refused_with_those_that_there_are()
         load_world(profile="englnd")
 
 
-# ---- names that the directory does not know
+# ---- names that are not in the directory
 
 
 def test_catalogue_and_directory_that_come_with_the_product_give_no_note():

@@ -1,4 +1,4 @@
-"""The encounter's machine: any order, any repeat, cancels before and after their target."""
+"""The states of an encounter: any order, any repeat, cancellations before and after their target."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def open_rules(t: Timeline) -> list[str]:
     return sorted(h.rule for h in unpack(t._packed).handoffs if not h.closed_at) if t._packed else []
 
 
-def test_table_answers_every_act_in_every_status_that_it_can_meet():
+def test_table_has_every_act_in_every_possible_status():
     acts = {act for act, _ in TABLE}
     for act in acts - {"admit-after-cancel"}:
         assert {status for a, status in TABLE if a == act} == set(range(6)), act
 
 
-def test_page_of_the_states_is_made_from_the_table():
+def test_page_of_the_states_is_generated_from_the_table():
     page = Path(__file__).parents[2] / "docs" / "encounter-states.md"
 
-    assert page.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"
+    assert page.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"
     assert {act for act, _ in TABLE} == ACTS.keys()
     assert {kind for _, kind, _ in TABLE.values()} == KINDS.keys()
 
 
-def test_admission_is_told_to_the_care_team_and_a_discharge_too(story):
+def test_care_team_is_notified_of_an_admission_and_of_a_discharge(story):
     told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"}, members=_pcp()))
     assert told == [("NTF-ADMIT", "pcp/practitioner:8801"), ("NTF-ADMIT", "care-coordinator/pool:general-discharge")]
 
@@ -80,7 +80,7 @@ def test_registration_after_the_discharge_never_reopens_the_stay(story):
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
 
 
-def test_registration_of_an_emergency_visit_is_told_and_of_another_is_not(story):
+def test_registration_of_an_emergency_visit_is_notified_and_of_another_is_not(story):
     assert issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"}))[0][0] == "NTF-ED"
     other = {"facility": "GENERAL", "visit": "V2"}
     effects = story.at("2026-07-01T10:00", "PatientAdmitted", encounter=other, registration=True, **{"class": "AMB"})
@@ -113,7 +113,7 @@ def test_admission_later_than_the_discharge_under_the_same_number_is_another_sta
 
 
 @pytest.mark.parametrize("cancel_time", ["2026-07-01T09:00", "2026-07-01T12:00"])
-def test_cancel_before_its_admission_is_remembered_and_nobody_is_told(story, cancel_time):
+def test_cancellation_before_its_admission_is_remembered_and_nobody_is_notified(story, cancel_time):
     effects = story.at(cancel_time, "AdmissionCancelled", encounter=STAY)
     assert reasons(effects) == ["cancel-before-its-target"]
     effects = story.at(ADMITTED, "PatientAdmitted", arrival="2026-07-01T13:00", encounter=STAY, **{"class": "IMP"})
@@ -122,7 +122,7 @@ def test_cancel_before_its_admission_is_remembered_and_nobody_is_told(story, can
     assert open_rules(story) == []
 
 
-def test_cancelled_admission_is_withdrawn_from_exactly_those_who_were_told(story):
+def test_cancelled_admission_is_withdrawn_from_exactly_those_who_were_notified(story):
     told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"}))
     story.at(
         "2026-07-01T10:00",
@@ -148,7 +148,7 @@ def test_cancelled_admission_after_the_discharge_withdraws_both_and_closes_every
     assert status(story) == "cancelled"
 
 
-def test_admission_after_its_cancellation_begins_the_stay_anew(story):
+def test_admission_after_its_cancellation_starts_the_stay_again(story):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-07-01T10:00", "AdmissionCancelled", encounter=STAY)
     effects = story.at("2026-07-01T11:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
@@ -168,7 +168,7 @@ def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_n
     }
 
     effects = story.at("2026-07-06T10:00", "PatientDischarged", encounter=STAY, disposition="home")
-    # The admission's acknowledgement was overdue, open again with the cancelled discharge, and is superseded once more: said to its owner.
+    # The admission's acknowledgement was overdue. The cancelled discharge reopened it, then it is superseded again; its owner is notified.
     assert {rule for rule, _ in issued(effects)} == {"NTF-DISCHARGE", "NOT-2"}
     assert [e.title[:7] for e in effects if isinstance(e, out.NotificationIssued) and e.rule == "NOT-2"] == ["Closed:"]
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
@@ -184,7 +184,7 @@ def test_cancel_before_its_discharge_is_remembered(story):
     assert status(story) == "in-progress"
     assert issued(effects) == []
     assert reasons(effects) == ["discharge-cancelled"]
-    # Only that one: the next discharge counts.
+    # Only that discharge is cancelled; the next one counts.
     assert issued(story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home"))
 
 
@@ -196,7 +196,7 @@ def test_correction_of_a_cancelled_discharge_to_an_earlier_time_counts(story):
     assert issued(effects)
 
 
-def test_transfer_is_told_only_when_it_crosses_a_facility_or_level(story):
+def test_transfer_is_notified_only_if_it_changes_the_facility_or_the_level(story):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     bed = story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "GENERAL", "unit": "4W"})
     assert issued(bed) == []
@@ -209,7 +209,7 @@ def test_transfer_is_told_only_when_it_crosses_a_facility_or_level(story):
     assert stays(story)[0].location.unit == "4W"
 
 
-def test_cancel_of_a_transfer_that_comes_later_keeps_it_from_being_told(story):
+def test_cancellation_that_arrives_before_its_transfer_prevents_the_notification(story):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
     late = story.at("2026-07-01T12:00", "PatientTransferred", arrival="2026-07-01T14:00", encounter=STAY, to={"facility": "MERCY"})
@@ -217,7 +217,7 @@ def test_cancel_of_a_transfer_that_comes_later_keeps_it_from_being_told(story):
     assert stays(story)[0].facility_now == "GENERAL"
 
 
-def test_emergency_visit_that_becomes_an_admission_is_told_however_it_is_said(spine):
+def test_emergency_visit_that_becomes_an_admission_is_notified_whichever_message_says_so(spine):
     for kind, data in (("EncounterClassChanged", {}), ("PatientAdmitted", {"registration": False})):
         t = Timeline(asked=spine)
         t.at(ADMITTED, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
@@ -239,14 +239,14 @@ def test_emergency_visit_that_becomes_an_admission_is_told_however_it_is_said(sp
         ({}, False),
     ],
 )
-def test_update_is_told_only_for_a_material_change(story, change, told):
+def test_update_is_notified_only_for_a_material_change(story, change, told):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, attending={"id": "771"}, members=_pcp(), **{"class": "IMP"})
     effects = story.at("2026-07-01T12:00", "EncounterUpdated", encounter=STAY, **change)
     assert bool(issued(effects)) is told
     assert reasons(effects) == ([] if told else ["no-material-change"])
 
 
-def test_late_update_does_not_overwrite_what_is_newer(story):
+def test_late_update_does_not_overwrite_newer_values(story):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     story.at("2026-07-01T12:00", "EncounterClassChanged", encounter=STAY, **{"class": "IMP"})
     late = story.at("2026-07-01T10:00", "EncounterUpdated", arrival="2026-07-01T13:00", encounter=STAY, **{"class": "EMER"})
@@ -274,11 +274,11 @@ def test_ambiguous_stay_is_refused_and_changes_nothing(story):
 @pytest.mark.parametrize(
     "kind", ["PatientDischarged", "PatientTransferred", "EncounterUpdated", "DischargeCancelled", "AdmissionCancelled"]
 )
-def test_event_that_needs_a_stay_is_refused_where_none_is_open(story, kind):
+def test_event_that_needs_a_stay_is_refused_if_none_is_open(story, kind):
     data: dict[str, Any] = {"PatientDischarged": {"disposition": "home"}, "PatientTransferred": {"to": {"facility": "X"}}}.get(kind, {})
     effects = story.at(ADMITTED, kind, encounter=NO_VISIT, **data)
     assert reasons(effects) == ["no-open-stay"]
-    assert "PV1-19" in effects[0].why  # where to mend it, as every refusal says
+    assert "PV1-19" in effects[0].why  # The remedy, as in every refusal.
 
 
 def test_admission_without_a_visit_number_opens_a_stay_and_the_discharge_with_one_closes_it(story):
@@ -287,7 +287,7 @@ def test_admission_without_a_visit_number_opens_a_stay_and_the_discharge_with_on
     assert status(story) == "finished"
 
 
-def test_discharge_of_a_stay_that_nobody_announced_is_told_and_opens_its_clocks(story):
+def test_discharge_of_an_unknown_stay_is_notified_and_opens_its_handoffs(story):
     effects = story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home")
     assert issued(effects)
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
@@ -416,7 +416,7 @@ def test_death_ends_every_clock_and_nobody_calls_the_family(story, kind, data):
     assert issued(quiet) == []
 
 
-def test_cancelled_discharge_of_somebody_thought_dead_lets_their_clocks_live_again(story):
+def test_cancelled_discharge_of_a_person_reported_dead_reopens_the_handoffs(story):
     story.at("2026-06-30T09:00", "PatientDischarged", encounter={"facility": "MERCY", "visit": "M1"}, disposition="home")
     story.at("2026-06-30T18:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     story.at("2026-06-30T20:00", "PatientDischarged", encounter=STAY, disposition="exp")
@@ -435,7 +435,7 @@ def _admit_and_discharge(t: Timeline) -> None:
     t.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="D")
 
 
-def test_death_that_was_a_wrong_tick_in_the_record_lets_the_clocks_live_again(story):
+def test_death_reported_by_mistake_reopens_the_handoffs(story):
     _admit_and_discharge(story)
     story.at("2026-07-02T16:00", "PersonUpdated", deceased=True)
     assert open_rules(story) == []
@@ -443,7 +443,7 @@ def test_death_that_was_a_wrong_tick_in_the_record_lets_the_clocks_live_again(st
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
 
 
-def test_cancel_of_a_bed_change_leaves_the_transfer_before_it_told(story):
+def test_cancellation_of_a_bed_change_does_not_withdraw_the_transfer_before_it(story):
     story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "ICU"})
     story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "4W"})

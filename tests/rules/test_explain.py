@@ -1,4 +1,4 @@
-"""What a rule does, told from its data to somebody who reads no Python."""
+"""The explanation of a rule from its data, for readers who do not read Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: Path) -> Rule:
 
 
 def words(text: str) -> str:
-    """The text without line ends, so that a sentence may be looked for."""
+    """The text without line breaks, so that whole sentences can be searched."""
     return " ".join(text.split())
 
 
@@ -51,7 +51,7 @@ def changed(**fields: object) -> str:
 
 
 @each("path", FILES, ids=lambda path: path.stem)
-def test_every_rule_of_the_catalogue_is_explained_without_words_of_the_machine(path):
+def test_every_rule_of_the_catalogue_is_explained_without_technical_terms(path):
     described = read(path)
 
     text = explain(described)
@@ -84,7 +84,7 @@ def test_every_fact_that_the_catalogue_asks_for_is_in_the_vocabulary():
     assert asked <= facts.FACTS.keys()
 
 
-def test_trigger_clock_calendar_owner_and_source_are_said():
+def test_trigger_clock_calendar_owner_and_source_are_explained():
     text = words(explain(PLAIN))
 
     assert "When the person is discharged, if the setting is inpatient or observation." in text
@@ -96,7 +96,7 @@ def test_trigger_clock_calendar_owner_and_source_are_said():
     assert "A test. - Version 3, in force in every profile." in text
 
 
-def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
+def test_general_remarks_are_shown_with_each_rule_and_once_in_the_page():
     text, book = words(explain(PLAIN)), render_rulebook([PLAIN, msgspec.structs.replace(PLAIN, id="X-2")])
 
     for said in (
@@ -111,11 +111,11 @@ def test_what_holds_for_every_rule_is_said_with_each_and_once_in_the_book():
         assert any(said in sentence for sentence in COMMON)
     assert [book.count(sentence) for sentence in COMMON] == [1] * len(COMMON)
     assert [book.count(f"\n- {step}\n") for step in common_steps()] == [3, 3, 3], (
-        "once for all, and once for each that has no steps of its own"
+        "once for all rules, and once for each rule without steps of its own"
     )
 
 
-def test_common_ladder_is_told_step_by_step():
+def test_common_steps_are_explained_one_by_one():
     text = words(explain(PLAIN))
 
     assert 'The common steps: - At half of the time: the worklist shows "due soon"; nobody is notified.' in text
@@ -141,7 +141,7 @@ def test_own_steps_replace_the_common_ladder():
     assert "At the due time: the gap is open; the ward lead becomes accountable; nobody is notified." in text
 
 
-def test_step_with_a_moment_for_each_unit_is_told_with_both():
+def test_step_with_a_moment_for_each_unit_is_explained_with_both():
     steps = (Step({"hour": "due + 1 hour", "business-day": "due + 1 business-day"}, owner="next"),)
 
     text = changed(steps=steps, cases=(Case({"priority": "urgent"}, Clock(4, "hour")),))
@@ -152,13 +152,13 @@ def test_step_with_a_moment_for_each_unit_is_told_with_both():
     )
 
 
-def test_when_the_clock_starts_is_told_where_that_is_not_the_event():
+def test_start_of_the_clock_is_explained_if_it_is_not_the_event():
     assert "When the encounter is updated. The clock starts at the discharge." in changed(
         triggers=(Trigger("EncounterUpdated", {}, "discharge"),)
     )
 
 
-def test_other_clocks_are_told_with_their_conditions():
+def test_other_clocks_are_explained_with_their_conditions():
     text = changed(
         clock=Clock(60, "day"),
         until="needed_by",
@@ -171,12 +171,12 @@ def test_other_clocks_are_told_with_their_conditions():
     assert "Earlier, at the end of that day, when an appointment is reported, if the status is fulfilled." in text
 
 
-def test_calendar_of_the_facility_is_told_where_it_counts():
+def test_use_of_the_facilitys_calendar_is_explained():
     assert "The local time and the holidays of the facility count." in changed(clock=Clock(72, "open-hour"), calendar="facility")
     assert "The local time and the holidays of the facility count." not in changed(clock=Clock(72, "open-hour"))
 
 
-def test_special_closings_are_told():
+def test_special_closings_are_explained():
     text = changed(
         closes=(
             Closing("CareActivityRecorded", {"code": ("consultant-report",), "status": "completed"}, based_on=True),
@@ -193,7 +193,7 @@ def test_special_closings_are_told():
     assert "Completing the task by hand does not close it." not in text
 
 
-def test_endings_dates_profiles_and_sensitivity_are_told():
+def test_endings_dates_profiles_and_sensitivity_are_explained():
     text = changed(
         ends=(Ending("PatientAdmitted", {"other_stay": True}), Ending("GoalUpdated", closure="not-applicable")),
         profiles=("us", "england"),
@@ -249,17 +249,17 @@ def test_clock_is_put_into_words(clock, said):
     assert clock_words(clock) == said
 
 
-def test_book_of_rules_is_drawn_from_the_catalogue():
+def test_page_of_rules_is_generated_from_the_catalogue():
     book = Path(__file__).parents[2] / "docs" / "rules.md"
 
-    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "write it again: make rules"
+    assert book.read_text(encoding="utf-8") == render_rulebook(read(path) for path in FILES), "the page is outdated: run make rules"
 
 
-def test_rule_of_a_deployment_stands_in_the_book_too():
+def test_rule_of_a_deployment_is_in_the_page_of_rules_too():
     assert "## Others\n\n### X-1\n\nCall the person.\n" in render_rulebook([PLAIN])
 
 
-def test_overlay_is_told_by_what_it_changes_and_where():
+def test_overlay_is_explained_by_what_it_changes_and_where():
     slower = msgspec.structs.replace(PLAIN, clock=Clock(3, "business-day", day_zero=False))
 
     text = words(explain_change(PLAIN, slower, Overlay(id="slow", localities=("riverside-county",), rules={})))

@@ -1,4 +1,4 @@
-"""The T-score against values worked out by hand, the moves of a goal, and when its review is due."""
+"""The T-score against values computed by hand, the moves of a goal, and the due date of its review."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ LEGAL = {
 
 @each("by", ["person", "team"])
 @each(("current", "status"), list(itertools.permutations(LIFECYCLE, 2)))
-def test_goal_moves_only_where_the_table_says_and_by_whom(current, status, by):
+def test_goal_moves_only_as_the_table_allows_and_by_whom_it_allows(current, status, by):
     legal = by == "team" if status == "entered-in-error" else by in LEGAL.get((current, status), set())
 
     assert isinstance(move_goal(current, status, by), Moved if legal else Illegal)
@@ -138,7 +138,7 @@ def test_unknown_achievement_is_refused():
         (["worsening", "worsening", "achieved"], False),
     ],
 )
-def test_two_stalled_reviews_in_a_row_ask_for_a_change_of_plan(said, asks):
+def test_two_stalled_reviews_in_a_row_require_a_change_of_plan(said, asks):
     row = stalled_since([(at, status) for at, status in enumerate(said) if status is not None])
 
     assert (len(row) >= 2) is asks
@@ -156,7 +156,7 @@ def test_two_stalled_reviews_in_a_row_ask_for_a_change_of_plan(said, asks):
         ("somewhere", Clock(8, "week"), Clock(90, "day")),
     ],
 )
-def test_review_is_due_as_the_setting_asks_and_first_within_eight_weeks(setting, first, later):
+def test_review_is_due_as_the_setting_says_and_first_within_eight_weeks(setting, first, later):
     rule = load_catalogue().rules["GOAL-1"]
 
     def of(**facts: object) -> Clock:

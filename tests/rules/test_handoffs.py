@@ -1,4 +1,4 @@
-"""A handoff from its opening to its end: the ladder, the one owner, closing in time, late, and out of order."""
+"""A handoff from its opening to its end: steps, the single owner, closing in time, late and out of order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def told(effects: list[Any], rule: str) -> list[str]:
     return [e.recipient for e in effects if isinstance(e, out.NotificationIssued) and e.rule == rule]
 
 
-# ---- the ladder
+# ---- steps
 
 
 def test_discharge_gives_the_coordinator_one_task_until_the_next_business_day(story):
@@ -65,7 +65,7 @@ def test_discharge_gives_the_coordinator_one_task_until_the_next_business_day(st
     assert lines(effects, "DIS-1")[0] == ("task", "completed", "met", 1, "care-coordinator")
 
 
-def test_rule_climbs_due_soon_open_and_on_to_the_next_role(story):
+def test_handoff_becomes_due_soon_then_open_then_goes_to_the_next_role(story):
     story.at("2026-07-02T15:00", "ReferralRequested", **REFERRAL)
     assert lines(story.effects, "REF-1") == [("task", "requested", None, 0, "referral-target")]
 
@@ -84,7 +84,7 @@ def test_rule_climbs_due_soon_open_and_on_to_the_next_role(story):
     assert story.until("2027-07-01T00:00") == []
 
 
-def test_effects_of_a_deadline_bear_its_own_instant_and_the_event_that_opened_it(story):
+def test_effects_of_a_deadline_have_its_instant_and_name_the_event_that_opened_it(story):
     discharge(story, id_="D1")
     (gap,) = [g for g in story.until("2026-07-05T12:00") if g.rule == "TCM-1"]
     assert gap.at == millis(DISCHARGED, story.zone) + (millis(DUE_TCM, story.zone) - millis(DISCHARGED, story.zone)) // 2
@@ -106,8 +106,8 @@ def test_referral_that_is_answered_exactly_at_its_limit_is_not_open(story, answe
     assert lines(effects, "REF-1")[0][:3] == ("task", "completed", "met-late" if gap else "met")
 
 
-def test_what_is_due_is_counted_by_the_accountable_organisations_calendar(story):
-    """The hospital is in New York, where 3 July is a holiday; in Chicago too; in England it is not."""
+def test_due_is_counted_by_the_accountable_organisations_calendar(story):
+    """The hospital is in New York, where 3 July is a holiday; so it is in Chicago, but not in England."""
     discharge(story)
     assert story.only("TCM-1")["due"] == millis(DUE_TCM, "America/New_York")
     other = Timeline(asked=story.world)
@@ -141,7 +141,7 @@ def test_contact_is_due_after_discharges_to_the_community_only(story, dispositio
         assert "counts as community" in story.tasks("TCM-1")[0].why
 
 
-def test_emergency_visit_that_ends_at_home_asks_for_no_transitional_contact(story):
+def test_emergency_visit_that_ends_at_home_needs_no_transitional_contact(story):
     story.at("2026-07-02T10:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     discharge(story)
     assert story.tasks("TCM-1") == []
@@ -151,14 +151,14 @@ def test_emergency_visit_that_ends_at_home_asks_for_no_transitional_contact(stor
 # ---- closing: in time, late, out of order
 
 
-def test_contact_in_time_closes_quietly(story):
+def test_contact_in_time_closes_without_a_notification(story):
     discharge(story)
     effects = contact(story, "2026-07-03T10:00")
     assert lines(effects, "TCM-1") == [("task", "completed", "met", 0, "pcp")]
     assert told(effects, "TCM-1") == []
 
 
-def test_contact_before_the_deadline_that_arrives_after_it_counts_as_met_and_takes_the_alert_back(story):
+def test_contact_before_the_deadline_that_arrives_after_it_counts_as_met_and_withdraws_the_alert(story):
     discharge(story)
     alerted = told(story.until("2026-07-08T09:00"), "TCM-1")
     effects = contact(story, "2026-07-07T23:00", arrival="2026-07-08T10:00")
@@ -168,7 +168,7 @@ def test_contact_before_the_deadline_that_arrives_after_it_counts_as_met_and_tak
     assert told(effects, "TCM-1") == []
 
 
-def test_contact_after_the_deadline_is_met_late_and_everybody_alerted_hears_that_it_is_closed_once(story):
+def test_contact_after_the_deadline_is_met_late_and_everybody_alerted_is_notified_once_of_the_closure(story):
     discharge(story)
     alerted = told(story.until("2026-07-08T09:00"), "TCM-1")
     effects = contact(story, "2026-07-08T08:00", arrival="2026-07-08T10:00")
@@ -202,14 +202,14 @@ def test_contact_before_the_discharge_happened_does_not_count(story):
 @pytest.mark.parametrize(
     "data", [{"status": "not-done"}, {"code": "baseline-care-plan"}, {"encounter": {"facility": "GENERAL", "visit": "OTHER"}}]
 )
-def test_activity_that_is_not_it_does_not_close(story, data):
+def test_another_activity_does_not_close_the_handoff(story, data):
     story.at("2026-07-01T15:00", "PatientAdmitted", encounter={"facility": "GENERAL", "visit": "OTHER"}, **{"class": "AMB"})
     discharge(story)
     contact(story, "2026-07-03T10:00", **data)
     assert story.only("TCM-1")["closure"] == ""
 
 
-def test_reaching_the_person_by_any_task_of_the_stay_is_the_contact(story):
+def test_reaching_the_person_by_any_task_of_the_stay_counts_as_the_contact(story):
     discharge(story)
     (dis,) = story.tasks("DIS-1")
     by = {"role": "care-coordinator", "practitioner": "c1"}
@@ -236,7 +236,7 @@ def test_readmission_that_arrives_before_the_discharge_supersedes_at_once(story)
     assert [line[1:3] for line in lines(effects, "TCM-1")] == [("requested", None), ("cancelled", "superseded")]
 
 
-def test_handoff_learnt_of_after_its_due_is_open_at_once_and_not_before_it_is_known(story):
+def test_handoff_of_an_event_that_arrives_after_due_is_open_from_its_arrival(story):
     effects = discharge(story, DISCHARGED, arrival="2026-07-08T10:00")
     assert lines(effects, "TCM-1") == [("task", "requested", None, 0, "pcp")]
     (gap,) = [e for e in story.until("2026-07-08T10:00") if isinstance(e, out.GapState) and e.rule == "TCM-1"]
@@ -261,7 +261,7 @@ def test_notification_itself_can_be_named_in_the_acknowledgement(story):
     assert lines(effects, "NOT-2") == [("task", "completed", "met", 0, "pcp")]
 
 
-def test_only_whom_it_asks_can_acknowledge(story):
+def test_only_the_recipient_can_acknowledge(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, members=PCP, **{"class": "IMP"})
     (task,) = story.tasks("NOT-2")
     effects = story.at("2026-07-01T09:30", "TaskAcknowledged", task=task.handoff, by={"role": "caregiver", "caregiver": "son"})
@@ -303,7 +303,7 @@ def goal(t: Timeline, when: str, **data: Any) -> list[Any]:
     )
 
 
-def test_each_active_goal_is_reviewed_after_an_admission_and_anew_after_the_discharge(story):
+def test_each_active_goal_is_reviewed_after_an_admission_and_again_after_the_discharge(story):
     goal(story, "2026-06-01T09:00")
     goal(story, "2026-06-01T09:00", goal="G2")
     goal(story, "2026-06-01T09:00", goal="G3", status="completed")
@@ -337,7 +337,7 @@ def test_review_of_one_goal_closes_its_own_handoff_only(story):
     assert ("G2", "completed") in {(t.goal, t.state) for t in story.tasks("GOAL-2")}
 
 
-def test_goal_that_is_merely_said_again_is_not_reviewed_unless_it_says_so(story):
+def test_repeated_goal_does_not_count_as_reviewed_unless_it_says_so(story):
     goal(story, "2026-06-01T09:00")
     discharge(story)
     goal(story, "2026-07-06T09:00")

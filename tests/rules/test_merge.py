@@ -1,4 +1,4 @@
-"""Merging two records: nothing lost, nothing doubled, and what still comes for the old one finds its way."""
+"""Merging two persons: nothing is lost or duplicated, and later records of the merged person reach the surviving one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = millis("2026-07-02T15:00", "America/New_York")
 
 
 class Two:
-    """Several persons with the relay between them: what moves or is sent on arrives at once."""
+    """Several persons, with the relay between them: moved states and forwarded events arrive immediately."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -37,7 +37,7 @@ class Two:
         return self._apply(event)
 
     def _apply(self, event: Event, hops: int = 0) -> list[Any]:
-        assert hops < 10, "a record goes round for ever"
+        assert hops < 10, "a record is forwarded in an endless loop"
         packed = self.states.get(event.person)
         decision = decide(unpack(packed) if packed else None, event, self.now, self.world)
         if decision.person is None:
@@ -89,7 +89,7 @@ def test_handoffs_move_with_their_ids_and_dues_and_a_stub_remains(two):
     assert len(lines) == 3
 
 
-def test_what_still_comes_for_the_old_record_reaches_the_new_one(two):
+def test_later_events_of_the_merged_person_reach_the_surviving_one(two):
     two.at(ANNE, discharge("V1"))
     task = next(x.handoff for x in two.effects if isinstance(x, out.TaskState) and x.rule == "DIS-1")
     two.at(ANNE, merged(ANNA), 1)
@@ -98,7 +98,7 @@ def test_what_still_comes_for_the_old_record_reaches_the_new_one(two):
     assert [(x.rule, x.state, x.person) for x in effects if isinstance(x, out.TaskState)] == [("DIS-1", "completed", ANNA)]
 
 
-def test_same_handoff_in_both_records_goes_on_once_the_older_one(two):
+def test_same_handoff_of_both_persons_continues_once_as_the_older_one(two):
     two.at(ANNA, discharge("V1"), 0)
     two.at(ANNE, discharge("V1"), 1)
     two.at(ANNE, merged(ANNA), 2)
@@ -119,7 +119,7 @@ def test_merge_that_comes_twice_changes_nothing(two):
     assert two.states[ANNA] == before
 
 
-def test_event_that_both_records_had_is_a_repeat_for_the_one_that_goes_on(two):
+def test_event_that_both_persons_had_is_a_duplicate_after_their_merge(two):
     two.at(ANNE, discharge("V1"), id_="D")
     two.at(ANNE, merged(ANNA), 1)
     effects = two.at(ANNA, discharge("V1"), id_="D")
@@ -184,7 +184,7 @@ def test_every_field_of_a_person_has_its_way_of_being_merged():
     assert set(Person.__struct_fields__) == MERGED.keys() | OWN | told_apart
 
 
-def test_newest_word_on_sharing_counts_after_a_merge_and_of_one_instant_the_refusal(two):
+def test_newest_consent_counts_after_a_merge_and_of_one_instant_the_refusal(two):
     two.at(ANNE, e.ConsentChanged("permit", "pcp"), 0)
     two.at(ANNA, e.ConsentChanged("deny", "pcp"), 0)
     two.at(ANNE, e.ConsentChanged("deny", "lead"), 1)

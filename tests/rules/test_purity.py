@@ -1,4 +1,4 @@
-"""Rules are pure: no clock, no chance, no wire. Each module is imported alone in an interpreter without the project, and its source is read."""
+"""Rules are pure: no clock, no randomness, no network. Each module is imported alone in a fresh interpreter, and its source is read."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WIRE = (
     "ssl",
     "sqlite3",
 )
-"""Nothing of this may come with a pure module, not even through what it rests on. (`holidays` itself imports `socket`, through `email`.)"""
+"""A pure module must not import any of these, not even indirectly. (`holidays` itself imports `socket`, through `email`.)"""
 FORBIDDEN = {"time", "random", "secrets", "uuid", "os", "socket", "subprocess", "threading", "asyncio", "logging", "requests"}
-"""No pure module may name these itself. (`time` alone is in every interpreter, through its own start.)"""
+"""A pure module must not import these itself. (Every interpreter imports `time` when it starts.)"""
 
 
-def test_pure_module_brings_no_wire_with_it():
+def test_pure_module_imports_no_network_module():
     found = brought_by((f"agents.coordination.{module}" for module in PURE), WIRE, preloaded=("msgspec", "holidays"))
 
     wrong = [f"{module} brings {', '.join(brought)}" for module, brought in found.items() if brought]
@@ -39,7 +39,7 @@ def test_pure_module_brings_no_wire_with_it():
 
 
 @each("module", PURE)
-def test_pure_module_asks_no_clock_and_no_chance(module):
+def test_pure_module_uses_no_clock_and_no_randomness(module):
     tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text())
     named: set[str] = set()
     calls: set[str] = set()

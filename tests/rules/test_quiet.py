@@ -1,4 +1,4 @@
-"""Quiet: what waits for the morning or the digest, what is not told a second time, and what never waits."""
+"""Quiet hours: what waits for the morning or the digest, what is not sent twice, and what never waits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_routine_notice_waits_from_nine_in_the_evening_until_seven(at, until):
     assert waits("at-once", "routine", at) == until
 
 
-def test_urgent_notice_never_waits_for_the_morning():
+def test_urgent_notification_never_waits_for_the_morning():
     assert waits("at-once", "urgent", "2026-07-03T02:00:00-04:00") is None
 
 
@@ -68,14 +68,14 @@ def test_quiet_hours_with_equal_ends_are_none():
     assert not any(is_quiet(quiet, parse_instant(f"2026-07-02T{hour:02}:00:00Z"), NEW_YORK) for hour in range(24))
 
 
-def test_referral_asked_for_at_night_is_told_in_the_morning(story):
+def test_referral_requested_at_night_is_notified_in_the_morning(story):
     effects = story.at("2026-07-01T23:10", "ReferralRequested", **REFERRAL)
     notice = next(e for e in effects if isinstance(e, out.NotificationIssued))
     assert notice.deliver_after is not None
     assert format_instant(notice.deliver_after) == "2026-07-02T11:00:00Z"
 
 
-def test_gap_that_falls_due_at_night_is_told_at_night(story):
+def test_gap_that_becomes_overdue_at_night_is_notified_at_night(story):
     story.at("2026-07-01T22:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
     effects = story.until("2026-07-02T02:00")
     alerts = [e for e in effects if isinstance(e, out.NotificationIssued) and e.rule == "NOT-2"]
@@ -83,7 +83,7 @@ def test_gap_that_falls_due_at_night_is_told_at_night(story):
     assert all(alert.deliver_after is None for alert in alerts)
 
 
-def test_routine_news_of_a_stay_told_of_just_before_is_bundled_and_the_bundling_is_counted(story):
+def test_routine_notification_shortly_after_another_of_the_same_stay_is_bundled_and_counted(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
 
     early = story.at("2026-07-01T09:20", "EncounterUpdated", encounter=STAY, **{"class": "OBSENC"})

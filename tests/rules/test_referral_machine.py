@@ -1,4 +1,4 @@
-"""The referral's moves against a table written from the guide's drawing, not from the code."""
+"""The moves of a referral, against a table that was written from the guide's diagram, not from the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.contract.events import CareActivityRecorded, Millis, Party
 
 DAY = 86_400_000
 
-# from: {to: who}
+# from: {to: by whom}
 DRAWN = {
     "draft": {"requested": "R"},
     "requested": {"accepted": "T", "rejected": "T", "cancelled": "RT"},
@@ -43,7 +43,7 @@ DRAWN = {
 
 @each("by", ["requester", "target"])
 @each(("current", "status"), list(itertools.permutations(DRAWN, 2)))
-def test_referral_moves_only_as_drawn_and_by_whom(current, status, by):
+def test_referral_moves_only_as_the_diagram_shows_and_by_whom_it_shows(current, status, by):
     drawn = DRAWN[current].get(status, "R" if status == "entered-in-error" else "")
 
     moved = move(current, status, by)
@@ -78,7 +78,7 @@ def test_same_status_again_is_harmless():
     ("status", "asks"),
     [("rejected", True), ("cancelled", True), ("failed", True), ("on-hold", True), ("accepted", False), ("completed", False)],
 )
-def test_move_away_from_fulfilment_asks_for_a_reason(status, asks):
+def test_move_away_from_fulfilment_requires_a_reason(status, asks):
     current = "requested" if status in {"accepted", "rejected"} else "accepted"
 
     moved = move(current, status, "target")
@@ -87,7 +87,7 @@ def test_move_away_from_fulfilment_asks_for_a_reason(status, asks):
     assert moved.asks_reason is asks
 
 
-def test_appointment_is_scheduled_missed_and_scheduled_again_while_the_task_stands():
+def test_appointment_is_scheduled_missed_and_scheduled_again_while_the_task_is_open():
     steps = [
         ("accepted", "3.0"),
         ("accepted", "5.1.1"),
@@ -129,13 +129,13 @@ def test_steps_may_be_left_out(before, code):
     assert move("accepted", "accepted", "target", code, before) == Moved("accepted", code)
 
 
-def test_requester_asks_to_cancel_what_the_target_holds():
+def test_requester_requests_a_cancellation_and_the_target_confirms_it():
     assert move("in-progress", "in-progress", "requester", "5.2", "5.1.1") == Moved("in-progress", "5.2")
     assert isinstance(move("in-progress", "in-progress", "requester"), Illegal)
     assert move("in-progress", "cancelled", "target", "6.0", "5.2") == Moved("cancelled", "6.0", asks_reason=True)
 
 
-def test_business_status_stays_where_a_move_does_not_say_one():
+def test_business_status_stays_if_a_move_has_none():
     assert move("accepted", "in-progress", "target", None, "5.1.1") == Moved("in-progress", "5.1.1")
 
 
@@ -149,7 +149,7 @@ def test_business_status_stays_where_a_move_does_not_say_one():
         max_size=20,
     )
 )
-def test_what_has_ended_stays_ended(moves):
+def test_final_status_stays_final(moves):
     current, business = None, ""
     for status, by, code in moves:
         moved = move(current, status, by, code, business)
@@ -230,11 +230,11 @@ def test_second_referral_to_a_service_is_linked_to_the_open_first(earlier, doubl
     assert duplicate_of("food", REQUESTED, earlier) == doubled
 
 
-def test_referral_that_replaces_another_is_no_double_of_it():
+def test_referral_that_replaces_another_is_not_a_duplicate():
     assert duplicate_of("food", REQUESTED, [known("R1", 1)], replaces="R1") is None
 
 
-def test_referral_without_a_service_doubles_nothing():
+def test_referral_without_a_service_is_not_a_duplicate():
     assert duplicate_of("", REQUESTED, [known("R1", 1, service="")]) is None
 
 
@@ -246,7 +246,7 @@ def test_every_status_of_the_tables_can_be_reached():
         assert reached | {"entered-in-error"} == {row.code for row in table} | {"entered-in-error"}
 
 
-def test_document_is_drawn_from_the_table():
+def test_page_is_generated_from_the_table():
     document = Path(__file__).parents[2] / "docs" / "referral-states.md"
 
-    assert document.read_text(encoding="utf-8") == render_markdown(), "write it again: make rules"
+    assert document.read_text(encoding="utf-8") == render_markdown(), "the page is outdated: run make rules"

@@ -1,4 +1,4 @@
-"""What people do with a task: which response is legal, and that there is exactly one owner at every instant."""
+"""Responses to a task: which are allowed, and that there is exactly one owner at every instant."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_decline_without_reason_or_by_somebody_else_is_refused(story, task):
         ("2026-07-03T12:00:00-04:00", "", "reason-missing"),
     ],
 )
-def test_task_is_put_off_with_a_reason_and_never_beyond_its_due(story, task, until, reason, refused):
+def test_task_is_snoozed_with_a_reason_and_never_beyond_its_due(story, task, until, reason, refused):
     effects = respond(story, "TaskSnoozed", task, until=until, reason=reason)
     if refused:
         assert refusal(effects) == refused
@@ -101,7 +101,7 @@ def test_task_is_put_off_with_a_reason_and_never_beyond_its_due(story, task, unt
         assert stands(story)[0] == "on-hold"
 
 
-def test_task_that_was_put_off_comes_back_and_the_ladder_goes_on(story, task):
+def test_snoozed_task_comes_back_and_the_steps_continue(story, task):
     respond(story, "TaskSnoozed", task, until="2026-07-06T12:00:00-04:00", reason="waiting for the pharmacy")
     assert not [e for e in story.until("2026-07-06T11:59") if e.rule == "DIS-1"]
     woken = [e for e in story.until("2026-07-06T12:00") if e.rule == "DIS-1"]
@@ -109,7 +109,7 @@ def test_task_that_was_put_off_comes_back_and_the_ladder_goes_on(story, task):
     assert [g.state for g in story.until("2026-07-07T00:00") if isinstance(g, out.GapState) and g.rule == "DIS-1"] == ["open"]
 
 
-def test_escalation_asked_for_moves_the_task_up_and_the_ladder_stays(story, task):
+def test_requested_escalation_moves_the_task_up_and_the_steps_stay(story, task):
     effects = respond(story, "TaskEscalated", task, reason="family in distress")
     assert [(type(e).__name__, getattr(e, "owner", "")) for e in effects] == [
         ("TaskState", "coordinator-lead/pool:general-coordination-leads"),
@@ -119,7 +119,7 @@ def test_escalation_asked_for_moves_the_task_up_and_the_ladder_stays(story, task
     assert [g.step for g in story.until("2026-07-07T00:00") if isinstance(g, out.GapState) and g.rule == "DIS-1"] == [2, 3]
 
 
-def test_end_of_the_line_can_not_be_escalated_further(story, task):
+def test_last_role_in_the_line_of_escalation_cannot_escalate_further(story, task):
     for _ in range(2):
         respond(story, "TaskEscalated", task, reason="nobody answers")
     assert stands(story)[1] == "operations/pool:general-operations"
@@ -134,7 +134,7 @@ def test_response_to_an_unknown_or_closed_task_is_refused(story, task):
         assert refusal(respond(story, kind, task, **data)) == "closed-task"
 
 
-def test_what_only_a_clinical_event_proves_can_not_be_completed_by_hand(story, task):
+def test_handoff_that_needs_a_clinical_event_cannot_be_completed_by_hand(story, task):
     contact = story.tasks("TCM-1")[0].handoff
     assert refusal(respond(story, "TaskCompleted", contact, outcome="reached")) == "needs-clinical-event"
     assert story.only("TCM-1")["closure"] == ""
@@ -148,13 +148,13 @@ def test_completion_exactly_at_due_is_in_time_and_a_minute_later_is_not(spine):
         assert t.only("DIS-1")["closure"] == closure
 
 
-def test_acknowledging_a_task_that_asks_for_work_says_received(story, task):
+def test_acknowledging_a_task_makes_it_received(story, task):
     (line,) = respond(story, "TaskAcknowledged", task)
     assert (line.state, line.owner) == ("received", POOL)
     assert [e.reason for e in respond(story, "TaskAcknowledged", task)] == ["already-acknowledged"]
 
 
-# ---- one owner, whatever happens
+# ---- always one owner
 
 MOVES = st.lists(
     st.tuples(
@@ -179,7 +179,7 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
 
     def read() -> None:
         for effect in t.effects:
-            assert effect.id not in ids, "no effect comes twice"
+            assert effect.id not in ids, "an effect is published twice"
             ids.add(effect.id)
             if isinstance(effect, out.TaskState | out.GapState):
                 said[effect.handoff] = effect.owner
@@ -188,7 +188,7 @@ def test_every_open_handoff_has_one_owner_that_changes_only_with_a_line(spine, m
             role, _, party = h.owner.partition("/")
             assert role
             assert party.partition(":")[0] in {"pool", "practitioner", "organization", "caregiver"}
-            assert said[uuid_text(h.id)] == h.owner, "the owner changed without a line that says so"
+            assert said[uuid_text(h.id)] == h.owner, "the owner changed without a line"
 
     read()
     for move, by, rule, minutes in moves:

@@ -1,4 +1,4 @@
-"""Scores against tables worked out by hand from the published definitions; what is missing is said."""
+"""Scores against tables computed by hand from the published definitions. Missing inputs are named."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_lace_with_every_input_is_one_number(inputs, total, band):
     assert score.is_exact
 
 
-def test_missing_inputs_of_lace_are_said_and_never_zero():
+def test_missing_inputs_of_lace_are_named_and_not_counted_as_zero():
     score = lace(LaceInputs(length_days=3, emergency=True, emergency_visits=0))
 
     assert (score.low, score.high, score.known) == (6, 11, 3)
@@ -92,7 +92,7 @@ def test_missing_inputs_of_lace_are_said_and_never_zero():
     assert not score.is_exact
 
 
-def test_nothing_known_is_the_whole_range():
+def test_score_without_any_input_is_the_whole_range():
     assert lace(LaceInputs()).words == "0 of 4 inputs known; between 0 and 19 (low to high)"
     assert hospital(HospitalInputs(), "derivation-2013").words == "0 of 7 inputs known; between 0 and 13 (low to high)"
 
@@ -107,7 +107,7 @@ def test_history_that_does_not_reach_back_gives_a_lower_bound():
     assert (lace(full).low, lace(full).high, lace(full).known) == (5, 5, 4)
 
 
-def test_comorbidities_that_may_be_more_give_a_lower_bound():
+def test_unknown_further_comorbidities_give_a_lower_bound():
     score = lace(LaceInputs(length_days=1, emergency=False, comorbidities=("dementia",), comorbidities_complete=False, emergency_visits=0))
 
     assert (score.low, score.high, score.known) == (4, 6, 3)
@@ -215,7 +215,7 @@ def test_hospital_has_its_own_bands(changed, total, band):
     assert (score.low, score.band_low) == (total, band)
 
 
-def test_missing_inputs_of_hospital_are_said():
+def test_missing_inputs_of_hospital_are_named():
     score = hospital(
         full_hospital(haemoglobin=None, sodium=None, oncology_service=None, admissions_prior_year=9, urgent=True), "international-2016"
     )
@@ -267,7 +267,7 @@ def test_inpatient_again_within_thirty_days_is_a_recent_stay():
     assert utilisation_flags([EncounterSpan("inpatient", NOW)], NOW) == Flags()
 
 
-def test_flag_does_not_fall_while_the_stay_goes_on():
+def test_flag_stays_while_the_stay_continues():
     stays = [EncounterSpan("inpatient", days_ago(40)), EncounterSpan("inpatient", days_ago(69), days_ago(60))]
 
     assert utilisation_flags(stays, NOW).recent_inpatient_stay
@@ -283,7 +283,7 @@ def test_at_hospital_within_thirty_days_of_leaving_a_nursing_facility_is_a_recen
     assert not utilisation_flags([snf], NOW).recent_snf_stay
 
 
-def test_person_who_is_nowhere_and_stays_of_the_future_raise_nothing():
+def test_no_stays_and_future_stays_give_no_flags():
     assert utilisation_flags([], NOW) == Flags()
     assert utilisation_flags([EncounterSpan("emergency", Millis(NOW + 1)), emergency(1), emergency(2)], NOW) == Flags()
 
@@ -302,7 +302,7 @@ def test_person_who_is_nowhere_and_stays_of_the_future_raise_nothing():
         (None, LaceInputs(length_days=3, emergency=True, comorbidities=("dementia",)), "moderate"),
     ],
 )
-def test_risk_picks_how_soon_a_person_is_seen(complexity, inputs, tier):
+def test_risk_selects_how_soon_a_person_is_seen(complexity, inputs, tier):
     assert follow_up_tier(complexity, None if inputs is None else lace(inputs)) == tier
 
 
@@ -313,7 +313,7 @@ def test_risk_picks_how_soon_a_person_is_seen(complexity, inputs, tier):
     visits=st.none() | st.integers(0, 10),
     later=st.tuples(st.integers(0, 60), st.booleans(), st.sets(st.sampled_from(sorted(LACE_WEIGHTS))), st.integers(0, 10)),
 )
-def test_what_becomes_known_later_never_leaves_the_range(days, emergency, comorbidities, visits, later):
+def test_later_inputs_keep_the_score_within_the_earlier_range(days, emergency, comorbidities, visits, later):
     before = lace(LaceInputs(length_days=days, emergency=emergency, comorbidities=comorbidities, emergency_visits=visits))
     after = lace(
         LaceInputs(

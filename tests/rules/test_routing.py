@@ -1,4 +1,4 @@
-"""Who is told: roles, care teams, consent, the fallback pool, and each party once."""
+"""Who is notified: roles, care teams, consent, the fallback pool, and each party only once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def admit(t: Timeline, when: str = ADMITTED, **data: Any) -> list[Any]:
     return t.at(when, "PatientAdmitted", encounter=data.pop("encounter", STAY), **{"class": "IMP"}, **data)
 
 
-def test_whole_care_team_is_told_carers_and_social_care_among_them(story):
+def test_whole_care_team_is_notified_including_carers_and_social_care(story):
     members = [
         member("pcp", practitioner="8801"),
         member("community-nurse", practitioner="N1"),
@@ -53,11 +53,11 @@ def test_whole_care_team_is_told_carers_and_social_care_among_them(story):
     ]
 
 
-def test_nobody_known_for_a_role_that_must_hear_it_means_the_fallback_pool(story):
+def test_fallback_pool_is_notified_if_nobody_is_known_for_a_required_role(story):
     assert told(admit(story)) == ["pcp/pool:unassigned", "care-coordinator/pool:general-discharge"]
 
 
-def test_facility_that_nobody_knows_is_told_by_the_default_organisation(story):
+def test_default_organisation_is_notified_for_an_unknown_facility(story):
     effects = admit(story, encounter={"facility": "SOMEWHERE ELSE", "visit": "X"}, members=PCP)
     assert told(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:elsewhere-coordinators"]
 
@@ -75,7 +75,7 @@ def test_care_team_outranks_what_a_message_mentions_whichever_comes_first(spine)
         assert told(effects)[0] == "pcp/practitioner:8802"
 
 
-def test_seat_that_has_ended_or_not_begun_is_not_told(story):
+def test_team_member_outside_their_period_is_not_notified(story):
     members = [
         {**member("community-nurse", practitioner="N1"), "to": "2026-06-30T00:00:00-04:00"},
         {**member("community-nurse", practitioner="N2"), "from": "2026-07-02T00:00:00-04:00"},
@@ -93,12 +93,12 @@ def test_party_in_two_roles_gets_one_notification(story):
     assert [r for r in told(effects) if r.endswith("8801")] == ["pcp/practitioner:8801"]
 
 
-def test_replacing_the_team_ends_everybody_elses_seat(story):
+def test_replacing_the_team_ends_all_other_memberships(story):
     story.at(
         "2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="N1"), member("pcp", practitioner="8801")]
     )
     story.at("2026-06-02T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")], replace=True)
-    # A late word about the team before that changes nothing.
+    # A team change that is older than that, and arrives later, changes nothing.
     story.at("2026-06-01T12:00", "CareTeamChanged", arrival="2026-06-03T09:00", members=[member("social-care", practitioner="S1")])
     assert told(admit(story)) == ["pcp/practitioner:8802", "care-coordinator/pool:general-discharge"]
 
@@ -114,7 +114,7 @@ def test_withheld_consent_is_a_suppression_and_not_the_fallback_pool(story, reci
     assert not any("unassigned" in r or "8801" in r for r in told(effects))
 
 
-def test_opting_out_stops_delivery_and_neither_clock_nor_owner(story):
+def test_opting_out_stops_delivery_but_not_the_handoff(story):
     story.at("2026-06-01T09:00", "ConsentChanged", decision="deny")
     story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP)
     assert told(story.effects) == []
@@ -124,7 +124,7 @@ def test_opting_out_stops_delivery_and_neither_clock_nor_owner(story):
     assert told(story.effects) == []
 
 
-def test_permission_that_is_newer_and_as_specific_takes_a_refusal_back(story):
+def test_newer_and_equally_specific_permission_overrides_a_refusal(story):
     story.at("2026-06-01T09:00", "ConsentChanged", decision="deny", recipient="practitioner:8801")
     story.at("2026-06-02T09:00", "ConsentChanged", decision="permit")
     assert ("pcp/practitioner:8801", "consent-withheld") in suppressed(admit(story, members=PCP))
@@ -133,7 +133,7 @@ def test_permission_that_is_newer_and_as_specific_takes_a_refusal_back(story):
     assert "pcp/practitioner:8801" in told(effects)
 
 
-def test_sensitive_rule_is_told_only_with_its_own_permission():
+def test_sensitive_rule_notifies_only_with_its_own_permission():
     person = Person(PersonKey("p1.x"))
     ask = (Address("pcp", "practitioner", "8801"), "treatment", "substance-use")
     assert may_tell(person, *ask) == "consent-missing"
@@ -141,17 +141,17 @@ def test_sensitive_rule_is_told_only_with_its_own_permission():
     assert may_tell(person, *ask) == "consent-missing"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(2))
     assert may_tell(person, *ask) == "permitted"
-    # Opting out of everything is newer than that permission: it stands until a newer one.
+    # The general refusal is newer than that permission. It holds until a newer permission.
     change_consent(person, ConsentChanged("deny"), Millis(3))
     assert may_tell(person, *ask) == "consent-withheld"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(4))
     assert may_tell(person, *ask) == "permitted"
-    # A late word that is older than what is known changes nothing.
+    # A change that is older than the last one, and arrives later, changes nothing.
     change_consent(person, ConsentChanged("deny", sensitivity="substance-use"), Millis(3))
     assert may_tell(person, *ask) == "permitted"
 
 
-# ---- what a notification carries
+# ---- the content of a notification
 
 
 def test_only_the_accountable_recipient_is_asked_to_acknowledge_and_the_handoff_is_named(story):
@@ -194,7 +194,7 @@ def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
         assert told(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
 
 
-def test_why_says_rule_event_and_clock_in_local_time(story):
+def test_why_names_rule_event_and_clock_in_local_time(story):
     effects = story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP, id_="GENERAL-4711")
     (task,) = story.tasks("TCM-1")
     for words in (

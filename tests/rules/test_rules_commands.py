@@ -1,4 +1,4 @@
-"""What somebody needs who writes a rule: what may be named, a file to begin with, and the row that tests it."""
+"""The commands for authors of rules: the names that a rule may use, a template for a new rule, and the row that tests it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from streams.contract.topics import FACT_OF, RELAY
 
 
 def rules(*arguments: str) -> str:
-    """What `carerelay rules` writes. Raises UserError as the command does."""
+    """The output of `carerelay rules`. Raises UserError as the command does."""
     result = CliRunner().invoke(rules_app, list(arguments))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -38,7 +38,7 @@ def lines(*arguments: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in rules(*arguments, "--json").splitlines()]
 
 
-# ---- what may be named
+# ---- names that a rule may use
 
 
 def test_every_fact_is_listed_with_a_meaning_a_kind_and_an_example_that_a_rule_may_say():
@@ -122,7 +122,7 @@ def test_check_notes_names_that_the_directory_does_not_know_and_still_passes(tmp
 # ---- a new rule
 
 
-def test_new_rule_loads_as_it_stands_and_its_names_are_known(tmp_path):
+def test_new_rule_loads_unchanged_and_its_names_are_known(tmp_path):
     said = rules("new", "HF-24", "--rules", str(tmp_path / "mine"))
 
     assert f"carerelay rules check {tmp_path / 'mine'}" in said
@@ -130,7 +130,7 @@ def test_new_rule_loads_as_it_stands_and_its_names_are_known(tmp_path):
     assert rules("show", "HF-24", "--rules", str(tmp_path / "mine")).startswith("HF-24: ")
 
 
-def test_new_rule_goes_into_the_current_folder_where_none_is_named(tmp_path, monkeypatch):
+def test_new_rule_is_written_to_the_current_folder_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     rules("new", "HF-24")
@@ -175,7 +175,7 @@ def rule(**fields: object) -> Rule:
         ),
     ],
 )
-def test_row_is_made_from_what_the_rule_says(fields, row):
+def test_row_is_generated_from_the_rule(fields, row):
     assert row_of(rule(**fields), world().valuesets).strip() == row
 
 
@@ -188,12 +188,12 @@ def test_row_is_made_from_what_the_rule_says(fields, row):
         {"cases": [{"where": {"priority": "urgent"}, "clock": {"amount": 1, "unit": "hour"}}]},
     ],
 )
-def test_row_that_the_rule_does_not_say_is_left_to_be_written_by_hand(fields):
+def test_row_that_cannot_be_generated_is_left_to_be_written_by_hand(fields):
     with pytest.raises(ByHandError):
         row_of(rule(**fields), world().valuesets)
 
 
-def test_rows_are_made_for_the_folder_of_the_product():
+def test_rows_are_generated_for_the_built_in_catalogue():
     assert (Path(__file__).parent / "test_boundaries.py").read_text().count("\n]\n\n\ndef expected_due(") == 1
 
 
@@ -209,7 +209,7 @@ def test_page_names_every_field_of_a_rule():
             assert f"`{field.encode_name}`" in PAGE, f"{struct.__name__}.{field.encode_name}"
 
 
-def test_rule_of_the_page_loads_and_its_row_is_made(tmp_path):
+def test_rule_of_the_page_loads_and_its_row_is_generated(tmp_path):
     (example,) = re.findall(r"```yaml\n(id: HF-24.*?)```", PAGE, re.DOTALL)
     (tmp_path / "HF-24.yaml").write_text(example)
 

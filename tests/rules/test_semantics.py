@@ -1,4 +1,4 @@
-"""What the rules mean, case by case: when a clock runs, what counts, what ends it, and what comes late."""
+"""The meaning of the rules, case by case: when a clock runs, what counts, what ends it, and late events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.contract import effects as out
 
 NEW_YORK, LONDON = "America/New_York", "Europe/London"
 HOUR, DAY = 3_600_000, 86_400_000
-DISCHARGED = "2026-07-06T15:00"  # a Monday
+DISCHARGED = "2026-07-06T15:00"  # A Monday.
 STAY = {"facility": "GENERAL", "visit": "V1"}
 ENGLISH = {"facility": "ST-BRIDES", "visit": "V1"}
 
@@ -86,10 +86,10 @@ def due(t: Timeline, rule: str) -> int:
     return t.only(rule)["due"]
 
 
-# ---- event time, arrival time, late and early
+# ---- event time and arrival time, late and early
 
 
-def test_clock_runs_from_when_the_discharge_happened_not_from_when_it_was_heard_of():
+def test_clock_runs_from_the_discharge_and_not_from_its_arrival():
     t = story()
     admit(t, "2026-07-03T10:00")
     t.at(DISCHARGED, "PatientDischarged", arrival="2026-07-07T20:00", encounter=STAY, disposition="home")
@@ -97,18 +97,18 @@ def test_clock_runs_from_when_the_discharge_happened_not_from_when_it_was_heard_
     assert due(t, "TCM-1") == millis("2026-07-09T00:00", NEW_YORK)
 
 
-def test_discharge_heard_of_after_its_clock_has_ended_is_open_at_once():
+def test_discharge_that_arrives_after_its_deadline_is_overdue_immediately():
     t = story()
     admit(t, "2026-07-03T10:00")
     t.at(DISCHARGED, "PatientDischarged", arrival="2026-07-10T20:00", encounter=STAY, disposition="home")
     t.until("2026-07-10T20:00")
 
-    # Both steps that have gone by are reached at once; each party hears of it once.
+    # Both steps that have passed are reached in one decision. Each party is notified once.
     assert {(gap.state, gap.at) for gap in t.gaps("TCM-1")} == {("open", millis("2026-07-10T20:00", NEW_YORK))}
     assert len({e.recipient for e in t.told("TCM-1")}) == len(t.told("TCM-1"))
 
 
-def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_taken_back():
+def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_withdrawn():
     t = inpatient()
     t.until("2026-07-09T08:00")
     alerted = t.told("TCM-1")
@@ -155,13 +155,13 @@ def test_event_with_empty_fields_is_remembered_and_read_again():
     assert due(t, "TCM-1") == millis("2026-07-09T00:00", NEW_YORK)
 
 
-# ---- cancels, readmission, transfer, death
+# ---- cancellations, readmission, transfer, death
 
 
 ALL_DISCHARGE_RULES = ("TCM-1", "TCM-3", "TRC-2", "TRC-3", "MED-1", "DIS-1", "FUH-7", "FUH-30")
 
 
-def test_cancelled_discharge_ends_every_clock_of_it_and_a_new_one_begins_anew():
+def test_cancelled_discharge_ends_its_clocks_and_a_new_one_starts_them_again():
     t = inpatient(codes=("F32.1",))
     t.at("2026-07-06T16:00", "DischargeCancelled", encounter=STAY)
 
@@ -182,7 +182,7 @@ def test_cancelled_admission_ends_everything():
         assert {h["closure"] for h in t.handoffs(rule).values()} == {"cancelled"}, rule
 
 
-def test_readmission_supersedes_what_the_discharge_began():
+def test_readmission_supersedes_the_handoffs_of_the_discharge():
     t = inpatient(codes=("F32.1",))
     admit(t, "2026-07-07T10:00", {"facility": "MERCY", "visit": "M1"})
 
@@ -214,7 +214,7 @@ def test_emergency_visit_does_not_supersede_but_its_admission_does():
         ("snf", False),
     ],
 )
-def test_only_who_goes_home_is_called_and_unknown_counts_as_home(disposition, opens):
+def test_only_people_who_go_home_are_called_and_unknown_counts_as_home(disposition, opens):
     t = story()
     admit(t, "2026-07-03T10:00")
     discharge(t, disposition=disposition)
@@ -237,7 +237,7 @@ def test_death_ends_every_clock_of_the_person():
 
 @pytest.mark.parametrize("again", ["PatientDischarged", "EncounterUpdated"])
 @pytest.mark.parametrize("disposition", ["hospice", "snf", "other-hcf"])
-def test_discharge_that_turns_out_to_be_to_hospice_or_elsewhere_ends_what_waits_for_who_is_at_home(again, disposition):
+def test_discharge_corrected_to_hospice_or_elsewhere_closes_the_handoffs_of_a_discharge_home(again, disposition):
     t = inpatient(codes=("F32.1",))
     t.at("2026-07-06T18:00", again, encounter=STAY, disposition=disposition)
 
@@ -245,7 +245,7 @@ def test_discharge_that_turns_out_to_be_to_hospice_or_elsewhere_ends_what_waits_
         assert closure(t, rule) == "not-applicable", rule
 
 
-# ---- day zero and not before
+# ---- day zero, and not before the trigger
 
 
 def test_medicines_compared_on_the_date_of_discharge_count_even_before_it_and_whatever_arrives_first():
@@ -297,7 +297,7 @@ def test_call_in_the_first_24_hours_is_too_early(called, counts):
     assert closure(t, "NICE-1") == counts
 
 
-def test_who_is_not_at_risk_is_not_called():
+def test_people_without_risk_are_not_called():
     assert inpatient(zone=LONDON).handoffs("NICE-1") == {}
     assert inpatient(zone=LONDON).handoffs("NHS-1") != {}
 
@@ -385,7 +385,7 @@ def test_rehabilitation_ward_has_seven_days():
     assert due(t, "MH72") == millis("2026-07-14T00:00", LONDON)
 
 
-# ---- risk picks the clock
+# ---- risk selects the clock
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_long_emergency_stay_of_a_sick_person_needs_seven_days():
     assert (bool(t.handoffs("TCM-2")), bool(t.handoffs("TCM-3"))) == (True, False)
 
 
-def test_lead_hears_on_day_five_only_if_no_visit_is_booked():
+def test_lead_is_notified_on_day_five_only_if_no_visit_is_booked():
     booked, not_booked = inpatient(complexity="high"), inpatient(complexity="high")
     booked.at("2026-07-07T09:00", "AppointmentChanged", appointment="A1", status="booked", start="2026-07-13T10:00:00-04:00")
     for t in (booked, not_booked):
@@ -422,7 +422,7 @@ def test_medicines_are_due_on_the_day_of_the_visit():
     assert due(t, "MED-1") == millis("2026-07-10T00:00", NEW_YORK)
 
 
-def test_cancelled_or_late_visit_does_not_move_the_medicines_back():
+def test_cancelled_or_late_visit_does_not_make_the_medicines_due_earlier():
     t = inpatient()
     care(t, "2026-07-09T10:00", "face-to-face-visit")
     care(t, "2026-07-20T10:00", "face-to-face-visit")
@@ -430,7 +430,7 @@ def test_cancelled_or_late_visit_does_not_move_the_medicines_back():
     assert due(t, "MED-1") == millis("2026-07-10T00:00", NEW_YORK)
 
 
-def test_frequent_visits_need_both_the_news_and_a_guideline():
+def test_frequent_visits_need_both_a_notification_and_a_guideline():
     t = story()
     for n in range(1, 6):
         encounter = {"facility": "GENERAL", "visit": f"V{n}"}
@@ -445,10 +445,10 @@ def test_frequent_visits_need_both_the_news_and_a_guideline():
     assert closure(t, "EDIE") == "met"
 
 
-# ---- news
+# ---- notifications
 
 
-def test_undelivered_news_is_open_after_five_minutes_and_delivery_closes_it():
+def test_undelivered_notification_is_open_after_five_minutes_and_delivery_closes_it():
     t = story()
     admit(t, "2026-07-06T10:00")
     assert [(task.state, task.due) for task in t.tasks("NOT-1")] == [("draft", millis("2026-07-06T10:05", NEW_YORK))]
@@ -471,7 +471,7 @@ def test_delivery_to_one_is_enough():
     assert closure(t, "NOT-1") == "met"
 
 
-def test_nobody_known_opens_a_search_that_a_care_team_closes():
+def test_unknown_care_team_opens_a_search_that_a_care_team_closes():
     t = Timeline()
     admit(t, "2026-07-06T10:00")
     assert t.only("NOT-3")["owner"] == "registration/pool:general-registration"
@@ -480,7 +480,7 @@ def test_nobody_known_opens_a_search_that_a_care_team_closes():
     assert closure(t, "NOT-3") == "met"
 
 
-def test_withheld_is_not_unknown():
+def test_withheld_recipient_is_not_an_unknown_recipient():
     t = story()
     t.at("2026-05-02T09:00", "ConsentChanged", decision="deny")
     admit(t, "2026-07-06T10:00")
@@ -519,7 +519,7 @@ def test_person_in_several_programmes_has_one_task_and_several_watchers():
     assert t.tasks("TCM-1")[0].watchers == ("care-manager/organization:diabetes-programme", "care-manager/organization:heart-programme")
 
 
-def test_programme_that_may_not_know_does_not_watch():
+def test_programme_without_consent_is_not_a_watcher():
     t = in_two_programmes()
     t.at("2026-05-03T09:00", "ConsentChanged", decision="deny", recipient="organization:heart-programme")
     admit(t, "2026-07-03T10:00")
@@ -538,7 +538,7 @@ def test_task_of_a_referral_names_the_goal_that_it_serves():
     assert {(task.referral, task.goal) for task in t.tasks("GOAL-1")} == {(None, "G1")}
 
 
-def test_sensitive_handoff_is_told_to_nobody_without_permission():
+def test_nobody_is_notified_of_a_sensitive_handoff_without_permission():
     t = inpatient(codes=("F32.1",))
     t.until("2026-08-30T00:00")
 
@@ -558,7 +558,7 @@ def test_urgent_referral_is_begun_within_one_business_day():
     assert due(t, "REF-2") == millis("2026-07-08T00:00", NEW_YORK)
 
 
-def test_accepted_and_scheduled_at_once_needs_no_second_clock():
+def test_accepted_and_scheduled_together_needs_no_second_clock():
     t = story()
     refer(t, "2026-07-06T10:00")
     move(t, "2026-07-06T12:00", "accepted", business_status="5.1.1")
@@ -601,7 +601,7 @@ def test_completed_task_alone_does_not_close_the_loop_and_the_report_does():
     assert closure(t, "REF-4") == "met"
 
 
-def test_declined_referral_asks_for_another_and_the_requester_owns_that():
+def test_declined_referral_opens_a_handoff_of_the_requester():
     t = story()
     refer(t, "2026-07-06T10:00")
     move(t, "2026-07-07T12:00", "rejected")
@@ -653,7 +653,7 @@ def test_unattended_event_reported_by_the_target_opens_one_handoff_with_the_no_s
     assert closure(t, "REF-3") == "met"
 
 
-def test_doubled_referral_opens_nothing_of_its_own():
+def test_duplicate_referral_opens_no_handoffs():
     t = story()
     refer(t, "2026-07-06T10:00")
     before = len(t.handoffs("REF-1"))
@@ -672,7 +672,7 @@ def test_illegal_move_is_refused_and_changes_nothing():
     assert closure(t, "REF-1") == ""
 
 
-def test_home_health_counts_from_the_return_home_of_who_was_referred_in_hospital():
+def test_home_health_counts_from_the_return_home_if_the_referral_was_made_in_hospital():
     t = story()
     admit(t, "2026-07-03T10:00")
     refer(t, "2026-07-04T10:00", service="home-health", target="home-nursing")
@@ -689,7 +689,7 @@ def test_referral_to_a_home_health_agency_is_one_whatever_the_service_is_called(
     assert due(t, "HHA") == millis("2026-07-06T10:00", NEW_YORK)
 
 
-def test_goal_without_a_home_health_referral_starts_no_visit():
+def test_goal_without_a_home_health_referral_needs_no_first_visit():
     assert inpatient().handoffs("HHA") == {}
 
 
@@ -703,7 +703,7 @@ def test_hold_is_owned_by_whoever_set_it():
     assert closure(t, "REF-2") == "superseded"
 
 
-def test_cancelled_referral_ends_all_of_it():
+def test_cancelled_referral_closes_all_its_handoffs():
     t = story()
     refer(t, "2026-07-06T10:00")
     move(t, "2026-07-06T12:00", "accepted")
@@ -748,7 +748,7 @@ def test_review_recorded_as_care_begins_the_next_interval_too():
     assert [h["due"] for h in live] == [end_of_day("2026-07-10", 90)]
 
 
-def test_goal_on_hold_rests_and_begins_anew():
+def test_goal_on_hold_pauses_its_review_and_starts_it_again():
     t = story()
     goal(t, "2026-07-01T09:00", description="Walk to the shop", accepted_by_person=True)
     goal(t, "2026-07-05T09:00", "on-hold")
@@ -758,7 +758,7 @@ def test_goal_on_hold_rests_and_begins_anew():
     assert [h["due"] for h in t.handoffs("GOAL-1").values() if not h["closure"]] == [end_of_day("2026-08-01", 56)]
 
 
-def test_goal_that_gets_better_in_between_asks_for_no_change():
+def test_goal_that_improves_in_between_needs_no_change_of_plan():
     t = story()
     goal(t, "2026-07-01T09:00", description="Walk to the shop", accepted_by_person=True)
     goal(t, "2026-07-08T09:00", achievement_status="worsening")
@@ -771,7 +771,7 @@ def test_goal_that_gets_better_in_between_asks_for_no_change():
     assert closure(t, "GOAL-3") == "met"
 
 
-def test_team_does_not_answer_for_the_person():
+def test_care_team_cannot_answer_for_the_person():
     t = story()
     goal(t, "2026-07-01T09:00", "proposed", description="Walk to the shop")
     goal(t, "2026-07-05T09:00", "active")
@@ -788,10 +788,10 @@ def test_person_may_say_no():
     assert closure(t, "GOAL-4") == "met"
 
 
-# ---- stays that go silent
+# ---- encounters without news
 
 
-def test_word_of_the_stay_begins_the_five_days_anew():
+def test_event_of_the_stay_restarts_the_five_days():
     t = story()
     admit(t, "2026-07-01T10:00", class_="EMER")
     t.at("2026-07-04T10:00", "EncounterUpdated", encounter=STAY, attending="9901")
@@ -806,7 +806,7 @@ def test_word_of_the_stay_begins_the_five_days_anew():
 
 
 @pytest.mark.parametrize("first", ["PatientDischarged", "DischargeCancelled"])
-def test_five_days_count_from_the_cancelled_discharge_whichever_of_the_two_came_first(first):
+def test_five_days_count_from_the_cancelled_discharge_whichever_message_arrives_first(first):
     t = story()
     admit(t, "2026-07-01T10:00", class_="EMER")
     told = {
@@ -831,7 +831,7 @@ def test_five_days_count_from_the_cancelled_discharge_whichever_of_the_two_came_
         ("DischargeCancelled", {}),
     ],
 )
-def test_any_later_word_of_a_stay_that_was_assumed_over_closes_its_gap(word, said):
+def test_any_later_event_of_a_stay_that_was_assumed_over_closes_its_gap(word, said):
     t = story()
     admit(t, "2026-07-01T10:00", class_="EMER")
     t.at("2026-07-08T10:00", word, encounter=STAY, **said)

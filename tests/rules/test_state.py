@@ -1,4 +1,4 @@
-"""A person's state: its packed form, its size, what is forgotten when, and the cap."""
+"""A person's state: its packed form, its size, its retention, and the size limit."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_state_of_the_last_release_with_fewer_fields_is_read():
 
 
 def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
-    """Three handoffs a person, after an admission, updates and a discharge, as the size is promised."""
+    """Three handoffs per person, after an admission, updates and a discharge: the case for which the size is guaranteed."""
     key = PersonKey("p1." + "k" * 43)
     stay = EncounterRef("GENERAL", "V770001")
     members = (Member("pcp", Party("pcp", Practitioner("8801"))), Member("attending", Party("attending", Practitioner("771"))))
@@ -99,10 +99,10 @@ def test_open_handoff_costs_at_most_450_bytes_with_key_slot_and_timer(spine):
     assert (len(packed) + bytes_object + key_object + dict_slot + timer) / handoffs <= 450
 
 
-def test_hashes_live_thirty_days_after_arrival_and_the_close_of_the_stay(story):
+def test_hashes_are_kept_for_thirty_days_after_arrival_and_after_the_end_of_the_stay(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     story.at("2026-08-20T09:00", "TaskClaimed", task="x", by={"role": "pcp", "practitioner": "1"})
-    assert len(unpack(story._packed).seen) == 24, "the stay is open: nothing is forgotten"
+    assert len(unpack(story._packed).seen) == 24, "the encounter is open, so nothing is deleted"
     story.at("2026-08-21T09:00", "PatientDischarged", encounter=STAY, disposition="home")
     story.until("2026-09-20T08:00")
     assert len(unpack(story._packed).seen) == 36
@@ -161,7 +161,7 @@ def test_event_that_would_outgrow_the_cap_is_refused_and_the_state_stays(spine):
     assert effects == ()
 
 
-def test_state_of_somebody_for_whom_a_rule_raised_says_so_and_its_due_deadline_is_gone(story):
+def test_state_after_a_rule_raised_is_flagged_and_has_no_due_deadline(story):
     discharged(story)
     person = unpack(story._packed)
     due = next_deadline(person)
@@ -202,14 +202,14 @@ def test_expire_before_the_deadline_does_nothing(story):
     assert decision.person == unpack(story._packed)
 
 
-def test_person_heard_of_for_the_first_time_by_something_that_needs_nothing_is_kept(spine):
+def test_unknown_person_is_kept_after_an_event_without_handoffs(spine):
     at = millis("2026-07-01T09:00", "America/New_York")
     decision = decide(None, Event("E", "urn:test", at, at, PERSON, GoalUpdated("G", "active", "sleep")), at, spine)
     assert decision.person is not None
     assert decision.person.goals[0].words == "sleep"
 
 
-def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word(story):
+def test_stay_without_an_end_is_forgotten_thirteen_months_after_its_last_event(story):
     story.at("2026-07-01T09:00", "PatientAdmitted", encounter=STAY, **{"class": "AMB"})
     story.at("2026-07-01T10:00", "TaskAcknowledged", task=story.tasks("NOT-2")[0].handoff, by={"role": "pcp"})
     story.until("2027-07-30T00:00")
@@ -218,7 +218,7 @@ def test_stay_that_nobody_ended_is_forgotten_thirteen_months_after_its_last_word
     assert story._packed is None
 
 
-def test_every_record_of_a_person_either_goes_by_time_or_is_known_to_last():
+def test_every_list_of_a_person_has_a_retention_policy_or_is_kept():
     records = {field for field in Person.__struct_fields__ if isinstance(getattr(Person(PERSON), field), list)}
     assert records == POLICIES.keys() | LASTING
     assert not POLICIES.keys() & LASTING

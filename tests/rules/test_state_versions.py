@@ -1,4 +1,4 @@
-"""States that the release before wrote are read as what they meant."""
+"""States of the previous release are read with their original meaning."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_state_of_version_1_is_read_as_the_same_person():
     assert unpack(VERSION_1) == PERSON
 
 
-def test_state_of_version_1_is_written_anew_in_the_present_version_and_means_the_same():
+def test_state_of_version_1_is_written_in_the_current_version_with_the_same_meaning():
     again = pack(unpack(VERSION_1))
     assert again[0] == STATE_VERSION
     assert unpack(again) == PERSON
@@ -204,7 +204,7 @@ def test_state_of_version_1_with_the_fewer_fields_of_its_first_releases_is_read(
 
 
 @pytest.mark.parametrize("body", [b"\x93\x01\x02\x03", b"\x80", b"\xc0", b"\x93\xa1p\x91\x01\x90", b"\x93\xa1p\x90\x91\x90"])
-def test_bytes_of_version_1_that_are_no_state_are_never_guessed(body):
+def test_bytes_of_version_1_that_are_not_a_state_are_an_error(body):
     with pytest.raises(UnreadableStateError):
         unpack(VERSION_1[:HEAD_BYTES] + body)
 

@@ -1,4 +1,4 @@
-"""When the steps of a rule are reached: each says its own amount and unit, whatever the clock of the rule is."""
+"""When the steps of a rule are reached. Each step has its own amount and unit, whatever the clock of the rule is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEAM = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
 
 
 def write(folder: Path, **fields: object) -> Path:
-    """A folder with TCM-1 alone, changed by *fields*; None takes a field away."""
+    """A folder with TCM-1 only, changed by *fields*; None removes a field."""
     written = {**yaml.safe_load((RULES / "TCM-1.yaml").read_text()), **fields}
     (folder / "TCM-1.yaml").write_text(yaml.safe_dump({name: value for name, value in written.items() if value is not None}))
     return folder
@@ -31,7 +31,7 @@ def discharged(folder: Path) -> Timeline:
 
 
 def opened_or_moved(t: Timeline, rule: str, until: str) -> list[int]:
-    """When a gap of *rule* was said to be open, or to have another owner."""
+    """The instants at which a gap of *rule* was opened or got another owner."""
     t.until(until)
     return [gap.at for gap in t.gaps(rule) if gap.state == "open"]
 
@@ -75,7 +75,7 @@ def test_overlay_that_changes_a_clock_moves_its_shares_and_due_and_leaves_the_am
     assert [gap.at for gap in t.gaps("TCM-1") if gap.state == "due-soon"] == [millis("2026-07-06T17:00", t.zone)]
 
 
-def test_news_of_an_admission_moves_on_one_hour_after_its_end_and_of_a_discharge_one_business_day_after():
+def test_acknowledgement_of_an_admission_escalates_one_hour_after_due_and_of_a_discharge_one_business_day_after():
     t = Timeline()
     t.at("2026-07-06T09:00", "PatientAdmitted", encounter=STAY, members=TEAM, **{"class": "IMP"})
     assert opened_or_moved(t, "NOT-2", "2026-07-20T00:00") == [millis("2026-07-06T13:00", t.zone), millis("2026-07-06T14:00", t.zone)]
@@ -85,8 +85,8 @@ def test_news_of_an_admission_moves_on_one_hour_after_its_end_and_of_a_discharge
     assert opened_or_moved(t, "NOT-2", "2026-07-20T00:00") == [millis("2026-07-08T00:00", t.zone), millis("2026-07-09T00:00", t.zone)]
 
 
-def test_handoff_whose_last_step_was_set_by_an_earlier_catalogue_still_takes_it_at_its_instant():
-    """Before, the discharge's last step was the third: it stands in states as the step to come, with its own instant."""
+def test_last_step_scheduled_by_an_earlier_catalogue_is_still_taken_at_its_instant():
+    """In earlier releases this was the third step of the discharge. States name it as the next step, with its own instant."""
     t = Timeline()
     t.at("2026-07-06T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=TEAM)
     t.until("2026-07-08T00:00")

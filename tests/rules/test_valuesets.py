@@ -1,4 +1,4 @@
-"""Codes and the groups they belong to; what fits nothing is not guessed."""
+"""Codes and the groups to which they belong. A code that matches nothing is not guessed."""
 
 from __future__ import annotations
 

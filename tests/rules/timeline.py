@@ -1,4 +1,4 @@
-"""One person's story on the shipped catalogue: events in local time, deadlines fired between them, what came of it.
+"""The story of one person with the built-in catalogue: events in local time, deadlines between them, and the effects.
 
 States are packed and unpacked between events, as in the worker.
 """
@@ -29,13 +29,13 @@ def world() -> World:
 
 
 def millis(local: str | datetime, zone: str) -> Millis:
-    """A wall time in milliseconds; seconds and zone may be left out of *local*."""
+    """A local time in milliseconds. *local* may leave out the seconds and the zone."""
     when = datetime.fromisoformat(local) if isinstance(local, str) else local
     return Millis(int(when.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).timestamp() * 1000))
 
 
 class Timeline:
-    """The effects of a story so far, in their order."""
+    """The effects of a story so far, in order."""
 
     def __init__(self, zone: str = "America/New_York", asked: World | None = None) -> None:
         self.zone = zone
@@ -48,7 +48,7 @@ class Timeline:
     def at(
         self, when: str | datetime | int, kind: str, *, arrival: str | datetime | int | None = None, id_: str | None = None, **data: Any
     ) -> list[Any]:
-        """Let *kind* happen at *when* (local wall time or milliseconds) and arrive then, or at *arrival*; return what it led to."""
+        """Let *kind* happen at *when* (local time or milliseconds) and arrive then, or at *arrival*. Return its effects."""
         time = self._millis(when)
         arrived = time if arrival is None else self._millis(arrival)
         self.now = Millis(max(self.now, arrived))
@@ -68,7 +68,7 @@ class Timeline:
         return list(decision.effects)
 
     def until(self, when: str | datetime | int) -> list[Any]:
-        """Fire every deadline up to and at *when*; return what they led to."""
+        """Fire every deadline up to and including *when*. Return the effects."""
         limit, fired = self._millis(when), []
         while self._packed is not None and (deadline := packed_deadline(self._packed)) is not None and deadline <= limit:
             decision = expire(unpack(self._packed), deadline, self.world)
@@ -78,7 +78,7 @@ class Timeline:
         return fired
 
     def of(self, rule: str, kind: type[msgspec.Struct] | None = None) -> list[Any]:
-        """The effects of *rule*, of one *kind* if given."""
+        """The effects of *rule*, only those of *kind* if it is given."""
         return [e for e in self.effects if getattr(e, "rule", "") == rule and (kind is None or isinstance(e, kind))]
 
     def tasks(self, rule: str) -> list[out.TaskState]:
@@ -91,7 +91,7 @@ class Timeline:
         return self.of(rule, out.NotificationIssued)
 
     def handoffs(self, rule: str) -> dict[str, dict[str, Any]]:
-        """The handoffs of *rule* as they are remembered, by id: due, opened, closure."""
+        """The handoffs of *rule* in the state, by id: due, opened, closure."""
         person = None if self._packed is None else unpack(self._packed)
         return {
             h.id.hex(): {"due": h.due, "opened": h.opened_at, "closure": h.closure, "owner": h.owner, "gap": h.gap}
@@ -100,7 +100,7 @@ class Timeline:
         }
 
     def only(self, rule: str) -> dict[str, Any]:
-        """The one handoff of *rule*."""
+        """The only handoff of *rule*."""
         found = list(self.handoffs(rule).values())
         assert len(found) == 1, f"{len(found)} handoffs of {rule}: {found}"
         return found[0]

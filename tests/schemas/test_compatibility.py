@@ -16,7 +16,7 @@ RELEASES = sorted(RELEASED.glob("*.avsc"))
 
 
 def breaks(reader, writer):
-    """Say why *reader* can't read what *writer* wrote; empty when it can."""
+    """Return why *reader* cannot read what *writer* wrote; empty if it can."""
     found = ReaderWriterCompatibilityChecker().get_compatibility(parse(json.dumps(reader)), parse(json.dumps(writer)))
     return [] if found.compatibility is SchemaCompatibilityType.compatible else sorted(found.messages)
 
@@ -29,7 +29,7 @@ def broken(new, old):
 def test_the_current_contract_reads_every_release_and_every_release_reads_it(path):
     name = path.name.split(".")[0]
 
-    assert name in CURRENT, "a released record may not go"
+    assert name in CURRENT, "a released record must not be removed"
     assert broken(CURRENT[name], json.loads(path.read_text())) == []
 
 

@@ -1,4 +1,4 @@
-"""The Avro contract: its files, the records that they describe, and what every field says."""
+"""The Avro contract: its files, their records, and the description of every field."""
 
 import json
 import re
@@ -21,7 +21,7 @@ FILES = sorted(EVENTS.glob("*.avsc"))
 
 
 def parts(schema):
-    """Give every record and enum in a schema."""
+    """Yield every record and enum of a schema."""
     if isinstance(schema, list):
         for part in schema:
             yield from parts(part)
@@ -43,12 +43,12 @@ def test_every_fact_and_effect_of_a_topic_has_one_file_and_no_file_is_left_over(
 
 
 def test_the_files_say_what_the_records_and_descriptions_say():
-    # After a change of a record: describe the field in schemas/descriptions.yaml and run `python -m schemas.build`.
+    # If a record has changed: describe the field in schemas/descriptions.yaml and run `python -m schemas.build`.
     assert {path.name: path.read_text() for path in FILES} == contract_files()
 
 
 def test_every_current_schema_is_released():
-    # A field may be added until the release; `python -m schemas.build --release` writes the next revision.
+    # Fields may be added until the release. `python -m schemas.build --release` writes the next revision.
     missing = [path.name for path in FILES if not (RELEASED / path.name).exists()]
     changed = [path.name for path in FILES if (RELEASED / path.name).exists() and (RELEASED / path.name).read_text() != path.read_text()]
 
@@ -147,5 +147,5 @@ def test_fingerprints_are_all_different():
     assert len({contract_of(name).fingerprint for name in RECORD_OF}) == len(RECORD_OF)
 
 
-def test_what_is_current_is_not_read_the_slow_way():
+def test_the_current_revision_is_not_among_the_older_ones():
     assert all(contract_of(name).schema != schema for name, schema in released())

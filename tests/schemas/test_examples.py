@@ -1,4 +1,4 @@
-"""The examples beside the schemas: each is read, written in Avro, and read back."""
+"""The examples beside the schemas: each is read, written as Avro, and read back."""
 
 import json
 from pathlib import Path

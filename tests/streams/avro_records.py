@@ -1,4 +1,4 @@
-"""Records of every type for property tests: made from the annotations, so a new field is drawn at once."""
+"""Random records of every type for property tests. They are derived from the annotations, so that new fields are included."""
 
 import types
 import typing

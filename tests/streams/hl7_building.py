@@ -1,4 +1,4 @@
-"""Messages for the tests of the HL7 door, with fields by their number, so that a test shows only what it is about."""
+"""HL7 messages for tests, with fields given by number, so that a test names only the fields that it is about."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SETTINGS = IntakeSettings(secret=SECRET, zone_of=lambda _: "America/New_York")
 
 
 def segment(name: str, **fields: str) -> str:
-    """Write a segment: `segment("PV1", f2="I", f19="V1")`."""
+    """Build a segment: `segment("PV1", f2="I", f19="V1")`."""
     numbers = {int(key[1:]): value for key, value in fields.items()}
     return "|".join([name, *(numbers.get(i, "") for i in range(1, max(numbers, default=0) + 1))])
 
 
 def header(trigger: str = "ADT^A01", **fields: str) -> str:
-    """Write an MSH of the hospital GENERAL, sent on 2 July 2026 at 15:00:04 New York time."""
+    """Build an MSH of the hospital GENERAL, sent on 2 July 2026 at 15:00:04 New York time."""
     given = {"f3": "ADT", "f4": "GENERAL", "f7": "20260702150004-0400", "f9": trigger, "f10": "4711", "f11": "P", "f12": "2.5.1"} | fields
     return "MSH|^~\\&|" + segment("", **{f"f{int(k[1:]) - 2}": v for k, v in given.items()})[1:]
 
@@ -44,7 +44,7 @@ def message(*segments: str) -> bytes:
 
 
 def adt(trigger: str, *more: str, visit: str | None = None, person: str | None = None, event: str | None = None, **msh: str) -> bytes:
-    """Write an ADT message: MSH, EVN, PID, PV1 and *more*."""
+    """Build an ADT message: MSH, EVN, PID, PV1 and *more*."""
     parts = (header(f"ADT^{trigger}", **msh), evn() if event is None else event, person or pid(), pv1() if visit is None else visit)
     return message(*(part for part in parts if part), *more)
 

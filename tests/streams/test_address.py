@@ -15,7 +15,7 @@ from streams.contract.address import Address
         ("pcp/practitioner:urn:oid:1.2/3", Address("pcp", "practitioner", "urn:oid:1.2/3")),
     ],
 )
-def test_address_reads_back_as_it_was_written_also_where_its_id_holds_a_separator(text, address):
+def test_address_is_read_back_as_written_even_if_its_id_contains_a_separator(text, address):
     assert Address.parse(text) == address
     assert str(address) == text
     assert Address.of(address.role, address.party) == address

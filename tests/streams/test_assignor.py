@@ -1,4 +1,4 @@
-"""Partition i of all inbound topics goes to one worker, in whatever order Faust happens to see the topics and the workers."""
+"""Partition i of all inbound topics is assigned to one worker, in whatever order Faust lists the topics and the workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A changed rule tried on what has happened: what is counted, what counts as the same, and that nothing is touched."""
+"""A backtest of a changed rule: what is counted, what counts as the same handoff, and that nothing is written."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def test_a_gap_counts_once_when_it_is_first_open_and_not_when_it_is_due_soon() -
         ("2026-06-30T23:59:59.001Z", 0),
     ],
 )
-def test_what_happens_on_the_edges_of_the_window_counts_and_what_is_outside_does_not(at: str, counts: int) -> None:
+def test_events_at_the_edges_of_the_window_count_and_those_outside_do_not(at: str, counts: int) -> None:
     kept = counted([gap("h1", at), task("h1", at), alert("n1", at)])
     assert (len(kept.gap), len(kept.task), len(kept.alert)) == (counts, counts, counts)
 
 
-def test_a_gap_that_opened_before_the_window_is_not_counted_when_it_is_heard_of_in_it() -> None:
+def test_a_gap_that_opened_before_the_window_is_not_counted_when_it_changes_in_it() -> None:
     assert not counted([gap("h1", "2026-05-20T12:00:00Z"), gap("h1")]).gap
 
 
@@ -138,13 +138,13 @@ def test_alerts_about_a_handoff_are_matched_by_their_number_although_their_ids_d
     assert rows(old, new) == {("alert", "TCM-1", "pcp"): (2, 3, 1, 0, 0)}
 
 
-def test_examples_are_the_earliest_of_each_change_and_no_more_than_asked_for() -> None:
+def test_examples_are_the_earliest_of_each_change_up_to_the_requested_number() -> None:
     new = [gap(f"h{n}", f"2026-06-{n:02d}T12:00:00Z") for n in range(9, 1, -1)]
     found = compare(counted([]), counted(new), examples=2).examples
     assert [e.new.at for e in found if e.new] == ["2026-06-02T12:00:00Z", "2026-06-03T12:00:00Z"]
 
 
-# ---- people whose beginning is missing
+# ---- people whose earlier state is unknown
 
 
 def arrived(fact, person: str = "p1.a") -> Arrived:
@@ -167,13 +167,13 @@ def test_an_admission_that_arrives_after_its_discharge_is_a_beginning_all_the_sa
     assert people_of(PatientDischarged(stay, "home"), PatientAdmitted(stay, "IMP")).begin_missing() == []
 
 
-def test_a_referral_that_is_answered_and_never_asked_for_is_missing_its_beginning() -> None:
+def test_an_answer_to_a_referral_without_its_request_means_a_missing_history() -> None:
     party = Party("specialist")
     assert people_of(ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == ["p1.a"]
     assert people_of(ReferralRequested("R1", party, party, "x"), ReferralStatusChanged("R1", "accepted", "target")).begin_missing() == []
 
 
-def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() -> None:
+def test_everybody_in_a_shard_with_deleted_records_may_have_earlier_events() -> None:
     spans = (Span("care.admission.v1", 0, 17, 20),)
     stay = PatientAdmitted(EncounterRef("G", "V1"), "IMP")
     assert people_of(stay, boundaries=Boundaries(spans, 1)).may_be_missing() == 1
@@ -184,7 +184,7 @@ def test_everybody_in_a_shard_with_deleted_records_may_have_an_earlier_past() ->
 
 
 class Appended(NamedTuple):
-    """As much of a record as its order needs."""
+    """The parts of a record that determine its order."""
 
     offset: int
     timestamp: int
@@ -204,7 +204,7 @@ def names(shards: MergedShards) -> list[str]:
     return [record.name for _, record in shards.take()]
 
 
-def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() -> None:
+def test_no_record_is_taken_while_a_partition_may_still_have_an_older_one() -> None:
     shards = merged({ADMISSIONS: 2, DISCHARGES: 2})
     shards.add(DISCHARGES, [Appended(0, 50, "left")], 1)
     assert names(shards) == []
@@ -218,7 +218,7 @@ def test_nothing_is_taken_while_a_partition_may_still_bring_something_older() ->
     assert shards.done
 
 
-def test_nothing_is_taken_while_another_shard_may_still_bring_something_older() -> None:
+def test_no_record_is_taken_while_another_shard_may_still_have_an_older_one() -> None:
     shards = merged({ADMISSIONS: 1, OTHER_SHARD: 2})
     shards.add(ADMISSIONS, [Appended(0, 50, "here")], 1)
     assert names(shards) == []
@@ -241,14 +241,14 @@ def test_a_broker_s_clock_that_steps_back_does_not_reorder_a_partition() -> None
     assert names(shards) == ["first", "second", "elsewhere", "third"]
 
 
-def test_what_lies_beyond_the_end_is_left_out() -> None:
+def test_events_beyond_the_end_are_left_out() -> None:
     shards = merged({ADMISSIONS: 1})
     shards.add(ADMISSIONS, [Appended(0, 50, "in"), Appended(1, 60, "beyond")], 2)
     assert names(shards) == ["in"]
     assert shards.done
 
 
-def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
+def test_a_partition_with_many_waiting_records_is_not_fetched_further() -> None:
     shards = merged({ADMISSIONS: 10_000, DISCHARGES: 1})
     shards.add(ADMISSIONS, [Appended(n, n) for n in range(5000)], 5000)
     assert shards.full() == [ADMISSIONS]
@@ -259,7 +259,7 @@ def test_a_partition_of_which_much_waits_is_not_fetched_further() -> None:
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A month of made events of ten thousand people, answered."""
+    """A month of synthetic events of ten thousand people, with answers."""
     out = tmp_path_factory.mktemp("month") / "made.jsonl.gz"
     write_files(simulate(Simulation(4, 10_000, 30, 3, faults_of("all")), CoordinationAgent(load_world(), MemoryForm())), out)
     return out
@@ -267,7 +267,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two weeks of some people, whom nobody answers."""
+    """Two weeks of synthetic events of some people, without answers."""
     out = tmp_path_factory.mktemp("fortnight") / "made.jsonl"
     write_files(simulate(Simulation(4, 600, 14, 2, faults_of("all"))), out)
     return out
@@ -275,7 +275,7 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quicker(tmp_path: Path) -> Path:
-    """The catalogue that comes with it, with one business day for TCM-1 in place of two."""
+    """The built-in catalogue, with one business day for TCM-1 instead of two."""
     rules = tmp_path / "quicker"
     shutil.copytree(RULES, rules)
     text = (rules / "TCM-1.yaml").read_text()
@@ -294,7 +294,7 @@ def test_a_month_of_ten_thousand_people_takes_less_than_a_minute_and_shows_one_c
     settings = Settings()
     began = cpu_of_children_s()
     old, new = run_both(LOADERS, settings, with_rules(settings, quicker), History((month,)))
-    # Two processes, each with a core of its own where nothing else runs: of a machine that is busy the time on a wall says nothing.
+    # CPU time of each of the two processes. Wall time would depend on what else the machine does.
     took = (cpu_of_children_s() - began) / 2
     found = compare(old.findings, new.findings)
     assert {row.rule for row in found.rows if row.changed} <= {"TCM-1", "NOT-2"}
@@ -353,7 +353,7 @@ def test_the_table_says_which_rules_change(quicker: Path, fortnight: Path) -> No
         (["--rules", ".", "--from", UNTIL, "--to", SINCE, "made.jsonl"], "--from is later than --to"),
     ],
 )
-def test_what_is_wrong_with_the_command_is_said(arguments: list[str], says: str) -> None:
+def test_error_in_the_command_line_is_reported(arguments: list[str], says: str) -> None:
     result = backtest(*arguments)
     assert result.code == Exit.USAGE
     assert says in result.stderr

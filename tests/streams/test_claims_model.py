@@ -1,13 +1,13 @@
-"""The claim protocol, explored exhaustively: every interleaving of workers that may each believe the shard is theirs.
+"""The claim protocol, explored exhaustively: every interleaving of workers that may each believe that they own the shard.
 
-The model is a partition of the state topic and its transaction coordinator; what a claimant does next is asked of the real
-`next_step`. A worker may at any time be told that it owns the shard, be interrupted while it opens, be paused anywhere (it
-then simply takes no step), or lose its open transaction to the coordinator's time limit. Looked for: a committed record
-that was decided on anything but the newest committed record (a lost update); a claimant who can't go on although all
-others stand still; workers that end each other until none is left.
+The model consists of a partition of the state topic and its transaction coordinator. The real `next_step` decides what a
+claimant does. A worker may at any time be assigned the shard, be interrupted while it opens, be paused (it then takes no
+step), or lose its open transaction to the coordinator's time limit. The model searches for a committed record that was not
+decided on the newest committed record (a lost update), for a claimant that cannot continue although all others are paused,
+and for workers that end each other until none is left.
 
-A size says of each worker how often it may open and how many records it may write. The default sizes run in a few seconds;
-CARERELAY_MODEL="((2, 1), (1, 1), (1, 1))," makes it larger.
+A size gives for each worker how often it may open and how many records it may write. The default sizes run in a few seconds;
+CARERELAY_MODEL="((2, 1), (1, 1), (1, 1))," adds a larger one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import pytest
 
 from streams.shard.claims import Act, Step, next_step
 
-# What a record of the log is; its number says whose claim it is or whose it was.
-CLAIM, STONE, STATE = "claim", "stone", "state"
-# How it stands: written but open; decided by the coordinator and not yet marked here; marked; aborted.
+# Kinds of records in the log. A claim or a tombstone also has the number of the worker whose claim it is.
+CLAIM, TOMBSTONE, STATE = "claim", "tombstone", "state"
+# Their statuses: open; decided by the coordinator, but without a marker in the log; committed; aborted.
 OPEN, PREPARED, COMMITTED, ABORTED = "open", "prepared", "committed", "aborted"
 # What a worker is doing.
 IDLE, CLAIMING, LOOKING, BURYING, SERVING, WRITING, RELEASING, ENDED = (
@@ -51,13 +51,13 @@ class Worker(NamedTuple):
     opens: int
     records: int
     fenced: bool = False
-    """Somebody took its transactional id: what it still writes fails. The worker does not know."""
+    """Another worker uses its transactional id, so its writes fail. It does not know that yet."""
     has_fenced: frozenset[int] = frozenset()
     has_buried: frozenset[int] = frozenset()
     end: int = -1
-    """The end of the log as it was asked for before the last stable offset: at the worst as long ago as can be."""
+    """The end of the log, as looked up before the last stable offset. It may be out of date."""
     basis: int = -1
-    """The newest state that it knows."""
+    """The newest state that it has read."""
 
 
 class State(NamedTuple):
@@ -65,7 +65,7 @@ class State(NamedTuple):
     workers: tuple[Worker, ...]
 
 
-class LostUpdate(AssertionError):  # noqa: N818 -- these three name the finding
+class LostUpdate(AssertionError):  # noqa: N818 -- the names say what the model found
     pass
 
 
@@ -95,7 +95,7 @@ def claims_below(log: tuple[Written, ...], below: int) -> dict[str, int]:
         if record.status == COMMITTED:
             if record.kind == CLAIM:
                 claims[str(record.whose)] = n
-            elif record.kind == STONE:
+            elif record.kind == TOMBSTONE:
                 claims.pop(str(record.whose), None)
     return claims
 
@@ -126,19 +126,19 @@ class Model:
             if worker.doing == ENDED:
                 continue
             if me and state.workers[me - 1] == self.start.workers[me - 1] == worker:
-                # Workers are alike: of those that have done nothing yet only the first needs to be tried.
+                # Workers are interchangeable. Of those that have done nothing yet, only the first needs to be tried.
                 break
             yield from self.steps_of(state, me)
             if worker.doing == LOOKING and self.interrupted:
-                # Another rebalance: it lets go of its claim, or is cancelled before it can.
-                yield from self.begins(state, me, RELEASING, (STONE, me))
+                # Another rebalance: the worker releases its claim, or is cancelled before it can.
+                yield from self.begins(state, me, RELEASING, (TOMBSTONE, me))
                 yield self.put(state, me, doing=IDLE)
         for n, record in enumerate(state.log):
             if record.status == PREPARED:
                 yield self.mark(state, n, COMMITTED)
 
     def steps_of(self, state: State, me: int) -> Iterator[State]:
-        """Yield what can come of the next thing that worker *me* itself does."""
+        """Yield the possible states after the next action of worker *me*."""
         worker = state.workers[me]
         match worker.doing:
             case "idle":
@@ -151,10 +151,10 @@ class Model:
             case "serving":
                 if worker.records:
                     yield from self.begins(state, me, WRITING, (STATE, me), records=worker.records - 1)
-                yield from self.begins(state, me, RELEASING, (STONE, me))
+                yield from self.begins(state, me, RELEASING, (TOMBSTONE, me))
 
     def begins(self, state: State, me: int, doing: str, *written: tuple[str, int], **changes: int | frozenset[int]) -> Iterator[State]:
-        """Write records in a new transaction. The coordinator lets none begin before the last one is marked."""
+        """Write records in a new transaction. The coordinator allows none before the markers of the previous one are written."""
         if any(record.by == me and record.status == PREPARED for record in state.log):
             return
         if state.workers[me].fenced:
@@ -184,7 +184,7 @@ class Model:
         )
 
     def looks(self, state: State, me: int) -> Iterator[State]:
-        """Read to the last stable offset, and do what the protocol says."""
+        """Read to the last stable offset, and do what the protocol requires."""
         worker = state.workers[me]
         stable = stable_end(state.log)
         step = self.protocol(
@@ -207,10 +207,10 @@ class Model:
             case Act.FENCE:
                 yield self.fences(state, me, names[0])
             case Act.BURY:
-                yield from self.begins(state, me, BURYING, *((STONE, n) for n in names), has_buried=worker.has_buried | set(names))
+                yield from self.begins(state, me, BURYING, *((TOMBSTONE, n) for n in names), has_buried=worker.has_buried | set(names))
 
     def fences(self, state: State, me: int, other: int) -> State:
-        """InitProducerId under the other's name: what it left open is aborted, what was decided is marked first."""
+        """InitProducerId with the other's id: an open transaction is aborted, and the marker of a decided one is written first."""
         log = tuple(
             record._replace(status={OPEN: ABORTED, PREPARED: COMMITTED}.get(record.status, record.status)) if record.by == other else record
             for record in state.log
@@ -227,10 +227,10 @@ class Model:
         workers = state.workers
         return State(state.log, (*workers[:me], workers[me]._replace(**changes), *workers[me + 1 :]))
 
-    # ---- what must hold of every state
+    # ---- what must be true in every state
 
     def nobody_is_stuck(self) -> None:
-        """From every state each opener gets on though all others stand still for ever: the coordinator ends what they left."""
+        """From every state each opener can finish, even if all others are paused forever: the coordinator ends their transactions."""
         good: set[tuple[State, int]] = set()
         for state in self.seen:
             for me, worker in enumerate(state.workers):
@@ -250,7 +250,7 @@ class Model:
         good.update(path)
 
     def left_alone(self, state: State, me: int) -> State:
-        """Return the state after the transactions' time limit: marked what was decided, aborted what others left open."""
+        """Return the state after the transactions' time limit: decided ones are committed, and open ones of other workers are aborted."""
         for n, record in enumerate(state.log):
             if record.status == PREPARED:
                 state = self.mark(state, n, COMMITTED)
@@ -259,14 +259,14 @@ class Model:
         return state
 
     def somebody_is_left(self) -> None:
-        """Workers end only because somebody else goes on."""
+        """A worker ends only because another one continues."""
         for state in self.seen:
             if all(worker.doing == ENDED or worker.fenced for worker in state.workers):
                 raise NobodyLeft(describe(state, -1))
 
 
 def decided(log: tuple[Written, ...]) -> Iterator[Written]:
-    """What is decided is as good as marked: nothing takes it back."""
+    """A decided transaction counts as committed, because nothing can abort it."""
     for record in log:
         yield record._replace(status=COMMITTED) if record.status == PREPARED else record
 
@@ -277,9 +277,9 @@ def describe(state: State, me: int) -> str:
 
 
 ALIKE = ((1, 1), (1, 1), (1, 1))
-"""Three workers, each of which is told once that the shard is its own."""
+"""Three workers, each of which is assigned the shard once."""
 AGAIN = ((2, 1), (2, 1))
-"""Two workers that come back, and are interrupted while they open."""
+"""Two workers that are assigned the shard twice, and are interrupted while they open."""
 LARGER: tuple[tuple[tuple[int, int], ...], ...] = ast.literal_eval(os.environ.get("CARERELAY_MODEL", "()"))
 
 
@@ -295,7 +295,7 @@ def test_workers_that_open_once_never_end_each_other_until_none_is_left():
     Model(ALIKE).explore().somebody_is_left()
 
 
-# ---- the same without one of its points: the model must find it wrong
+# ---- the protocol without one of its points: the model must find the fault
 
 
 def without_fence(me: str, claims: Mapping[str, int], **known: Any) -> Step:
@@ -331,11 +331,11 @@ def test_the_model_finds_a_lost_update(protocol, size):
         Model(size, protocol).explore()
 
 
-def test_the_model_finds_that_workers_end_each_other_where_the_last_claim_does_not_win():
+def test_the_model_finds_that_workers_end_each_other_if_the_last_claim_does_not_win():
     with pytest.raises(NobodyLeft):
         Model(ALIKE, without_last_claim_wins).explore().somebody_is_left()
 
 
-def test_the_model_finds_who_waits_for_a_claim_that_was_buried():
+def test_the_model_finds_a_worker_that_waits_for_a_deleted_claim():
     with pytest.raises(Stuck):
         Model(ALIKE, without_an_end_for_the_buried).explore().nobody_is_stuck()

@@ -1,4 +1,4 @@
-"""The command line on a bad day: one line that says what to do, the right exit code, never a traceback."""
+"""The command line if something is wrong: one line that says what to do, the right exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def assert_one_line(done: Done, code: int, said: str) -> None:
 
 
 def test_version_is_printed():
-    """As a process: it is the installed entry point."""
+    """As a process, because this tests the installed entry point."""
     command = [Path(sys.executable).with_name("carerelay"), "version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=clean_environment())
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,7 +34,7 @@ def test_version_is_printed():
 
 
 HEAVY = {"aiokafka", "faust", "mode", "yaml", "fastavro", "asyncio", "holidays"}
-"""What takes time to import; a command that needs none of it must not wait for it."""
+"""Packages that are slow to import. A command that does not need them must not import them."""
 LIGHT = ("streams.contract", "streams.cli.agents", "streams.cli.exits", "streams.cli.main", "streams.cli.version", "agents.app")
 
 
@@ -68,8 +68,8 @@ def test_every_command_in_the_table_is_there_and_its_help_is_that_of_the_table(c
 
 @pytest.mark.parametrize("loader", [AGENTS.load_intake, AGENTS.load_in_memory, AGENTS.replay, *(row.load for row in AGENTS.rows)])
 def test_every_loader_in_the_table_is_there_and_can_be_sent_to_a_process(loader):
-    sent = pickle.loads(pickle.dumps(loader))  # noqa: S301 -- our own bytes
-    assert callable(resolve_name(sent.place))
+    sent = pickle.loads(pickle.dumps(loader))  # noqa: S301 -- bytes from this test
+    assert callable(resolve_name(sent.target))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_wrong_setting_is_named_by_its_variable():
     assert "Traceback" not in done.stderr
 
 
-def test_misspelt_setting_is_said_and_the_command_goes_on():
+def test_misspelt_setting_is_reported_and_the_command_continues():
     done = run_command("settings", CARERELAY_PARTITONS="8")
     assert done.code == 0
     assert "CARERELAY_PARTITONS is not a setting" in done.stderr
@@ -161,7 +161,7 @@ def test_settings_as_json_are_lines_with_a_meaning_each():
     assert all(row["about"] for row in rows)
 
 
-def test_reader_that_had_enough_is_no_reason_for_a_word(tmp_path):
+def test_closed_output_pipe_is_not_reported(tmp_path):
     lines = "".join(json.dumps({"type": "Nonsense", "id": str(n), "time": "2026-07-01T00:00:00Z"}) + "\n" for n in range(20_000))
     (tmp_path / "many.jsonl").write_text(lines)
     done = subprocess.run(  # noqa: S602 -- a pipe is what is tested

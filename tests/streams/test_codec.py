@@ -1,4 +1,4 @@
-"""Avro bytes: what is written, and the strictness of what is read."""
+"""Avro bytes: what is written, and how strictly it is read."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def example(path):
 
 
 def plain(value):
-    """Give a record as fastavro wants it: names as in the schema, enums as symbols."""
+    """Return a record in fastavro's form: names as in the schema, enums as symbols."""
     if isinstance(value, msgspec.Struct):
         found = {}
         for field in msgspec.structs.fields(value):
@@ -53,7 +53,7 @@ def refusal_of(kind, payload):
     return found.code
 
 
-# ---- the bad day: bytes that are not ours
+# ---- wrong bytes
 
 
 @each("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -116,7 +116,7 @@ def test_bytes_after_the_end_are_refused():
         pytest.param(b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02GENERAL\x04V1\x00", id="length beyond 64 bits"),
     ],
 )
-def test_what_the_writer_would_not_have_made_is_refused(payload):
+def test_bytes_that_the_writer_cannot_produce_are_refused(payload):
     assert refusal_of(e.AdmissionCancelled, payload) == "not-canonical"
 
 
@@ -189,7 +189,7 @@ def test_half_a_surrogate_pair_and_a_number_beyond_64_bits_are_not_written():
         STANDARD.encode(e.GoalUpdated("G", "active", attainment=1 << 63))
 
 
-# ---- the good day
+# ---- valid bytes
 
 
 @settings(max_examples=300)
@@ -289,7 +289,7 @@ def written_with(schema, value):
     return out.getvalue()
 
 
-def test_an_older_writer_is_read_with_the_defaults_of_today():
+def test_an_older_writer_is_read_with_the_current_defaults():
     older = revision("PatientDischarged", lambda schema: schema["fields"].__delitem__(slice(2, None)))
     codec = Codec()
     assert codec.add_schema(7, older)
@@ -299,7 +299,7 @@ def test_an_older_writer_is_read_with_the_defaults_of_today():
     assert codec.read_frame(value) == e.PatientDischarged(STAY, "home")
 
 
-def test_a_newer_writer_is_read_without_what_we_do_not_know_and_its_new_code_is_unknown():
+def test_unknown_fields_of_a_newer_writer_are_skipped_and_its_new_code_is_unknown():
     def newer(schema):
         schema["fields"].insert(0, {"name": "ward", "type": ["null", "string"], "default": None})
         status = next(f for f in schema["fields"] if f["name"] == "status")
@@ -329,7 +329,7 @@ def test_another_version_is_read_as_strictly():
     assert codec.read_frame(good[:-3] + b"\x03\x02x") == Refusal("not-canonical", "AdmissionCancelled")
 
 
-def test_the_same_schema_under_an_id_goes_the_fast_way():
+def test_the_current_schema_under_a_registry_id_is_read_the_fast_way():
     codec = Codec()
 
     codec.add_schema(7, json.loads(json.dumps(contract_of("GoalUpdated").schema)))
@@ -347,7 +347,7 @@ def test_the_same_schema_under_an_id_goes_the_fast_way():
         {"type": "null"},
     ],
 )
-def test_a_schema_whose_lists_could_be_counted_for_ever_is_not_taken(items):
+def test_a_schema_with_lists_of_zero_length_items_is_not_accepted(items):
     schema = revision(
         "CareTeamChanged", lambda s: s["fields"].append({"name": "x", "type": {"type": "array", "items": items}, "default": []})
     )
@@ -356,7 +356,7 @@ def test_a_schema_whose_lists_could_be_counted_for_ever_is_not_taken(items):
         resolving_reader(schema, contract_of("CareTeamChanged"))
 
 
-def test_a_schema_whose_records_hold_themselves_is_not_taken_because_fastavro_would_end_the_process():
+def test_a_recursive_schema_is_not_accepted_because_fastavro_would_end_the_process():
     link = {"type": "record", "name": "care.events.Link", "fields": [{"name": "next", "type": ["null", "care.events.Link"]}]}
     schema = revision(
         "CareTeamChanged", lambda s: s["fields"].append({"name": "x", "type": {"type": "array", "items": link}, "default": []})
@@ -366,7 +366,7 @@ def test_a_schema_whose_records_hold_themselves_is_not_taken_because_fastavro_wo
         resolving_reader(schema, contract_of("CareTeamChanged"))
 
 
-def test_a_schema_that_names_its_parts_twice_is_taken():
+def test_a_schema_that_repeats_the_names_of_its_parts_is_accepted():
     part = {"type": "record", "name": "care.events.Extra", "fields": [{"name": "n", "type": "string"}]}
     parts = [{"name": "x", "type": ["null", part], "default": None}, {"name": "y", "type": ["null", "care.events.Extra"], "default": None}]
     schema = revision("CareTeamChanged", lambda s: s["fields"].extend(parts))
@@ -379,14 +379,14 @@ def test_a_schema_that_names_its_parts_twice_is_taken():
 @pytest.mark.parametrize(
     "schema", [None, 7, "string", [], {}, {"name": 7}, {"name": "care.events.GoalUpdated"}, {"name": "GoalUpdated", "type": []}]
 )
-def test_what_is_no_schema_is_not_taken(schema):
+def test_invalid_schema_is_not_accepted(schema):
     assert not Codec().add_schema(7, schema)
 
 
-# ---- what can be compiled
+# ---- which schemas can be compiled
 
 
 @pytest.mark.parametrize("kind", [{"type": "map", "values": "string"}, ["null", "string", "long"], ["string", "null"], "float"])
-def test_what_the_contract_does_not_use_is_not_compiled(kind):
+def test_schema_features_that_the_contract_does_not_use_are_not_compiled(kind):
     with pytest.raises(TypeError, match="contract"):
         compile_record({"type": "record", "name": "A", "namespace": "n", "fields": [{"name": "a", "type": kind}]}, {})

@@ -1,4 +1,4 @@
-"""One record of an inbound topic: key, headers, value."""
+"""A record of an inbound topic: key, headers, value."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ KEY = EVENT.person.encode()
 
 
 def read(event=EVENT, *, topic="care.discharge.v1", key=KEY, value=..., headers=None, without=None, **changed):
-    """Read the record of *event* with some headers changed or left out."""
+    """Read the record of *event*, with some headers changed or removed."""
     given = headers_of(event) if headers is None else headers
     given = [(name, changed.pop(name, said)) for name, said in given if name != without] + list(changed.items())
     return read_record(topic, key, frame(event.data) if value is ... else value, given, ARRIVAL)
@@ -84,7 +84,7 @@ def test_an_attribute_that_is_there_twice_is_refused_even_if_both_say_the_same()
     assert read(headers=[*headers, ("ce_x", b"1"), ("ce_x", b"2")]) == Refusal("header-bad", "ce_*")
 
 
-def test_headers_that_are_not_ours_may_be_there_twice_and_hold_anything():
+def test_unknown_headers_may_occur_twice_and_contain_anything():
     assert read(headers=[*headers_of(EVENT), ("baggage", b"\xff"), ("baggage", None), ("", b"")]) == EVENT
 
 
@@ -109,7 +109,7 @@ def test_a_value_of_another_type_than_the_header_says_is_refused():
 @pytest.mark.parametrize(
     ("value", "code"), [(b"{}", "not-avro"), (b"\0\0\0\0\x01x", "unknown-schema"), (b"\xc3\x01", "cut-short"), (b"\0", "cut-short")]
 )
-def test_a_value_that_cannot_be_read_is_refused_as_without_headers(value, code):
+def test_a_value_that_cannot_be_read_is_refused(value, code):
     assert read(value=value) == Refusal(code)
 
 
@@ -138,7 +138,7 @@ def test_nothing_of_a_refused_record_is_quoted():
         assert "JANEROE" not in refusal.sentence
 
 
-# ---- the good day
+# ---- valid records
 
 
 def test_a_record_is_the_event_that_was_published_and_arrives_when_the_broker_says():
@@ -154,7 +154,7 @@ def test_history_is_marked_as_such(backfill):
     assert read(EVENT, ce_backfill=b"true" if backfill else b"false") == event
 
 
-def test_a_trace_goes_along_untouched_and_is_not_judged():
+def test_a_trace_header_is_passed_on_unchanged_and_not_checked():
     assert headers_of(EVENT, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")[-1][0] == "traceparent"
     assert read(headers=headers_of(EVENT, b"\xff")) == EVENT
 
@@ -174,7 +174,7 @@ def test_a_time_with_an_offset_is_read(said, millis):
 
 
 @given(st.text(max_size=20) | st.sampled_from(["x" * ATTRIBUTE_BYTES_MAX, "x" * (ATTRIBUTE_BYTES_MAX + 1), "é" * 256, "é" * 257]))
-def test_what_fits_an_attribute_is_what_readers_take(text):
+def test_attributes_accept_exactly_what_readers_accept(text):
     assert attribute_fits(text) == isinstance(read(ce_id=text.encode()), e.Event)
     assert attribute_fits(text) == isinstance(read(ce_source=text.encode()), e.Event)
 
@@ -201,7 +201,7 @@ def test_many_sources_do_not_fill_the_memory():
     assert len(codec._sources) == SOURCES_KEPT
 
 
-def test_a_registry_frame_is_read_as_a_single_object_is():
+def test_a_registry_frame_is_read_like_a_single_object():
     codec = Codec()
     codec.use_registry({name: i for i, name in enumerate(RECORD_OF)})
 
@@ -209,7 +209,7 @@ def test_a_registry_frame_is_read_as_a_single_object_is():
         assert codec.read_record("care.discharge.v1", KEY, value, headers_of(EVENT), ARRIVAL) == EVENT
 
 
-def test_every_fact_has_a_topic_that_takes_it():
+def test_every_event_type_has_a_topic():
     for name in FACT_OF:
         refusal = read_record(
             TOPIC_OF[name].name, KEY, b"{}", [(h, name.encode() if h == "ce_type" else said) for h, said in headers_of(EVENT)], ARRIVAL

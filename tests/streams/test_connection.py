@@ -1,4 +1,4 @@
-"""How clients reach Kafka: what the settings say of TLS and SASL reaches every client, and half of it is an error."""
+"""How clients connect to Kafka: the settings for TLS and SASL reach every client, and incomplete settings are an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KAFKA = "CARERELAY_KAFKA_"
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that signs itself, as PEM, made by the tool that comes with Java."""
+    """A self-signed certificate as PEM, made by Java's keytool."""
     folder = tmp_path_factory.mktemp("tls")
     keytool, store = Path(find_java()).resolve().with_name("keytool"), ["-keystore", str(folder / "store.p12"), "-storepass", "changeit"]
     for arguments in (
@@ -60,7 +60,7 @@ def test_user_and_password_reach_the_clients(password):
     }
 
 
-def test_tls_checks_the_broker_and_its_name(certificate):
+def test_tls_verifies_the_certificate_and_the_name_of_the_broker(certificate):
     kafka = connection_of(read_settings({f"{KAFKA}SECURITY_PROTOCOL": "SSL", f"{KAFKA}SSL_CA_FILE": str(certificate)}))
 
     assert kafka["security_protocol"] == "SSL"
@@ -69,7 +69,7 @@ def test_tls_checks_the_broker_and_its_name(certificate):
     assert len(kafka["ssl_context"].get_ca_certs()) == 1
 
 
-def test_faust_hears_the_same(password, certificate):
+def test_faust_gets_the_same_settings(password, certificate):
     assert _credentials(connection_of(Settings(bootstrap="a:9092"))) is None
     clear = _credentials(connection_of(read_settings(sasl(password))))
     assert (clear.protocol.value, clear.mechanism.value, clear.username, clear.password) == (
@@ -105,7 +105,7 @@ def test_faust_hears_the_same(password, certificate):
         ({"SECURITY_PROTOCOL": "SSL", "SSL_CERT_FILE": __file__}, "must hold a certificate and its key as PEM"),
     ],
 )
-def test_half_of_it_is_a_clear_error(given, said):
+def test_incomplete_security_settings_are_a_clear_error(given, said):
     with pytest.raises(SettingsError) as caught:
         connection_of(read_settings({KAFKA + name: value for name, value in given.items()}))
     assert said in str(caught.value)

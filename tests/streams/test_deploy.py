@@ -1,4 +1,4 @@
-"""What is deployed names only what exists: commands, settings, topics' tool and metrics."""
+"""The files for deployment name only existing commands, settings, topics and metrics."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_every_metric_in_an_alert_is_one_that_a_worker_has():
     assert used - known == set()
 
 
-def test_every_alert_says_what_is_at_stake_and_where_to_look():
+def test_every_alert_has_a_summary_and_says_where_to_look():
     groups = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())["groups"]
 
     for rule in groups[0]["rules"]:

@@ -1,4 +1,4 @@
-"""What is taken of aiokafka's fetcher: that it never stays asleep over what is to be fetched."""
+"""The changed fetcher of aiokafka never sleeps while there are records to fetch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.kafka import faust_transport as transport
 PLACE = TopicPartition("t", 0)
 
 
-async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_leaves_the_next_one_not_unsent(monkeypatch):
+async def test_a_fetch_that_ends_while_the_assignment_changes_does_not_prevent_the_next_fetch(monkeypatch):
     asked: list[int] = []
     answers: list[asyncio.Future[None]] = []
 
@@ -41,7 +41,7 @@ async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_lea
     await asyncio.sleep(0.01)
     assert len(asked) == 1
 
-    # In one turn: the answer comes, and then the assignment changes. The fetch is done, and not yet known as such.
+    # In one turn of the event loop the answer arrives, then the assignment changes. The fetch is done, but not yet known to be.
     loop = asyncio.get_running_loop()
     loop.call_soon(answers[0].set_result, None)
     loop.call_soon(subscription.assign_from_subscribed, [PLACE])
@@ -55,7 +55,7 @@ async def test_a_fetch_that_ends_in_the_turn_in_which_the_assignment_changes_lea
     await fetcher.close()
 
 
-async def test_a_fetch_that_outlasts_its_assignment_leaves_what_has_come_to_the_next_one(monkeypatch):
+async def test_a_fetch_that_outlasts_its_assignment_keeps_its_records_for_the_next_assignment(monkeypatch):
     drained: list[int] = []
     monkeypatch.setattr(transport, "drain", lambda *_: drained.append(epoch) or [])
     loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ async def test_a_fetch_that_outlasts_its_assignment_leaves_what_has_come_to_the_
     fetching = asyncio.create_task(thread.fetch({PLACE}, 5, lambda: epoch == 1))
     await asyncio.sleep(0.01)
 
-    # Released and opened again while it waits for records; and these come.
+    # Released and opened again while it waits for records, which then arrive.
     epoch = 3
     thread._poked()
 

@@ -1,4 +1,4 @@
-"""Files and folders: found, told apart by content, merged in the order of arrival, and nothing lost on the way."""
+"""Files and folders: they are found, recognised by content and merged in the order of arrival, and nothing is lost."""
 
 import gzip
 import json
@@ -77,7 +77,7 @@ def test_equal_arrivals_follow_the_order_of_the_arguments(tmp_path):
     assert ids(read(tmp_path / "a.jsonl", tmp_path / "b.jsonl")) == ["1", "2"]
 
 
-def test_hl7_and_lines_are_told_apart_by_content_whatever_the_name(tmp_path):
+def test_hl7_and_json_lines_are_recognised_by_content_not_by_name(tmp_path):
     write(
         tmp_path,
         a_txt=hl7(1, 0),
@@ -97,7 +97,7 @@ def test_hl7_and_lines_are_told_apart_by_content_whatever_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_marks_of_editors_are_no_obstacle(tmp_path, encoding):
+def test_byte_order_marks_of_editors_are_accepted(tmp_path, encoding):
     write(tmp_path, a_jsonl=(line(1, 0) + b"\r\n" + line(2, 1)).decode().encode(encoding), b_hl7=hl7(3, 2).decode().encode(encoding))
 
     assert [a.item.type for a in read(tmp_path)] == ["PersonUpdated", "PersonUpdated", "PatientAdmitted"]
@@ -236,7 +236,7 @@ def test_samples_read_twice_are_the_same_to_the_last_field():
     assert {a.where.rsplit(":", 1)[0] for a in first} >= {str(path) for path in SAMPLES.glob("*.hl7")}
 
 
-def test_cut_at_every_byte_of_a_file_of_two_messages_gives_an_answer(tmp_path):
+def test_file_of_two_messages_cut_at_any_byte_gives_a_result(tmp_path):
     whole = adt("A01", f10="1") + adt("A03", f10="2")
     path = tmp_path / "a.hl7"
     for at in range(1, len(whole)):
@@ -250,7 +250,7 @@ def test_files_joined_without_a_line_end_between_them_lose_nothing(tmp_path):
 
     found = read(tmp_path)
 
-    # As at the end of a file nobody can tell whether the last field was cut, so it is taken, and noted.
+    # The last field may be cut, as at the end of a file. Nobody can know, so it is accepted and noted.
     assert [a.item.id for a in found] == [event(content).id for content in contents]
     assert [[n.reason for n in a.notes] for a in found] == [["end-missing"], ["end-missing"], []]
 

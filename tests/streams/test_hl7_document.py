@@ -1,4 +1,4 @@
-"""The description for hospitals says what the door does."""
+"""The documentation for hospitals agrees with the code of intake."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The lexer and the framing: what a sender may do to pipes, hats and line ends."""
+"""The lexer and the framing: what senders do to delimiters and line ends."""
 
 import hl7
 import pytest
@@ -50,7 +50,7 @@ def test_addresses_reach_fields_components_subcomponents_and_repetitions():
     assert found.value("MSH-9.2") == "A01"
 
 
-def test_address_that_is_none_is_our_error():
+def test_invalid_address_is_an_error_of_the_program():
     with pytest.raises(ValueError, match=r"PV1-19\.1"):
         lexed(message(header())).value("PV1.19")
 
@@ -79,7 +79,7 @@ def test_escape_sequences(sent, read_as):
     assert lexed(message(header(), f"NTE|{sent}")).value("NTE-1") == read_as
 
 
-def test_delete_marker_is_empty_and_can_be_told_apart():
+def test_delete_marker_differs_from_an_empty_field():
     found = lexed(message(header(), 'PID|""||'))
 
     assert found.first("PID").is_null(1)
@@ -99,7 +99,7 @@ def test_encoding_characters_come_from_the_message():
 
 
 @pytest.mark.parametrize("marks", ["^^~\\&", "A~\\&", "^~^&", "^ \\&", "|~\\&"])
-def test_encoding_characters_that_cannot_be_told_apart_are_refused(marks):
+def test_equal_encoding_characters_are_refused(marks):
     content = header().replace("^~\\&", marks, 1).encode() + b"\r"
 
     (item,) = read(content).items
@@ -177,7 +177,7 @@ def test_message_knows_the_line_that_it_began_on():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_pieces_of_any_size_make_the_same_messages(size, encoding):
+def test_pieces_of_any_size_give_the_same_messages(size, encoding):
     content = (adt("A01") + adt("A08")).replace(b"\r", b"\r\n").decode().encode(encoding)
 
     pieces = [content[at : at + size] for at in range(0, len(content), size)]
@@ -198,7 +198,7 @@ def test_batch_is_unwrapped_and_its_count_is_checked():
     assert len(short) == len(torn) == 3
 
 
-def test_header_inside_of_a_line_begins_a_message_and_the_one_before_may_have_been_cut():
+def test_header_inside_a_line_begins_a_message_and_the_previous_one_may_be_cut():
     first, second = adt("A01", "ROL||AD|CP|1"), adt("A03", f10="2")
 
     cut, whole = raws(first[:-1] + second)
@@ -220,7 +220,7 @@ def test_mllp_frame_without_its_end_is_cut():
     assert [getattr(raw.problem, "reason", None) for raw in raws(b"\x0b" + first[:-5] + second)] == ["cut-short", None]
 
 
-def test_frames_that_touch_each_other_and_many_headers_in_a_line_are_told_apart():
+def test_adjacent_frames_and_several_headers_in_a_line_are_separated():
     one, two, three = (adt("A01", f10=str(n)).rstrip(b"\r") for n in (1, 2, 3))
 
     for content in (
@@ -259,7 +259,7 @@ def test_lost_header_between_two_messages_is_noticed():
         assert item.reason == "run-together"
 
 
-def test_what_stands_before_the_first_header_is_refused_and_the_rest_read():
+def test_text_before_the_first_header_is_refused_and_the_rest_is_read():
     junk, whole = raws(b"Sent by the interface engine\r\nPID|1||77001\r\n" + adt("A01"))
 
     assert junk.problem.reason == "not-hl7"
@@ -319,7 +319,7 @@ def test_message_of_which_something_is_refused_is_kept_as_it_was():
     assert read(message(header(), segment("EVN", f2="20260702150000-0400"), pid(), pv1())).raw == b""
 
 
-def test_sender_with_a_name_too_long_for_a_header_is_told_apart_by_its_hash():
+def test_source_with_a_name_too_long_for_a_header_gets_a_hash():
     first, other = (read(message(header(f3="A" * 600 + end), pid(), pv1())).items[0].source for end in "XY")
     assert attribute_fits(first)
     assert first != other
@@ -353,7 +353,7 @@ def test_lexer_agrees_with_the_hl7_package(path):
 
 
 def text_of(segment, number, component):
-    """Ask the package for the first repetition's first subcomponent; its parts are plain where nothing divides them."""
+    """Return the first subcomponent of the first repetition from the package. Without separators its parts are plain strings."""
     part = segment(number)
     if isinstance(part, hl7.Field):
         part = part[0]

@@ -1,4 +1,4 @@
-"""The mapping of ADT: which trigger makes which event, from which fields."""
+"""The mapping of ADT: which trigger gives which event, from which fields."""
 
 import random
 from datetime import datetime
@@ -53,7 +53,7 @@ def sample(name):
         ("A38", e.AdmissionCancelled(STAY, "pre-admission-cancelled")),
     ],
 )
-def test_trigger_makes_its_event(trigger, expected):
+def test_trigger_gives_its_event(trigger, expected):
     found = event(adt(trigger))
 
     assert found.data == expected
@@ -92,7 +92,7 @@ def test_wrong_message_structure_changes_nothing():
     assert isinstance(fact(message(header("ADT^A03^ADT_A01"), evn(), pid(), pv1(f36="01"))), e.PatientDischarged)
 
 
-def test_trigger_comes_from_evn_1_where_msh_9_has_none():
+def test_trigger_comes_from_evn_1_if_msh_9_has_none():
     content = message(header("ADT"), evn(f1="A03"), pid(), pv1(f36="01"))
 
     assert isinstance(fact(content), e.PatientDischarged)
@@ -171,7 +171,7 @@ def test_every_reason_used_in_these_tests_is_in_its_table():
         assert all(note.reason in NOTES for note in reading.notes)
 
 
-# ---- the stay
+# ---- the encounter
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_facility_is_msh_4_whatever_site_the_bed_is_in():
     assert fact(adt("A01", visit=pv1(f3="4E^1^A^EAST CAMPUS"))).encounter.facility == "GENERAL"
 
 
-def test_sender_for_several_hospitals_is_told_apart_by_setting():
+def test_setting_separates_the_hospitals_of_one_sender():
     settings = IntakeSettings(SECRET, facilities={"GENERAL|EAST": "GENERAL-EAST", "GENERAL": "GENERAL-MAIN"})
 
     assert fact(adt("A01", visit=pv1(f3="4E^1^A^EAST")), settings).encounter.facility == "GENERAL-EAST"
@@ -246,7 +246,7 @@ def test_class_that_contradicts_the_trigger_loses_to_it():
         ("3", "7", True, True),
     ],
 )
-def test_way_in(kind, origin, via, planned):
+def test_patient_is_admitted_or_comes_as_an_outpatient(kind, origin, via, planned):
     found = fact(adt("A01", visit=pv1(f4=kind, f14=origin)))
 
     assert (found.via_emergency, found.planned) == (via, planned)
@@ -297,7 +297,7 @@ def test_planned_stay_starts_when_pv2_8_says():
     assert fact(adt("A05", segment("PV2", f8="20260710"))).start == millis("2026-07-10T00:00:00-04:00")
 
 
-# ---- who is there
+# ---- the care team
 
 
 def test_provisional_members_come_from_pd1_pv1_and_rol():
@@ -398,7 +398,7 @@ def test_diagnoses_without_any_rank_are_ranked_by_their_order():
 # ---- death
 
 
-def test_death_rides_on_what_can_carry_it_and_beside_what_cannot():
+def test_death_is_part_of_an_event_that_can_hold_it_and_otherwise_an_event_of_its_own():
     dead = pid(f29="20260702140000", f30="Y")
     at = millis("2026-07-02T14:00:00-04:00")
 
@@ -423,7 +423,7 @@ def test_death_rides_on_what_can_carry_it_and_beside_what_cannot():
         ("N", '""', False),
     ],
 )
-def test_death_is_said_denied_or_not_said(said, at, expected):
+def test_death_is_reported_denied_or_not_mentioned(said, at, expected):
     assert fact(adt("A08", person=pid(f29=at, f30=said))).deceased is expected
 
 
@@ -450,10 +450,10 @@ def test_id_is_of_sender_control_id_and_content():
     }
 
     assert len(ids) == 5
-    assert event(adt("A01")).id == "2cf909f7-49e8-5dd3-8d38-275f20dc14e3"  # written down: ids must be the same for ever
+    assert event(adt("A01")).id == "2cf909f7-49e8-5dd3-8d38-275f20dc14e3"  # Written out, because ids must never change.
 
 
-def test_repeated_and_shuffled_messages_make_the_same_events():
+def test_repeated_and_shuffled_messages_give_the_same_events():
     contents = [path.read_bytes() for path in sorted(SAMPLES.glob("*.hl7"))]
     expected = {item for content in contents for item in map(key_of, read(content).items)}
     shuffled = contents * 2
@@ -575,7 +575,7 @@ def test_merge_of_several_pairs_is_one_event_each_with_ids_of_their_own():
     assert len({item.id for item in items}) == 3
 
 
-def test_merge_is_taken_in_part_and_the_rest_refused():
+def test_valid_pairs_of_a_merge_are_accepted_and_the_others_refused():
     items = read(
         merge(pid(), segment("MRG", f1="66^^^GENERAL^MR"), pid(f3="2^^^GENERAL^MR"), pid(f3="3^^^GENERAL^MR"), segment("MRG", f3="ACC"))
     ).items
@@ -591,7 +591,7 @@ def test_merge_with_itself_is_ignored_and_one_without_pid_or_mrg_refused():
     assert read(merge()).items[0].segment == "PID"
 
 
-# ---- samples, hand-checked against the files
+# ---- samples, checked by hand against the files
 
 
 def test_sample_admission_of_version_2_3():
@@ -679,7 +679,7 @@ EXPECTED = {
 
 
 @each("path", sorted(SAMPLES.glob("*.hl7")), ids=lambda path: path.stem)
-def test_every_sample_makes_events_or_a_reasoned_ignore(path: Path):
+def test_every_sample_gives_events_or_is_ignored_with_a_reason(path: Path):
     items = read(path.read_bytes()).items
 
     assert " ".join(item.type if isinstance(item, Event) else item.reason for item in items) == EXPECTED[path.stem]

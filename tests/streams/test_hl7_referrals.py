@@ -27,7 +27,7 @@ def referral(trigger, *more, kind="REF", **rf1):
     return message(header(f"{kind}^{trigger}"), segment("RF1", **(RF1 | rf1)), REQUESTER, TARGET, pid(), *more)
 
 
-def test_request_names_who_asks_whom_for_what_and_how_soon():
+def test_request_names_requester_target_service_and_priority():
     found = event(referral("I12", segment("TQ1", f8="20260715"), pv1(f19="V1")))
 
     assert found.data == e.ReferralRequested(
@@ -61,12 +61,12 @@ def test_change_says_what_changed_and_the_answer_of_the_target():
     assert len(facts(referral("I13"))) == 1
 
 
-def test_change_that_changes_nothing_is_ignored_with_the_reason():
+def test_change_without_an_effect_is_ignored_with_the_reason():
     (item,) = read(message(header("REF^I13"), pid(), segment("RF1", f6="REF-1"))).items
     assert (type(item), item.reason) == (Ignored, "nothing-changed")
 
 
-def test_cancellation_is_the_requesters():
+def test_only_the_requester_can_cancel():
     assert facts(referral("I14", f1="A")) == [e.ReferralStatusChanged("REF-1", "cancelled", "requester")]
 
 
@@ -81,7 +81,7 @@ def test_question_about_a_referral_is_ignored():
     assert read(referral("I20")).items[0].reason == "trigger-not-mapped"
 
 
-def test_referral_without_its_id_is_refused_and_the_external_one_stands_in():
+def test_referral_id_may_be_the_external_one_and_without_both_it_is_refused():
     (item,) = read(referral("I12", f6="", f11="")).items
 
     assert (item.reason, item.field) == ("field-missing", "RF1-6")
@@ -89,7 +89,7 @@ def test_referral_without_its_id_is_refused_and_the_external_one_stands_in():
     assert read(message(header("REF^I12"), pid())).items[0].segment == "RF1"
 
 
-def test_referral_to_nobody_in_particular_goes_to_the_role():
+def test_referral_without_a_named_target_goes_to_the_role():
     found = event(message(header("REF^I12"), segment("RF1", f6="REF-1"), pid()))
 
     assert found.data.target == e.Party("referred-to")
@@ -109,7 +109,7 @@ def test_sample_referral_and_its_cancellation():
     assert asked.data.encounter == e.EncounterRef("GHHSFacility", "5001")
     assert asked.time == millis("2022-01-25T16:20:00+00:00")
     assert cancelled.data == e.ReferralStatusChanged("226839", "cancelled", "requester")
-    assert asked.id != cancelled.id  # one control id, two messages
+    assert asked.id != cancelled.id  # One control id, two messages.
 
 
 # ---- appointments
@@ -169,7 +169,7 @@ def test_group_appointment_is_an_event_for_each_person():
     assert len({item.id for item in items}) == 3
 
 
-def test_appointment_of_the_dead_brings_the_news_too():
+def test_appointment_of_a_deceased_person_reports_the_death_too():
     booked, death = facts(appointment("S12", person=pid(f30="Y")))
 
     assert isinstance(booked, e.AppointmentChanged)
@@ -187,5 +187,5 @@ def test_sample_appointments():
     assert missed.time == millis("2021-09-24T10:00:00+02:15")
 
 
-def test_event_segment_has_no_place_here_and_does_no_harm():
+def test_unexpected_event_segment_does_no_harm():
     assert event(appointment("S12", evn(f1="S12"))).data.status == "booked"

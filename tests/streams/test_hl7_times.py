@@ -1,4 +1,4 @@
-"""Times in HL7: precision, offsets, clock changes, and which of several is the event's."""
+"""Times in HL7: precision, offsets, clock changes, and which of several times is the event's."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -56,12 +56,12 @@ def test_time_is_read_as_finely_as_it_is_written(text, expected, width_s):
     "text",
     ["", "0", "00000000", "20261301", "20260230", "20260702250000", "20260702156000", "20260702150461", "yesterday", "202", "2026070", "20260702150405+2500", "20260702150405+0260", "99999999", "٢٠٢٦", "20260702240001", "9999", "00010101+1400"],
 )  # fmt: skip
-def test_what_is_no_time_is_none(text):
+def test_invalid_time_is_none(text):
     assert parse_time(text, NEW_YORK) is None
 
 
 def test_spring_change_skips_an_hour_and_the_clock_before_it_counts():
-    # In New York 8 March 2026 has no 02:30; the clock before the change would have shown it at 03:30 EDT.
+    # In New York 8 March 2026 has no 02:30. A clock that was not changed would show 02:30 at 03:30 EDT.
     assert parse_time("20260308023000", NEW_YORK).at == millis("2026-03-08T03:30:00-04:00")
     assert parse_time("20260308015959", NEW_YORK).at == millis("2026-03-08T01:59:59-05:00")
     assert parse_time("20260308030000", NEW_YORK).at == millis("2026-03-08T03:00:00-04:00")
@@ -70,7 +70,7 @@ def test_spring_change_skips_an_hour_and_the_clock_before_it_counts():
 def test_autumn_change_repeats_an_hour_and_the_first_pass_counts():
     assert parse_time("20261101013000", NEW_YORK).at == millis("2026-11-01T01:30:00-04:00")
     assert parse_time("20261101020000", NEW_YORK).at == millis("2026-11-01T02:00:00-05:00")
-    # An offset in the message says which pass is meant.
+    # An offset in the message says which of the two hours is meant.
     assert parse_time("20261101013000-0500", NEW_YORK).at == millis("2026-11-01T01:30:00-05:00")
 
 
@@ -121,7 +121,7 @@ def test_time_that_cannot_be_read_is_noted():
     assert "time-unreadable" in notes(adt("A03", event=evn(f6="soon"), visit=pv1(f36="01")))
 
 
-def test_date_without_hours_is_made_exact_by_a_later_source_of_the_same_day():
+def test_date_without_hours_gets_its_time_from_a_later_field_of_the_same_day():
     same_day = adt("A03", event=evn(f2="20260702145000"), visit=pv1(f45="20260702"))
     day_before = adt("A03", event=evn(f2="20260702145000"), visit=pv1(f45="20260701", f36="01"))
 
@@ -143,7 +143,7 @@ def test_message_without_any_time_is_refused():
     assert (item.reason, item.field) == ("time-missing", "MSH-7")
 
 
-def test_future_and_long_past_times_are_kept_as_they_are_said():
+def test_future_and_long_past_times_are_kept_unchanged():
     assert event(adt("A03", event=evn(f2="20990101000000"))).time == millis("2099-01-01T00:00:00-05:00")
     assert event(adt("A03", event=evn(f2="19240101000000"))).time == millis("1924-01-01T00:00:00-05:00")
 

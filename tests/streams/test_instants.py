@@ -36,7 +36,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
         "yesterday",
     ],
 )
-def test_what_is_no_instant_with_an_offset_is_refused(text):
+def test_text_that_is_not_an_instant_with_an_offset_is_refused(text):
     with pytest.raises(ValueError):
         parse_instant(text)
 
@@ -61,7 +61,7 @@ def test_an_instant_is_read_and_written_in_utc(text, expected):
 
 
 @given(
-    st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2150, 1, 1)),  # noqa: DTZ001 -- the zone is drawn beside it
+    st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2150, 1, 1)),  # noqa: DTZ001 -- the zone is drawn separately
     st.integers(min_value=-23 * 60 - 59, max_value=23 * 60 + 59),
     st.sampled_from(["seconds", "milliseconds", "microseconds"]),
 )

@@ -81,11 +81,11 @@ def refused(type_name, data):
         ),
     ],
 )
-def test_what_is_not_in_the_form_is_refused_with_its_place(type_name, data, message):
+def test_line_with_a_wrong_form_is_refused_with_the_field(type_name, data, message):
     assert refused(type_name, data) == message
 
 
-def test_no_value_but_an_instant_is_quoted():
+def test_only_instants_are_quoted_in_errors():
     message = refused("PatientAdmitted", {"encounter": {"facility": ["Jane Roe"]}, "class": "IMP"})
 
     assert "Jane" not in message
@@ -125,7 +125,7 @@ def test_a_party_without_a_role_takes_the_role_of_its_seat():
     )
 
 
-def test_what_the_events_page_shows_is_read():
+def test_examples_of_the_events_page_are_read():
     line = json.loads(
         '{"encounter":{"facility":"GENERAL","visit":"V77001"},"disposition":"home","diagnoses":[{"system":"icd","code":"I50.9","rank":1}],'
         '"procedures":["0SR"],"complexity":"high","class":"IMP","deceased":false}'
@@ -145,7 +145,7 @@ def test_what_the_events_page_shows_is_read():
     assert fact_to_json(fact) == line
 
 
-def test_bytes_and_pairs_are_written_so_that_they_are_read_back():
+def test_bytes_and_pairs_are_read_back_as_they_were_written():
     fact = events.RecordRelayed("care.goal.v1", 3, 7, events.Millis(1500), b"\x00\xff", (("ce_id", b"\x01"),))
     said = fact_to_json(fact)
 
@@ -182,12 +182,12 @@ def test_every_published_fact_has_a_reader_that_names_its_first_missing_field():
         ("ReferralStatusChanged", "by", {"referral": "R1", "status": "accepted"}),
     ],
 )
-def test_party_stands_for_its_role_where_a_role_is_asked(kind, field, data):
+def test_party_is_read_as_its_role_in_a_field_for_a_role(kind, field, data):
     role = "patient" if field == "expressed_by" else "target"
     fact = fact_from_json(kind, {**data, field: {"role": role, "organization": "heart-clinic"}})
     assert getattr(fact, field) == role
 
 
-def test_party_without_a_known_role_is_refused_where_a_role_is_asked():
+def test_party_without_a_known_role_is_refused_in_a_field_for_a_role():
     with pytest.raises(FormError, match=r"data\.by"):
         fact_from_json("ReferralStatusChanged", {"referral": "R1", "status": "accepted", "by": {"role": "porter"}})

@@ -1,4 +1,4 @@
-"""Events as JSON lines: what a person may write by hand, and what is said when it is wrong."""
+"""Events as JSON lines: what a person may write by hand, and the errors if it is wrong."""
 
 import json
 
@@ -50,7 +50,7 @@ def test_line_of_the_contract_is_the_event_it_says():
     )
 
 
-def test_recorded_is_the_time_where_it_is_not_said():
+def test_recorded_defaults_to_the_time():
     found = read(without("recorded"))
 
     assert found.arrival == found.time
@@ -171,7 +171,7 @@ def test_id_or_source_that_readers_of_kafka_would_refuse_is_refused_here(name, v
 
 
 @pytest.mark.parametrize("name", ["type", "source", "id"])
-def test_refused_line_does_not_carry_what_stands_where_a_name_should(name):
+def test_refused_line_does_not_contain_the_value_of_its_name_field(name):
     (item,) = read_line(json.dumps(DISCHARGE | {"data": {}, name: "Jane Doe " * 100}).encode(), SETTINGS).items
     assert isinstance(item, Refused)
     assert "Jane Doe Jane Doe" not in str(item).replace(item.detail, "")

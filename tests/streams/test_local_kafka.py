@@ -1,4 +1,4 @@
-"""The local Kafka: what it repairs, what it names, and that nothing of it outlives its owner."""
+"""The local Kafka: what it repairs, which errors it reports, and that none of its processes outlives its owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streams.local.kafka import answers
 
 @pytest.fixture(scope="module")
 def own_kafka(kafka_jars: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
-    """A broker of this file alone; each test leaves it running."""
+    """A broker for this file. Each test leaves it running."""
     with LocalKafka(tmp_path_factory.mktemp("kafka") / "broker", jars=kafka_jars) as broker:
         yield broker
 
@@ -32,7 +32,7 @@ def running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A killed child of a process that is gone may still wait for init to reap it.
+    # A killed child whose parent has ended exists until init reaps it.
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
@@ -47,7 +47,7 @@ def wait_until(is_true, seconds=20.0) -> bool:
 
 
 def only_on_path(monkeypatch: pytest.MonkeyPatch, folder: Path, **scripts: str) -> None:
-    """Let the path hold nothing but these shell scripts."""
+    """Reduce PATH to a folder with only these shell scripts."""
     folder.mkdir(exist_ok=True)
     for name, text in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
@@ -71,7 +71,7 @@ def test_broker_killed_and_started_again_keeps_ports_and_records(own_kafka: Loca
     assert (own_kafka.data / "records/meta.properties").read_text() == cluster
 
     own_kafka.pause()
-    # The signal is on its way: a busy machine lets the broker say one more word.
+    # The signal takes a moment, so on a busy machine the broker may answer once more.
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and answers(bootstrap, seconds=0.5):
         time.sleep(0.1)
@@ -99,7 +99,7 @@ def test_second_broker_in_the_same_folder_is_refused_by_name(kafka_jars: Path, o
     assert answers(own_kafka.bootstrap)
 
 
-def test_half_formatted_folder_and_taken_ports_are_repaired(kafka_jars: Path, tmp_path: Path):
+def test_half_formatted_folder_and_ports_in_use_are_repaired(kafka_jars: Path, tmp_path: Path):
     data = tmp_path / "broker"
     (data / "records").mkdir(parents=True)
     (data / "records/meta.properties").write_text("cluster.id=cut")
@@ -187,7 +187,7 @@ def test_failing_maven_is_named_in_one_line_and_leaves_nothing(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("damage", ["jar missing", "jar cut short", "list missing", "other version"])
-def test_half_resolved_jars_are_resolved_again(tmp_path, monkeypatch, damage):
+def test_incomplete_jars_are_downloaded_again(tmp_path, monkeypatch, damage):
     work = (
         'for a; do case "$a" in -DoutputDirectory=*) d="${a#*=}";; esac; done; /bin/mkdir -p "$d"; echo whole > "$d/kafka_2.13-4.3.1.jar"'
     )
@@ -209,7 +209,7 @@ def test_half_resolved_jars_are_resolved_again(tmp_path, monkeypatch, damage):
     assert (folder / "kafka_2.13-4.3.1.jar").read_text() == "whole\n"
 
 
-def test_whole_jars_are_used_without_maven(kafka_jars: Path, tmp_path, monkeypatch):
+def test_complete_jars_are_used_without_maven(kafka_jars: Path, tmp_path, monkeypatch):
     jars.resolve_jars(kafka_jars)
     shutil.copytree(kafka_jars, tmp_path / "jars", copy_function=os.symlink)
     only_on_path(monkeypatch, tmp_path / "bin")

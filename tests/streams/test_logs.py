@@ -1,4 +1,4 @@
-"""The log: nothing that identifies a person gets into it, whoever logs it and however."""
+"""The log: it contains nothing that identifies a person, whoever logs it and however."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_field_outside_the_list_is_dropped_named_and_counted(out):
     assert logs.ALLOWED.dropped == before + 1
 
 
-def test_exception_is_its_class_and_places_never_its_text(out):
+def test_exception_is_logged_with_class_and_locations_but_never_its_text(out):
     try:
         int(CANARY)
     except ValueError:
@@ -58,7 +58,7 @@ def test_exception_is_its_class_and_places_never_its_text(out):
     (line,) = lines(out)
     assert CANARY not in out.getvalue()
     assert line["exception"] == "ValueError"
-    assert "test_exception_is_its_class" in str(line["places"])
+    assert "test_exception_is_logged_with_class" in str(line["places"])
 
 
 @pytest.mark.parametrize("library", ["faust.app", "mode.services", "aiokafka.consumer", "aiohttp.access", "some.other"])

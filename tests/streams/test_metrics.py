@@ -1,4 +1,4 @@
-"""The metrics and the worker's web site."""
+"""The metrics and the worker's HTTP server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from streams.base.metrics import SOURCES_MAX, Metrics
-from streams.ops.probes import Answer, Site
+from streams.ops.probes import ProbeResult, Site
 
 
 def test_counts_of_a_commit_are_shown_by_topic_kind_reason_and_source():
@@ -48,9 +48,9 @@ def test_every_metric_has_the_prefix_and_a_meaning():
 @pytest.mark.parametrize(
     ("path", "passes", "status"), [("/healthz", True, 200), ("/healthz", False, 503), ("/readyz", True, 200), ("/readyz", False, 503)]
 )
-async def test_probe_answers_as_it_is_told(path, passes, status):
-    told = Answer(passes, "3 of 3 shards open")
-    other = Answer(not passes, "the other one")
+async def test_probe_answers_with_its_result(path, passes, status):
+    told = ProbeResult(passes, "3 of 3 shards open")
+    other = ProbeResult(not passes, "the other one")
     health, readiness = (told, other) if path == "/healthz" else (other, told)
     site = Site("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: readiness)
     address = await site.start()
@@ -63,7 +63,7 @@ async def test_probe_answers_as_it_is_told(path, passes, status):
 
 async def test_metrics_are_served_as_text_on_loopback():
     metrics = Metrics()
-    site = Site("127.0.0.1", 0, metrics=metrics.text, health=lambda: Answer(True, ""), readiness=lambda: Answer(True, ""))
+    site = Site("127.0.0.1", 0, metrics=metrics.text, health=lambda: ProbeResult(True, ""), readiness=lambda: ProbeResult(True, ""))
     address = await site.start()
     try:
         assert address.startswith("127.0.0.1:")
@@ -79,7 +79,7 @@ async def test_metrics_are_served_as_text_on_loopback():
 
 async def test_port_in_use_is_an_error_that_leaves_nothing_running():
     def site(port: int) -> Site:
-        return Site("127.0.0.1", port, metrics=lambda: b"", health=lambda: Answer(True, ""), readiness=lambda: Answer(True, ""))
+        return Site("127.0.0.1", port, metrics=lambda: b"", health=lambda: ProbeResult(True, ""), readiness=lambda: ProbeResult(True, ""))
 
     first = site(0)
     port = int((await first.start()).split(":")[1])

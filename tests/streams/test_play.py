@@ -1,4 +1,4 @@
-"""The pace at which messages are published."""
+"""The times at which messages are published."""
 
 import time
 

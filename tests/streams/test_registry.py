@@ -1,4 +1,4 @@
-"""The client of a schema registry, against a registry that records what it is asked."""
+"""The client of a schema registry, against a registry that records the requests."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ GOAL = e.GoalUpdated(goal="G1", lifecycle_status="active", description="walk to 
 
 
 class RegistryDouble:
-    """The Confluent API over a dict; `asked` keeps every path."""
+    """The Confluent API over a dict. `asked` contains every requested path."""
 
     def __init__(self):
         self.schemas, self.asked, self.status, self.gate = {}, [], 200, None
@@ -65,7 +65,7 @@ async def double():
 
 
 def older(name, *, without):
-    """Give the schema of an older revision: the current one without a field."""
+    """Return the schema of an older revision: the current one without a field."""
     schema = json.loads(json.dumps(contract_of(name).schema))
     schema["fields"] = [field for field in schema["fields"] if field["name"] != without]
     return schema
@@ -92,7 +92,7 @@ async def test_subjects_are_named_after_the_record(double, tmp_path):
     assert sorted(double.asked) == sorted(f"/ccompat/subjects/care.events.{name}/versions" for name in RECORD_OF)
 
 
-async def test_an_id_that_nobody_told_us_about_is_learnt_before_the_record_is_read(double, tmp_path):
+async def test_an_unknown_schema_id_is_requested_before_the_record_is_read(double, tmp_path):
     codec = Codec()
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     value = b"\0" + (7).to_bytes(4, "big") + codec.encode(GOAL)
@@ -106,7 +106,7 @@ async def test_an_id_that_nobody_told_us_about_is_learnt_before_the_record_is_re
     assert codec.unknown_ids([value]) == set()
 
 
-async def test_what_was_learnt_is_on_disk_and_serves_without_the_registry(double, tmp_path):
+async def test_schemas_are_cached_on_disk_and_used_without_the_registry(double, tmp_path):
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     first, second = Codec(), Codec()
     async with Registry(double.url, first, tmp_path) as registry:
@@ -145,13 +145,13 @@ async def test_a_registry_that_refuses_a_schema_stops_the_start(double, tmp_path
             await registry.prepare()
 
 
-async def test_an_id_is_asked_for_once_however_many_ask(double, tmp_path):
+async def test_an_id_is_requested_once_for_all_waiting_callers(double, tmp_path):
     double.gate = asyncio.Event()
     double.schemas[7] = json.dumps(contract_of("GoalUpdated").schema)
     async with Registry(double.url, Codec(), tmp_path) as registry:
         asking = [asyncio.create_task(registry.learn({7})) for _ in range(5)]
         await asyncio.sleep(0.05)
-        asking[0].cancel()  # One who gives up does not take the answer from the others.
+        asking[0].cancel()  # A caller that is cancelled does not take the answer away from the others.
         double.gate.set()
         answers = await asyncio.gather(*asking[1:])
 
@@ -159,7 +159,7 @@ async def test_an_id_is_asked_for_once_however_many_ask(double, tmp_path):
     assert len(double.asked) == 1
 
 
-async def test_an_id_that_the_registry_does_not_have_is_settled_and_not_asked_for_again_for_a_while(double, tmp_path):
+async def test_an_id_that_the_registry_does_not_have_is_not_requested_again_for_a_while(double, tmp_path):
     now = 0.0
     async with Registry(double.url, Codec(), tmp_path, clock=lambda: now) as registry:
         assert await registry.learn({8}) == set()
@@ -170,7 +170,7 @@ async def test_an_id_that_the_registry_does_not_have_is_settled_and_not_asked_fo
         assert len(double.asked) == 2
 
 
-async def test_an_id_that_the_registry_did_not_answer_for_is_not_settled(double, tmp_path):
+async def test_an_id_without_an_answer_of_the_registry_is_requested_again(double, tmp_path):
     double.status = 503
     async with Registry(double.url, Codec(), tmp_path) as registry:
         assert await registry.learn({8}) == {8}
@@ -185,7 +185,7 @@ async def test_a_registry_that_hangs_does_not_hold_a_shard_for_longer_than_the_l
     double.gate.set()
 
 
-async def test_one_call_asks_for_a_bounded_number_of_ids(double, tmp_path):
+async def test_one_call_requests_a_bounded_number_of_ids(double, tmp_path):
     async with Registry(double.url, Codec(), tmp_path) as registry:
         await registry.learn(range(1000))
 
@@ -205,7 +205,7 @@ async def test_one_call_asks_for_a_bounded_number_of_ids(double, tmp_path):
         "[" * 5000,
     ],
 )
-async def test_a_schema_that_is_none_of_ours_is_settled_and_refused(double, tmp_path, schema):
+async def test_a_schema_of_an_unknown_record_is_refused_and_not_requested_again(double, tmp_path, schema):
     codec = Codec()
     double.schemas[9] = schema
     async with Registry(double.url, codec, tmp_path) as registry:
@@ -214,7 +214,7 @@ async def test_a_schema_that_is_none_of_ours_is_settled_and_refused(double, tmp_
     assert isinstance(codec.read_frame(b"\0\0\0\0\x09" + codec.encode(GOAL)), Refusal)
 
 
-async def test_a_schema_of_another_kind_is_settled_and_refused(double, tmp_path):
+async def test_a_schema_of_another_kind_is_refused_and_not_requested_again(double, tmp_path):
     codec = Codec()
     double.schemas[9], double.types = json.dumps(contract_of("GoalUpdated").schema), {"schemaType": "PROTOBUF"}
     async with Registry(double.url, codec, tmp_path) as registry:

@@ -1,4 +1,4 @@
-"""The replay's own part: order, deadlines, the end, and the same bytes each time. Its agent here is a counter with an alarm."""
+"""The replay itself: order, deadlines, the end, and the same bytes each time. The agent here counts events and sets an alarm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def line_effect(kind: str, key: PersonKey, at: Millis, cause: str) -> EffectSupp
 
 
 class Alarms:
-    """Each admission sets an alarm 100 ms after its arrival; a cancellation takes it away; a merge moves it."""
+    """Each admission sets an alarm 100 ms after its arrival. A cancellation removes it, and a merge moves it."""
 
     inbound = (ADMISSION.name, RELAY.name)
     relay, dead_letters = RELAY.name, DEAD_LETTER.name
@@ -110,7 +110,7 @@ def test_deadline_fires_before_a_record_that_is_later_and_only_then(later, alarm
     assert kinds == (["set", "alarm", "unset"] if alarmed else ["set", "unset"])
 
 
-def test_now_never_goes_back_and_an_older_arrival_fires_nothing_early():
+def test_time_never_goes_back_and_an_older_arrival_fires_nothing_early():
     story = [came(500, ADMITTED), came(100, ADMITTED, B), came(600, CANCELLED), came(601, CANCELLED)]
     assert told(story) == [
         ("set", A, at(500)),
@@ -149,7 +149,7 @@ def test_merged_person_takes_state_and_alarm_along():
     assert told(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
 
 
-def test_event_of_a_person_who_goes_on_as_another_is_decided_there():
+def test_event_of_a_merged_person_is_decided_for_the_surviving_one():
     assert told([came(3, PatientAdmitted(STAY, "GONE-ON"))]) == [("forwarded", B, at(3))]
 
 
@@ -167,7 +167,7 @@ def test_refused_and_ignored_messages_are_lines_in_their_place():
     assert lines[2]["at"] == at(6)
 
 
-def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_rest_goes_on():
+def test_rule_that_raises_is_a_line_without_the_exceptions_text_and_the_replay_continues():
     broken = came(1, PatientAdmitted(STAY, "BROKEN"))
     lines = list(replay([came(0, ADMITTED), broken, came(2, ADMITTED, B)], [Alarms()]))
     assert [line.get("reason") for line in lines] == ["set", "rule-failed", "set"]
@@ -187,7 +187,7 @@ def test_deadline_that_changes_nothing_is_given_up_like_a_rule_that_raises():
     ]
 
 
-def test_deadline_that_never_goes_away_is_a_fault_and_no_endless_loop():
+def test_deadline_that_stays_after_firing_is_an_error_and_not_an_endless_loop():
     class Endless(Alarms):
         def expire(self, key, packed, now):
             return Outcome(packed + b"x")
@@ -210,9 +210,9 @@ def test_deadlines_of_several_agents_fire_in_the_order_of_their_time():
     assert fired == [(A, at(100)), (B, at(100)), (B, at(100)), (A, at(110))]
 
 
-def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_due():
+def test_record_of_one_agent_for_another_is_decided_after_the_deadlines_that_were_due():
     class Telling(Alarms):
-        """Tells the other agent of each admission; what it says itself is due in the past."""
+        """Sends each admission to the other agent. Its own deadline is in the past."""
 
         def decide(self, key, packed, event, now, origin):
             other = Event("other", "urn:test", now, now, B, PatientDischarged(STAY, "home"))
@@ -230,7 +230,7 @@ def test_what_one_agent_publishes_for_another_is_decided_there_after_what_was_du
     ]
 
 
-def test_nothing_in_gives_nothing_out():
+def test_empty_input_gives_empty_output():
     assert list(replay([], [Alarms()])) == []
 
 

@@ -1,4 +1,4 @@
-"""The weekly report: what is overdue at its end and whose it is, and how the gaps of the week ended."""
+"""The weekly report: what is overdue at its end, who owns it, and how the gaps of the week ended."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_gap_that_is_open_is_overdue_until_it_closes():
     assert [(line["report"], line["closure"], line["count"]) for line in Week([opened, closed], END).lines()] == [("closed", "met-late", 1)]
 
 
-def test_newest_word_of_a_gap_counts_though_an_older_one_is_read_after_it():
+def test_newest_line_of_a_gap_counts_although_an_older_one_is_read_after_it():
     opened, closed = gap("2026-07-15T09:59:59.500Z"), gap("2026-07-15T10:00:00Z", "closed", closure="met-late")
 
     assert Week([closed, opened], END).overdue() == []
@@ -57,7 +57,7 @@ def test_gap_that_is_due_soon_or_was_closed_before_the_week_is_not_in_it():
     ]
 
 
-def test_report_is_by_owner_and_the_oldest_first():
+def test_report_is_sorted_by_owner_and_the_oldest_first():
     gaps = [
         gap("2026-07-18T04:00:00Z", handoff="h2", due="2026-07-18T04:00:00Z"),
         gap("2026-07-09T04:00:00Z"),

@@ -1,4 +1,4 @@
-"""What the frame rests on: names inside Faust and aiokafka, their compiled extensions, and the versions that were pinned."""
+"""The internals of Faust and aiokafka that the code uses: private names, compiled extensions, and the pinned versions."""
 
 from __future__ import annotations
 
@@ -88,23 +88,22 @@ RESTS_ON: Mapping[str, Mapping[str, Sequence[str]]] = {
     "fastavro:read": {"_read": [APP]},
     "prometheus_client.metrics:MetricWrapperBase": {"_labelnames": ["streams/base/metrics.py"]},
 }
-"""What is used of the inside of libraries, {owner: {name: files that use it}}. A name without an underscore is documented nowhere.
-
-A name that no file uses is what those that are used work by.
+"""The internals of libraries that the code uses, {owner: {name: files that use it}}, with names without an underscore that are
+not documented. A name without files is not used itself, but the used ones depend on it.
 """
 
 PUBLIC = {"_abc_impl", "_asdict", "_exit", "_fields", "_replace"}
-"""Of the standard library: public in spite of the underscore, or put into every abstract class."""
+"""Names of the standard library that are public in spite of the underscore, or that every abstract class has."""
 LIBRARIES = ("aiokafka", "faust", "mode")
 
 
 @each(("place", "name"), [(place, name) for place, names in RESTS_ON.items() for name in names])
-def test_every_name_that_the_frame_rests_on_is_there(place, name):
+def test_every_private_name_that_is_used_exists(place, name):
     module, _, kind = place.partition(":")
 
     owner = getattr(importlib.import_module(module), kind)
 
-    # Some are set in __init__, and only its source says so.
+    # Some attributes are set in __init__, so only its source shows them.
     assert hasattr(owner, name) or f"self.{name}" in inspect.getsource(owner)
 
 
@@ -113,7 +112,7 @@ def is_private(name: object) -> bool:
 
 
 def defined_in(tree: ast.AST) -> set[str]:
-    """What a file defines: functions, classes, variables, and the attributes that its classes give themselves."""
+    """The names that a file defines: functions, classes, variables, and attributes that are assigned to self or cls."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -126,7 +125,7 @@ def defined_in(tree: ast.AST) -> set[str]:
 
 
 def used_in(tree: ast.AST) -> set[str]:
-    """The private names that a file reaches for, by a dot, by `getattr` and its like, or by an import."""
+    """The private names that a file uses, by attribute access, by `getattr` and the like, or by an import."""
     names: set[object] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -139,7 +138,7 @@ def used_in(tree: ast.AST) -> set[str]:
 
 
 def overridden() -> set[tuple[str, str]]:
-    """The private methods of the libraries in whose place classes of ours put their own."""
+    """The private methods of the libraries that the project's classes override."""
     found = set()
     for path in (ROOT / "streams").rglob("*.py"):
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
@@ -161,25 +160,25 @@ def test_every_private_name_of_a_library_that_is_used_anywhere_is_listed_with_wh
 
     used = overridden()
     for path, tree in trees.items():
-        # A file of the product knows its own names and those of what it imports; a test or a measurement may reach into all of ours.
+        # A file of the product may use its own private names and those of its imports; tests and benchmarks may use all of the project's.
         imported = {ROOT / f"{str(node.module).replace('.', '/')}.py" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         inside = path.is_relative_to(ROOT / "streams") or path.is_relative_to(ROOT / "agents")
         own = defined[path].union(*(defined.get(other, ()) for other in imported)) if inside else ours
         used |= {(file_of(path), name) for name in used_in(tree) - own}
 
     listed = {(file, name) for names in RESTS_ON.values() for name, files in names.items() for file in files if is_private(name)}
-    assert used - listed == set(), "used, and not listed"
-    assert listed - used == set(), "listed, and not used"
+    assert used - listed == set(), "used, but not listed"
+    assert listed - used == set(), "listed, but not used"
 
 
-def test_what_is_overridden_is_overridden_and_not_beside_it():
+def test_every_override_matches_a_method_of_the_library():
     for name in ("getmany", "perform_seek", "on_partitions_revoked", "_new_consumer_thread", "ack", "_commit"):
         assert name in vars(BatchConsumer), name
         assert any(name in vars(base) for base in BatchConsumer.__mro__[1:]), name
     assert any("_group_co_subscribed" in vars(base) for base in Assignor.__mro__[1:])
 
 
-def test_the_versions_that_the_frame_was_proven_with_are_installed():
+def test_the_pinned_versions_of_libraries_are_installed():
     assert {"faust-streaming", "mode-streaming", "aiokafka", "fastavro"} <= {name for name, _ in PINNED}
     assert {name: version(name) for name, _ in PINNED} == dict(PINNED)
 
@@ -188,7 +187,7 @@ def test_the_compiled_extensions_are_there():
     assert missing_extensions() == []
 
 
-def test_a_start_without_compiled_extensions_is_noticed():
+def test_a_start_without_compiled_extensions_is_reported():
     code = "import sys; sys.modules['aiokafka.record._crecords'] = None; from streams.kafka.faust_app import missing_extensions; print(missing_extensions())"
 
     said = subprocess.run(

@@ -1,4 +1,4 @@
-"""Failing senders: fifty refused in a row are borne, the next is one too many; so is more than a twentieth."""
+"""Failing sources: fifty refused records in a row are allowed, one more is failing. So is a share of more than 5 percent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def refused(count: int, source: str = HERE, code: str = "not-avro") -> dict[tupl
     return {(code, source): count}
 
 
-def test_fifty_refused_in_a_row_are_borne_and_one_more_is_failing():
+def test_fifty_refused_in_a_row_are_allowed_and_one_more_is_failing():
     senders = Senders()
 
     assert senders.take(refused(50), {}) == {}
@@ -20,7 +20,7 @@ def test_fifty_refused_in_a_row_are_borne_and_one_more_is_failing():
     assert senders.failing == {HERE}
 
 
-def test_a_source_that_keeps_failing_is_told_of_once():
+def test_a_source_that_keeps_failing_is_reported_once():
     senders = Senders()
     senders.take(refused(60), {})
 
@@ -35,14 +35,14 @@ def test_one_accepted_record_breaks_the_row():
     assert senders.failing == frozenset()
 
 
-def test_a_twentieth_is_borne_and_more_is_failing():
+def test_a_share_of_five_percent_is_allowed_and_more_is_failing():
     at, above = Senders(), Senders()
 
     assert at.take(refused(50), {HERE: 950}) == {}
     assert above.take(refused(51), {HERE: 949}) == {HERE: True}
 
 
-def test_a_share_of_few_records_says_nothing():
+def test_a_share_of_few_records_does_not_make_a_source_failing():
     assert Senders().take(refused(10), {HERE: 89}) == {}
     assert Senders().take(refused(10), {HERE: 90}) == {HERE: True}
 
@@ -60,17 +60,17 @@ def test_one_source_says_nothing_of_another():
     assert senders.failing == {HERE}
 
 
-def test_a_source_is_well_again_at_half_of_its_limit_and_not_before():
+def test_a_failing_source_recovers_at_half_of_its_limit_and_not_before():
     senders = Senders()
     senders.take(refused(60), {HERE: 940})
     assert senders.failing == {HERE}
 
-    assert senders.take({}, {HERE: 200}) == {}, "now at the limit, where it would be told of again at once"
+    assert senders.take({}, {HERE: 200}) == {}, "now at the limit; if it recovered here it would soon be reported again"
     assert senders.take({}, {HERE: RECORDS_KEPT * 2}) == {HERE: False}
     assert senders.failing == frozenset()
 
 
-def test_a_source_that_failed_from_its_first_record_is_well_again_when_it_sends_well():
+def test_a_source_that_failed_from_its_first_record_recovers_when_its_records_are_accepted():
     senders = Senders()
     senders.take(refused(51), {})
 
@@ -79,7 +79,7 @@ def test_a_source_that_failed_from_its_first_record_is_well_again_when_it_sends_
     assert {HERE: False} in changes
 
 
-def test_what_lies_far_back_does_not_excuse_what_comes_now():
+def test_old_accepted_records_do_not_hide_new_refused_ones():
     senders = Senders()
     senders.take({}, {HERE: 1_000_000})
 
@@ -87,7 +87,7 @@ def test_what_lies_far_back_does_not_excuse_what_comes_now():
     assert senders.take(refused(20), {HERE: 1}) == {HERE: True}
 
 
-def test_our_own_faults_are_no_senders():
+def test_faults_of_the_program_do_not_count_against_a_source():
     senders = Senders()
 
     assert senders.take(refused(500, code="rule-failed") | refused(500, code="killed-worker"), {}) == {}

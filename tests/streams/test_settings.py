@@ -1,4 +1,4 @@
-"""The settings: defaults that work, errors that name the variable and never its value."""
+"""The settings: working defaults, and errors that name the variable but never its value."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def test_two_secrets_are_refused(tmp_path: Path):
         read_settings({"CARERELAY_KEY_SECRET": "another secret, long enough", "CARERELAY_KEY_SECRET_FILE": str(tmp_path / "secret")})
 
 
-def test_misspelt_variable_is_found():
+def test_misspelt_variable_is_reported():
     assert unknown_variables({"CARERELAY_PARTITONS": "8", "CARERELAY_GROUP": "x", "PATH": "/"}) == ["CARERELAY_PARTITONS"]
 
 
-def test_table_says_a_meaning_for_each_and_shows_no_secret():
+def test_table_has_a_meaning_for_each_setting_and_shows_no_secret():
     rows = table()
     assert len(rows) == len({variable for variable, _, _ in rows})
     assert all(about for _, _, about in rows)

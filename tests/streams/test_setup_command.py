@@ -1,4 +1,4 @@
-"""`make setup`: what is half made is made again, what is missing is named in one line. A stand-in for Python records what is asked."""
+"""`make setup`: an incomplete environment is created again, and a missing program is reported. A fake Python records the calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ esac
 
 
 class Clone:
-    """A copy of what `make setup` needs, with a path of its own."""
+    """A copy of the files that `make setup` needs, with a PATH of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "clone"
@@ -67,7 +67,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_first_time_makes_the_environment_and_second_time_does_nothing(clone):
+def test_first_run_creates_the_environment_and_the_second_does_nothing(clone):
     assert clone.setup().returncode == 0
     assert clone.done[0] == "venv"
     assert any("pip install" in line for line in clone.done)
@@ -77,7 +77,7 @@ def test_first_time_makes_the_environment_and_second_time_does_nothing(clone):
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "other lock", "no python", "moved"])
-def test_environment_that_is_half_made_or_made_for_something_else_is_made_again(clone, damage):
+def test_incomplete_or_outdated_environment_is_created_again(clone, damage):
     clone.setup()
     (clone.folder / ".venv/leftover").write_text("")
     match damage:
@@ -117,7 +117,7 @@ def test_missing_python_is_named(clone):
     (clone.bin / "python3").unlink()
     done = clone.setup()
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "Python 3.11 or newer is not there" in done.stderr
+    assert "Python 3.11 or newer is not installed" in done.stderr
 
 
 def test_lock_pins_everything_with_hashes_and_names_no_index():
@@ -129,7 +129,7 @@ def test_lock_pins_everything_with_hashes_and_names_no_index():
     assert str(ROOT) not in lock
 
 
-def test_lock_holds_what_the_project_asks_for():
+def test_lock_contains_all_requirements_of_the_project():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]

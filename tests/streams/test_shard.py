@@ -1,4 +1,4 @@
-"""The shard: in which order records are applied, what a position means, when a deadline fires, what a failure leaves."""
+"""The shard: the order in which records are applied, the meaning of a position, when a deadline fires, and failures."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ def test_records_of_one_topic_and_instant_are_applied_by_offset():
     assert bench.apply() == [f"n{n} @100" for n in range(20)]
 
 
-def test_an_answer_never_overtakes_its_admission_after_an_outage():
+def test_an_answer_is_never_applied_before_its_admission_after_an_outage():
     bench = Bench()
     bench.came(RELAY, (900, "acknowledged"))
     assert bench.apply() == []
 
     bench.came(STAY, (100, "admitted"), (950, "later"))
-    assert bench.apply() == [], "the team's topic may hold something older yet"
+    assert bench.apply() == [], "the team topic may still hold an older record"
 
     bench.came(TEAM, (50, "team"), (960, "later"))
     assert bench.apply() == ["team @50", "admitted @100", "acknowledged @900"]
 
 
-def test_within_a_partition_the_order_of_the_log_rules_where_the_brokers_clock_steps_back():
+def test_order_within_a_partition_is_that_of_the_log_even_if_the_brokers_clock_steps_back():
     bench = Bench()
     bench.came(TEAM, (500, "first"), (100, "second"))
     bench.came(STAY, (300, "other"), (800, "later"))
@@ -90,7 +90,7 @@ def test_within_a_partition_the_order_of_the_log_rules_where_the_brokers_clock_s
     assert bench.apply() == ["other @300", "first @500", "second @500"]
 
 
-def test_a_limit_on_records_is_kept_and_the_rest_goes_on_in_order():
+def test_a_limit_on_records_is_kept_and_the_rest_follows_in_order():
     bench = Bench()
     bench.came(STAY, *((100 + n, f"s{n}") for n in range(5)))
     bench.came(TEAM, *((102 + n, f"t{n}") for n in range(5)))
@@ -102,7 +102,7 @@ def test_a_limit_on_records_is_kept_and_the_rest_goes_on_in_order():
     assert [line.split()[0] for part in lines for line in part] == ["s0", "s1", "t0", "s2", "t1", "s3", "t2", "s4", "t3", "t4"]
 
 
-# ---- which topics hold back which, and what a probe may say
+# ---- which topics block others, and what a probe proves
 
 
 def test_a_topic_that_is_not_drained_holds_the_others_back():
@@ -123,7 +123,7 @@ def test_a_tie_in_the_same_millisecond_waits():
 
     bench.quiet(at=100)
 
-    assert bench.apply() == [], "a record of the team's topic with that same time may come in yet, and goes first"
+    assert bench.apply() == [], "another record of the team topic with the same time may still arrive, and has to be applied first"
     bench.came(TEAM, (100, "team"))
     bench.quiet(at=101)
     assert bench.apply() == ["team @100", "stay @100", "relay @100"]
@@ -148,7 +148,7 @@ def test_a_probe_sent_before_a_record_came_says_nothing_about_the_time_after_it(
 
     bench.shard.probed(dict(bench.ends), sealed, 60)
 
-    assert bench.apply() == [], "the answer is older than the record: another of 70 may have come since"
+    assert bench.apply() == [], "the probe is older than the record: one with time 70 may have been appended since"
 
 
 def test_a_record_received_before_the_probe_was_sent_proves_the_brokers_time():
@@ -157,10 +157,10 @@ def test_a_record_received_before_the_probe_was_sent_proves_the_brokers_time():
 
     bench.shard.probed(dict(bench.ends), bench.shard.seal(), 0)
 
-    assert bench.apply() == ["a @100"], "this machine's clock may be behind; what the broker stamped is not"
+    assert bench.apply() == ["a @100"], "this machine's clock may be behind, but the broker's timestamp proves the broker's time"
 
 
-def test_an_older_answer_does_not_take_back_what_a_newer_one_cleared():
+def test_an_older_probe_result_does_not_overrule_a_newer_one():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=300)
@@ -170,7 +170,7 @@ def test_an_older_answer_does_not_take_back_what_a_newer_one_cleared():
     assert bench.apply() == ["a @100"]
 
 
-def test_a_probe_is_wanted_only_where_records_wait_beyond_the_limit():
+def test_a_probe_is_needed_only_if_records_wait_beyond_the_limit():
     bench = Bench()
     assert not bench.shard.wants_probe
 
@@ -184,7 +184,7 @@ def test_a_probe_is_wanted_only_where_records_wait_beyond_the_limit():
 # ---- positions
 
 
-def test_a_batch_that_begins_after_the_position_is_a_hole():
+def test_a_batch_that_begins_after_the_position_means_lost_records():
     bench = Bench()
     bench.came(STAY, (100, "a"))
 
@@ -213,7 +213,7 @@ def test_a_batch_below_the_position_is_dropped():
     assert bench.shard.reached(STAY) == 2
 
 
-def test_holes_inside_a_batch_are_the_logs_own():
+def test_missing_offsets_inside_a_batch_are_not_a_loss():
     bench = Bench()
     records = [Record(3, 100, ANN, b"a"), Record(7, 200, ANN, b"b")]
 
@@ -257,7 +257,7 @@ def test_the_position_of_a_topic_that_is_half_applied_is_after_its_last_applied_
     assert positions(bench.shard.changes()) == {STAY: b"2 200"}
 
 
-def test_changes_are_told_once():
+def test_changes_are_notified_once():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=900)
@@ -296,10 +296,10 @@ def test_opening_again_forgets_what_had_arrived_and_begins_at_the_positions():
     bench.ends = {TEAM: 4, STAY: 1, RELAY: 0}
     assert bench.apply() == []
     bench.came(STAY, (200, "b"))
-    assert bench.apply() == [], "what was known of the other topics belonged to the assignment before"
+    assert bench.apply() == [], "what was known about the other topics belonged to the earlier assignment"
 
 
-def test_story_time_goes_on_from_the_newest_record_that_was_applied_before_the_opening():
+def test_story_time_continues_from_the_newest_record_applied_before_the_opening():
     bench = Bench()
 
     bench.shard.restored(dict.fromkeys(Ward.inbound, 0), {STAY: 700, TEAM: 300})
@@ -337,7 +337,7 @@ def test_a_deadline_fires_when_every_topic_is_drained_past_it():
     assert bench.apply() == ["in 500 call @100"]
 
     bench.quiet(at=601)
-    assert bench.apply() == [], "a record of 600 may still come, and is applied before it"
+    assert bench.apply() == [], "a record with time 600 may still arrive, and is applied first"
 
     bench.quiet(at=602)
     assert bench.apply() == ["call! @600"]
@@ -354,7 +354,7 @@ def test_one_topic_that_is_not_drained_holds_every_deadline_back():
     assert bench.apply() == []
 
 
-def test_the_replay_of_a_week_raises_no_alarm_that_the_week_itself_had_answered():
+def test_catching_up_on_a_week_fires_no_deadline_that_was_cancelled_in_it():
     day = 86_400_000
     bench = Bench()
     bench.came(STAY, (0, f"in {2 * day} call"), (5 * day, "discharged"))
@@ -406,7 +406,7 @@ def test_deadlines_of_several_persons_fire_in_the_order_of_their_time():
     assert bench.apply()[3:] == ["bob! @201", "cat! @602", "ann! @1000"]
 
 
-def test_a_deadline_before_a_record_is_told_its_own_time_however_late_the_record_is():
+def test_a_deadline_before_a_record_fires_with_its_own_time_however_late_the_record_is():
     bench = Bench()
     bench.came(STAY, (100, "in 500 call"), (99_000, "x"))
 
@@ -458,7 +458,7 @@ def test_a_shard_that_is_opened_again_knows_its_deadlines():
     assert again.apply() == ["call! @600"]
 
 
-# ---- what fails
+# ---- failures
 
 
 def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_on():
@@ -489,7 +489,7 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
     assert positions(bench.shard.changes())[STAY] == b"3 300"
 
 
-def test_a_rule_that_raises_for_somebody_unknown_flags_him_too():
+def test_a_rule_that_raises_for_an_unknown_person_flags_the_person_too():
     bench = Bench()
     bench.came(STAY, (100, "raise"))
     bench.quiet(at=900)
@@ -535,7 +535,7 @@ def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
     assert [out.value for out in written[LINES, 0]] == [b"in 500 stuck @100", b"x @900"]
 
 
-def test_a_deadline_that_nothing_takes_away_fires_no_more_until_something_changes():
+def test_a_deadline_that_stays_after_firing_does_not_fire_again_until_the_state_changes():
     class Stubborn(Ward):
         def spoil(self, key, packed, now):
             return packed
@@ -563,7 +563,7 @@ def test_a_reader_that_raises_costs_that_record_only():
     assert (said["code"], said["stage"], said["exception"]) == ("rule-failed", "read", "ZeroDivisionError")
 
 
-def test_a_refused_record_keeps_value_key_and_headers_and_gains_where_and_why():
+def test_a_dead_letter_keeps_value_key_and_headers_and_adds_origin_and_reason():
     bench = Bench()
     bench.came(STAY, (100, "not-avro"), key=BOB)
     bench.quiet(at=900)
@@ -597,7 +597,7 @@ def test_a_record_without_a_key_is_refused_as_it_was():
     assert (context.key, context.value, errors_of(context)["code"]) == (None, b"x", "no-key")
 
 
-def test_what_a_decision_refuses_is_a_dead_letter_and_the_state_stays():
+def test_event_refused_by_a_decision_is_a_dead_letter_and_the_state_stays():
     bench = Bench()
     bench.came(STAY, (100, "a"), (200, "too-late"))
     bench.quiet(at=900)
@@ -624,7 +624,7 @@ def test_a_key_that_hashes_elsewhere_is_relayed_to_its_shard_and_not_applied():
     assert positions(bench.shard.changes()) == {STAY: b"1 100"}
 
 
-def test_a_relayed_record_that_hashes_elsewhere_again_is_refused_and_goes_round_no_more():
+def test_a_relayed_record_in_the_wrong_partition_is_refused_and_not_relayed_again():
     bench = Bench()
     bench.came(RELAY, (100, "x"), key=STRANGER)
     bench.quiet(at=900)
@@ -643,7 +643,7 @@ def test_a_relayed_record_of_ones_own_is_applied():
     assert bench.apply() == ["x @100"]
 
 
-def test_what_a_decision_sends_to_another_person_goes_to_that_persons_shard():
+def test_record_for_another_person_goes_to_that_persons_shard():
     bench = Bench()
     bench.came(STAY, (100, f"move {STRANGER.decode()}"))
     bench.quiet(at=900)
@@ -651,7 +651,7 @@ def test_what_a_decision_sends_to_another_person_goes_to_that_persons_shard():
     assert bench.written() == {(RELAY, partition_of(STRANGER, PARTITIONS)): [(STRANGER, b"moved", ())]}
 
 
-def test_a_record_of_a_person_who_was_merged_goes_on_as_it_was_to_the_shard_of_the_other():
+def test_a_record_of_a_merged_person_is_forwarded_unchanged_to_the_shard_of_the_other():
     bench = Bench()
     bench.came(STAY, (100, f"forward {STRANGER.decode()}"))
     bench.quiet(at=900)
@@ -660,10 +660,10 @@ def test_a_record_of_a_person_who_was_merged_goes_on_as_it_was_to_the_shard_of_t
 
     assert place == (RELAY, partition_of(STRANGER, PARTITIONS))
     assert out == (STRANGER, f"forward {STRANGER.decode()}".encode(), [("from", b"stay/0/0")])
-    assert bench.shard.tally.misrouted == 0, "nobody published it wrongly"
+    assert bench.shard.tally.misrouted == 0, "it is not misrouted, because nobody published it wrongly"
 
 
-# ---- one step at a time
+# ---- isolation: one step at a time
 
 
 def test_the_head_is_the_record_that_apply_takes_next():
@@ -706,7 +706,7 @@ def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
         steps.append((due, [out.value for out in written[LINES, 0]]))
 
     assert steps == [((600, ANN), [b"a! @600"]), (None, [b"x @601"]), ((601, ANN), [b"b! @601"]), (None, [b"in 100 y @900"])]
-    assert bench.next_deadline() == (1000, ANN), "a record is applied without what comes due after it"
+    assert bench.next_deadline() == (1000, ANN), "a record is applied alone, without the deadlines after it"
     bench.fired()
     assert bench.next_deadline() is None
 
@@ -750,7 +750,7 @@ def test_only_the_record_at_that_offset_is_set_aside():
     assert bench.shard.waiting == 1
 
 
-def test_one_deadline_at_a_time_fires_where_nothing_else_is_to_be_done():
+def test_a_limit_of_one_fires_one_deadline_at_a_time():
     bench = Bench()
     bench.came(STAY, (100, "in 500 a"))
     bench.came(STAY, (100, "in 500 b"), key=BOB)
@@ -795,7 +795,7 @@ def test_state_that_comes_back_unchanged_is_not_written():
     assert unpack(shard.persons[ANN]).lines == ["a"]
 
 
-def test_what_was_accepted_is_counted_by_its_source_for_the_limit_of_refused_records():
+def test_accepted_records_are_counted_by_source_for_the_limit_of_refused_records():
     bench = Bench()
     bench.came(STAY, (100, "a"))
     bench.quiet(at=200)

@@ -1,4 +1,4 @@
-"""The index of deadlines against a model that looks through everything: each fires once, never early, in order."""
+"""The index of deadlines, against a model that searches all persons: each fires once, never early, in order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ orders = st.one_of(
         st.just("in"),
         st.sampled_from(PATIENTS),
         st.sampled_from(NAMES),
-        # Around the edges of minutes, and often the same instant twice.
+        # Near the boundaries of minutes, and often twice at the same instant.
         st.one_of(st.integers(0, 50), st.sampled_from([BUCKET_MS - 1, BUCKET_MS, BUCKET_MS + 1]), st.integers(0, 5 * BUCKET_MS)),
     ),
     st.tuples(st.just("cancel"), st.sampled_from(PATIENTS), st.sampled_from(NAMES), st.just(0)),
@@ -37,7 +37,7 @@ orders = st.one_of(
 
 
 class Model:
-    """What must fire: looks through every deadline each time."""
+    """Computes what must fire, by searching all deadlines each time."""
 
     def __init__(self) -> None:
         self.due: dict[bytes, list[tuple[int, str]]] = {key: [] for key in PATIENTS}
@@ -103,7 +103,7 @@ def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_pe
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 8 * BUCKET_MS), st.sampled_from(PATIENTS), st.sampled_from(NAMES)), max_size=30))
-def test_the_next_deadline_is_never_told_later_than_it_is(entries):
+def test_the_reported_next_deadline_is_never_too_late(entries):
     bench, model = Bench(), Model()
     for at, key, name in entries:
         bench.came(STAY, (10, f"in {at} {name}"), key=key)
@@ -114,7 +114,7 @@ def test_the_next_deadline_is_never_told_later_than_it_is(entries):
         earliest = min(at for due in model.due.values() for at, _ in due)
 
         assert bench.shard.next_due <= earliest
-        # And a shard that is opened again knows it exactly.
+        # A shard that is opened again has the exact deadline.
         again = Shard(0, PARTITIONS, Ward(), Clock(), bench.shard.persons)
         again.restored({}, {})
         assert again.next_due == earliest
@@ -152,7 +152,7 @@ def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time(
     assert looks < 12 * people
 
 
-# ---- batches on their way when the assignment changes
+# ---- batches on their way while the assignment changes
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
     assert (worker.shards[0].queued(STAY), worker.shards[0].queued(TEAM)) == (0, 1)
 
 
-async def test_a_batch_of_a_shard_that_is_not_ours_is_dropped(worker):
+async def test_a_batch_of_a_shard_that_the_worker_does_not_own_is_dropped(worker):
     worker.give(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
 
     worker._take()
@@ -212,7 +212,7 @@ async def test_a_probe_that_is_not_answered_in_time_is_sent_again_until_the_limi
 
     await worker._look()
 
-    assert worker.shards[0].wants_probe, "no answer is no knowledge"
+    assert worker.shards[0].wants_probe, "without an answer nothing is known about the topics"
     monkeypatch.setattr("streams.kafka.worker.BROKER_LIMIT_S", 0.0)
     with pytest.raises(KafkaTimeoutError):
         await worker._look()
@@ -224,12 +224,12 @@ async def test_a_worker_is_not_ready_while_its_probe_or_its_commit_is_not_answer
     assert not worker.ready
 
     await worker._look()
-    assert worker.ready, "nothing is asked"
+    assert worker.ready, "no request is waiting for an answer"
 
     worker._answered_at = time.monotonic() - 6
     worker._commit = asyncio.create_task(asyncio.sleep(0.01))
     await worker._look()
-    assert not worker.ready, "a commit is on its way"
+    assert not worker.ready, "a commit is waiting for its answer"
     await worker._committed()
     assert worker.ready
 
@@ -251,7 +251,7 @@ async def test_the_newest_record_does_not_wait_for_this_machines_clock(worker):
     worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, ahead, PATIENTS[0], b"x")], 2))
 
     await worker._look()
-    assert worker.shards[0].wants_probe, "one of the same millisecond may still come in another topic"
+    assert worker.shards[0].wants_probe, "a record of the same millisecond may still arrive in another topic"
     await asyncio.sleep(0.005)
     await worker._look()
 

@@ -1,4 +1,4 @@
-"""Made events: the same bytes for the same arguments, readable as any other events, with the faults that were asked for."""
+"""Synthetic events: reproducible, readable like other events, and with the faults that were requested."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from streams.intake.settings import IntakeSettings
 from streams.shard.memory import MemoryForm
 from streams.simulate.chance import DAY_MS, Chance, Days
 from streams.simulate.model import load_model
-from streams.simulate.stream import FAULTS, FaultError, Made, Simulation, faults_of, lines_of, simulate
+from streams.simulate.stream import FAULTS, FaultError, Simulation, SyntheticEvent, faults_of, lines_of, simulate
 
 DOORS = IntakeSettings(secret=DEMO_SECRET)
 DOCS = Path(__file__).parents[2] / "docs" / "simulate.md"
 
 
 @cache
-def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[Made]:
-    """Return a stream, the same list to whoever asks for the same."""
+def made(people: int = 300, *, faults: str = "none", seed: int = 7, hospitals: int = 3, days: int = 30) -> list[SyntheticEvent]:
+    """Return the stream for these arguments. Equal calls return the same list."""
     return simulate(Simulation(seed, people, days, hospitals, faults_of(faults)))
 
 
-def counts(stream: list[Made]) -> Counter[str]:
+def counts(stream: list[SyntheticEvent]) -> Counter[str]:
     return Counter(one.event.type for one in stream)
 
 
@@ -78,7 +78,7 @@ def test_faults_of_transmission_leave_what_happened_as_it_was() -> None:
     assert [o.event.arrival for o in plain] != [o.event.arrival for o in faulty]
 
 
-# ---- what is made
+# ---- the generated events
 
 
 def test_stream_is_in_the_order_of_arrival_and_inside_its_window() -> None:
@@ -90,7 +90,7 @@ def test_stream_is_in_the_order_of_arrival_and_inside_its_window() -> None:
     assert all(one.event.arrival > one.event.time for one in stream)
 
 
-def test_lines_read_back_as_the_events_that_were_made(tmp_path: Path) -> None:
+def test_lines_are_read_back_as_the_generated_events(tmp_path: Path) -> None:
     stream = made(300, faults="all")
     write_files(stream, tmp_path / "made.jsonl.gz")
     assert read_back(tmp_path) == [one.event for one in stream]
@@ -114,11 +114,11 @@ def test_emergency_visits_come_as_often_as_the_rate_says() -> None:
     stream = simulate(Simulation(3, 20_000, 30, 3))
     emergency = sum(1 for o in stream if isinstance(o.event.data, PatientAdmitted) and o.event.data.class_ == "EMER")
     wanted = load_model().rate("emergency_visits") / 1000 * 20_000 * 30 / 365
-    # Four standard deviations of a count, and what a visit during another stay takes away.
+    # Four standard deviations of a count, minus the visits that are left out because they fall into another stay.
     assert abs(emergency - wanted) < 4 * wanted**0.5 + 0.05 * wanted
 
 
-def test_nobody_is_told_of_after_their_death() -> None:
+def test_nobody_is_notified_about_a_person_after_their_death() -> None:
     stream = simulate(Simulation(3, 4000, 60, 3))
     died: dict[str, Millis] = {}
     for one in stream:
@@ -142,11 +142,11 @@ def test_referrals_close_their_loop_about_as_often_as_cms50_found() -> None:
     stream = simulate(Simulation(3, 2000, 365, 3))
     known = counts(stream)
     reports = sum(1 for o in stream if getattr(o.event.data, "code", "") == "consultant-report")
-    # 34.8 %, less what lies beyond the year's end, is cancelled, or is a repeat that nobody answers.
+    # 34.8 %, less those that end after the year, are cancelled, or are repeats without an answer.
     assert 0.24 < reports / known["ReferralRequested"] < 0.40
 
 
-def test_hospitals_beyond_the_table_are_made_up_and_used() -> None:
+def test_hospitals_beyond_the_table_are_invented_and_used() -> None:
     stream = made(1500, hospitals=6)
     facilities = {o.event.data.encounter.facility for o in stream if isinstance(o.event.data, PatientAdmitted)}
     assert "HOSPITAL-6" in facilities
@@ -155,7 +155,7 @@ def test_hospitals_beyond_the_table_are_made_up_and_used() -> None:
 # ---- faults
 
 
-def test_without_faults_no_message_comes_twice_and_nothing_is_taken_back() -> None:
+def test_without_faults_there_are_no_duplicates_and_no_cancellations() -> None:
     stream = made(2000)
     assert max(Counter(o.event.id for o in stream).values()) == 1
     known = counts(stream)
@@ -171,7 +171,7 @@ def test_without_faults_no_message_comes_twice_and_nothing_is_taken_back() -> No
         ("merged", lambda s: any(isinstance(o.event.data, PersonMerged) for o in s)),
     ],
 )
-def test_each_fault_shows_where_it_is_asked_for(fault: str, shows) -> None:
+def test_each_requested_fault_occurs(fault: str, shows) -> None:
     assert shows(made(800, faults=f"{fault}=0.2"))
 
 
@@ -185,7 +185,7 @@ def test_out_of_order_messages_arrive_after_what_happened_later() -> None:
     assert overtaken > 20
 
 
-def test_a_merged_person_goes_under_two_identifiers_until_the_merge_and_one_after() -> None:
+def test_a_merged_person_has_two_identifiers_until_the_merge_and_one_after() -> None:
     stream = made(3000, faults="merged=1", days=60)
     for one in stream:
         if one.identifier.endswith("-2"):
@@ -194,7 +194,7 @@ def test_a_merged_person_goes_under_two_identifiers_until_the_merge_and_one_afte
             assert merges[0].into == one.identifier.removesuffix("-2")
             break
     else:
-        pytest.fail("nobody goes under two identifiers")
+        pytest.fail("no person has two identifiers")
 
 
 @pytest.mark.parametrize("text", ["lost", "late=2", "late=x", "late,,repeated", "=0.1"])
@@ -223,7 +223,7 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
     for one in stream:
         if one.event.type == "TaskAcknowledged":
             assert one.event.data.task  # type: ignore[attr-defined]
-    # What was answered is known to a replay of the same stream: no answer names a task that never was.
+    # A replay of the same stream knows what was answered, so no answer names an unknown task.
     packed: dict[str, bytes | None] = {}
     for one in stream:
         key = one.event.person
@@ -231,7 +231,7 @@ def test_people_answer_what_the_rules_decide_and_their_answers_are_applied() -> 
         packed[key] = kept
         unknown += sum(1 for e in effects if getattr(e, "reason", "") == "unknown-task")
     merged = known["PersonMerged"]
-    assert unknown <= 3 * merged  # a merge's state travels by the relay, which this loop leaves out
+    assert unknown <= 3 * merged  # A merged state is sent over the relay, which this loop leaves out.
 
 
 def test_answers_stay_the_same_with_another_secret() -> None:
@@ -254,7 +254,7 @@ def test_instants_of_a_profile_fall_on_local_hours_on_both_sides_of_a_clock_chan
         assert 11 <= (at // 3_600_000) % 24 <= 23, "7 to 18 o'clock in New York is 11 to 23 in UTC"
 
 
-def test_counts_have_the_mean_that_was_asked_for() -> None:
+def test_counts_have_the_requested_mean() -> None:
     chance = Chance(load_model(), "counts")
     draws = [chance.count(1.5) for _ in range(20_000)]
     assert abs(sum(draws) / len(draws) - 1.5) < 0.05
@@ -272,7 +272,7 @@ def test_ten_thousand_people_in_a_month_take_seconds() -> None:
     began = time.process_time()
     stream = made(10_000, faults="all")
     list(lines_of(stream))
-    # Measured: 2 s on one core; the limit leaves room for a slower one.
+    # Measured: 2 s on one core. The limit leaves room for a slower machine.
     assert time.process_time() - began < 20
     assert len(stream) > 30_000
 

@@ -1,4 +1,4 @@
-"""The nearest known name to one that nothing knows."""
+"""The nearest known name to an unknown one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_names_that_look_like_it_or_contain_it_are_found_nearest_first(name, fou
     assert closest(name, NAMES, 3) == found
 
 
-def test_no_more_are_named_than_asked_for():
+def test_no_more_names_than_requested_are_suggested():
     assert closest("setting", NAMES, 1) == ["setting"]
 
 

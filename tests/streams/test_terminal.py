@@ -1,4 +1,4 @@
-"""What a person at the terminal reads: which lines are shown, and what is still open at the end."""
+"""The output in a terminal: which lines are shown, and what is still open at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hl7_building import SETTINGS, adt, pid, pv1, segment
 from rich.console import Console
 
 from streams.intake.files import read_paths
-from streams.output.lines import DOOR_KINDS, line_of_arrival, lines_of_notes, reasons_of
+from streams.output.lines import INTAKE_KINDS, line_of_arrival, lines_of_notes, reasons_of
 from streams.output.sentences import Wording, role_and_id
 from streams.output.terminal import Board
 
@@ -46,7 +46,7 @@ NAMES = {"pcp/practitioner:8802": "Dr Lindgren (pcp)", "facility/organization:ge
 
 
 def shown(*lines: dict[str, Any], verbose: bool = False) -> str:
-    """What the board prints of *lines*, each but for what it says otherwise the line above."""
+    """Return what the board prints for *lines*. Each line is LINE with the given fields changed."""
     paper = io.StringIO()
     wording = Wording(UTC, lambda address: NAMES.get(address, role_and_id(address)), verbose)
     board = Board(Console(file=paper, width=200), wording)
@@ -56,14 +56,14 @@ def shown(*lines: dict[str, Any], verbose: bool = False) -> str:
     return paper.getvalue()
 
 
-def test_task_that_asks_nobody_yet_is_not_shown_nor_its_end():
+def test_draft_task_is_not_shown_nor_its_end():
     paper = shown({"state": "draft"}, {"state": "completed", "closure": "met", "at": "2026-07-06T14:01:00Z"})
 
     assert LINE["title"] not in paper
     assert "2 task updates" in paper
 
 
-def test_task_that_was_a_draft_is_shown_once_it_is_asked_for():
+def test_task_that_was_a_draft_is_shown_once_it_is_requested():
     paper = shown({"state": "draft"}, {"state": "requested", "at": "2026-07-06T14:05:00Z"})
 
     assert "TO DO      General Hospital (facility) has until Mon 6 Jul 14:05 to deliver the notification to the care team" in paper
@@ -88,7 +88,7 @@ def test_address_without_a_name_is_shown_as_role_and_id():
     assert "community nurse N7 has until" in shown({"state": "requested", "owner": "community-nurse/practitioner:N7"})
 
 
-def test_rules_their_versions_and_ids_are_shown_only_when_asked_for():
+def test_rules_versions_and_ids_are_shown_only_if_requested():
     short, verbose = shown({"state": "requested"}), shown({"state": "requested"}, verbose=True)
 
     assert "  Admitted at GENERAL. General Hospital (facility) is accountable.\n" in short
@@ -128,7 +128,7 @@ def test_notification_that_waits_says_until_when():
     assert "Dr Lindgren (pcp), not before Tue 7 Jul 07:00, who" in shown(NOTIFICATION | {"deliver_after": "2026-07-07T07:00:00Z"})
 
 
-def test_message_that_was_not_sent_says_to_whom_and_why():
+def test_notification_that_was_not_sent_says_to_whom_and_why():
     held = LINE | {"effect": "suppressed", "recipient": "pcp/practitioner:8802", "reason": "consent-missing"}
 
     paper = shown(held, held | {"recipient": None, "reason": "no-material-change"})
@@ -138,13 +138,13 @@ def test_message_that_was_not_sent_says_to_whom_and_why():
     assert "In all: 1 no action, 1 not sent." in paper
 
 
-def test_what_one_event_says_is_shown_once_for_all_that_it_opens():
+def test_reason_of_one_event_is_shown_once_for_all_its_handoffs():
     paper = shown({"state": "requested"}, {"state": "requested", "handoff": "h2"})
 
     assert paper.count("Admitted at GENERAL.") == 1
 
 
-# ---- what the doors say
+# ---- what intake reports
 
 
 def arrivals(tmp_path, *messages):
@@ -161,7 +161,7 @@ def told(lines, *, width=100, terminal=True):
     return out.getvalue()
 
 
-def test_what_a_door_notes_names_no_recipient_for_there_is_none(tmp_path):
+def test_note_of_intake_names_no_recipient(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", event=segment("EVN", f1="A04", f2="20260702150000-0400")))
 
     shown = told(lines_of_notes(arrived))
@@ -170,7 +170,7 @@ def test_what_a_door_notes_names_no_recipient_for_there_is_none(tmp_path):
     assert "None" not in shown
 
 
-def test_long_line_goes_on_under_its_words(tmp_path):
+def test_long_line_continues_below_its_text(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", visit=pv1(f2="")))
     line = line_of_arrival(arrived)
     line["where"] = "a folder with a long name/" * 6
@@ -183,14 +183,14 @@ def test_long_line_goes_on_under_its_words(tmp_path):
     assert len(told([line], width=80, terminal=False).splitlines()) == 2
 
 
-def test_what_a_sender_wrote_does_not_steer_the_terminal(tmp_path):
+def test_text_of_a_sender_does_not_control_the_terminal(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", visit=pv1(f2="")))
     line = line_of_arrival(arrived)
     line["where"] = "feed\x1b[2J.hl7:1"
     assert "\x1b" not in told([line])
 
 
-def test_everything_that_a_door_says_of_a_message_is_counted_by_kind_and_reason(tmp_path):
+def test_everything_that_intake_reports_is_counted_by_kind_and_reason(tmp_path):
     odd = adt("A01", event=segment("EVN", f1="A04", f2="nonsense"), visit=pv1(f2="I", f7="^Nightingale^Florence"))
     refused, ignored = adt("A03", person=pid(f3="0")), adt("A09")
 
@@ -203,7 +203,7 @@ def test_everything_that_a_door_says_of_a_message_is_counted_by_kind_and_reason(
         ("refused", "identifier-missing"),
         ("ignored", "tracking-only"),
     } <= set(counted)
-    assert {kind for kind, _ in counted} <= set(DOOR_KINDS)
+    assert {kind for kind, _ in counted} <= set(INTAKE_KINDS)
 
 
 def test_every_line_has_the_fields_that_every_line_has(tmp_path):
@@ -211,7 +211,7 @@ def test_every_line_has_the_fields_that_every_line_has(tmp_path):
         assert list(line_of_arrival(arrived))[:7] == ["at", "effect", "id", "cause", "rule", "rule_version", "person"]
 
 
-def test_colour_is_for_the_word_at_the_head_alone():
+def test_only_the_label_has_a_colour():
     out = io.StringIO()
     board = Board(Console(file=out, force_terminal=True, color_system="standard", width=200), Wording(UTC))
     board.show(LINE | {"state": "requested"})

@@ -1,7 +1,7 @@
-"""A small ward for the tests of shards: each record is an order, each order leaves a line. No Kafka, no clock.
+"""A small agent for tests of shards, a hospital ward: each record is an order, each order publishes a line. No Kafka, no clock.
 
-An order is the text of a record's value: `x` leaves a line; `in 500 call` sets a deadline in half a second, `cancel
-call` takes it away; `raise` and `forget` do what they say; `not-avro` can't be read; `too-late` is refused.
+The text of a record's value is the order: `x` publishes a line; `in 500 call` sets a deadline in half a second, `cancel call`
+removes it; `raise` raises an exception, `forget` deletes the state; `not-avro` cannot be read; `too-late` is refused.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ unpack = msgspec.msgpack.Decoder(Patient).decode
 
 
 class Ward:
-    """Orders of patients, by rank: team, stay, relay."""
+    """Orders for patients, by rank: team, stay, relay."""
 
     inbound = (TEAM, STAY, RELAY)
     relay = RELAY
@@ -126,7 +126,7 @@ STRANGER = patient_of(1)
 
 
 class Bench:
-    """A shard with what is fed to it and what it has written."""
+    """A shard, its input and its output."""
 
     def __init__(self, number: int = 0, clock: Clock | None = None, persons: dict[bytes, bytes] | None = None) -> None:
         self.shard = Shard(number, PARTITIONS, Ward(), clock or Clock(), {} if persons is None else persons)
@@ -134,7 +134,7 @@ class Bench:
         self.ends = dict.fromkeys(Ward.inbound, 0)
 
     def came(self, topic: str, *orders: tuple[int, str], key: bytes | None = ANN, start: int | None = None, stop: int | None = None) -> int:
-        """Let a batch of (time, order) arrive at *start*, or at the end of what came before."""
+        """Add a batch of (time, order) that begins at *start*, or at the end of the previous one."""
         begin = self.ends[topic] if start is None else start
         records = [Record(begin + n, at, key, order.encode(), (("h", b"1"),)) for n, (at, order) in enumerate(orders)]
         end = begin + len(records) if stop is None else stop
@@ -142,11 +142,11 @@ class Bench:
         return self.shard.arrived(Batch(topic, self.shard.number, begin, end, records, 1))
 
     def quiet(self, at: int) -> None:
-        """Let a probe that was sent at *at* find nothing more."""
+        """Add the result of a probe that was sent at *at* and found no further records."""
         self.shard.probed(dict(self.ends), self.shard.seal(), at)
 
     def apply(self, most: int = 1000) -> list[str]:
-        """Apply what may be applied; return the lines that were written."""
+        """Apply the records that may be applied, and return the published lines."""
         return [out.value.decode() for out in self.written(most).get((LINES, self.shard.number), ())]
 
     def written(self, most: int = 1000, deadlines: int | None = None) -> Outgoing:
@@ -155,11 +155,11 @@ class Bench:
         return out
 
     def next_deadline(self) -> tuple[int, bytes] | None:
-        """Return the deadline that fires ahead of the next record."""
+        """Return the deadline that fires before the next record."""
         return self.shard.deadline_before(self.shard.step_until)
 
     def fired(self) -> Outgoing:
-        """Fire that deadline alone."""
+        """Fire only that deadline."""
         out = Outgoing()
         self.shard.fire(self.shard.step_until, 1, out)
         return out
@@ -169,7 +169,7 @@ class Bench:
 
 
 def errors_of(out: Out) -> dict[str, str]:
-    """Return what a dead letter says of itself."""
+    """Return the error headers of a dead letter."""
     return {name.rpartition(".")[2]: value.decode() for name, value in out.headers if name.startswith("__care.errors.")}
 
 

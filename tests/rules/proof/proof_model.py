@@ -1,10 +1,10 @@
-"""What ought to be open, worked out from the domain notes alone: the encounter's states and seven rules.
+"""A model of what must be open, written from the domain notes alone: the states of an encounter and seven rules.
 
-Owns a second opinion. It keeps the facts that were delivered and folds them anew each time by the time at which they
-happened, where the product keeps a state and changes it by arrival; so a mistake in one is not repeated in the other. It must
-not import a rule, a calendar or a table of the product.
+An independent second implementation. It keeps the delivered facts, and computes everything from them each time, in the order
+in which they happened. The product keeps a state and changes it in the order of arrival. So the two do not share mistakes.
+Must not import a rule, a calendar or a table of the product.
 
-Rules: DIS-1, NOT-2, TCM-1, REF-1, GOAL-2, TRC-1, MED-1, with the United States' and England's calendars written out.
+Rules: DIS-1, NOT-2, TCM-1, REF-1, GOAL-2, TRC-1, MED-1, with the calendars of the United States and England written out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ENGLAND = frozenset(
     for day in ((2026, 8, 31), (2026, 12, 25), (2026, 12, 28), (2027, 1, 1), (2027, 3, 26), (2027, 3, 29), (2027, 5, 3), (2027, 5, 31))
 )
 HOLIDAYS = {NEW_YORK: _FEDERAL, CHICAGO: _FEDERAL, LONDON: _ENGLAND}
-"""Public holidays on weekdays that the stories touch, from printed calendars: federal ones, and those of England."""
+"""Public holidays on weekdays in the stories' time, from printed calendars: the federal ones, and those of England."""
 
 SETTING = {"EMER": "emergency", "IMP": "inpatient", "OBSENC": "observation", "AMB": "outpatient", "": "unknown"}
 GROUP = {
@@ -61,14 +61,14 @@ MOVES = {
     "in-progress": {"completed", "failed", "cancelled", "on-hold"},
     "on-hold": {"in-progress", "cancelled", "completed", "failed"},
 }
-"""SDOH Clinical Care, the referral Task: from a status to the next. Any status may become entered-in-error."""
+"""SDOH Clinical Care, the referral Task: the allowed next statuses of each status. Any status may become entered-in-error."""
 SIDES = {"cancelled": {"requester", "target"}, "entered-in-error": {"requester"}}
 GIVEN_UP = frozenset({"rejected", "cancelled", "failed", "entered-in-error"})
 ENDED = GIVEN_UP | {"completed"}
 
 Subject = tuple[str, ...]
 Item = tuple[str, Subject, int]
-"""An open handoff: rule, what it is about, due."""
+"""An open handoff: rule, subject, due."""
 
 
 def local(at: int, zone: str) -> datetime:
@@ -80,12 +80,12 @@ def midnight_after(day: date, zone: str) -> int:
 
 
 def days_after(at: int, count: int, zone: str) -> int:
-    """24:00 local on the *count*th day after the local date of *at*."""
+    """24:00 local time on the *count*th day after the local date of *at*."""
     return midnight_after(local(at, zone).date() + timedelta(days=count), zone)
 
 
 def business_days_after(at: int, count: int, zone: str) -> int:
-    """24:00 local on the *count*th Monday to Friday that is no holiday after the local date of *at*."""
+    """24:00 local time on the *count*th weekday that is not a holiday after the local date of *at*."""
     day = local(at, zone).date()
     while count:
         day += timedelta(days=1)
@@ -95,7 +95,7 @@ def business_days_after(at: int, count: int, zone: str) -> int:
 
 @dataclass(frozen=True)
 class Fact:
-    """A delivered event. `t` is when it happened, as far as that is believed; `tells` is false for history."""
+    """A delivered event. `t` is when it happened, as far as that is believed; `tells` is False for history."""
 
     id: str
     t: int
@@ -112,7 +112,7 @@ class Fact:
 
 @dataclass
 class Notice:
-    """A notification that asks for an acknowledgement, as it went out."""
+    """A notification that was issued and asks for an acknowledgement."""
 
     id: str
     cause: str
@@ -124,18 +124,18 @@ class Notice:
 
 @dataclass
 class StayView:
-    """A stay as its facts have it, whatever the order in which they came."""
+    """An encounter according to its facts, whatever the order of their arrival."""
 
     status: str | None
     arrivals: list[Fact]
-    """Admissions and changes of class that were not taken back."""
+    """Admissions and changes of class that were not cancelled."""
     discharge: Fact | None
-    """The last discharge that stands."""
+    """The last discharge that was not cancelled."""
     discharges: list[Fact]
     said: list[Fact]
 
     def setting(self, at: Fact) -> str:
-        """The kind of stay at the time of a fact; the fact's own word counts."""
+        """The class of the encounter at the time of a fact. A class in the fact itself takes precedence."""
         own = getattr(at.data, "class_", None)
         if own:
             return SETTING[own]
@@ -157,29 +157,29 @@ class StayView:
 
 @dataclass
 class PersonModel:
-    """One person: the facts, and what was fixed when a handoff was opened (its due, and that somebody called it done)."""
+    """One person: the facts, and what was fixed at the opening of each handoff (its due, and whether it was completed by hand)."""
 
     facts: list[Fact] = field(default_factory=list)
     opened: dict[tuple[str, Subject, str], int] = field(default_factory=dict)
     zones: dict[tuple[Subject, str], str] = field(default_factory=dict)
     done: set[tuple[str, Subject, str]] = field(default_factory=set)
     linked: dict[str, str] = field(default_factory=dict)
-    """A doubled referral, and the one that it doubles."""
+    """A duplicate referral, and the referral that it duplicates."""
     heirs: dict[str, Fact] = field(default_factory=dict)
-    """A double that took the place of one that was given up, and what gave that up."""
+    """A duplicate that replaced a referral that was given up, and the fact that gave that up."""
     answered: set[str] = field(default_factory=set)
-    """Referrals of which a double was answered."""
+    """Referrals of which a duplicate was answered."""
     referrals: dict[str, str] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
 
-    # ---- taking in
+    # ---- facts that arrive
 
     def legal(self, move: facts.ReferralStatusChanged) -> bool:
         now = self.referrals.get(move.referral)
         if now is None:
-            return True  # The request may still be on its way: nothing to judge by.
+            return True  # The request has not arrived yet, so the move cannot be checked.
         if move.status == now:
-            return True  # Said once more.
+            return True  # A repeat.
         if move.status == "entered-in-error":
             return move.by == "requester" and now != "entered-in-error"
         return move.status in MOVES.get(now, set()) and move.by in SIDES.get(move.status, {"target"})
@@ -202,7 +202,7 @@ class PersonModel:
         self.facts.sort(key=lambda f: (f.t, f.seq))
 
     def moved(self, fact: Fact) -> None:
-        """A double that is answered answers for the first; one that goes on when the first is given up takes its place."""
+        """An answer to a duplicate counts for the first referral. If the first is given up, an open duplicate replaces it."""
         name, status = fact.data.referral, fact.data.status
         if name in self.linked and status not in GIVEN_UP:
             self.answered.add(self.linked[name])
@@ -216,7 +216,7 @@ class PersonModel:
                 self.heirs[heirs[0]] = fact
 
     def doubled(self, fact: Fact) -> str | None:
-        """The same person to the same service, within 30 days, while another referral is going on: the first of those."""
+        """A request for the same person to the same service within 30 days, while another referral is open. Return the first of those."""
         found = [
             f.data.referral
             for f in self.facts
@@ -252,7 +252,7 @@ class PersonModel:
             if isinstance(f.data, facts.EncounterUpdated) and f.data.leave is not None and f.t > undone:
                 away = f.data.leave
             elif isinstance(f.data, facts.PatientTransferred):
-                away = False  # Who is moved is here.
+                away = False  # A transfer ends a leave.
         status = None
         if discharges:
             status = "finished"
@@ -266,7 +266,7 @@ class PersonModel:
 
     @staticmethod
     def silent(view: StayView, end: int) -> bool:
-        """An emergency stay of which nothing had been heard for five days by *end* counts as over from then (ENC-1)."""
+        """An emergency visit without news for five days at *end* counts as over from then on (ENC-1)."""
         last = [f for f in view.said if f.arrival <= end][-1]
         return view.setting(last) == "emergency" and end >= days_after(last.t, 5, FACILITIES[last.data.encounter.facility])
 
@@ -277,7 +277,7 @@ class PersonModel:
         return any(f.data.deceased for f in told)
 
     def practice_zone(self, otherwise: str) -> str:
-        """Where the accountable practice is: the newest team's primary care provider."""
+        """The place of the accountable practice: that of the primary care provider in the newest team."""
         for f in reversed(self.of(facts.CareTeamChanged)):
             for m in f.data.members:
                 if m.role == "pcp" and m.party.practitioner:
@@ -285,10 +285,10 @@ class PersonModel:
             break
         return otherwise
 
-    # ---- what is open: HEDIS counts the whole day of the admission or discharge (TRC-1, MED-1), others what came after it
+    # ---- what is open: HEDIS counts the whole day of the admission or discharge (TRC-1, MED-1), other rules what came after it
 
     def open(self) -> set[Item]:
-        """Return every handoff of the seven rules that ought to be open."""
+        """Return every handoff of the seven rules that must be open."""
         return {(rule, subject, due) for rule, subject, _, due in self.items()}
 
     def items(self) -> list[tuple[str, Subject, str, int]]:
@@ -371,7 +371,7 @@ class PersonModel:
             last, zone = triggers[-1]
             due = self._due("GOAL-2", (goal,), last, days_after(last.t, 14, zone))
             status = [s.data.lifecycle_status for s in said]
-            # A goal whose status moves was looked at: its statusDate moves too.
+            # A change of status counts as a review of the goal, because its statusDate changes too.
             reviewed = any(s.t >= last.t and (s.data.reviewed or (i and status[i] != status[i - 1])) for i, s in enumerate(said))
             reviewed |= any(goal in f.data.based_on for f in self._cared({"goal-review"}, last.t))
             if not reviewed:
@@ -401,7 +401,7 @@ class PersonModel:
         self.notices.append(notice)
 
     def _pointless(self, n: Notice, stays: dict[Subject, StayView]) -> bool:
-        """Say whether the news was taken back, or what came after it makes its acknowledgement pointless."""
+        """Return whether the notification was withdrawn, or a later event makes its acknowledgement pointless."""
         view = stays.get(n.stay)
         cause = next((f for f in view.said if f.id == n.cause), None) if view is not None else None
         if view is None or cause is None:

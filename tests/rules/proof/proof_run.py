@@ -1,7 +1,7 @@
-"""The product driven step by step in memory, with every promise that needs no model checked at each step.
+"""Drives the product step by step in memory, and checks after each step every guarantee that needs no model.
 
-Owns the log of what was delivered and of what came out, and the checks of a single step: ids, owners, gaps, instants, the
-packed form. Must not know what a sequence looks like (`test_proof.py`) or what ought to be open (`proof_model.py`).
+Owns the log of deliveries and results, and the checks of a single step: ids, owners, gaps, instants, the packed form. Must
+not know the form of a story (`test_proof.py`) or what must be open (`proof_model.py`).
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Run:
         self.gap: dict[str, out.GapState] = {}
         self.owner: dict[str, str] = {}
 
-    # ---- going on
+    # ---- steps
 
     def deliver(self, event: Event) -> list[Any]:
-        """Hand over *event*, which arrives now; what was due before fires first."""
+        """Deliver *event*, which arrives now. Deadlines before now fire first."""
         assert event.arrival >= self.now
         self.wait(event.arrival - 1)
         self.now = event.arrival
@@ -59,7 +59,7 @@ class Run:
         return self._apply(event)
 
     def wait(self, until: int) -> None:
-        """Fire, each at its own instant, every deadline up to and at *until*."""
+        """Fire every deadline up to and including *until*, each at its own instant."""
         while self.packed:
             at, key = min((packed_deadline(packed) or 1 << 62, key) for key, packed in self.packed.items())
             if at > until:
@@ -92,15 +92,15 @@ class Run:
         if kept is None:
             self.packed.pop(key, None)
             return
-        assert pack(unpack(kept)) == kept, "a state does not survive being packed"
+        assert pack(unpack(kept)) == kept, "a state changes when it is packed and unpacked"
         self.packed[key] = kept
 
-    # ---- what every step must keep
+    # ---- what must hold after each step
 
     def _publish(self, effects: Any, cause: Event | None) -> None:
         for effect in effects:
             if isinstance(effect, out.EventForwarded):
-                continue  # Nothing is published: the record itself goes on.
+                continue  # Nothing is published, because the record itself is forwarded.
             assert effect.id not in self.ids, f"published twice: {effect}"
             self.ids.add(effect.id)
             self.effects.append(effect)
@@ -109,7 +109,7 @@ class Run:
             elif isinstance(effect, out.NotificationWithdrawn):
                 told = self.issued.get(effect.notification)
                 assert told is not None, f"withdrawn, but never issued: {effect}"
-                assert told.recipient == effect.recipient, f"withdrawn from somebody who was not told: {effect}"
+                assert told.recipient == effect.recipient, f"withdrawn from somebody who was not notified: {effect}"
                 assert effect.notification not in self.withdrawn, f"withdrawn twice: {effect}"
                 self.withdrawn.add(effect.notification)
             elif isinstance(effect, out.TaskState):
@@ -135,11 +135,11 @@ class Run:
         if effect.state == "due-soon":
             assert effect.at < effect.due, f"due soon, but it is due: {effect}"
         if effect.state == "closed":
-            assert before is not None, f"a gap closes that nobody was shown: {effect}"
+            assert before is not None, f"a gap is closed that was never shown: {effect}"
             assert before.state != "closed", f"a gap closes twice: {effect}" if before.closure == effect.closure else ""
 
     def check(self, key: PersonKey, at: int) -> None:
-        """What the state and the published lines say of each other, and nothing later than its bound."""
+        """Check that the state and the published lines agree, and that nothing is later than its bound."""
         person = self.person(key)
         subjects: Counter[Any] = Counter()
         for h in person.handoffs:
@@ -158,7 +158,7 @@ class Run:
             assert not h.closure, f"open with a closure: {h}"
             assert task is None or task.closure is None, f"open, but its task is closed: {h} {task}"
             assert h.owner, f"nobody is accountable: {h}"
-            assert self.owner.get(name, h.owner) == h.owner, f"another owner than was told: {h}"
+            assert self.owner.get(name, h.owner) == h.owner, f"another owner than was published: {h}"
             assert task is None or (task.owner == h.owner and task.due == h.due), f"the task differs from the handoff: {h} {task}"
             assert not h.next_at or h.next_at > at or h.next_at == packed_deadline(self.packed[key]), f"a step was missed: {h}"
             assert (h.gap == OPEN) <= (h.due <= at), f"open before it is due: {h}"
@@ -166,7 +166,7 @@ class Run:
             shown = "" if gap is None or gap.state == "closed" else gap.state
             assert shown == ("", "due-soon", "open")[h.gap], f"the gap differs from the handoff: {h} {gap}"
         twice = [subject for subject, count in subjects.items() if count > 1]
-        assert not twice, f"two open handoffs about one thing: {twice}"
+        assert not twice, f"two open handoffs for one subject: {twice}"
 
     def person(self, key: PersonKey) -> Person:
         packed = self.packed.get(key)
@@ -175,14 +175,14 @@ class Run:
     def open_handoffs(self, key: PersonKey) -> list[tuple[str, Handoff]]:
         return [(_name(h), h) for h in self.person(key).handoffs if not h.closed_at]
 
-    # ---- the whole, again
+    # ---- everything once more, by the replay
 
     def lines(self) -> bytes:
-        """Everything that came out, as the replay writes it."""
+        """All effects, as the replay writes them."""
         return b"\n".join(write_line(line) for line in map(line_of_effect, self.effects) if line is not None)
 
     def replayed(self, times: int = 1) -> bytes:
-        """The same deliveries through `streams.replay.replay`, each handed over *times* times."""
+        """Give the same deliveries to `streams.replay.replay`, each *times* times."""
         arrivals = [Arrived(event, event.arrival, "") for event in self.log for _ in range(times)]
         return b"\n".join(write_line(line) for line in replay(arrivals, [CoordinationAgent(world(), MemoryForm())], Millis(self.now)))
 

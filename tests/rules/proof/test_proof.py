@@ -1,7 +1,7 @@
-"""Random stories of a few people: the product against a model from the domain notes, and promises that no story may break.
+"""Random stories of a few people: the product must agree with a model from the domain notes, and keep its guarantees.
 
-The number of stories is CARERELAY_PROOF_SEQUENCES (500), the seed CARERELAY_PROOF_SEED (both printed at the head of the run):
-the same two give the same stories. Where a story fails, Hypothesis prints its shortest form.
+CARERELAY_PROOF_SEQUENCES is the number of stories (500), CARERELAY_PROOF_SEED the seed. Both are printed at the start of the
+run; the same values give the same stories. If a story fails, Hypothesis prints its shortest form.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GOAL_MOVES = {
     "active": ("on-hold", "completed", "cancelled"),
     "on-hold": ("active", "cancelled"),
 }
-"""A goal's life as senders tell it; what is missing is an end."""
+"""A goal's lifecycle as senders report it. Its entries list the next statuses; a status without an entry is final."""
 
 who = st.sampled_from((0, 0, 0, 1, 2))
 any_of = st.integers(0, 11)
@@ -60,7 +60,7 @@ def owner_as_party(owner: str) -> Party:
 
 @dataclass
 class SentStay:
-    """A stay as its hospital sees it, which knows what it has sent, not what arrived."""
+    """An encounter as its hospital sees it. The hospital knows what it has sent, not what has arrived."""
 
     facility: str
     visit: str
@@ -74,7 +74,7 @@ class SentStay:
 
 @dataclass
 class Sender:
-    """What the world outside knows of one person; it makes only events that make sense to it."""
+    """What the senders know of one person. They send only events that make sense to them."""
 
     stays: list[SentStay] = field(default_factory=list)
     referrals: dict[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Sender:
 
 
 class Stories(RuleBasedStateMachine):
-    """One story: the senders, what is still on its way, the product and the model."""
+    """One story: the senders, the messages on their way, the product and the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Stories(RuleBasedStateMachine):
         self.into: dict[PersonKey, PersonKey] = {}
         self.merged = False
         self.sound = True
-        """False while a step is not yet found to be right."""
+        """False while a step has not been checked yet."""
 
     @initialize(start=st.sampled_from(sorted(STARTS)), hour=st.integers(0, 47), doctor=st.booleans(), known=st.booleans())
     def begin(self, start: str, hour: int, doctor: bool, known: bool) -> None:
@@ -106,10 +106,10 @@ class Stories(RuleBasedStateMachine):
             self.goal(0, 0, 0)
             self.admitted(0, 0, "IMP", held=False)
 
-    # ---- sending, delivering, comparing
+    # ---- send, deliver, compare
 
     def send(self, key: PersonKey, data: Any, *, held: bool = False, source: str = "urn:hospital", ago: int = 0) -> None:
-        """Let *data* happen now (or *ago* before); it arrives at once, or stays on its way."""
+        """Let *data* happen now (or *ago* before now). It arrives immediately, or stays on its way."""
         self.count += 1
         at = Millis(self.run.now + 1000 - ago)
         event = Event(f"E{self.count:03}", source, at, at, key, data, ago > 30 * DAY)
@@ -135,14 +135,14 @@ class Stories(RuleBasedStateMachine):
         else:
             model.take(Fact(event.id, believed, arrival, len(self.run.log), event.data, not history))
         if refused:
-            assert any(isinstance(e, out.EventRefused) for e in effects), f"an illegal move was taken: {event}"
+            assert any(isinstance(e, out.EventRefused) for e in effects), f"an illegal move was accepted: {event}"
             assert not any(isinstance(e, out.TaskState | out.GapState | out.NotificationIssued) for e in effects)
         self.learn(effects)
         self.compare()
         return effects
 
     def learn(self, effects: list[Any]) -> None:
-        """Take over which notifications ask for an acknowledgement: whether they had to go out is asked elsewhere."""
+        """Copy to the model which notifications ask for an acknowledgement. Other tests check whether they had to be issued."""
         for e in effects:
             if isinstance(e, out.NotificationIssued) and e.asks_acknowledgement and e.person in self.models:
                 assert e.encounter is not None
@@ -156,18 +156,18 @@ class Stories(RuleBasedStateMachine):
         return key
 
     def merged_into(self, ends: PersonKey, goes_on: PersonKey, before: set[str]) -> None:
-        """What was open of both is open of the one that goes on. What either should have meant to the other is not modelled."""
+        """The open handoffs of both persons are open for the surviving one. How events of one concern the other is not modelled."""
         if ends == goes_on:
             return
         self.into[ends] = goes_on
         self.models.pop(ends)
         self.models.pop(goes_on, None)
         if not self.run.person(goes_on).deceased:
-            assert {name for name, _ in self.run.open_handoffs(goes_on)} == before, "a merge lost or doubled an open handoff"
+            assert {name for name, _ in self.run.open_handoffs(goes_on)} == before, "a merge lost or duplicated an open handoff"
         assert not self.run.open_handoffs(ends)
 
     def compare(self) -> None:
-        """The product's open handoffs of the seven rules, and the states of stays, are the model's."""
+        """The product's open handoffs of the seven rules, and the states of its encounters, equal those of the model."""
         for key, model in self.models.items():
             person = self.run.person(key)
             stay_of = {s.number: s for s in person.encounters}
@@ -177,15 +177,15 @@ class Stories(RuleBasedStateMachine):
                     found.add((h.rule, self.subject(h, stay_of), h.due))
             wanted = model.open()
             if len(model.of(facts.DischargeCancelled) + model.of(facts.AdmissionCancelled)) > 1:
-                # Of reviews that superseded each other and are then taken back in another order, the product may keep none.
+                # If several reviews supersede each other and are then cancelled in another order, the product may keep none of them.
                 found, wanted = ({item for item in items if item[0] != "GOAL-2"} for items in (found, wanted))
-            assert found == wanted, f"only the product: {sorted(found - wanted)}; only the model: {sorted(wanted - found)}"
+            assert found == wanted, f"only in the product: {sorted(found - wanted)}; only in the model: {sorted(wanted - found)}"
             views = model.stays()
             for s in person.encounters:
                 view = views.get((s.facility, s.visit))
                 if s.assumed and STATUS_NAMES[s.status] == "finished":
                     assert view is not None
-                    assert model.silent(view, s.discharged), f"assumed to be over, but it was not silent: {s.facility} {s.visit}"
+                    assert model.silent(view, s.discharged), f"assumed to be over, but there were events: {s.facility} {s.visit}"
                 elif view is not None and view.status is not None:
                     assert STATUS_NAMES[s.status] == view.status, f"{s.facility} {s.visit}"
         self.sound = True
@@ -213,7 +213,7 @@ class Stories(RuleBasedStateMachine):
         self.arrives_late(self.bag.pop(n % len(self.bag)))
 
     def arrives_late(self, event: Event) -> None:
-        """What is weeks late never comes: older than 30 days it would be history, of which `old_stay_is_loaded` tells."""
+        """A message never arrives weeks late: if it is older than 30 days it is history, which `old_stay_is_loaded` covers."""
         if self.run.now - event.time < 25 * DAY:
             self.deliver(event)
 
@@ -304,7 +304,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(p=who, n=any_of, class_=st.sampled_from(("EMER", "IMP", "OBSENC")), hours=st.sampled_from((2, 26, 80)), held=late)
     def stay_from_door_to_door(self, p: int, n: int, class_: str, hours: int, held: bool) -> None:
-        """A whole stay at once, so that stories are about what comes after it."""
+        """A whole encounter at once, so that stories spend more steps on what follows it."""
         key = PEOPLE[p]
         if self.senders[key].dead:
             return
@@ -319,7 +319,7 @@ class Stories(RuleBasedStateMachine):
         key = PEOPLE[p]
         stay = self.stay(key, n, "finished")
         if stay and not self.senders[key].dead:
-            # What comes before a late cancel, and means that there was one, can't be told from a number used again: not sent.
+            # Until the cancellation has arrived, no event that follows from it is sent, because it would look like a reused number.
             stay.status = "silent" if held else "in-progress"
             self.send(key, facts.DischargeCancelled(stay.encounter), held=held)
 
@@ -436,7 +436,7 @@ class Stories(RuleBasedStateMachine):
     def cared_for(self, p: int, n: int, code: str, names_stay: bool, held: bool) -> None:
         key = PEOPLE[p]
         stay = self.stay(key, n, "in-progress", "finished") if names_stay else None
-        # A number that nobody has heard of is a practice's own, and such care counts for every stay.
+        # An encounter number that is unknown is the practice's own, and such care counts for every encounter.
         known = stay is not None and (stay.facility, stay.visit) in self.models.get(self.lives_on(key), PersonModel()).stays()
         self.care(key, code, held, encounter=stay.encounter if stay is not None and known else None)
 
@@ -487,13 +487,13 @@ class Stories(RuleBasedStateMachine):
         while self.bag:
             self.arrives_late(self.bag.pop())
         self.run.wait(self.run.now)
-        assert self.run.replayed() == self.run.lines(), "the replay tells another story"
+        assert self.run.replayed() == self.run.lines(), "the replay gives other effects"
         once, twice = (_published(lines) for lines in (self.run.lines(), self.run.replayed(times=2)))
-        assert once == twice, "what was delivered twice told or opened something more"
+        assert once == twice, "delivering each event twice issued or opened something else"
 
 
 def _published(lines: bytes) -> list[bytes]:
-    """What the world sees of *lines*: not that a repeat was noticed."""
+    """The visible content of *lines*, without the notes about duplicates."""
     return [line for line in lines.splitlines() if b'"effect":"suppressed"' not in line and b'"effect":"refused"' not in line]
 
 
