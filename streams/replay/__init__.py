@@ -1,1 +1,1 @@
-"""History decided again: the replay and the backtest."""
+"""The replay and the backtest: past events are decided again, in memory."""

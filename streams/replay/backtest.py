@@ -1,7 +1,7 @@
-"""One history under two catalogues, each in a process of its own.
+"""The backtest: replay one history with two catalogues, each in a process of its own.
 
-Owns what a process is given and gives back. A catalogue is loaded where it is used, so nothing but settings, paths and
-counts goes between the processes; neither writes anything, anywhere.
+Owns the input and the result of these processes. Each process loads its catalogue itself, so only settings, paths and
+counts pass between the processes. Neither process writes to Kafka.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from streams.shard.agent import Agent
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Where history is: in files, or on the topics between two sets of offsets; and the window that counts."""
+    """The source of the history (files, or the topics between two sets of offsets) and the window to count."""
 
     paths: tuple[Path, ...] = ()
     boundaries: Boundaries | None = None
     since: Millis | None = None
-    """Nothing before it counts; None: all."""
+    """Nothing before this time is counted. None: count from the beginning."""
     until: Millis | None = None
-    """What is later is not read; None: the last arrival."""
+    """Nothing after this time is read. None: read up to the last arrival."""
 
 
 class BacktestResult(msgspec.Struct, frozen=True):
-    """What a catalogue did in a history, and whom the history is about."""
+    """What one catalogue did in a history, and counts of the events and people in it."""
 
     findings: Findings
     events: int
@@ -50,36 +50,36 @@ class BacktestResult(msgspec.Struct, frozen=True):
     begin_missing: tuple[str, ...]
     may_be_missing: int
     unread: dict[str, int]
-    """Records and messages that could not be read, by reason; misrouted ones that no shard has applied among them."""
+    """Records and messages that could not be read, by reason. Includes misrouted records that no shard has applied."""
     last: str
 
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """What makes an agent in memory and doors of settings, in the process that uses them: functions that can be sent to one."""
+    """Functions that create an in-memory agent and the intake settings in a worker process. They must be picklable."""
 
     agent: Callable[[Settings], Agent]
     intake: Callable[[Settings], IntakeSettings]
 
 
 def run_both(loaders: Loaders, old: Settings, new: Settings, history: History) -> tuple[BacktestResult, BacktestResult]:
-    """Replay *history* under the catalogues of both settings, at the same time. Raises what a replay raises."""
-    # Spawned, not forked: a consumer's threads and loops do not survive a fork.
+    """Replay *history* with the catalogues of *old* and *new*, in parallel. Raises the exceptions of either replay."""
+    # Spawn, because the threads and event loops of a Kafka consumer do not survive a fork.
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         first, second = pool.submit(run_one, loaders, old, history), pool.submit(run_one, loaders, new, history)
         return first.result(), second.result()
 
 
 def run_one(loaders: Loaders, settings: Settings, history: History) -> BacktestResult:
-    """Replay *history* under the catalogue of *settings*."""
-    agent, doors = loaders.agent(settings), loaders.intake(settings)
+    """Replay *history* with the catalogue of *settings*."""
+    agent, intake = loaders.agent(settings), loaders.intake(settings)
     people = People(history.boundaries)
     topics: TopicHistory | None = None
     if history.boundaries is not None:
         topics = TopicHistory(connection_of(settings), history.boundaries, settings.clock, _learner(settings))
         arrivals = topics.arrivals()
     else:
-        arrivals = read_paths(list(history.paths), doors)
+        arrivals = read_paths(list(history.paths), intake)
     reading = _Reading(history.until)
     lines = replay(people.watch(reading.up_to_the_end(arrivals)), [agent], history.until)
     since = format_instant(history.since if history.since is not None else EARLIEST)
@@ -95,7 +95,7 @@ def run_one(loaders: Loaders, settings: Settings, history: History) -> BacktestR
 
 
 class _Reading:
-    """Passes arrivals on up to the end of the window; counts what is no event."""
+    """Yields the events up to the end of the window, and counts everything else."""
 
     def __init__(self, until: Millis | None) -> None:
         self._until = until
@@ -114,7 +114,7 @@ class _Reading:
 
 
 def _learner(settings: Settings) -> Callable[[list[bytes | None]], Awaitable[None]] | None:
-    """Return what asks the registry for the schemas that records name; None where there is no registry."""
+    """Return a function that fetches the schemas of records from the registry, or None if no registry is configured."""
     if not settings.registry:
         return None
 
@@ -128,5 +128,5 @@ def _learner(settings: Settings) -> Callable[[list[bytes | None]], Awaitable[Non
 
 
 def with_rules(settings: Settings, rules: Path | None) -> Settings:
-    """Return *settings* with the catalogue in *rules*; None: as they are."""
+    """Return *settings* with the catalogue in the folder *rules*, or unchanged if *rules* is None."""
     return settings if rules is None else replace(settings, rules=rules)

@@ -1,7 +1,7 @@
-"""What one catalogue would have done beside another: counts by role and rule, and examples.
+"""Compare what two catalogues did: counts by rule and role, and examples.
 
-Owns what counts as a gap opened, an alert, a task, and when two of them are the same one. Pure: reads lines of a replay
-(`streams/output/lines.py`), knows neither files nor topics nor a rule of care.
+Owns what counts as an opened gap, an alert or a task, and when the two catalogues' items are the same one. Pure: reads the
+lines of a replay (`streams/output/lines.py`); knows no files, no topics and no rule of care.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Change = Literal["added", "removed", "moved"]
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One gap opened, alert or task, as a catalogue has it."""
+    """One opened gap, alert or task."""
 
     at: str
     rule: str
@@ -34,7 +34,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct):
-    """All that one catalogue did in the window, each under a key that the other catalogue's same one has too."""
+    """Everything that one catalogue did in the window. The same item has the same key with either catalogue."""
 
     gap: dict[str, Found] = {}
     alert: dict[str, Found] = {}
@@ -47,15 +47,17 @@ class Findings(msgspec.Struct):
 
 
 def findings_of(lines: Iterable[Line], since: str, until: str) -> Findings:
-    """Count what *lines* say happened from *since* to *until*, both as the lines write instants, both included.
+    """Collect the gaps, alerts, tasks and refusals in *lines* from *since* to *until*.
 
-    A gap counts when it is first open, a task when it is first seen; what had happened before the window is not counted
-    when it is heard of again. An alert about a handoff is the n-th to its recipient: its id hangs on the step's instant.
+    Both instants are inclusive and have the format of the lines. A gap counts when it first opens, and a task when it first
+    appears. One that first appeared before the window does not count if it appears again in the window. The key of an alert
+    about a handoff is the handoff, the recipient and a running number. Its id cannot be the key, because it depends on the
+    time of the step, which may differ between the catalogues.
     """
     kept = Findings()
     before: dict[What, set[str]] = {what: set() for what in WHATS}
     times: Counter[tuple[str, str]] = Counter()
-    # Without the Z, which sorts after a point, instants compare as text with and without thousandths.
+    # Instants may or may not have milliseconds. They compare correctly as text only without the Z, which sorts after the point.
     first, last = since.removesuffix("Z"), until.removesuffix("Z")
     for line in lines:
         at: str = line["at"].removesuffix("Z")
@@ -92,7 +94,7 @@ def _keep(found: dict[str, Found], before: set[str], key: str, line: Line, *, in
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Counts of one kind for one rule and role. `moved`: in both, at another time or with another due."""
+    """The counts of one kind, rule and role. `moved` counts those that both catalogues have, with another time or due time."""
 
     what: What
     rule: str
@@ -109,7 +111,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One that differs: as the old catalogue has it, as the new one has it, or both."""
+    """One item that differs, as found with the old and with the new catalogue. None: not found."""
 
     what: What
     change: Change
@@ -121,12 +123,12 @@ class Example(msgspec.Struct, frozen=True):
 
 class Comparison(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...]
-    """All rules and roles, changed or not, in the order of what, rule and role."""
+    """All rules and roles, changed or not, ordered by kind, rule and role."""
     examples: tuple[Example, ...]
 
 
 def compare(old: Findings, new: Findings, examples: int = 3) -> Comparison:
-    """Set *new* beside *old*; at most *examples* of each kind, rule, role and change, the earliest."""
+    """Compare *new* with *old*. Keep the earliest *examples* of each kind, rule, role and change."""
     rows: list[Row] = []
     shown: list[Example] = []
     for what in WHATS:
@@ -151,7 +153,7 @@ class _Group(msgspec.Struct):
 
 
 def _pairs(what: What, old: Mapping[str, Found], new: Mapping[str, Found], groups: dict[tuple[str, str], _Group]) -> Iterator[Example]:
-    """Count into *groups*, and yield what differs. One that goes to another role is removed from one and added to the other."""
+    """Count into *groups*, and yield what differs. A change of role counts as removed from one role and added to the other."""
 
     def group(found: Found) -> _Group:
         return groups.setdefault((found.rule, found.role), _Group())

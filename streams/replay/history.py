@@ -1,7 +1,8 @@
-"""History as it stands on the topics, in the order in which shards apply it. Reads only: no group, no commit, no record written.
+"""Read past events from the inbound topics, in the order in which the shards apply them.
 
-Owns the reading of the inbound topics between two sets of offsets, and what is known of the people whose beginning is
-not in it. The order of a shard is the shard's own (`streams/shard/order.py`); here shards are only put side by side. Knows no rule of care.
+Owns how the topics are read between two sets of offsets, and which people's history is incomplete there. Read-only: it joins
+no consumer group, commits no offset and writes no record. The order within a shard comes from `streams/shard/order.py`; this
+file only merges the shards. Knows no rule of care.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from streams.shard.deadlines import NEVER
 from streams.shard.order import Arrivals, Batch
 
 QUEUED_MAX = 4000
-"""Records of one partition that wait for older ones of others; beyond it the partition is not fetched."""
+"""The number of queued records above which a partition is not fetched, while it waits for older records of other partitions."""
 _FETCH_MS = 200
 _BEGINNINGS: Mapping[str, str] = {"PatientAdmitted": "encounter", "EncounterPlanned": "encounter", "ReferralRequested": "referral"}
-"""The events with which a stay or a referral begins, and the field that names it."""
+"""The events that begin an encounter or a referral, and the field that identifies it."""
 
 
 class Span(msgspec.Struct, frozen=True):
-    """What of one partition is read: from the earliest retained offset up to where the window ends."""
+    """The offsets of one partition to read: from the earliest retained offset to the end of the window."""
 
     topic: str
     partition: int
@@ -44,42 +45,46 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Boundaries(msgspec.Struct, frozen=True):
-    """What of the topics is read. Found once, so that both catalogues see the same history."""
+    """The offsets of all topics to read. Determined once, so that both catalogues see the same history."""
 
     spans: tuple[Span, ...]
     partitions: int
 
     @property
     def cut_shards(self) -> frozenset[int]:
-        """The shards of which something was deleted: their people may have a past that nobody sees."""
+        """The shards with deleted records: the history of their people may be incomplete."""
         return frozenset(span.partition for span in self.spans if span.begin > 0)
 
 
 async def find_boundaries(kafka: Mapping[str, Any], until_ms: int) -> Boundaries:
-    """Find what is retained up to the broker's time *until_ms*. Raises KafkaError, NoTopics."""
+    """Find the retained offsets up to the append time *until_ms* (ms). Raises KafkaError, NoTopics."""
     names = [topic.name for topic in INBOUND]
     counts = await _partitions(kafka, names)
-    places = [TopicPartition(name, n) for name in names for n in range(counts[name])]
+    tps = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     if len(set(counts.values())) != 1:
         raise NoTopics(f"the inbound topics have different numbers of partitions: {counts}. Run: carerelay topics check")
     consumer = _consumer(kafka)
     await consumer.start()
     try:
-        begins = await consumer.beginning_offsets(places)
-        ends = await consumer.end_offsets(places)
-        later = await consumer.offsets_for_times(dict.fromkeys(places, until_ms + 1))
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        later = await consumer.offsets_for_times(dict.fromkeys(tps, until_ms + 1))
         spans = []
-        for place in places:
-            stop = later.get(place)
-            end = ends[place] if stop is None else min(stop.offset, ends[place])
-            spans.append(Span(place.topic, place.partition, begins[place], max(end, begins[place])))
+        for tp in tps:
+            stop = later.get(tp)
+            end = ends[tp] if stop is None else min(stop.offset, ends[tp])
+            spans.append(Span(tp.topic, tp.partition, begins[tp], max(end, begins[tp])))
         return Boundaries(tuple(spans), counts[names[0]])
     finally:
         await consumer.stop()
 
 
 class TopicHistory:
-    """The events between *boundaries*, in the order (time, rank, partition, offset): within a shard the shard's own."""
+    """The events within *boundaries*, in the order (append time, rank, partition, offset).
+
+    Within a shard, this is the order in which the shard applies them. *learn* is awaited with the values of the fetched
+    records before they are decoded.
+    """
 
     def __init__(
         self,
@@ -93,17 +98,17 @@ class TopicHistory:
         self._clock = clock
         self._learn = learn
         self.refused: Counter[str] = Counter()
-        """Records that could not be read, by reason."""
+        """The number of records that could not be read, by reason."""
         self._begins = {(span.topic, span.partition): span.begin for span in boundaries.spans}
-        self._astray: set[tuple[str, int, int]] = set()
+        self._misrouted: set[tuple[str, int, int]] = set()
 
     @property
     def misrouted(self) -> int:
-        """Return how many records in another partition than their key's have no relay in the history: no shard has applied them."""
-        return len(self._astray)
+        """How many records are in the wrong partition for their key and have no relay record here: no shard has applied them."""
+        return len(self._misrouted)
 
     def arrivals(self) -> Iterator[Arrived]:
-        """Yield the events. Raises KafkaError; OffsetOutOfRangeError where retention has moved on meanwhile."""
+        """Yield the events. Raises KafkaError, and OffsetOutOfRangeError if retention has deleted records in the meantime."""
         with asyncio.Runner() as runner:
             fetching = _Fetching(self._kafka, self._boundaries, self._learn)
             try:
@@ -123,19 +128,19 @@ class TopicHistory:
             return None
         data = event.data
         if isinstance(data, PersonStateMoved):
-            return None  # The replay moves the state itself: what was moved then came of another catalogue.
+            return None  # The replay moves the state of merged people itself. This record holds state from another catalogue.
         here = partition_of(record.key, self._boundaries.partitions)
         if not isinstance(data, RecordRelayed):
             if here == record.partition:
                 return event
-            # Its shard relays it, and applies it where the relay puts it.
-            self._astray.add((record.topic, record.partition, record.offset))
+            # The shard that reads this record relays it to the right shard, which applies the relay record.
+            self._misrouted.add((record.topic, record.partition, record.offset))
             return None
         origin = data.topic, data.partition, data.offset
-        if origin in self._astray:
-            self._astray.remove(origin)
+        if origin in self._misrouted:
+            self._misrouted.remove(origin)
         elif data.offset >= self._begins[data.topic, data.partition]:
-            return None  # Its own shard had applied it and sent it on after a merge: the replay forwards it itself.
+            return None  # The original is in this history and was forwarded because of a merge. The replay forwards it itself.
         inner = STANDARD.read_record(data.topic, record.key, data.value, list(data.headers), self._clock.to_story(data.timestamp))
         if isinstance(inner, Event):
             return inner
@@ -147,53 +152,53 @@ class TopicHistory:
 
 
 class MergedShards:
-    """The records of all shards in one order, as far as it can be known: each shard's in its own, (time, rank, offset)."""
+    """The records of all shards, merged by (append time, rank, partition, offset)."""
 
     def __init__(self, spans: Iterable[Span], topics: Sequence[str]) -> None:
-        """Take the topics in the order of their rank; nothing is read of what is in no span."""
+        """Prepare to read *spans*. *topics* are ordered by rank; partitions without a span are not read."""
         self._spans = {(span.topic, span.partition): span for span in spans}
         self._shards: dict[int, Arrivals] = {}
         for number in sorted({partition for _, partition in self._spans}):
             begins = {topic: self._spans[topic, number].begin if (topic, number) in self._spans else 0 for topic in topics}
             self._shards[number] = shard = Arrivals(topics)
             shard.begin(begins, {})
-        self.unread = {place for place, span in self._spans.items() if span.begin < span.end}
-        """Partitions that are not read to their end."""
+        self.unread = {tp for tp, span in self._spans.items() if span.begin < span.end}
+        """The partitions that are not yet read to the end of their span."""
         for number in self._shards:
-            self._read(number, [topic for topic in topics if (topic, number) not in self.unread])
+            self._end(number, [topic for topic in topics if (topic, number) not in self.unread])
 
     @property
     def done(self) -> bool:
         return not self.unread and not any(shard.waiting for shard in self._shards.values())
 
     def full(self) -> list[tuple[str, int]]:
-        """Return the partitions of which enough waits: the others are what they wait for."""
-        return sorted(place for place in self.unread if self._shards[place[1]].queued(place[0]) > QUEUED_MAX)
+        """Return the partitions that have enough queued records and wait for other partitions."""
+        return sorted(tp for tp in self.unread if self._shards[tp[1]].queued(tp[0]) > QUEUED_MAX)
 
-    def add(self, place: tuple[str, int], records: Iterable[Any], stop: int) -> None:
-        """Take what was fetched of *place* up to *stop*; what lies beyond its span is left out."""
-        topic, number = place
-        shard, end = self._shards[number], self._spans[place].end
+    def add(self, tp: tuple[str, int], records: Iterable[Any], stop: int) -> None:
+        """Queue the fetched *records* of the partition *tp* up to the offset *stop*. Ignore records beyond its span."""
+        topic, number = tp
+        shard, end = self._shards[number], self._spans[tp].end
         shard.arrived(Batch(topic, number, shard.reached(topic), min(stop, end), [r for r in records if r.offset < end], 0))
         if stop >= end:
-            self.unread.discard(place)
-            self._read(number, [topic])
+            self.unread.discard(tp)
+            self._end(number, [topic])
 
     def take(self) -> list[tuple[int, Any]]:
-        """Return (order key, record), in their order, of the records that nothing unread can precede."""
+        """Remove the records that no unread record can precede; return (order key, record) in order."""
         limit = min((shard.limit for shard in self._shards.values()), default=NEVER)
         found = [(key, number, record) for number, shard in self._shards.items() for _, key, record in shard.take(limit, NEVER)]
-        # Each shard's are in order already. Those of one instant come by rank and shard, as their key and this sort leave them.
+        # Records with the same order key are sorted by shard. Within a shard they are already in order, and the sort is stable.
         found.sort(key=itemgetter(0, 1))
         return [(key, record) for key, _, record in found]
 
-    def _read(self, number: int, topics: Iterable[str]) -> None:
-        """Note that nothing more comes of *topics* in a shard."""
+    def _end(self, number: int, topics: Iterable[str]) -> None:
+        """Record that *topics* have no more records in the shard *number*."""
         self._shards[number].probed(dict.fromkeys(topics, 0), 0, NEVER)
 
 
 class _Fetching:
-    """A consumer without a group that fills the shards."""
+    """A consumer without a group, which fetches the records of all spans."""
 
     def __init__(
         self,
@@ -211,15 +216,15 @@ class _Fetching:
         self._consumer = _consumer(self._kafka)
         await self._consumer.start()
         self._consumer.assign(sorted(self._begins))
-        for place, offset in self._begins.items():
-            self._consumer.seek(place, offset)
+        for tp, offset in self._begins.items():
+            self._consumer.seek(tp, offset)
 
     async def stop(self) -> None:
         if self._consumer is not None:
             await self._consumer.stop()
 
     async def ready(self) -> list[tuple[int, ConsumerRecord]] | None:
-        """Return records that nothing unread precedes, in their order; None at the end."""
+        """Return the next records that no unread record can precede, in order, or None at the end."""
         while not self._shards.done:
             found = self._shards.take()
             if found:
@@ -230,21 +235,21 @@ class _Fetching:
     async def _fetch(self) -> None:
         consumer, shards = self._consumer, self._shards
         assert consumer is not None  # noqa: S101 -- `start` comes first
-        full = {TopicPartition(*place) for place in shards.full()}
-        unread = {TopicPartition(*place) for place in shards.unread}
+        full = {TopicPartition(*tp) for tp in shards.full()}
+        unread = {TopicPartition(*tp) for tp in shards.unread}
         consumer.pause(*full)
         consumer.resume(*(unread - full))
         fetched = await consumer.getmany(timeout_ms=_FETCH_MS)
         if self._learn is not None:
             await self._learn([record.value for records in fetched.values() for record in records])
-        for place in sorted(unread):
-            # Without a record too: the position moves over aborted ones.
-            shards.add(place, fetched.get(place, ()), await consumer.position(place))
-        consumer.pause(*(unread - {TopicPartition(*place) for place in shards.unread}))
+        for tp in sorted(unread):
+            # Add also without records: the position moves past aborted records.
+            shards.add(tp, fetched.get(tp, ()), await consumer.position(tp))
+        consumer.pause(*(unread - {TopicPartition(*tp) for tp in shards.unread}))
 
 
 async def _partitions(kafka: Mapping[str, Any], names: list[str]) -> dict[str, int]:
-    """Return how many partitions each topic has. Raises NoTopics where one is not there."""
+    """Return the number of partitions of each topic. Raises NoTopics if a topic does not exist."""
     admin = AIOKafkaAdminClient(**dict(kafka))
     await admin.start()
     try:
@@ -268,7 +273,7 @@ def _consumer(kafka: Mapping[str, Any]) -> AIOKafkaConsumer:
 
 
 class People:
-    """Who is in a history, and of whom it has not the beginning."""
+    """The people in a history, and whose history is incomplete."""
 
     def __init__(self, boundaries: Boundaries | None = None) -> None:
         self.events = 0
@@ -278,10 +283,10 @@ class People:
         self._begun: set[tuple[PersonKey, str, object]] = set()
 
     def watch(self, arrivals: Iterable[Arrived]) -> Iterator[Arrived]:
-        """Yield *arrivals* as they are."""
+        """Yield *arrivals* unchanged, and record their people."""
         for arrived in arrivals:
             if isinstance(arrived.item, Event):
-                self._look(arrived.item)
+                self._record(arrived.item)
             yield arrived
 
     @property
@@ -289,17 +294,17 @@ class People:
         return len(self._seen)
 
     def begin_missing(self) -> list[PersonKey]:
-        """Return, sorted, the people with a stay or referral that is spoken of and never begins in this history."""
-        return sorted({thing[0] for thing in self._named if thing not in self._begun})
+        """Return, sorted, the people with an encounter or referral that events mention but that does not begin in this history."""
+        return sorted({subject[0] for subject in self._named if subject not in self._begun})
 
     def may_be_missing(self) -> int:
-        """Count the people of shards of which something was deleted: nobody can say whether they had a past."""
+        """Count the people in shards with deleted records: it is unknown whether any of the deleted records were theirs."""
         if self._boundaries is None:
             return 0
         cut, partitions = self._boundaries.cut_shards, self._boundaries.partitions
         return sum(1 for key in self._seen if partition_of(key.encode(), partitions) in cut) if cut else 0
 
-    def _look(self, event: Event) -> None:
+    def _record(self, event: Event) -> None:
         self.events += 1
         key, fact = event.person, event.data
         self._seen.add(key)
@@ -307,8 +312,8 @@ class People:
             name: Any = getattr(fact, field, None)
             if not name or (field == "encounter" and not name.visit):
                 continue
-            thing = (key, field, name)
+            subject = (key, field, name)
             if _BEGINNINGS.get(event.type) == field:
-                self._begun.add(thing)
+                self._begun.add(subject)
             else:
-                self._named[thing] = None
+                self._named[subject] = None

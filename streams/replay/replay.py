@@ -1,11 +1,10 @@
-"""The replay: the decisions of the worker, from files, in memory, without a broker.
+"""The replay: make the same decisions as the worker, in memory and without a broker.
 
-Owns the lines: what is written of an arrival, of an effect and of a rule that raised, in which order. Pure: the same
-arrivals and agents give the same lines, byte for byte. Knows no rule of care; deciding, and the order of records and
-deadlines, are those of the worker's own shards (`streams/shard/memory.py`).
+Owns which lines are written for an arrival, an effect and a failed rule, and their order. Pure: the same arrivals and agents
+give the same lines, byte for byte. Knows no rule of care. The shards in memory (`streams/shard/memory.py`) make the decisions
+and order the deadlines.
 
-Records come as they are read; "now" is the running maximum of their arrivals. At the end fires what is due until a given
-time.
+Records are applied in the order in which they are read. The current time is the latest arrival so far.
 """
 
 from __future__ import annotations
@@ -24,10 +23,13 @@ from streams.shard.memory import Memory, Published
 
 
 def replay(arrivals: Iterable[Arrived], agents: Sequence[Agent], until: Millis | None = None) -> Iterator[Line]:
-    """Yield a line for everything that *arrivals* lead to; what is due until *until* (default: the last arrival) fires.
+    """Yield the lines for *arrivals* and for the effects that they cause.
 
-    *agents* are made with a `MemoryForm`. *until* before the last arrival changes nothing: a deadline before it has fired
-    ahead of a later record by then.
+    Args:
+        arrivals: The events and refused records, in the order to apply them.
+        agents: The agents, which must use a `MemoryForm`.
+        until: After the last arrival, fire the deadlines up to this time, inclusive. Default: the latest arrival. An earlier
+            time has no effect, because those deadlines have already fired.
     """
     memory = Memory(agents)
     now: Millis | None = None
@@ -57,7 +59,7 @@ def _line(published: Published) -> Line | None:
 
 
 def _failed(letter: Published) -> Line:
-    """Return the line of a dead letter that the shard itself made: a rule raised over an event, or over a deadline."""
+    """Return the line for a dead letter that the shard itself wrote because a rule raised, for an event or a deadline."""
     errors = errors_in(letter.headers)
     cause: Event | None = letter.value
     return {

@@ -1,1 +1,1 @@
-"""The shard: one owner, one order, one clock. No I/O."""
+"""The shard: one owner, one order of records, one clock. No I/O."""

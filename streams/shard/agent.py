@@ -1,8 +1,8 @@
-"""What a shard asks of its agent, what it gets, and where it writes: the seam between moving events and deciding about them.
+"""The interface between a shard, which moves events, and an agent, which decides about them.
 
-Owns shapes only. An `Agent` is served exactly once, in order, with deadlines, and needs to know nothing of Kafka. It is
-given a `Form`, which turns records into events and effects into what is published: bytes in the worker, the events and
-effects themselves where a shard runs in memory.
+Owns types and protocols only. A shard gives its `Agent` each event and each deadline exactly once and in order; an agent
+knows nothing of Kafka. A `Form` converts records to events, and effects to records: to bytes in the worker, and to plain
+objects if the shard runs in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streams.contract.record import Headers
 
 
 class Record(Protocol):
-    """A record as aiokafka's parser gives it. In memory the value is the event itself."""
+    """A record as aiokafka's parser returns it. In memory, `value` is the event itself."""
 
     @property
     def offset(self) -> int: ...
@@ -35,7 +35,7 @@ class Record(Protocol):
 
 
 class Origin(NamedTuple):
-    """A record and where it was read: what a decision needs to send the record on, or to the dead letters, as it is."""
+    """A record and its topic and partition. A decision needs them to forward the record or to dead-letter it unchanged."""
 
     topic: str
     partition: int
@@ -43,7 +43,7 @@ class Origin(NamedTuple):
 
 
 class RecordRefused(NamedTuple):
-    """A record that could not be read or applied. `code` is from a fixed table, never the exception's text."""
+    """Why a record could not be read or applied. `code` comes from a fixed table and is never the text of an exception."""
 
     code: str
     stage: str
@@ -52,60 +52,63 @@ class RecordRefused(NamedTuple):
 
 
 OWN_SHARD, BY_KEY = False, True
-"""Where a publication goes: the partition of the shard that decided, or the partition of its own key."""
+"""The partition to publish to: that of the shard that decided, or that of the publication's own key."""
 
 Publication = tuple[bool, str, bytes | None, Any, Headers]
 """(BY_KEY or OWN_SHARD, topic, key, value, headers)"""
 
 
 class Outcome(NamedTuple):
-    """What a decision asks for: the packed state to keep (None: forget the person) and what to publish, in order."""
+    """The result of a decision: the packed state to keep (None deletes the person) and what to publish, in order."""
 
     packed: bytes | None
     publish: Sequence[Publication] = ()
     kinds: Sequence[str] = ()
-    """The kinds of the effects, to be counted."""
+    """The class names of the effects, for the metrics."""
     source: str = ""
-    """Who sent what was applied; empty for a deadline."""
+    """The sender of the event that was applied; empty for a deadline."""
     refused: RecordRefused | None = None
-    """Why the event was not applied, to be counted; its dead letter is one of the publications."""
+    """Why the event was not applied, for the metrics. `publish` already contains its dead letter."""
 
 
 class Outbox(Protocol):
-    """Where a shard writes what is published."""
+    """Collects the records that a shard publishes."""
 
     def publish(self, topic: str, partition: int, key: bytes | None, value: Any, headers: Headers) -> None:
-        """Take one record."""
+        """Add one record."""
 
 
 class Form(Protocol):
-    """How records and events become each other."""
+    """Converts records to events, and events and effects to records."""
 
     def read(self, origin: Origin, arrival: Millis) -> Event | RecordRefused:
-        """Return the event of a record of an inbound topic. A relayed record is read as the record that it carries."""
+        """Return the event in a record of an inbound topic. For a relay record, return the event in the record that it wraps."""
 
     def read_effect(self, origin: Origin) -> tuple[str, Any] | RecordRefused:
         """Return (id, effect) of a record that another agent published."""
 
     def write(self, event: Event) -> tuple[Any, Headers]:
-        """Return value and headers of the record that carries *event*."""
+        """Return the value and headers of a record for *event*."""
 
     def write_effect(self, effect: Effect, source: str) -> tuple[Any, Headers]:
-        """Return value and headers of the record that carries *effect*, which the agent *source* publishes."""
+        """Return the value and headers of a record for *effect*, which the agent *source* publishes."""
 
     def wrap(self, key: bytes, origin: Origin, identity: str, source: str) -> tuple[Any, Headers]:
-        """Return value and headers of the relay record that carries a record as it is to the shard of *key*."""
+        """Return the value and headers of a relay record that carries the unchanged record in *origin* to the shard of *key*.
+
+        *identity* is the id of the relay record; *source* is the agent that publishes it.
+        """
 
     def dead_letter(self, effect: EventRefused, origin: Origin) -> tuple[bytes | None, Any, Headers]:
-        """Return key, value and headers of the dead letter of an event that could be read but not applied."""
+        """Return the key, value and headers of the dead letter for an event that could be read but not applied."""
 
 
 class Agent(Protocol):
-    """What a shard asks of its agent. Pure: same arguments, same answer."""
+    """Decides what events and deadlines mean. Pure: the same arguments give the same result."""
 
     @property
     def inbound(self) -> Sequence[str]:
-        """The inbound topics in the order of their rank."""
+        """The inbound topics, ordered by rank."""
 
     @property
     def relay(self) -> str: ...
@@ -114,22 +117,25 @@ class Agent(Protocol):
     def dead_letters(self) -> str: ...
 
     def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Any] | RecordRefused:
-        """Return (person key, event) of a record, or why it can't be read."""
+        """Return (person key, event) of a record, or why it cannot be read."""
 
     def wrap(self, key: bytes, origin: Origin) -> tuple[Any, Headers]:
-        """Return value and headers of the relay record that carries a record to the shard of *key*."""
+        """Return the value and headers of a relay record that carries the record in *origin* to the shard of *key*."""
 
     def decide(self, key: bytes, packed: bytes | None, event: Any, now: Millis, origin: Origin) -> Outcome:
-        """Apply one event, which was read from *origin*."""
+        """Apply one event. *origin* is the record that contained it."""
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
-        """Fire the earliest deadline of the person, which is due."""
+        """Fire the person's earliest deadline. The caller ensures that it is due at *now*."""
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Return the state with the flag that history is incomplete, after a rule raised for this person."""
+        """Return the state to keep after a rule raised for this person, without the deadlines that are due at *now*.
+
+        An agent with a history flags it as incomplete.
+        """
 
     def deadline(self, packed: bytes) -> int | None:
-        """Return the earliest deadline in *packed* without unpacking it all."""
+        """Return the earliest deadline in *packed* (story time, ms), or None. Does not unpack the whole state."""
 
     def open_handoffs(self, packed: bytes) -> int:
-        """Return how many handoffs in *packed* are open, without unpacking it all."""
+        """Return the number of open handoffs in *packed*. Does not unpack the whole state."""

@@ -1,6 +1,6 @@
-"""The form of records on Kafka: framed Avro with CloudEvents headers.
+"""Records as they are on Kafka: framed Avro with CloudEvents headers.
 
-Owns which function of the codec reads and writes what, and how a record travels over the relay as it is. Decides nothing.
+Owns which codec function reads and writes each kind of record, and how a relay record wraps another one. Decides nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from streams.shard.dead_letters import dead_letter
 
 
 class AvroForm:
-    """Records are bytes."""
+    """A form in which record values are bytes."""
 
     def __init__(self, codec: Codec = STANDARD, clock: Clock | None = None) -> None:
         self._codec = codec
         self._clock = clock or Clock()
 
     def read(self, origin: Origin, arrival: Millis) -> Event | RecordRefused:
-        """Return the event of a record of an inbound topic, or why it can't be read."""
+        """Return the event in a record of an inbound topic, or why it cannot be read."""
         topic, _, record = origin
         headers: Sequence[tuple[str, bytes | None]] = record.headers
         event = self._codec.read_record(topic, record.key, record.value, headers, arrival)
@@ -40,7 +40,7 @@ class AvroForm:
         return event
 
     def read_effect(self, origin: Origin) -> tuple[str, Any] | RecordRefused:
-        """Return (id, effect) of a record that another agent published, or why it can't be read."""
+        """Return (id, effect) of a record that another agent published, or why it cannot be read."""
         record = origin.record
         effect = self._codec.read_frame(record.value)
         if isinstance(effect, Refusal):
@@ -51,27 +51,27 @@ class AvroForm:
         return identity.decode("utf-8", "replace"), effect
 
     def write(self, event: Event) -> tuple[bytes, Headers]:
-        """Return value and headers of the record that carries *event*."""
+        """Return the value and headers of a record for *event*."""
         return self._codec.frame(event.data), headers_of(event)
 
     def write_effect(self, effect: Effect, source: str) -> tuple[bytes, Headers]:
-        """Return value and headers of the record that carries *effect*."""
+        """Return the value and headers of a record for *effect*, which the agent *source* publishes."""
         return self._codec.effect_record(effect), attribute_headers(type(effect).__name__, source, effect.id, effect.at)
 
     def wrap(self, key: bytes, origin: Origin, identity: str, source: str) -> tuple[bytes, Headers]:
-        """Return value and headers of the relay record that carries a record to the shard of *key*."""
+        """Return the value and headers of a relay record that carries the unchanged record in *origin* to the shard of *key*."""
         topic, partition, record = origin
         at = Millis(record.timestamp)
         fact = RecordRelayed(topic, partition, record.offset, at, record.value, tuple(record.headers))
         return self.write(Event(identity, source, at, at, PersonKey(key.decode()), fact))
 
     def dead_letter(self, effect: EventRefused, origin: Origin) -> tuple[bytes | None, bytes | None, Headers]:
-        """Return key, value and headers of a dead letter: the record as it was, and why."""
+        """Return the key, value and headers of a dead letter: the unchanged record, plus headers with the reason."""
         return dead_letter(origin, RecordRefused(effect.reason, "decide", effect.source))
 
 
 def _source(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """Return the sender that a refused record names; the record may be wrong about it too."""
+    """Return the sender that a refused record names. It is not validated, so it may be wrong."""
     for name, value in headers:
         if name == "ce_source" and value:
             return value.decode("utf-8", "replace")[:100]

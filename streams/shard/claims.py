@@ -1,19 +1,20 @@
-"""Who owns a shard: claims in the log.
+"""Who owns a shard: the claim protocol.
 
-Ownership is written into the shard's partition of the state topic, so it needs nothing of the consumer group's
-generations. `next_step` is the whole protocol, pure; `streams/kafka/opening.py` carries it out on Kafka, and the exhaustive
-model in the tests explores the same function.
+A worker writes its claim into the shard's partition of the state topic, so ownership does not depend on the generations of
+the consumer group. `next_step` is the whole protocol and is pure. `streams/kafka/opening.py` executes it on Kafka, and the
+exhaustive model in the tests explores the same function.
 
-The protocol, for one worker that was assigned a shard:
+The protocol, for a worker to which a shard was assigned:
 
-1. write a claim (its transactional id) into the partition;
-2. read the partition, read_committed: state, positions and the claims that nobody released;
-3. fence every other claimant seen (InitProducerId under its name: what it left open is aborted, what it still tries
-   fails), and bury its claim with a tombstone;
-4. go on until the only claim left is one's own and the last stable offset is the end of the log. The own claim and the
-   tombstones are read barriers: once they are read back, nothing that was committed before them can be missing;
-5. another's claim *after* one's own means that the shard was lost: the last claim wins. So does a tombstone for one's
-   own claim: somebody fenced this worker.
+1. Write a claim, which names the worker's transactional id, into the partition.
+2. Read the partition with read_committed: state, positions, and the claims without a tombstone.
+3. Fence every other claimant: call InitProducerId with its transactional id, which aborts its open transaction and makes
+   its later writes fail. Then write a tombstone for its claim.
+4. Repeat steps 2 and 3 until the worker's own claim is the only one left and the last stable offset is the end of the log.
+   The worker's own claim and its tombstones are read barriers: once the worker has read them back, it has also read every
+   record that was committed before them.
+5. The last claim wins: if another worker's claim comes *after* the worker's own, the worker has lost the shard. It has
+   also lost the shard if its own claim has a tombstone, because then another worker has fenced it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ CLAIM = b"\0claim/"
 POSITION = b"\0position/"
 ATTEMPT = b"\0attempt"
 TRYING = b"\0trying"
-"""Keys in the state topic beside those of persons; a person key begins with a letter."""
+"""Keys in the state topic that are not person keys. A person key begins with a letter."""
 
 
 class Act(enum.Enum):
     """What a claimant does next."""
 
-    LOST = "another claimed after me, or buried my claim: end"
-    FENCE = "fence these claimants"
-    BURY = "write tombstones for these claims"
-    READ = "read on"
-    OPEN = "the shard is mine and its state is whole"
+    LOST = "stop: another worker has claimed the shard later, or has written a tombstone for this worker's claim"
+    FENCE = "fence the named claimants"
+    BURY = "write tombstones for the named claims"
+    READ = "continue to read"
+    OPEN = "open the shard: this worker owns it and has read its whole state"
 
 
 class Step(NamedTuple):
@@ -54,13 +55,17 @@ def next_step(
     stable: bool,
     patience_over: bool,
 ) -> Step:
-    """Return what *me* does next.
+    """Return what the claimant *me* does next.
 
-    `claims` are the claims read so far that nobody released, {transactional id: offset}; `fenced` and `buried` are the
-    names that I fenced and whose tombstones I wrote; `passed` says that my claim is among what was read; `stable` says
-    that the last stable offset was the end of the log and all below it is read. `patience_over`: my own claim has not
-    become visible for a while, so it hides behind somebody's open transaction, and those seen so far must be fenced
-    before it can be read.
+    Args:
+        me: The claimant's transactional id.
+        claims: The claims read so far that have no tombstone, {transactional id: offset}.
+        fenced: The transactional ids that this claimant has fenced.
+        buried: The transactional ids for whose claims this claimant has written a tombstone.
+        passed: Whether this claimant has read up to the offset of its own claim.
+        stable: Whether the last stable offset is the end of the log, and everything below it is read.
+        patience_over: Whether this claimant has waited long enough for its own claim to become visible. Another worker's
+            open transaction then hides the claim, and the claimants seen so far must be fenced first.
     """
     mine = claims.get(me)
     others = tuple(sorted(name for name in claims if name != me))

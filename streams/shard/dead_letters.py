@@ -1,6 +1,7 @@
-"""Dead letters: a record as it was, with headers that say where it came from and why it was put aside.
+"""Dead letters: unchanged records, plus headers with their origin and the reason why they were not applied.
 
-Owns the names of those headers. Class and code only: the text of an exception quotes the patient.
+Owns the names of these headers. They contain the class of an exception and a code, never the exception's text, which may
+quote patient data.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ PREFIX = "__care.errors."
 
 
 def dead_letter(origin: Origin, refused: RecordRefused) -> tuple[bytes | None, Any, Headers]:
-    """Return key, value and headers of the dead letter of the record in *origin*."""
+    """Return the key, value and headers of the dead letter for the record in *origin*."""
     topic, partition, record = origin
     headers = [*record.headers, *error_headers(topic, partition, record.offset, record.timestamp, refused)]
     return record.key, record.value, headers
 
 
 def error_headers(topic: str, partition: int, offset: int, timestamp: int, refused: RecordRefused) -> list[tuple[str, bytes]]:
-    """Return the headers that say what was refused and why."""
+    """Return the headers that identify the refused record and give the reason."""
     fields = {
         "topic": topic,
         "partition": partition,
@@ -38,5 +39,5 @@ def error_headers(topic: str, partition: int, offset: int, timestamp: int, refus
 
 
 def errors_in(headers: Sequence[tuple[str, bytes | None]]) -> Mapping[str, str]:
-    """Return what the headers of a dead letter say of it, by the names of `error_headers`."""
+    """Return the error headers of a dead letter as text, under the names of `error_headers` without their prefix."""
     return {name.removeprefix(PREFIX): (value or b"").decode(errors="replace") for name, value in headers if name.startswith(PREFIX)}

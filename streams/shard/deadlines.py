@@ -1,6 +1,6 @@
-"""The deadlines of a shard: its persons by their earliest one.
+"""The index of a shard's deadlines: its persons, ordered by their earliest deadline.
 
-Owns the index and nothing else: the truth is in the persons' state, and an index is built from it when a shard opens.
+Owns the index only. The persons' state is the source of truth; the index is built from it when a shard opens.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from streams.shard.agent import Agent
 
 BUCKET_MS = 60_000
 NEVER = 1 << 62
-"""The next deadline where there is none."""
+"""Stands for the next deadline if there is none."""
 
 
 class Deadlines:
-    """The persons by their earliest deadline: a heap of the coming minute, and lists for each minute after it.
+    """The persons by their earliest deadline: a heap for the current minute, and an unsorted list for each later minute.
 
-    Derived from the persons' state and never the truth: an entry that is out of date is dropped when its turn comes.
-    Lists stay flat from one to ten million entries, where one heap's rebuild pauses for as long as it is large.
+    An entry may be out of date: it is compared with the person's state, and dropped, when it reaches the top of the heap.
+    With lists, the longest pause is the same for one and for ten million entries. A single heap would pause for a time
+    proportional to its size whenever it is rebuilt.
     """
 
     def __init__(self, persons: dict[bytes, bytes], agent: Agent) -> None:
@@ -30,7 +31,7 @@ class Deadlines:
         self._loaded = -1
         self.changed: dict[bytes, bool] = {}
         self.next = NEVER
-        """The earliest deadline; never later than the true one."""
+        """A lower bound of the earliest deadline: an out-of-date entry may make it too early, never too late."""
 
     def rebuild(self) -> None:
         buckets: dict[int, list[bytes]] = {}
@@ -53,7 +54,7 @@ class Deadlines:
         self._settle()
 
     def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
-        """Take notice of a person's new state."""
+        """Update the index after a person's state changed from *before* to *after*."""
         self.changed[key] = True
         at = self._deadline(after)
         if at is None or (before is not None and self._deadline(before) == at):
@@ -82,7 +83,7 @@ class Deadlines:
         return None
 
     def pop(self, until: int) -> tuple[int, bytes] | None:
-        """Return what `peek` does, and take it off the index."""
+        """Return the same as `peek`, and remove it from the index."""
         entry = self.peek(until)
         if entry is not None:
             self._drop()
@@ -93,7 +94,7 @@ class Deadlines:
         self._settle()
 
     def _settle(self) -> None:
-        """Load minutes until one holds an entry; set `next`."""
+        """Move the lists of due minutes into the heap until it holds the earliest entry; set `next`."""
         while self._order and (not self._ready or self._order[0] * BUCKET_MS <= self._ready[0][0]):
             number = heapq.heappop(self._order)
             self._loaded = max(self._loaded, number)

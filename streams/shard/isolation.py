@@ -1,10 +1,10 @@
-"""Going on one step at a time: how what ends the process is found among the records and deadlines of a shard, and set aside.
+"""Isolation: apply the records and deadlines of a shard one at a time, to find the one that ends the process, and skip it.
 
-Owns when a shard is isolated, the markers that say what is tried, and when one of them is given up. Must not know what a
-record means, nor how anything is written: the worker commits what it is given.
+Owns when a shard is isolated, the markers of the step in progress, and when a step is skipped. Does not know what a record
+means or how a record is written: the worker commits the returned records.
 
-A worker may also be killed from outside at any moment, so one end proves nothing: a step is given up only when the process
-ended `TRIES_MAX` times while that step was tried alone.
+A worker may be killed from outside at any time, so one crash does not prove that a step is the cause. A step is skipped
+only after the process has ended `TRIES_MAX` times while it ran that step alone.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from streams.shard.state_log import StateLog
 log = structlog.get_logger()
 
 ISOLATED_AFTER = 2
-"""Unclean ends without progress after which a shard goes on one step at a time."""
+"""The number of consecutive crashes without progress after which a shard is isolated."""
 TRIES_MAX = 2
 STEPS = 100
-"""After so many steps without an end the shard goes on as usual."""
+"""Isolation ends after this number of steps without a crash."""
 DEADLINE = "deadline/"
-"""Begins the marker of a deadline that is tried; a topic's name holds no slash."""
+"""The prefix of the marker of a deadline. A topic name cannot contain a slash."""
 
 
 def attempt(state: StateLog, positions: Mapping[str, int]) -> tuple[int, list[Out]]:
-    """Return how many workers in a row ended uncleanly without progress, and what is to be written of it."""
+    """Return how many workers in a row crashed without progress at *positions*, and the state records that store this count."""
     digest = hashlib.sha1(repr(sorted(positions.items())).encode(), usedforsecurity=False).hexdigest()[:16]
     if not state.fenced:
         return 0, []
@@ -42,7 +42,7 @@ def attempt(state: StateLog, positions: Mapping[str, int]) -> tuple[int, list[Ou
 
 
 def isolation_of(state: StateLog, attempts: int) -> Isolation | None:
-    """Return how the shard that was read goes on in isolation, or None where it need not."""
+    """Return the isolation of a shard that has just been opened, or None if it does not need one."""
     if attempts >= ISOLATED_AFTER or (state.fenced and state.trying is not None):
         log.error("shard_isolated", shard=state.number, attempt=attempts)
         return Isolation(state.trying)
@@ -50,7 +50,7 @@ def isolation_of(state: StateLog, attempts: int) -> Isolation | None:
 
 
 class Isolation:
-    """The next steps of a shard, each alone."""
+    """Applies the next steps of a shard, each in a transaction of its own."""
 
     def __init__(self, suspect: tuple[str, int, int] | None) -> None:
         self._left = STEPS
@@ -63,7 +63,7 @@ class Isolation:
     async def step(self, shard: Shard, out: Outbox, mark: Callable[[Out], Awaitable[None]]) -> list[Out]:
         """Apply one record or fire one deadline of *shard* into *out*; return the state records to commit with it.
 
-        `mark` commits a record of the state topic before the step begins. It stands until the step itself is committed.
+        `mark` commits a state record, the marker, before the step begins. The commit of the step deletes the marker.
         """
         until = shard.step_until
         due, head = shard.deadline_before(until), shard.head()
@@ -71,7 +71,7 @@ class Isolation:
         if step is None:
             return shard.changes()
         tries = 0
-        # A deadline may come due again only after other steps.
+        # Keep the suspect if this is another step: after a restart, a suspected deadline may become due only after other steps.
         if self._suspect is not None and self._suspect[:2] == step:
             tries = self._suspect[2]
             self._suspect = None

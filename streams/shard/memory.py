@@ -1,11 +1,11 @@
-"""Shards in memory, without a log: the engine of the replay, of the backtest, of simulated answers and of expectations.
+"""Shards in memory: the engine of the replay, the backtest, the simulated answers and the benchmark's expectations.
 
-Owns the form whose records carry events and effects themselves, and the order of records and deadlines where there is no
-log to give one. Each agent has one shard, the same `Shard` that the worker serves. What one agent publishes to a topic that
-another reads, or that it reads itself, is applied at once. Pure, and knows no rule of care.
+Owns the form in which records contain the event and effect objects themselves, and the order of records and deadlines
+without a log. Each agent has one shard, of the same class `Shard` that the worker runs. A record that an agent publishes to
+the inbound topic of any of the agents is applied immediately. Pure; knows no rule of care.
 
-The order: records as they are given, at the time that the caller says it is. A deadline at T fires before the first record
-later than T, deadlines of all agents among themselves by (T, key).
+Records are applied in the order and at the times that the caller gives. A deadline at time T fires before the first record
+later than T. Deadlines of all agents fire in the order (T, key).
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ from streams.shard.agent import Agent, Origin, RecordRefused
 from streams.shard.shard import Shard
 
 SAME_INSTANT_MAX = 10_000
-"""Deadlines of one person at one instant. More is a rule that never lets go of its deadline: ours to mend."""
+"""The maximum number of deadlines of one person at one instant. If there are more, a rule sets the same deadline again and again."""
 
 
 class EndlessDeadline(Exception):  # noqa: N818 -- it names the finding
-    """A deadline fires, changes the state, and is still there."""
+    """A rule sets the same deadline again each time that it fires, so that it would fire forever."""
 
 
 class MemoryForm:
-    """Records carry events and effects as they are."""
+    """A form in which record values are the event and effect objects themselves."""
 
     def read(self, origin: Origin, arrival: Millis) -> Event | RecordRefused:  # noqa: ARG002 -- the event has it
-        """Return the event."""
+        """Return the event in the record."""
         event: Event = origin.record.value
         return event
 
     def read_effect(self, origin: Origin) -> tuple[str, Any] | RecordRefused:
-        """Return (id, effect): an effect has its own id, one without is carried by an event."""
+        """Return (id, effect). An effect type without an id of its own comes inside an event, whose id is used."""
         value = origin.record.value
         return (value.id, value.data) if isinstance(value, Event) else (value.id, value)
 
     def write(self, event: Event) -> tuple[Event, Headers]:
-        """Return the event."""
+        """Return the event itself as the value, without headers."""
         return event, ()
 
-    def write_effect(self, effect: Effect, source: str) -> tuple[Effect, Headers]:  # noqa: ARG002 -- nobody reads it here
-        """Return the effect."""
+    def write_effect(self, effect: Effect, source: str) -> tuple[Effect, Headers]:  # noqa: ARG002 -- no headers in memory
+        """Return the effect itself as the value, without headers."""
         return effect, ()
 
     def wrap(self, key: bytes, origin: Origin, identity: str, source: str) -> tuple[Event, Headers]:  # noqa: ARG002 -- the event keeps its own
-        """Return the event under *key*."""
+        """Return the event with *key* as its person key."""
         return msgspec.structs.replace(origin.record.value, person=PersonKey(key.decode())), ()
 
     def dead_letter(self, effect: EventRefused, origin: Origin) -> tuple[bytes | None, EventRefused, Headers]:
-        """Return the effect, which says more than a dead letter on Kafka."""
+        """Return the effect as the value: it has more fields than the headers of a dead letter on Kafka."""
         return origin.record.key, effect, ()
 
 
 class Published(NamedTuple):
-    """What a shard published that no agent here reads."""
+    """A record that a shard published."""
 
     topic: str
     key: bytes | None
     value: Any
-    """An effect; in a dead letter that the shard itself made, the event, or None for a deadline."""
+    """An effect or an event. In a dead letter that the shard itself wrote: the event, or None for a deadline."""
     headers: Headers
 
 
@@ -84,20 +84,20 @@ class _Record(NamedTuple):
 
 
 class _Ordered:
-    """Keeps the order across topics; what an agent here reads is kept apart."""
+    """An outbox that keeps the order across topics. Records on the inbound topics of *readers* are kept in a separate list."""
 
     def __init__(self, readers: Mapping[str, Shard]) -> None:
         self._readers = readers
         self.published: list[Published] = []
-        self.handed_on: list[Published] = []
+        self.internal: list[Published] = []
 
-    def publish(self, topic: str, partition: int, key: bytes | None, value: Any, headers: Headers) -> None:  # noqa: ARG002 -- there is one
-        place = self.handed_on if topic in self._readers else self.published
-        place.append(_new(Published, (topic, key, value, headers)))
+    def publish(self, topic: str, partition: int, key: bytes | None, value: Any, headers: Headers) -> None:  # noqa: ARG002 -- only one
+        records = self.internal if topic in self._readers else self.published
+        records.append(_new(Published, (topic, key, value, headers)))
 
 
 class Memory:
-    """One shard for each of *agents*, which were made with a `MemoryForm`."""
+    """One shard for each of *agents*, which must use a `MemoryForm`."""
 
     def __init__(self, agents: Iterable[Agent]) -> None:
         self.shards = [Shard(0, 1, agent, Clock(), {}) for agent in agents]
@@ -107,23 +107,29 @@ class Memory:
         self._streak = 0
 
     def apply(self, event: Event, now: Millis) -> list[Published]:
-        """Apply *event* at *now*, which never goes back; what is due before *now* has been fired. Return what came of it."""
+        """Apply *event* at *now*; return what was published as a result.
+
+        *now* must not decrease from call to call. The caller first fires all deadlines before *now*.
+        """
         return self._take(TOPIC_OF[event.type].name, event.person.encode(), event, now)
 
     def due(self, before: Millis) -> bool:
-        """Say whether a deadline may be due before *before*."""
-        for shard in self.shards:  # noqa: SIM110 -- asked for every record: a generator costs as much as the question
+        """Return whether a deadline may be due before *before*."""
+        for shard in self.shards:  # noqa: SIM110 -- called for every record: `any` with a generator doubles the cost
             if shard.next_due < before:
                 return True
         return False
 
     def fire(self, before: Millis) -> Iterator[Published]:
-        """Fire what is due before *before*; yield what came of it."""
+        """Fire all deadlines before *before*; yield what was published as a result."""
         while (published := self.fire_next(before)) is not None:
             yield from published
 
     def fire_next(self, before: Millis) -> list[Published] | None:
-        """Fire the earliest deadline before *before*; return what came of it, None where nothing is due. Raises EndlessDeadline."""
+        """Fire the earliest deadline before *before*; return what was published, or None if no deadline is due.
+
+        Raises EndlessDeadline.
+        """
         first: tuple[int, bytes] | None = None
         for candidate in self.shards:
             entry = candidate.deadline_before(before)
@@ -136,21 +142,21 @@ class Memory:
         if self._streak > SAME_INSTANT_MAX:
             raise EndlessDeadline(f"the deadline at {format_instant(Millis(first[0]))} fires again and again; this is an error in a rule")
         shard.fire(before, 1, self._out)
-        return self._came(shard.now)
+        return self._collect(shard.now)
 
     def _take(self, topic: str, key: bytes, value: Any, now: Millis) -> list[Published]:
         shard = self._readers[topic]
         shard.now = max(shard.now, now)
         shard.apply_record(topic, _new(_Record, (0, now, key, value, ())), now, self._out)
-        return self._came(now)
+        return self._collect(now)
 
-    def _came(self, now: Millis) -> list[Published]:
-        """Return what was published, and after it what came of what is for an agent here."""
+    def _collect(self, now: Millis) -> list[Published]:
+        """Return what was published. Apply the records for the agents' own inbound topics, and append the results."""
         out = self._out
         published, out.published = out.published, []
-        if out.handed_on:
-            handed_on, out.handed_on = out.handed_on, []
-            for one in handed_on:
+        if out.internal:
+            internal, out.internal = out.internal, []
+            for one in internal:
                 published += self.fire(now)
                 published += self._take(one.topic, one.key or b"", one.value, now)
         return published

@@ -1,10 +1,11 @@
-"""What has arrived of a shard's topics, and the one order in which it may be applied.
+"""The fetched records of a shard's topics, and the one order in which they may be applied.
 
-Owns the queues, the positions, and what is known of the time up to which each topic is complete. Pure: no Kafka call, no
-wall clock. Must not know what is done with a record.
+Owns the queues, the positions, and the time up to which each topic is known to be complete. Pure: no Kafka call, no wall
+clock. Does not know how a record is applied.
 
-The order is (time, rank of the topic, offset): the records' times are the broker's. A record may be applied when of every
-topic all that is older has arrived, or is known not to exist.
+The order is (append time, rank of the topic, offset). The broker sets the append time. A record may be applied once all older
+records of every topic are known to have arrived. The append time and the rank form one number, the order key:
+append time in ms << 4 | rank.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 class Batch(NamedTuple):
-    """What one fetch brought of one partition: all that is visible in [start, stop). Holes inside are the log's own."""
+    """All visible records of one partition in [start, stop), from one fetch. Missing offsets inside are not visible in the log."""
 
     topic: str
     partition: int
@@ -26,29 +27,29 @@ class Batch(NamedTuple):
     epoch: int
 
 
-class Hole(Exception):  # noqa: N818 -- it names the finding, and ends the process
-    """A batch begins after the position: records were lost between fetch and shard."""
+class OffsetGap(Exception):  # noqa: N818 -- it names the finding, and ends the process
+    """A batch begins after the end of the previous one: records were lost between the fetch and the shard."""
 
 
 class Arrivals:
-    """What has arrived of the partitions of one shard."""
+    """The queues and positions of the partitions of one shard."""
 
     def __init__(self, topics: Sequence[str]) -> None:
-        """Take *topics* in the order of their rank."""
+        """Create a queue for each of *topics*, which are ordered by rank."""
         self._topics = topics
         self._rank = {topic: rank for rank, topic in enumerate(topics)}
         self._queues: dict[str, deque[tuple[int, Any]]] = {}
         self.positions: dict[str, int] = {}
-        """Up to where each topic is applied."""
+        """The offset up to which each topic is applied."""
         self.moved: set[str] = set()
         """Topics whose position changed since the last commit."""
         self.newest_ms: dict[str, int] = {}
-        """The newest append time below each position: by it a topic that was made again is known."""
+        """The newest append time (ms) below each position. It shows whether a topic was deleted and created again."""
         self._ends: dict[str, int] = {}
         self.begin({}, {})
 
     def begin(self, positions: Mapping[str, int], newest_ms: Mapping[str, int]) -> None:
-        """Begin at *positions*, with nothing arrived."""
+        """Reset to *positions*, with empty queues."""
         self.positions = dict(positions)
         self.newest_ms = dict(newest_ms)
         self._reached = dict(positions)
@@ -58,13 +59,13 @@ class Arrivals:
         self._cleared: dict[str, int] = dict.fromkeys(self._topics, -1)
 
     def arrived(self, batch: Batch) -> int:
-        """Queue *batch*; return how many records of it are new. Raises Hole."""
+        """Queue *batch*; return how many of its records are new. Raises OffsetGap."""
         topic = batch.topic
         reached = self._reached[topic]
         if batch.stop <= reached:
             return 0
         if batch.start > reached:
-            raise Hole(f"{topic}/{batch.partition}: a batch begins at {batch.start}, the position is {reached}")
+            raise OffsetGap(f"{topic}/{batch.partition}: a batch begins at offset {batch.start}, but the next offset is {reached}")
         queue = self._queues[topic]
         rank = self._rank[topic]
         key = self._newest[topic]
@@ -72,9 +73,9 @@ class Arrivals:
         for record in batch.records:
             if record.offset < reached:
                 continue
-            # A broker's clock may step back; within a partition the log's order rules.
+            # A broker's clock may step back. Within a partition, the order of offsets wins.
             at = record.timestamp << 4 | rank
-            if at > key:  # noqa: PLR1730 -- a call of max() costs more, once a record
+            if at > key:  # noqa: PLR1730 -- faster than max(), and runs for every record
                 key = at
             queue.append((key, record))
             count += 1
@@ -91,7 +92,7 @@ class Arrivals:
         return self._reached[topic]
 
     def lag(self, topic: str) -> int:
-        """Return how many offsets of *topic* are known to lie beyond the position."""
+        """Return how many offsets lie between the position of *topic* and its last known end."""
         return max(self._ends.get(topic, 0), self._reached[topic]) - self.positions[topic]
 
     def queued(self, topic: str) -> int:
@@ -99,21 +100,27 @@ class Arrivals:
 
     @property
     def waiting(self) -> int:
-        """Return how many records have arrived and are not applied."""
+        """How many records have arrived and are not applied yet."""
         return sum(map(len, self._queues.values()))
 
     def seal(self, *, settled: bool = False) -> int:
-        """Return the order key below which a probe that is sent now may clear a topic: nothing older can be appended any more.
+        """Return the order key below which the broker appends no more records.
 
-        That is the newest time received, and its own millisecond too once that is over for the broker (`settled`): else a
-        record of the same millisecond may still come in another topic.
+        Call this before a probe, and pass the result to `probed` with the answer. The result is the newest append time
+        received. It includes that millisecond itself only if the millisecond is over on the broker (`settled`); otherwise a
+        record with the same time may still be appended to another topic.
         """
         return (max(self._newest.values()) >> 4) + settled << 4
 
     def probed(self, ends: Mapping[str, int], sealed: int, sent_ms: int) -> None:
-        """Take the answer to a probe: the ends of the topics, the `seal` when it was sent, and the broker time then.
+        """Record the answer to a probe.
 
-        A topic whose end is not above what was reached holds nothing more that was appended before the probe.
+        If everything up to the end of a topic was fetched, the topic holds no other record that was appended before the probe.
+
+        Args:
+            ends: The end offset of each topic.
+            sealed: The result of `seal` when the probe was sent.
+            sent_ms: The broker's time when the probe was sent, in ms.
         """
         until = max(sealed, sent_ms << 4) - 1
         self._ends.update(ends)
@@ -123,27 +130,28 @@ class Arrivals:
 
     @property
     def limit(self) -> int:
-        """Return the order key up to which records may be applied.
+        """The order key up to which records may be applied: up to it, every topic is known to be complete.
 
-        Of every topic all records up to its own newest are here, or up to where a probe found nothing more.
+        A topic is complete up to its newest fetched record or up to the last probe that found no unfetched record, whichever
+        is later.
         """
         return min(max(self._newest[t], self._cleared[t]) for t in self._topics)
 
     @property
     def wants_probe(self) -> bool:
-        """Say whether records have arrived of which none may be applied before more is known of the other topics."""
+        """Whether records have arrived, but none may be applied until a probe has shown that the other topics are complete."""
         oldest = min((q[0][0] for q in self._queues.values() if q), default=-1)
         return oldest > self.limit
 
     def head(self) -> tuple[str, int] | None:
-        """Return (topic, offset) of the record that is applied next, if one may be."""
+        """Return (topic, offset) of the next record to apply, or None if none may be applied now."""
         best = self._first()
         return None if best is None else (best[1], self._queues[best[1]][0][1].offset)
 
     # ---- for the shard
 
     def _first(self) -> tuple[int, str] | None:
-        """Return (order key, topic) of the record that is applied next, if one may be."""
+        """Return (order key, topic) of the next record to apply, or None if none may be applied now."""
         best = min(((q[0][0], t) for t, q in self._queues.items() if q), default=None)
         return None if best is None or best[0] > self.limit else best
 
@@ -151,14 +159,14 @@ class Arrivals:
         return any(q and q[0][0] <= limit for q in self._queues.values())
 
     def take(self, limit: int, records_max: int) -> Iterable[tuple[str, int, Any]]:
-        """Yield (topic, order key, record) up to *limit* in their order; each is gone from its queue when it is yielded."""
+        """Remove up to *records_max* records up to the order key *limit*; yield (topic, order key, record) in order."""
         queues = self._queues
         heads = [(q[0][0], topic) for topic, q in queues.items() if q and q[0][0] <= limit]
         heapq.heapify(heads)
         left = records_max
         while heads and left > 0:
             _, topic = heapq.heappop(heads)
-            # The records of one topic up to the head of the next are a run: no heap for each.
+            # Take all records of this topic up to the first one of the next topic: the heap is used once per run, not per record.
             until = min(limit, heads[0][0]) if heads else limit
             queue = queues[topic]
             while left > 0:

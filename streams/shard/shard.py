@@ -1,12 +1,12 @@
-"""A shard: partition *i* of every inbound topic together. One owner, one state, one order, one clock.
+"""A shard: partition *i* of every inbound topic. It has one owner, one state, one order of records and one clock.
 
-Owns the persons' packed state, their deadlines, and applying; what has arrived and in which order it may be applied is the
-`Arrivals`' below it. Pure: no Kafka call, no wall clock. A worker gives it batches of bytes and commits what it wrote into
-an outbox (`streams/kafka/worker.py`); in memory it is given one event after another (`streams/shard/memory.py`). It must not
-know a rule of care: what records mean is the `Agent`'s.
+Owns the persons' packed state, their deadlines, and how records and deadlines are applied. Its base class `Arrivals` owns
+the queues and the order. Pure: no Kafka call, no wall clock. The worker (`streams/kafka/worker.py`) passes it batches and
+commits the outbox that it fills; `streams/shard/memory.py` passes it single events. Knows no rule of care: the `Agent`
+decides what a record means.
 
-Memory is changed while deciding, ahead of the commit. That is safe because nothing outlives a failed commit: the
-process ends, and the next owner reads what was committed.
+A decision changes the state in memory before the commit. This is safe because a failed commit ends the process, and the next
+owner reads the state that was committed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from streams.shard.deadlines import Deadlines
 from streams.shard.order import Arrivals
 
 _new = tuple.__new__
-"""Makes a named tuple at half of what its own constructor costs: there are two or more for each record."""
+"""Creates a named tuple at half the cost of its constructor. Each record needs two or more."""
 
 
 class DeadlineStays(Exception):  # noqa: N818 -- it names the finding
-    """A deadline fired and the state is what it was."""
+    """A deadline fired but did not change the state, so it would fire forever."""
 
 
 class Tally:
-    """What the shard counted since it was last asked; metrics are made from it."""
+    """The counts since the last `clear`, for the metrics."""
 
     def __init__(self) -> None:
         self.clear()
@@ -52,7 +52,7 @@ class Tally:
 
 
 class Shard(Arrivals):
-    """The state of one shard, and what becomes of it record by record."""
+    """The state of one shard, to which records and deadlines are applied."""
 
     def __init__(self, number: int, partitions: int, agent: Agent, clock: Clock, persons: dict[bytes, bytes]) -> None:
         super().__init__(agent.inbound)
@@ -65,33 +65,34 @@ class Shard(Arrivals):
         self.open_handoffs = 0
         self._deadlines = Deadlines(persons, agent)
         self.now: Millis = Millis(0)
-        """Story time of the newest record applied or deadline fired: it never goes back."""
+        """The story time of the newest record applied or deadline fired. It never decreases."""
 
     # ---- opening
 
     def restored(self, positions: Mapping[str, int], newest_ms: Mapping[str, int]) -> None:
-        """Begin at *positions* with the state that was read; build the index of deadlines.
+        """Start at *positions* with the state that was read, and build the index of deadlines.
 
-        `newest_ms` is the newest append time below each position: by it a topic that was made again is known.
+        `newest_ms` is the newest append time (ms) below each position.
         """
         self.begin(positions, newest_ms)
         self._deadlines.rebuild()
         self.open_handoffs = sum(map(self.agent.open_handoffs, self.persons.values()))
-        # Else a record that comes late would be decided at an earlier time after a restart than without one.
+        # A restart must not reset the time: a late record would then be decided at an earlier time.
         self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
 
     # ---- applying
 
     def apply(self, out: Outbox, records_max: int, deadlines_max: int | None = None) -> None:
-        """Apply what may be applied, up to *records_max* records and, where these are all, as many deadlines after them.
+        """Apply the records that may be applied, at most *records_max*; publish to *out*.
 
-        What is published goes into *out*; changed persons and positions come with `changes`.
+        If no such record is left, also fire the deadlines that are due, at most *deadlines_max* (default: *records_max*).
+        `changes` returns the changed persons and positions.
         """
         limit = self.limit
         last: dict[str, tuple[int, Any]] = {}
         at, now = -1, self.now
         for topic, key, record in self.take(limit, records_max):
-            if key >> 4 != at:  # Records of one batch have one append time.
+            if key >> 4 != at:  # Convert once per append time: all records of a batch have the same one.
                 at = key >> 4
                 now = self.clock.to_story(at)
                 self.now = max(self.now, now)
@@ -105,12 +106,12 @@ class Shard(Arrivals):
             self.fire(self.clock.to_story(limit >> 4), records_max if deadlines_max is None else deadlines_max, out)
 
     def apply_record(self, topic: str, record: Any, now: Millis, out: Outbox) -> None:
-        """Apply one record at *now*, which `self.now` has reached, whatever else has arrived."""
+        """Apply one record that arrived at *now*, without a check of its order. `self.now` must not be less than *now*."""
         origin: Origin = _new(Origin, (topic, self.number, record))
         read: tuple[bytes, Any] | RecordRefused
         try:
             read = self.agent.read(origin, now)
-        except Exception as exc:  # noqa: BLE001 -- a sender's bytes must not stop the shard, whatever they do to a reader
+        except Exception as exc:  # noqa: BLE001 -- no bytes that a sender can publish may stop the shard
             read = RecordRefused("rule-failed", "read", exception=type(exc).__name__)
             self.tally.failed.append(read.exception)
         if isinstance(read, RecordRefused):
@@ -119,7 +120,7 @@ class Shard(Arrivals):
         key, event = read
         packed = self.persons.get(key)
         if packed is None and partition_of(key, self.partitions) != self.number:
-            # Known persons were checked when they became known: hashing each key again costs as much as deciding.
+            # The partition is checked only for new persons: hashing the key of every record would cost as much as the decision.
             self._relay(key, origin, out)
             return
         while packed is not None and self._deadlines.next < now:
@@ -147,7 +148,7 @@ class Shard(Arrivals):
         tally.events[topic] = tally.events.get(topic, 0) + 1
 
     def fire(self, until: Millis, most: int, out: Outbox) -> None:
-        """Fire up to *most* deadlines before *until*, in the order of their time."""
+        """Fire at most *most* deadlines before *until*, earliest first."""
         for _ in range(most):
             entry = self._deadlines.pop(until)
             if entry is None:
@@ -157,25 +158,25 @@ class Shard(Arrivals):
             self.now = max(self.now, at)
             after = self._expire(key, packed, at, out)
             if after is not None and after != packed and self.agent.deadline(after) == at:
-                # Another of the same instant: the state's earliest is what it was, so `note` saw nothing new.
+                # The person has another deadline at the same instant. `note` saw no new earliest deadline and did not index it.
                 self._deadlines.note(key, None, after)
 
     def due(self, story_ms: int) -> bool:
-        """Say whether a deadline is due at *story_ms*."""
+        """Return whether a deadline may be due at *story_ms*."""
         return self._deadlines.next <= story_ms
 
     @property
     def next_due(self) -> int:
-        """Return a story time before which no deadline is due (NEVER if there is none)."""
+        """A story time (ms) before which no deadline is due, or NEVER if there is no deadline."""
         return self._deadlines.next
 
     @property
     def changed(self) -> bool:
-        """Say whether `changes` has anything to write."""
+        """Whether `changes` would return any records."""
         return bool(self.moved or self._deadlines.changed)
 
     def changes(self) -> list[Out]:
-        """Return the state records of what changed since the last call: persons, then positions."""
+        """Return the state records of the persons and then of the positions that changed since the last call."""
         changed = self._deadlines.changed
         persons = self.persons.get
         outs = [_new(Out, (key, persons(key), ())) for key in changed]
@@ -185,17 +186,17 @@ class Shard(Arrivals):
         return outs
 
     def deadline_before(self, until: int) -> tuple[int, bytes] | None:
-        """Return (story time, person) of the earliest deadline before *until*."""
+        """Return (story time, person key) of the earliest deadline before *until*, or None."""
         return self._deadlines.peek(until)
 
     @property
     def step_until(self) -> Millis:
-        """Return the story time before which deadlines fire ahead of the next record, or up to the limit where there is none."""
+        """The story time of the next record, or of `limit` if there is none: deadlines before it fire first."""
         best = self._first()
         return self.clock.to_story((self.limit if best is None else best[0]) >> 4)
 
     def set_aside(self, topic: str, offset: int, out: Outbox) -> None:
-        """Put the record at *offset*, which ended the process before, into the dead letters without deciding it."""
+        """Dead-letter the record at *offset* without a decision, because it has ended the process before."""
         queue = self._queues[topic]
         if queue and queue[0][1].offset == offset:
             key, record = queue.popleft()
@@ -204,7 +205,7 @@ class Shard(Arrivals):
             self._advance(topic, offset + 1 if queue else self._tails.get(topic, offset + 1))
 
     def set_aside_deadline(self, until: Millis, out: Outbox) -> None:
-        """Put the earliest deadline before *until*, which ended the process before, into the dead letters without firing it."""
+        """Dead-letter the earliest deadline before *until* without firing it, because it has ended the process before."""
         entry = self._deadlines.pop(until)
         if entry is not None:
             self._give_up(entry[1], self.persons[entry[1]], Millis(entry[0]), RecordRefused("killed-worker", "expire"), out)
@@ -212,13 +213,16 @@ class Shard(Arrivals):
     # ---- private
 
     def _expire(self, key: bytes, packed: bytes, at: Millis, out: Outbox) -> bytes | None:
-        """Fire the person's deadline at *at*; return the state after it. One that can't be changed comes back as it was."""
+        """Fire the person's deadline at *at*; return the state after it.
+
+        If the rule raises, dead-letter the deadline and return the state from `spoil`, which may be unchanged.
+        """
         try:
             outcome = self.agent.expire(key, packed, at)
             if outcome.packed == packed:
-                # The same state gives the same answer: it would fire without end.
+                # The agent is pure: the same state would fire the same deadline forever.
                 raise DeadlineStays  # noqa: TRY301
-        except Exception as exc:  # noqa: BLE001 -- the same as for an event; the deadline is taken away by `spoil`
+        except Exception as exc:  # noqa: BLE001 -- as for an event; `spoil` removes the deadline
             self.tally.failed.append(type(exc).__name__)
             return self._give_up(key, packed, at, RecordRefused("rule-failed", "expire", exception=type(exc).__name__), out)
         self._keep(key, packed, outcome.packed)
@@ -227,7 +231,7 @@ class Shard(Arrivals):
         return outcome.packed
 
     def _give_up(self, key: bytes, packed: bytes, at: Millis, why: RecordRefused, out: Outbox) -> bytes | None:
-        """Put a deadline into the dead letters; return the state without it."""
+        """Dead-letter a deadline; return the state without it."""
         out.publish(self.agent.dead_letters, self.number, key, None, error_headers("deadline", self.number, -1, at, why))
         spoilt = self.agent.spoil(key, packed, at)
         self._keep(key, packed, spoilt)

@@ -1,6 +1,6 @@
-"""What was read of one shard's partition of the state topic: persons, positions, claims and markers.
+"""The contents of one partition of the state topic: the persons, positions, claims and markers of a shard.
 
-Owns what each record of that topic means. Pure; `streams/kafka/opening.py` reads the records.
+Owns the meaning of each record of that topic. Pure; `streams/kafka/opening.py` reads the records.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from streams.shard.claims import ATTEMPT, CLAIM, POSITION, TRYING
 
 
 class StateLog:
-    """One shard's state as read so far."""
+    """The state of one shard, as far as it has been read."""
 
     def __init__(self, number: int, persons: dict[bytes, bytes]) -> None:
         self.number = number
         self.persons = persons
         self.positions: dict[str, tuple[int, int]] = {}
-        """{topic: (position, newest append time in ms below it)}"""
+        """{topic: (position, newest append time below it in ms)}"""
         self.claims: dict[str, int] = {}
         self.attempt: tuple[int, str] = (0, "")
         self.trying: tuple[str, int, int] | None = None
-        """(topic, offset, how often): the record that was tried alone when its worker ended."""
+        """(topic, offset, number of tries) of the isolated step that was in progress when the last worker ended."""
         self.claimed = 0
-        """The offset after one's own claim."""
+        """The offset after this worker's own claim."""
         self.read_to = 0
         self.records = 0
         self.fenced: set[str] = set()

@@ -29,7 +29,7 @@ from streams.contract.record import Outgoing
 from streams.shard.agent import Outcome
 from streams.shard.claims import POSITION
 from streams.shard.deadlines import NEVER
-from streams.shard.order import Batch, Hole
+from streams.shard.order import Batch, OffsetGap
 from streams.shard.shard import Shard
 
 
@@ -188,7 +188,7 @@ def test_a_batch_that_begins_after_the_position_means_lost_records():
     bench = Bench()
     bench.came(STAY, (100, "a"))
 
-    with pytest.raises(Hole, match="stay/0: a batch begins at 2, the position is 1"):
+    with pytest.raises(OffsetGap, match="stay/0: a batch begins at offset 2, but the next offset is 1"):
         bench.came(STAY, (200, "c"), start=2)
 
 
