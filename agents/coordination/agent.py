@@ -1,7 +1,7 @@
-"""The coordination agent: joins the rules of care to their topics.
+"""The coordination agent: connects the rules of care to their topics.
 
-Owns which topic an effect goes to, under which key, and what is sent from shard to shard. Decides nothing itself: `decide.py`
-does. How records are read and written is its form's.
+Owns the topic and key of each effect, and what one shard sends to another. `decide.py` makes the decisions, and the agent's
+`Form` reads and writes the records.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOURCE: Final = "urn:carerelay:coordination"
 
 
 class CoordinationAgent:
-    """The rules of *world*, on records of *form*."""
+    """Decides with the rules of *world*; reads and writes records with *form*."""
 
     inbound: Sequence[str] = tuple(topic.name for topic in sorted(INBOUND, key=lambda t: t.rank))
     relay = RELAY.name
@@ -34,7 +34,7 @@ class CoordinationAgent:
         self._form = form
 
     def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Event] | RecordRefused:
-        """Return (person key, event) of a record, or why it can't be read."""
+        """Return (person key, event) of a record, or why it cannot be read."""
         event = self._form.read(origin, arrival)
         if isinstance(event, RecordRefused):
             return event
@@ -51,14 +51,17 @@ class CoordinationAgent:
         return self._outcome(kept, effects)
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Flag that the person's history is incomplete: a rule raised, which is ours to mend."""
+        """Return the state with the history flagged as incomplete, because a rule raised for this person."""
         return pack(spoil(None if packed is None else unpack(packed), PersonKey(key.decode()), now))
 
     deadline = staticmethod(packed_deadline)
     open_handoffs = staticmethod(packed_open)
 
     def wrap(self, key: bytes, origin: Origin) -> tuple[object, Headers]:
-        """Return value and headers of the relay record that carries a record to the shard of *key*; a relayed one goes on as it is."""
+        """Return the value and headers of a relay record that carries the record in *origin* to the shard of *key*.
+
+        A record that is already a relay record is not wrapped again.
+        """
         record = origin.record
         if origin.topic == RELAY.name:
             return record.value or b"", record.headers
@@ -91,5 +94,5 @@ class CoordinationAgent:
 
 
 def moved_event(effect: StateMoved) -> Event:
-    """Return the event by which a merged person's state arrives at the key that goes on."""
+    """Return the event that carries the state of a merged person to the surviving person key."""
     return Event(effect.id, SOURCE, effect.at, effect.at, effect.into.key, PersonStateMoved(effect.person, effect.state))

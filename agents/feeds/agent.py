@@ -1,7 +1,7 @@
-"""The feeds agent: joins the rule of silence to its topics.
+"""The feeds agent: connects the rule for silent sources, FEED-1, to its topics.
 
-Owns which topic an effect goes to, and the reading of the rule's file at start. Decides nothing itself: `decide.py` does. How
-records are read and written is its form's.
+Owns the topic of each effect, and loads the rule's file at start. `decide.py` makes the decisions, and the agent's `Form`
+reads and writes the records.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ SOURCE: Final = "urn:carerelay:feeds"
 
 
 class FeedRuleError(ValueError):
-    """FEED-1's file can't be used: names the file and the field."""
+    """The file of FEED-1 is not valid. The text names the file and the field."""
 
 
 def load_rule(path: Path | None = None) -> FeedRule:
-    """Read the rule; None: the one that comes with it. Raises FeedRuleError."""
-    place = path or files("agents.feeds").joinpath("catalogue", "FEED-1.yaml")
+    """Read the rule from *path*, or the built-in rule if *path* is None. Raises FeedRuleError."""
+    file = path or files("agents.feeds").joinpath("catalogue", "FEED-1.yaml")
     try:
-        return msgspec.convert(read_yaml(place.read_text(encoding="utf-8")), FeedRule)
+        return msgspec.convert(read_yaml(file.read_text(encoding="utf-8")), FeedRule)
     except (OSError, ValueError, yaml.YAMLError) as wrong:
         raise FeedRuleError(f"{path or 'FEED-1.yaml'}: {wrong}") from wrong
 
 
 def watchers_of(directory: Directory, rule: FeedRule) -> Watchers:
-    """Return who answers for a silent source: who holds the rule's two roles at the default organisation, else a pool of that name."""
+    """Return the owners for silent sources: the holders of the rule's two roles at the default organisation.
+
+    A role without a holder goes to the pool with the role's name.
+    """
 
     def address(role: str) -> str:
         return f"{role}/{directory.holder(role, directory.default) or f'pool:{role}'}"
@@ -52,11 +55,14 @@ def watchers_of(directory: Directory, rule: FeedRule) -> Watchers:
 
 
 class FeedsAgent:
-    """The rule of silence *rule*, which *by* answer for, on records of *form*."""
+    """Decides with *rule* when a source is silent; *by* are the owners; reads and writes records with *form*."""
 
     inbound: Sequence[str] = (FEED.name,)
     relay = FEED.name
-    """A report under a wrong partition is refused, not relayed: shards write them, and know where they belong."""
+    """The inbound topic itself, so that a shard refuses a report in the wrong partition instead of relaying it.
+
+    Shards write the reports, and they compute the partition from the key.
+    """
     dead_letters = DEAD_LETTER.name
 
     def __init__(self, rule: FeedRule, by: Watchers, form: Form) -> None:
@@ -64,7 +70,7 @@ class FeedsAgent:
         self._form = form
 
     def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Event] | RecordRefused:
-        """Return (key of the source, report), or why it can't be read."""
+        """Return (key of the source, feed report), or why the record cannot be read."""
         read = self._form.read_effect(origin)
         if isinstance(read, RecordRefused):
             return read
@@ -76,24 +82,24 @@ class FeedsAgent:
             return RecordRefused("key-bad", "read")
         return origin.record.key, Event(identity, SOURCE, heard.seen, arrival, key, heard)
 
-    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- nothing goes on
-        """Take in that a source was heard."""
+    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- nothing is forwarded
+        """Apply a report that a source has sent something."""
         heard = event.data
         if not isinstance(heard, FeedHeard):
-            raise TypeError("the feeds agent reads FeedHeard alone")
+            raise TypeError("the feeds agent reads only FeedHeard")
         before = None if packed is None else unpack(packed)
         last = before.last if before is not None else -1
         feed, effects = apply_report(before, heard, PersonKey(key.decode()), now, event.id, policy=self._policy)
-        # What says nothing new leaves the very bytes: a shard does not write them again.
+        # Return the same bytes object if the report adds nothing: the shard then does not write the state again.
         return self._outcome(packed if before is not None and heard.seen // MINUTE_MS <= last else _packed(feed), effects)
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state has it
-        """Fire the deadline of the source."""
+        """Fire the source's deadline."""
         feed, effects = fall_due(unpack(packed), PersonKey(key.decode()), policy=self._policy)
         return self._outcome(_packed(feed), effects)
 
     def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents
-        """Take a deadline that is due away, after the rule raised: what was learned stays, the next report sets another."""
+        """Return the state without a deadline that is due, because the rule raised. The next report sets a new deadline."""
         if packed is None:
             return None
         feed = unpack(packed)
@@ -103,8 +109,8 @@ class FeedsAgent:
     deadline = staticmethod(packed_deadline)
     open_handoffs = staticmethod(packed_silent)
 
-    def wrap(self, key: bytes, origin: Origin) -> tuple[object, Headers]:  # noqa: ARG002 -- never asked for
-        """Return the record as it is."""
+    def wrap(self, key: bytes, origin: Origin) -> tuple[object, Headers]:  # noqa: ARG002 -- never called
+        """Return the record unchanged."""
         return origin.record.value, origin.record.headers
 
     def _outcome(self, packed: bytes | None, effects: Sequence[Effect]) -> Outcome:

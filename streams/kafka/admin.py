@@ -1,6 +1,6 @@
-"""Topics on Kafka: made from the table, compared with the table.
+"""Create the topics on Kafka from the table, and check them against it.
 
-Owns creation and the check. What a topic is stands in `streams/contract/topics.py`; nothing is ever created by being used.
+The table is in `streams/contract/topics.py`. No topic is ever created automatically by its first use.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ _TOPIC = "the topic"
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Where a topic on Kafka differs from the table. `fatal`: a worker must not start on it."""
+    """A difference between a topic on Kafka and the table. If `fatal`, a worker must not start."""
 
     topic: str
     about: str
     found: str
     wanted: str
-    how_to_mend: str
+    remedy: str
     fatal: bool = True
 
     @property
     def is_missing(self) -> bool:
-        """Say whether it is the topic itself that is not there."""
+        """Whether the topic does not exist."""
         return self.about == _TOPIC
 
     def __str__(self) -> str:
-        return f"{self.topic}: {self.about} is {self.found} but must be {self.wanted}. {self.how_to_mend}"
+        return f"{self.topic}: {self.about} is {self.found} but must be {self.wanted}. {self.remedy}"
 
 
 class NoTopics(Exception):  # noqa: N818 -- it names the finding
-    """A topic is not on Kafka, or the topics do not fit together; the text says which and what to do."""
+    """A topic does not exist, or the topics do not match each other. The text names the topic and the remedy."""
 
 
 class TopicsRefused(Exception):  # noqa: N818 -- it names what happened
-    """Kafka did not create topics; the text says which and why."""
+    """Kafka did not create topics. The text names the topics and the reason."""
 
 
 def config_of(topic: Topic, replication: int) -> dict[str, str]:
-    """Return the configuration of *topic*, all that differs from what brokers are commonly set to."""
+    """Return the configuration of *topic*: every setting that differs from the usual defaults of brokers."""
     config = {
-        # Arrival is what the broker says it is: a publisher's clock must not move a deadline, and shards merge by it.
+        # The broker sets the arrival time: shards order records by it, and a publisher's clock must not move a deadline.
         TIMESTAMP_TYPE: "LogAppendTime",
         "cleanup.policy": "compact" if topic.compacted else "delete",
     }
@@ -65,15 +65,15 @@ def config_of(topic: Topic, replication: int) -> dict[str, str]:
 
 
 async def create_topics(kafka: dict[str, Any], partitions: int, replication: int, topics: Sequence[Topic] = TOPICS) -> list[str]:
-    """Create those of *topics* that are not there; return their names. What is there is left as it is.
+    """Create those of *topics* that do not exist; return their names. Existing topics are not changed.
 
-    *kafka* is what aiokafka's clients take (`bootstrap_servers` …). Raises TopicsRefused, KafkaError.
+    *kafka* holds the connection arguments of aiokafka's clients (`bootstrap_servers` …). Raises TopicsRefused, KafkaError.
     """
     admin = AIOKafkaAdminClient(**kafka, request_timeout_ms=TIMEOUT_MS)
     await admin.start()
     try:
-        there = set(await admin.list_topics())
-        wanted = [t for t in topics if t.name not in there]
+        existing = set(await admin.list_topics())
+        wanted = [t for t in topics if t.name not in existing]
         if not wanted:
             return []
         response = await admin.create_topics(
@@ -84,30 +84,30 @@ async def create_topics(kafka: dict[str, Any], partitions: int, replication: int
             error = for_code(code)
             if code == 0:
                 created.append(name)
-            elif error is not TopicAlreadyExistsError:  # Another worker was quicker.
+            elif error is not TopicAlreadyExistsError:  # Another worker was faster.
                 refused.append(f"{name} ({error.__name__})")
         if refused:
             raise TopicsRefused(f"Kafka did not create {', '.join(refused)}")
-        await _until_led(admin, [t.name for t in topics])
+        await _wait_for_leaders(admin, [t.name for t in topics])
         return created
     finally:
         await admin.close()
 
 
 async def check_topics(kafka: dict[str, Any], partitions: int, topics: Sequence[Topic] = TOPICS) -> list[Mismatch]:
-    """Compare *topics* on Kafka with the table; return what differs, in the order of the table. Raises KafkaError."""
+    """Compare *topics* on Kafka with the table; return the differences, in the order of the table. Raises KafkaError."""
     admin = AIOKafkaAdminClient(**kafka, request_timeout_ms=TIMEOUT_MS)
     await admin.start()
     try:
-        there = set(await admin.list_topics())
-        found = [t for t in topics if t.name in there]
+        existing = set(await admin.list_topics())
+        found = [t for t in topics if t.name in existing]
         counts = {d["topic"]: len(d["partitions"]) for d in await admin.describe_topics([t.name for t in found])} if found else {}
         configs = await _configs(admin, found) if found else {}
     finally:
         await admin.close()
     mismatches: list[Mismatch] = []
     for topic in topics:
-        if topic.name not in there:
+        if topic.name not in existing:
             mismatches.append(Mismatch(topic.name, _TOPIC, "missing", "present", "Run: carerelay topics create"))
         else:
             mismatches.extend(_compare(topic, counts[topic.name], configs[topic.name], partitions))
@@ -115,7 +115,7 @@ async def check_topics(kafka: dict[str, Any], partitions: int, topics: Sequence[
 
 
 async def require_topics(kafka: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Raise UnknownTopicOrPartitionError where a topic is not there: consumers would ask for it until their time is over."""
+    """Raise UnknownTopicOrPartitionError if a topic does not exist. A consumer would retry until its timeout instead."""
     admin = AIOKafkaAdminClient(**dict(kafka), request_timeout_ms=TIMEOUT_MS)
     await admin.start()
     try:
@@ -125,8 +125,8 @@ async def require_topics(kafka: Mapping[str, Any], names: Sequence[str]) -> None
         await admin.close()
 
 
-async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
-    """Wait until the brokers show what the controller has made, each partition with a leader: they follow it a moment later."""
+async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Wait until each new partition has a leader: the brokers learn about new topics shortly after the controller."""
     deadline = time.monotonic() + TIMEOUT_MS / 1000
     while True:
         described = await admin.describe_topics(list(names))

@@ -1,7 +1,7 @@
-"""How clients reach Kafka: in clear or by TLS, with or without SASL, as the settings say.
+"""How clients connect to Kafka: in plain text or with TLS, with or without SASL, according to the settings.
 
-Owns the arguments that every client of aiokafka takes for that: the admin client, publishers, readers, and the worker's
-producers and consumers all get the same ones. Which combinations make sense is checked where the settings are read.
+Owns the connection arguments of aiokafka's clients. The admin client, the publishers, the readers, and the worker's producers
+and consumers all get the same ones. The settings check which combinations are valid.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from streams.base.settings import Settings, SettingsError
 
 
 def connection_of(settings: Settings) -> dict[str, Any]:
-    """Return what aiokafka's clients take to reach the Kafka of *settings*. Raises SettingsError on files that are no PEM."""
+    """Return the connection arguments for the Kafka of *settings*. Raises SettingsError if a certificate or key file is not PEM."""
     kafka: dict[str, Any] = {"bootstrap_servers": settings.bootstrap}
     if settings.security_protocol != "PLAINTEXT":
         kafka["security_protocol"] = settings.security_protocol
@@ -27,18 +27,18 @@ def connection_of(settings: Settings) -> dict[str, Any]:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
-    """Make a context that checks the broker's certificate and its name; with a certificate of ours where one is set."""
+    """Return a context that checks the broker's certificate and host name, with a client certificate if one is configured."""
     try:
         context = ssl.create_default_context(cafile=settings.ssl_ca)
     except (ssl.SSLError, OSError):
         raise SettingsError("CARERELAY_KAFKA_SSL_CA_FILE must hold certificates as PEM") from None
     if settings.ssl_certificate is not None:
         try:
-            # Never None: OpenSSL would ask at the terminal for the password of a key that has one.
+            # The password is never None: OpenSSL would then prompt on the terminal for the password of an encrypted key.
             context.load_cert_chain(settings.ssl_certificate, settings.ssl_key, password=settings.ssl_key_password)
         except (ssl.SSLError, OSError):
             raise SettingsError(
                 "CARERELAY_KAFKA_SSL_CERT_FILE and CARERELAY_KAFKA_SSL_KEY_FILE must hold a certificate and its key as PEM, "
-                "and CARERELAY_KAFKA_SSL_KEY_PASSWORD_FILE the key's password where it has one"
+                "and CARERELAY_KAFKA_SSL_KEY_PASSWORD_FILE the key's password if it has one"
             ) from None
     return context

@@ -1,6 +1,6 @@
-"""How a worker ends when the fault is its own: at once.
+"""End the process immediately if the worker fails.
 
-Owns the one way out. Nothing graceful, for the frame around would acknowledge what was not done.
+Owns the only exit for failures. The exit is not graceful: a graceful shutdown of Faust would acknowledge records that were not applied.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def end_process(event: str, reason: str, exc: BaseException | None = None, code: int = 3) -> NoReturn:
-    """End at once: log once, flush, leave. Nothing of the running transaction becomes visible."""
+    """Log the error, flush the output and exit immediately. The open transaction never becomes visible."""
     log.error(event, reason=reason, exc_info=exc)
     sys.stdout.flush()
     sys.stderr.flush()

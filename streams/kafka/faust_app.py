@@ -1,7 +1,7 @@
-"""The Faust app round a worker: membership, rebalance and supervision. Everything per event is elsewhere.
+"""The Faust app around a worker: group membership, rebalances and supervision.
 
-Owns Faust's settings, and why each is as it is. No tables, no group_by, no take(), no exactly_once of Faust's, no send
-in the hot path; its web tables and router are off.
+Owns Faust's settings and the reasons for them. Per-event work is elsewhere: this app uses no tables, no group_by, no take(),
+no exactly_once and no web server of Faust, and sends nothing through Faust's producer.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ import uvloop
 from aiokafka.record import default_records
 from faust.auth import SASLCredentials, SSLCredentials
 
-from streams.kafka.faust_transport import Assignor, BatchTransport, Whole
+from streams.kafka.faust_transport import Assignor, BatchTransport, PassThrough
 from streams.kafka.worker import Worker
 
 log = structlog.get_logger()
 
 LAG_TOOLS_S = 5.0
 SHUTDOWN_LIMIT_S = 15.0
-TLS_GOODBYE_S = 0.2
+TLS_SHUTDOWN_S = 0.2
 GC_THRESHOLDS = (20_000, 20, 50)
 POLL_LIMIT_S = 300.0
-"""A worker whose loop has asked for nothing for so long leaves the group: others take its shards, and fence it."""
+"""A worker that has not polled for this long leaves the group. Other workers then take its shards and fence it."""
 
 
 def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) -> faust.App:
-    """Make the Faust app *name* (also the consumer group's id) that feeds *worker* with its inbound topics.
+    """Return the Faust app *name*, which passes the records of the inbound topics to *worker*.
 
-    `kafka` holds the connection arguments of aiokafka's clients.
+    Args:
+        name: The name of the app and the id of the consumer group.
+        worker: The worker that applies the records.
+        kafka: The connection arguments of aiokafka's clients.
+        datadir: The folder for Faust's files.
     """
     bootstrap = str(kafka["bootstrap_servers"])
     app = faust.App(
         name,
         broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
-        # Its own producer, which sends nothing here, connects all the same; the consumer is made by `streams.kafka.faust_transport`.
+        # For Faust's own producer, which connects although it sends nothing. `faust_transport` creates the consumer.
         broker_credentials=_credentials(kafka),
         store="memory://",
         datadir=datadir,
@@ -65,17 +69,17 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app.transport = BatchTransport(app.conf.broker, app, loop=app.loop)
     app.shard_worker = worker
     app.kafka = dict(kafka)
-    inbound = app.topic(*worker.agent.inbound, schema=Whole(), partitions=worker.settings.partitions, internal=False)
+    inbound = app.topic(*worker.agent.inbound, schema=PassThrough(), partitions=worker.settings.partitions, internal=False)
 
     @app.agent(inbound, name=name)  # type: ignore[untyped-decorator]
     async def give(stream: Any) -> None:
         async for event in stream.noack().events():
             worker.give(event.value)
-            # The truth is the position in the state topic: to Faust the message is done.
+            # Acknowledge to Faust immediately: the position in the state topic is what counts.
             event.ack()
 
     @app.timer(interval=LAG_TOOLS_S)  # type: ignore[untyped-decorator]
-    async def let_lag_tools_see() -> None:
+    async def publish_offsets() -> None:
         await app.consumer.publish_offsets()
 
     @app.on_before_shutdown.connect  # type: ignore[untyped-decorator]
@@ -83,14 +87,14 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
         await worker.release()
 
     for noisy in ("aiokafka", "faust", "mode", "streams.kafka.faust_transport"):
-        # Faust lets debug records be built even where nobody reads them: 14 % of the CPU at low load.
+        # Faust builds debug log records even if the level discards them: 14 % of the CPU at low load.
         logger = logging.getLogger(noisy)
         logger.setLevel(max(logger.level, logging.WARNING))
     return app
 
 
 def _credentials(kafka: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
-    """Say in Faust's words how Kafka is reached."""
+    """Return the connection's credentials as Faust's types, or None without SASL and TLS."""
     context = kafka.get("ssl_context")
     if "sasl_mechanism" in kafka:
         user, password = kafka["sasl_plain_username"], kafka["sasl_plain_password"]
@@ -99,11 +103,11 @@ def _credentials(kafka: Mapping[str, Any]) -> SASLCredentials | SSLCredentials |
 
 
 class _Loop(uvloop.Loop):
-    """uvloop's loop that waits a moment, not 30 s, for a broker to answer the end of a TLS connection: Kafka often does not."""
+    """A uvloop event loop with a short timeout for TLS shutdown, instead of 30 s: Kafka often does not answer it."""
 
     async def create_connection(self, *arguments: Any, **options: Any) -> Any:
         if options.get("ssl"):
-            options.setdefault("ssl_shutdown_timeout", TLS_GOODBYE_S)
+            options.setdefault("ssl_shutdown_timeout", TLS_SHUTDOWN_S)
         return await super().create_connection(*arguments, **options)
 
 
@@ -113,7 +117,7 @@ class _LoopPolicy(uvloop.EventLoopPolicy):  # type: ignore[misc]
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
-    """Faust's own worker with an end to its patience: a shutdown that hangs leaves its claims to be fenced."""
+    """Faust's worker with a time limit for shutdown. If it is exceeded, the next owner fences the claims that remain."""
 
     def _schedule_shutdown(self, signal: Any) -> None:
         timer = threading.Timer(SHUTDOWN_LIMIT_S, os._exit, (143,))
@@ -123,26 +127,26 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
 
 def missing_extensions() -> list[str]:
-    """Return which of aiokafka and fastavro run without their compiled extensions: right, but some 28 times slower."""
+    """Return which of aiokafka and fastavro run without their compiled extensions: still correct, but about 28 times slower."""
     compiled = {
         "aiokafka": "._crecords." in default_records.DefaultRecordBatch.__module__,
-        "fastavro": fastavro.read._read.__name__ == "fastavro._read",  # noqa: SLF001 -- nothing else tells
+        "fastavro": fastavro.read._read.__name__ == "fastavro._read",  # noqa: SLF001 -- there is no public way to find out
     }
     return [name for name, there in compiled.items() if not there]
 
 
 def run_app(make: Callable[[], faust.App]) -> None:
-    """Make the app and run it in this process until SIGTERM or SIGINT."""
+    """Create the app and run it in this process until SIGTERM or SIGINT."""
     for name in missing_extensions():
         log.warning("extension_missing", reason=name)
-    # Of the worker's loop and of the consumer thread's: a quarter to a third of the CPU of asyncio's own.
+    # For both the worker's loop and the consumer thread's: they use a quarter to a third of the CPU of asyncio's own loop.
     asyncio.set_event_loop_policy(_LoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(make(), override_logging=False, redirect_stdouts=False, quiet=True, loop=loop)
     worker.spinner = None  # it writes terminal codes between the lines of the log
-    # A backlog keeps thousands of records waiting, which the collector looks through again and again, and each time through all
-    # that was ever imported: measured 12 % of a worker's CPU. What is loaded by now stays; records are freed without it.
+    # With a backlog, the garbage collector repeatedly scans thousands of queued records and every imported module: measured as
+    # 12 % of a worker's CPU. So freeze what is loaded now and collect rarely; reference counting frees the records.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

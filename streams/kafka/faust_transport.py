@@ -1,9 +1,9 @@
-"""Faust's consumer, so that a fetched batch of one partition is one message.
+"""A replacement for Faust's consumer, in which a fetched batch of one partition is one message.
 
-Owns what of Faust is replaced, and why: its per-event path costs 180 µs an event and loses events in thirteen known
-ways; its commit of group offsets is not the truth here. The rest of Faust (membership, rebalance, agents, supervision)
-stays. The private names that this rests on are listed in `tests/streams/test_rests_on.py`, which looks for each of them, so
-a new version of Faust or aiokafka fails there and not at three in the morning.
+Owns which parts of Faust are replaced, and why: Faust's per-event path costs 180 µs per event and can lose events in thirteen
+known ways, and its committed group offsets are not this project's positions. The rest of Faust is used as it is: group
+membership, rebalances, agents and supervision. `tests/streams/test_rests_on.py` checks every private name of Faust and
+aiokafka that is used here, so an incompatible release fails in the tests and not in production.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.kafka.ending import end_process
-from streams.kafka.fetcher import Fetched, drain, look_again
+from streams.kafka.fetcher import Fetched, drain, reconsider
 from streams.kafka.worker import Worker
 from streams.shard.order import Batch
 
 RECORDS_PER_BATCH = 1000
 FETCH_WAIT_MS = 500
 BUSY_FETCH_WAIT_MS = 20
-"""While records come: a partition that gets room again is asked for after the fetch on its way, which may wait so long."""
+"""The wait time of a fetch while records arrive. A partition that has room again must wait for the fetch in progress to end."""
 PREFETCH_MS = 50
-"""How long the records of one partition may lie unread before the others are fetched without it."""
+"""How long the records of one partition may stay unread before the other partitions are fetched without it."""
 ENDS_TIMEOUT_MS = 5_000
-"""Then the probe counts as unanswered, and is sent again: the worker must not stand still for as long as the broker does."""
+"""After this time the probe counts as unanswered and is sent again, so that the worker does not hang as long as the broker does."""
 PACE_S = 0.004
-"""Between two fetches: records that arrive meanwhile come in one batch, at a third of the CPU at low rates."""
+"""The pause between two fetches. Records that arrive during the pause form one batch, which needs a third of the CPU at low rates."""
 
 
 class Assignor(PartitionAssignor):  # type: ignore[misc]
-    """Faust's own assignor, which keeps partition *i* of all topics together.
+    """Faust's assignor, changed so that it always assigns partition *i* of all topics to the same worker.
 
-    Faust groups topics by the *order* in which a set of subscribers happens to iterate; two orders of one set would
-    split the topics into two groups, and a shard over two workers.
+    Faust groups topics by the iteration order of a set of subscribers. Two different orders of the same set would split the
+    topics into two groups, and so split a shard between two workers.
     """
 
     @classmethod
@@ -55,8 +55,8 @@ class Assignor(PartitionAssignor):  # type: ignore[misc]
         return groups.values()
 
 
-class Whole(Schema):  # type: ignore[misc]
-    """The message's value is already what the agent takes."""
+class PassThrough(Schema):  # type: ignore[misc]
+    """A schema that does not decode: the message's value is the batch object that the agent expects."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:  # noqa: ARG002
         return None
@@ -66,7 +66,7 @@ class Whole(Schema):  # type: ignore[misc]
 
 
 class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that holds aiokafka's consumer."""
+    """The thread that runs aiokafka's consumer."""
 
     _waiter: asyncio.Future[None] | None = None
 
@@ -94,14 +94,14 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         )
 
     async def fetch(self, wanted: set[TP], timeout_s: float, is_current: Callable[[], bool]) -> list[Fetched]:
-        """Return what is there of *wanted*, [(partition, from, to, records)], waiting up to *timeout_s*.
+        """Return the fetched records of *wanted*, [(partition, from, to, records)]; wait up to *timeout_s* (s) for them.
 
-        Nothing once the assignment for which it was asked is over (`is_current`): what is there then belongs to the next one,
-        which may have begun while this waited, and would be dropped with this one's epoch.
-        A fetch that only moved the position (aborted records, markers) is an entry without records.
+        Return nothing if the assignment has changed meanwhile (`is_current` is false): the records then belong to the next
+        assignment, but the caller would label them with the epoch of the previous one, and they would be dropped.
+        If a fetch only moved the position past aborted records or markers, its entry has no records.
         """
         consumer = self._ensure_consumer()
-        # aiokafka counts how long nobody has fetched, leaves the group after `max_poll_interval_ms` and does not come back.
+        # Without a fetch for `max_poll_interval_ms`, aiokafka leaves the group and does not rejoin. This counts as a fetch.
         with consumer._subscription.fetch_context():  # noqa: SLF001
             return await self._fetched(consumer, wanted, timeout_s, is_current)
 
@@ -121,7 +121,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 fetcher._fetch_max_wait_ms = BUSY_FETCH_WAIT_MS  # noqa: SLF001
             elif left <= 0:
                 fetcher._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
-                look_again(fetcher)
+                reconsider(fetcher)
             if found or left <= 0:
                 return found
             waiter = self._waiter = fetcher._create_fetch_waiter()  # noqa: SLF001
@@ -135,18 +135,18 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 waiter.result()
 
     async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await *coroutine* in this thread, from the worker's loop.
+        """Run *coroutine* in this thread and await its result in the worker's loop.
 
-        Faust's own queue serves two calls at a time, and a fetch that waits holds one of them.
+        This bypasses Faust's call queue, which runs only two calls at a time; a waiting fetch would occupy one of them.
         """
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.thread_loop))
 
-    def poke(self) -> None:
-        """Wake a `fetch` that waits; from any thread."""
+    def wake(self) -> None:
+        """Wake a waiting `fetch`. May be called from any thread."""
         with contextlib.suppress(RuntimeError):
-            self.thread_loop.call_soon_threadsafe(self._poked)
+            self.thread_loop.call_soon_threadsafe(self._finish_waiting)
 
-    def _poked(self) -> None:
+    def _finish_waiting(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -154,10 +154,10 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
             consumer.seek(TopicPartition(*tp), offset)
-        look_again(consumer._fetcher)  # noqa: SLF001
+        reconsider(consumer._fetcher)  # noqa: SLF001
 
     async def publish_offsets(self, offsets: Mapping[TP, int]) -> None:
-        """Commit group offsets, for lag tools only: nothing reads them back."""
+        """Commit group offsets, for lag monitoring tools only: this project never reads them."""
         consumer = self._ensure_consumer()
         with contextlib.suppress(KafkaError, AssertionError):
             assigned = consumer.assignment()
@@ -165,17 +165,17 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class _Ends:
-    """Asks for last stable offsets over a connection of its own.
+    """Requests last stable offsets over a separate connection.
 
-    A broker answers the requests of one connection in their order, so beside a fetch that waits for records the answer
-    would take as long as that waits.
+    A broker answers the requests of one connection in order. On the consumer's connection, the answer would be delayed
+    by a fetch that waits for records.
     """
 
     def __init__(self, kafka: Mapping[str, Any]) -> None:
         self._kafka = kafka
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
 
-    async def __call__(self, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    async def __call__(self, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
         if self._consumer is None:
             consumer = aiokafka.AIOKafkaConsumer(
                 **self._kafka,
@@ -186,7 +186,7 @@ class _Ends:
             )
             await consumer.start()
             self._consumer = consumer
-        ends = await self._consumer.end_offsets([TopicPartition(*place) for place in places])
+        ends = await self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
         return {(tp.topic, tp.partition): end for tp, end in ends.items()}
 
     async def stop(self) -> None:
@@ -196,7 +196,7 @@ class _Ends:
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
-    """Deliver batches; open shards where Faust would seek, release them where it revokes."""
+    """Delivers batches. Opens the shards when Faust would seek, and releases them when Faust revokes partitions."""
 
     _ends: _Ends | None = None
 
@@ -218,12 +218,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await asyncio.sleep(PACE_S)
             return
         found = await self._thread.run(self._thread.fetch(wanted, 0.5, lambda: worker.epoch == epoch))
-        for place, start, stop, records in found:
-            tp = TP(*place)
+        for partition, start, stop, records in found:
+            tp = TP(*partition)
             if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             offset = stop - 1
-            # Faust's own bookkeeping of gaps must see none: positions are the shard's.
+            # Prevents Faust from detecting a gap in the offsets: the shard, not Faust, owns the positions.
             self._read_offset[tp] = offset
             batch = Batch(tp.topic, tp.partition, start, stop, records, epoch)
             yield (
@@ -235,7 +235,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await asyncio.sleep(PACE_S)
 
     def ack(self, message: Any) -> bool:
-        """Let go of a message. What was applied is in the state topic; Faust keeps no count."""
+        """Discard the message. Faust need not track acknowledged offsets, because the positions are in the state topic."""
         if message.acked:
             return False
         message.acked = True
@@ -260,14 +260,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if self._ends is None:
             self._ends = _Ends(self.app.kafka)
         worker.probe = self._ends
-        worker.on_room = thread.poke
+        worker.on_room = thread.wake
         try:
-            seeks = {TP(*place): offset for place, offset in (await worker.assign(numbers)).items()}
+            seeks = {TP(*partition): offset for partition, offset in (await worker.assign(numbers)).items()}
             await thread.run(thread.seek_all(seeks))
             self._read_offset.update(dict.fromkeys(seeks))
         except asyncio.CancelledError:
-            raise  # another rebalance: the shards are opened again
-        except BaseException as exc:  # noqa: BLE001 -- Faust would log it and go on
+            raise  # Another rebalance has begun, and will open the shards again.
+        except BaseException as exc:  # noqa: BLE001 -- Faust would log it and continue
             end_process("open_failed", f"{type(exc).__name__}: {exc}", code=4)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -280,13 +280,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self._ends.stop()
 
     async def publish_offsets(self) -> None:
-        """Let lag tools see the positions."""
+        """Commit the shards' positions as group offsets, so that lag monitoring tools can see them."""
         offsets = {TP(t, n): p for n, shard in self._worker.shards.items() for t, p in shard.positions.items()}
         if offsets:
             await self._thread.run(self._thread.publish_offsets(offsets))
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
-    """Faust's Kafka transport with the batch consumer."""
+    """Faust's Kafka transport, with `BatchConsumer` as its consumer."""
 
     Consumer = BatchConsumer

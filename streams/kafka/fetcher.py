@@ -1,7 +1,7 @@
-"""What aiokafka's fetcher holds, taken out by partition, without an object more for each record than its parser makes.
+"""Take the records out of aiokafka's fetcher by partition, without creating another object per record.
 
-Owns the one place that reaches into the fetcher's buffers; the names that this rests on are listed in
-`tests/streams/test_rests_on.py`. Knows no Faust and no shard.
+The only file that accesses the fetcher's buffers. `tests/streams/test_rests_on.py` checks the private names that it uses.
+Knows nothing of Faust and shards.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 from aiokafka.structs import TopicPartition
 
 Fetched = tuple[TopicPartition, int, int, list[Any]]
-"""(partition, from, to, records): all that is visible in [from, to). A record has offset, timestamp, key, value, headers."""
+"""(partition, from, to, records): all visible records in [from, to). A record has offset, timestamp, key, value and headers."""
 
 
 def _as_parsed(_tp: TopicPartition, record: Any) -> Any:
-    """Return the parser's record itself: aiokafka's ConsumerRecord around it is half of what reading a record costs."""
+    """Return the parser's record unchanged. Wrapping it in aiokafka's ConsumerRecord takes half the time of reading a record."""
     return record
 
 
 def drain(fetcher: Any, wanted: Collection[TopicPartition], most: int) -> list[Fetched]:
-    """Take what *fetcher* holds of *wanted*, at most *most* records of each partition. Raises what a fetch found wrong.
+    """Remove and return the buffered records of the *wanted* partitions, at most *most* of each. Raises the error of a failed fetch.
 
-    A fetch that only moved the position (aborted records, markers) is an entry without records.
+    If a fetch only moved the position past aborted records or markers, its entry has no records.
     """
     found: list[Fetched] = []
     for tp in list(fetcher._records):  # noqa: SLF001
@@ -34,7 +34,7 @@ def drain(fetcher: Any, wanted: Collection[TopicPartition], most: int) -> list[F
         result = fetcher._records[tp]  # noqa: SLF001
         if not hasattr(result, "getall"):
             del fetcher._records[tp]  # noqa: SLF001
-            look_again(fetcher)
+            reconsider(fetcher)
             result.check_raise()
         if result.has_more() and result.check_assignment(tp):
             state = result._assignment.state_value(tp)  # noqa: SLF001
@@ -45,14 +45,15 @@ def drain(fetcher: Any, wanted: Collection[TopicPartition], most: int) -> list[F
                 found.append((tp, start, state.position, records))
         if not result.has_more():
             del fetcher._records[tp]  # noqa: SLF001
-            look_again(fetcher)
+            reconsider(fetcher)
     return found
 
 
-def look_again(fetcher: Any) -> None:
-    """Let *fetcher* see anew what is to be fetched.
+def reconsider(fetcher: Any) -> None:
+    """Make *fetcher* check again which partitions to fetch.
 
-    Where a fetch ends in the very turn of its loop in which the assignment changes, it still counts as on its way when the next
-    ones are chosen: none is sent, and nothing that comes later wakes it, neither a seek nor who waits for records.
+    This works around a race in aiokafka. If a fetch ends in the same iteration of the event loop in which the assignment
+    changes, aiokafka still counts it as in flight when it chooses the next fetches, and sends none. Neither a seek nor a
+    waiting reader wakes the fetcher afterwards.
     """
     fetcher._notify(fetcher._wait_consume_future)  # noqa: SLF001

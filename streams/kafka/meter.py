@@ -1,7 +1,4 @@
-"""What is told of a worker's loop as it runs: the seam to the metrics.
-
-Owns two shapes. Knows neither Prometheus nor what a number means.
-"""
+"""The interface between the worker's loop and its metrics. Knows nothing of Prometheus."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from streams.shard.shard import Shard
 
 
 class Meter(Protocol):
-    """What is told of the loop as it runs; metrics are made from it."""
+    """Receives measurements from the worker's loop, for the metrics."""
 
     def opened(self, shards: int, seconds: float | None = None) -> None: ...
 
@@ -21,7 +18,7 @@ class Meter(Protocol):
 
 
 class Unmetered:
-    """A meter that keeps nothing."""
+    """A meter that discards everything."""
 
     def opened(self, shards: int, seconds: float | None = None) -> None: ...
 

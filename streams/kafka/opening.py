@@ -1,6 +1,6 @@
-"""Open shards: claim, read, fence, read on, check the positions. The claim protocol carried out on Kafka.
+"""Open shards: execute the claim protocol on Kafka, read the state, and check the positions.
 
-Owns the reading of the state topic. `streams/shard/claims.py` decides each step; nothing here decides who owns a shard.
+Owns how the state topic is read. `streams/shard/claims.py` decides each step of the protocol and who owns a shard.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.contract.record import Out
-from streams.kafka.fetcher import drain, look_again
+from streams.kafka.fetcher import drain, reconsider
 from streams.kafka.transactions import Writer, fence
 from streams.shard.claims import CLAIM, Act, next_step
 from streams.shard.state_log import StateLog
 
 PATIENCE_S = 1.0
-"""A claim that is not visible after this hides behind somebody's open transaction."""
+"""If this worker's claim is not visible after this time, another worker's open transaction hides it."""
 RECORDS_AT_ONCE = 5_000
 RETRY_MS = 5
-"""A consumer that is asked for the ends of topics learns of one topic at each try: at 100 ms each, nine took a second."""
+"""A request for end offsets fetches the metadata of one more topic per retry. At 100 ms per retry, nine topics took a second."""
 FETCH_BYTES = 2 << 20
-"""Of a partition at a time: more is no faster, and what is read and what is fetched meanwhile both lie in memory."""
+"""Bytes per fetch and partition. A larger fetch is not faster, and the fetch being read and the next one are both in memory."""
 
 
 class ShardLost(Exception):  # noqa: N818 -- it names what happened, and ends the process
@@ -32,7 +32,7 @@ class ShardLost(Exception):  # noqa: N818 -- it names what happened, and ends th
 
 
 class PositionLost(Exception):  # noqa: N818 -- it names what happened, and ends the process
-    """A position does not fit its topic: records were deleted before they were applied, or the topic is another."""
+    """A position does not match its topic: records were deleted before they were applied, or the topic was created again."""
 
 
 async def open_shards(
@@ -44,10 +44,22 @@ async def open_shards(
     beat: Callable[[], None] = lambda: None,
     limit_s: float = 80.0,
 ) -> None:
-    """Claim the shards of *states* for *writer* and read them until they are whole and its own.
+    """Claim the shards of *states* for *writer*, and read each until its state is complete and *writer* owns it.
 
-    A state that was held before goes on where it stopped. Raises ShardLost, TimeoutError (over `limit_s`: Faust gives
-    up on its own wait after 90 s without saying so), KafkaError.
+    A state that was partly read before continues at its `read_to`.
+
+    Args:
+        kafka: The connection arguments of aiokafka's clients.
+        state_topic: The topic that holds claims and state.
+        states: The shards to claim.
+        writer: The producer whose transactional id is the claim.
+        beat: Called after each batch, to show that the process is alive.
+        limit_s: The time limit, in seconds. Faust stops waiting after 90 s without an error, so this must be shorter.
+
+    Raises:
+        ShardLost: Another worker claimed a shard later.
+        TimeoutError: The time limit was exceeded.
+        KafkaError: Kafka failed.
     """
     async with asyncio.timeout(limit_s):
         ends = await writer.write({(state_topic, s.number): [Out(CLAIM + writer.name.encode(), b"1")] for s in states})
@@ -69,7 +81,7 @@ async def open_shards(
         try:
             for consumer in (committed, everything):
                 await consumer.start()
-            # Only one of them reads the state; the other is asked for ends, and for claims that are not committed.
+            # `committed` reads the state. `everything` reads the ends of the log and the uncommitted claims.
             committed.assign(list(by_partition))
             begins = await committed.beginning_offsets(list(by_partition))
             for tp, state in by_partition.items():
@@ -80,7 +92,7 @@ async def open_shards(
             await everything.stop()
 
 
-async def _own(  # noqa: PLR0917 -- what one opening needs
+async def _own(  # noqa: PLR0917 -- `open_shards` is its only caller
     kafka: Mapping[str, Any],
     state_topic: str,
     by_partition: Mapping[TopicPartition, StateLog],
@@ -111,7 +123,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
                 patience_over=patience_over,
             )
             if step.act is Act.LOST:
-                raise ShardLost(f"shard {state.number}: another worker has taken it over")
+                raise ShardLost(f"shard {state.number}: another worker has claimed it")
             if step.act is Act.OPEN:
                 del todo[tp]
             elif step.act is Act.FENCE:
@@ -136,7 +148,7 @@ async def _own(  # noqa: PLR0917 -- what one opening needs
 
 
 async def _uncommitted_claims(everything: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> set[str]:
-    """Return the names in claims that are not committed. One that died while it claimed has no other by which it is known."""
+    """Return the transactional ids in uncommitted claims: the only trace of a worker that died while it wrote its claim."""
     everything.assign([tp])
     everything.seek(tp, start)
     names: set[str] = set()
@@ -149,7 +161,7 @@ async def _uncommitted_claims(everything: AIOKafkaConsumer, tp: TopicPartition, 
 async def _read_to(
     consumer: AIOKafkaConsumer, todo: Mapping[TopicPartition, StateLog], ends: Mapping[TopicPartition, int], beat: Callable[[], None]
 ) -> None:
-    fetcher = consumer._fetcher  # noqa: SLF001 -- see `fetched.py`
+    fetcher = consumer._fetcher  # noqa: SLF001 -- see `fetcher.py`
     behind = {tp for tp in todo if todo[tp].read_to < ends[tp]}
     while behind:
         found = drain(fetcher, behind, RECORDS_AT_ONCE)
@@ -159,14 +171,14 @@ async def _read_to(
             if waiter.done():
                 waiter.result()
             waiter.cancel()
-            look_again(fetcher)
+            reconsider(fetcher)
         for tp, _, stop, records in found:
             state = todo[tp]
             take = state.take
             persons = state.persons
             for record in records:
                 key, value = record.key, record.value
-                # Almost all records are persons: this branch is the restore's inner loop.
+                # Almost all records are persons, so they are handled here without the call of `take`.
                 if key[0] and value is not None:
                     persons[key] = value
                 else:
@@ -175,13 +187,13 @@ async def _read_to(
             state.read_to = stop
             if stop >= ends[tp]:
                 behind.discard(tp)
-            # The next fetch comes in meanwhile.
+            # Let the next fetch run.
             await asyncio.sleep(0)
         beat()
 
 
 async def read_positions(kafka: Mapping[str, Any], state_topic: str, states: Sequence[StateLog]) -> None:
-    """Read what was committed into *states*, claiming nothing: to look at, never to go on from. Raises KafkaError."""
+    """Read the committed state into *states* without a claim. For display only, because an owner may change it. Raises KafkaError."""
     by_partition = {TopicPartition(state_topic, s.number): s for s in states}
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
     try:
@@ -194,11 +206,11 @@ async def read_positions(kafka: Mapping[str, Any], state_topic: str, states: Seq
 
 
 async def check_positions(kafka: Mapping[str, Any], states: Sequence[StateLog], inbound: Sequence[str]) -> dict[int, dict[str, int]]:
-    """Return the positions to begin at, {shard: {topic: offset}}; a topic without one begins at its beginning.
+    """Return the offsets to start from, {shard: {topic: offset}}. A topic without a position starts at its first offset.
 
-    Raises PositionLost where a position lies outside its topic, or where the topic below it is not the one that was
-    read: every record below a position was appended no later than the newest time kept beside it, so in the same
-    topic no visible record below the position is newer. (The markers of transactions are, and aborted records.)
+    Raises PositionLost if a position lies outside its topic, or if the topic was created again after it was read. The second
+    case is detected by time: each position is stored with the newest append time below it. If a visible record below the
+    position is newer, this is not the topic that was read. (Transaction markers and aborted records may be newer.)
     """
     consumer = AIOKafkaConsumer(**dict(kafka), enable_auto_commit=False, isolation_level="read_committed", retry_backoff_ms=RETRY_MS)
     try:
@@ -243,7 +255,7 @@ async def check_positions(kafka: Mapping[str, Any], states: Sequence[StateLog], 
 
 
 async def _has_newer(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, position: int, newest_ms: int) -> bool:
-    """Say whether a record in [start, position) that can be read is newer than *newest_ms*."""
+    """Return whether a visible record in [start, position) is newer than *newest_ms* (ms)."""
     consumer.assign([tp])
     consumer.seek(tp, start)
     while await consumer.position(tp) < position:

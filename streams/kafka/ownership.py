@@ -1,7 +1,7 @@
-"""The shards that this process owns: opened, written to, and released.
+"""Open, write and release the shards that this process owns.
 
-Owns the claims of this process, up to where it has read each shard's state, and what it keeps of a shard for coming back.
-`opening.py` carries the claim protocol out; what a shard does with records is the loop's (`worker.py`).
+Owns this process's claims, the offset up to which it has read each shard's state, and the state it keeps after a release, in
+case the shard is assigned to it again. `opening.py` executes the claim protocol; `worker.py` applies records to the shards.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from streams.shard.state_log import StateLog
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker needs to know of its deployment."""
+    """The settings of a worker."""
 
     kafka: Mapping[str, Any]
-    """Connection arguments of aiokafka's clients."""
+    """The connection arguments of aiokafka's clients."""
     state_topic: str
     partitions: int
     clock: Clock = field(default_factory=Clock)
     clock_skew_ms: int = 100
-    """How far this machine's clock may be ahead of the broker's, and how long an append may take to become visible. A deadline
-    fires this much later; records do not wait for it."""
+    """The allowance for the clock difference between this machine and the broker, and for the time until an append is visible.
+    Deadlines fire later by this time; records are not delayed."""
     restore_limit_s: float = 80.0
     records_per_commit: int = 4000
-    """Records applied in one transaction, at most: more cost memory, fewer cost transactions."""
+    """The maximum number of records applied in one transaction. A higher number needs more memory, a lower one more transactions."""
 
 
 class Ownership:
-    """The open shards, and the way in and out."""
+    """The open shards of this process and their claims."""
 
     def __init__(self, settings: WorkerSettings, agent: Agent, writer: Writer) -> None:
         self._settings = settings
@@ -47,18 +47,18 @@ class Ownership:
         self._writer = writer
         self.shards: dict[int, Shard] = {}
         self.isolated: dict[int, Isolation] = {}
-        """The shards among them that go on one step at a time."""
+        """The isolated shards among `shards`, and how far each has got."""
         self._kept: dict[int, tuple[Shard, int]] = {}
-        """Shards that were released, with up to where each was read: one that comes back reads on from there."""
+        """The released shards, with the offset up to which each was read. If a shard is assigned again, reading continues there."""
         self._read_to: dict[int, int] = {}
-        """Up to where each shard's partition of the state topic was read, or written by nobody else."""
+        """The offset of each shard's partition of the state topic below which this process has read, or itself written, everything."""
         self._claimed: set[int] = set()
-        """Shards whose claims were written and not taken back, also those that never came to be open."""
+        """The shards for which this process has written a claim and no tombstone yet, including those that were never opened."""
 
     async def open(self, numbers: set[int], beat: Callable[[], None]) -> list[StateLog]:
-        """Open the shards of a new assignment in place of those that are open; return what was read of each.
+        """Replace the open shards with the shards of a new assignment; return the state that was read for each.
 
-        Raises what `open_shards` and `check_positions` raise. May be cancelled: what was claimed by then is released by `release`.
+        Raises the exceptions of `open_shards` and `check_positions`. May be cancelled; `release` then releases the claims.
         """
         self.shards.clear()
         states = [self._known(number) for number in sorted(numbers)]
@@ -73,13 +73,16 @@ class Ownership:
         return states
 
     async def release(self) -> list[int]:
-        """Take the claims back; return the shards that were claimed. Raises KafkaError: the next owner fences this worker then."""
+        """Write tombstones for the claims; return the shards that were claimed.
+
+        Raises KafkaError. The claims then remain, and the next owner fences this worker.
+        """
         shards = dict(self.shards)
         self.shards.clear()
         claimed = sorted(self._claimed)
         if claimed:
             tombstone = Out(CLAIM + self._writer.name.encode(), None)
-            # A shard that never came to be open says nothing of how its last owner ended.
+            # Reset the crash count only of opened shards: releasing a shard that was never opened is not a success.
             await self._writer.write(
                 {(self._settings.state_topic, n): [tombstone, Out(ATTEMPT, None)] if n in shards else [tombstone] for n in claimed}
             )
@@ -91,13 +94,13 @@ class Ownership:
     async def write(self, records: Mapping[tuple[str, int], Sequence[Out]]) -> None:
         """Commit *records*. Raises KafkaError."""
         for (topic, number), end in (await self._writer.write(records)).items():
-            # Where something else lies between this commit and the one before, it is another's claim: a shard that comes back
-            # must read it, or its owner would not be fenced.
+            # A gap between this commit and the previous one means that another worker has written a claim. Do not advance past
+            # it: if the shard is assigned to this process again, it must read that claim, so that it fences the other worker.
             if topic == self._settings.state_topic and end - len(records[topic, number]) == self._read_to[number] + 1:
                 self._read_to[number] = end
 
     def _known(self, number: int) -> StateLog:
-        """Return what is known of a shard before it is read."""
+        """Return the state of a shard before it is read: empty, or what was kept at its release."""
         kept = self._kept.pop(number, None)
         state = StateLog(number, kept[0].persons if kept else {})
         if kept:
@@ -109,7 +112,7 @@ class Ownership:
         number = state.number
         shard = Shard(number, self._settings.partitions, self._agent, self._settings.clock, state.persons)
         shard.restored(positions, {t: newest for t, (_, newest) in state.positions.items()})
-        # One back, as after a commit of one's own, whose marker comes after its last record.
+        # Minus one, as after a commit by this process: `_read_to` does not include the transaction marker.
         self._read_to[number] = state.read_to - 1
         attempts, first = attempt(state, positions)
         if not state.positions:

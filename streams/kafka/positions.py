@@ -1,8 +1,8 @@
-"""What an operator sees and does about positions: show them, and accept that records are lost.
+"""The operator's commands for positions: show them, and accept the loss of records.
 
-Owns the way out that `opening.check_positions` names when a position no longer fits its topic. It writes as a claimant
-does, so a worker that still serves the shard is fenced and ends. Never moves a position that fits: what was applied would
-be applied again.
+Owns the remedy that `opening.check_positions` suggests if a position does not match its topic. It claims the shard first, so
+a worker that still owns the shard is fenced and ends. It never moves a position that matches its topic, because records would
+be applied twice or skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from streams.shard.state_log import StateLog
 
 
 class Position(NamedTuple):
-    """Where a shard stands in one of its topics; `begin` and `end` are what the topic holds now."""
+    """The position of a shard in one of its topics, and the topic's current offsets [`begin`, `end`)."""
 
     topic: str
     shard: int
@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """How many offsets lie between the position and the end."""
+        """How many offsets lie between the position and the end of the topic."""
         return max(0, self.end - (self.begin if self.position is None else self.position))
 
     @property
@@ -39,7 +39,7 @@ class Position(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """What accepting a loss did. `skipped` offsets were deleted before they were applied."""
+    """The result of accepting a loss. `skipped` is the number of offsets that were deleted before they were applied."""
 
     topic: str
     shard: int
@@ -49,7 +49,7 @@ class Accepted(NamedTuple):
 
 
 async def show_positions(kafka: Mapping[str, Any], state_topic: str, inbound: Sequence[str], partitions: int) -> list[Position]:
-    """Return every shard's positions as they were committed, without claiming anything. Raises KafkaError."""
+    """Return the committed positions of every shard, without claiming a shard. Raises KafkaError."""
     states = [StateLog(number, {}) for number in range(partitions)]
     await read_positions(kafka, state_topic, states)
     begins, ends = await _limits(kafka, [TopicPartition(topic, number) for number in range(partitions) for topic in inbound])
@@ -62,9 +62,9 @@ async def show_positions(kafka: Mapping[str, Any], state_topic: str, inbound: Se
 
 
 async def accept_loss(kafka: Mapping[str, Any], state_topic: str, topic: str, partition: int) -> Accepted | None:
-    """Move the position of *topic* in shard *partition* to what is there; None where it fits, or there is none.
+    """Move the position of *topic* in shard *partition* to an offset that exists. Return None if no move is needed.
 
-    Raises ShardLost where a worker claimed the shard meanwhile, TimeoutError, KafkaError.
+    Raises ShardLost if a worker claims the shard at the same time, TimeoutError, KafkaError.
     """
     writer = Writer(kafka)
     state = StateLog(partition, {})
@@ -75,7 +75,7 @@ async def accept_loss(kafka: Mapping[str, Any], state_topic: str, topic: str, pa
             await check_positions(kafka, [state], [topic])
         except PositionLost:
             before, newest_ms = state.positions[topic]
-            after, skipped = await _where_to_go_on(kafka, TopicPartition(topic, partition), before, newest_ms)
+            after, skipped = await _new_position(kafka, TopicPartition(topic, partition), before, newest_ms)
             accepted = Accepted(topic, partition, before, after, skipped)
         moved = [] if accepted is None else [Out(POSITION + topic.encode(), b"%d %d" % (accepted.after, state.positions[topic][1]))]
         await writer.write({(state_topic, partition): [*moved, Out(CLAIM + writer.name.encode(), None)]})
@@ -93,11 +93,12 @@ async def _limits(kafka: Mapping[str, Any], tps: list[TopicPartition]) -> tuple[
         await consumer.stop()
 
 
-async def _where_to_go_on(kafka: Mapping[str, Any], tp: TopicPartition, position: int, newest_ms: int) -> tuple[int, int]:
-    """Return the position to go on from and how many offsets are skipped.
+async def _new_position(kafka: Mapping[str, Any], tp: TopicPartition, position: int, newest_ms: int) -> tuple[int, int]:
+    """Return the position to continue from and the number of offsets that are skipped.
 
-    Deleted below: the beginning. Made again: its beginning too, for all of it is newer than what was applied. Cut off at its
-    end (an unclean election): after what was applied, for the same reason.
+    If records were deleted, this is the first offset of the topic. Otherwise the topic was created again or, after an unclean
+    leader election, lost its last records. In both cases it is the offset of the first record newer than *newest_ms* (ms), the
+    append time of the newest record that was applied. In a new topic, that is its first record.
     """
     consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, isolation_level="read_committed")
     try:

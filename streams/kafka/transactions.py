@@ -1,7 +1,7 @@
-"""One transactional producer, one transaction at a time, for all shards of a worker.
+"""The transactional producer of a worker: one transaction at a time, for all of its shards.
 
-Owns the producer and its one lock. Must not know what the records mean. A failure leaves nothing to mend here: the
-caller ends the process, the next owner fences this producer's name, and Kafka brings the work again.
+Owns the producer and its lock. Does not know what the records mean. It does not recover from a failure: the caller ends the
+process, the next owner fences this producer's transactional id, and the records are read again from Kafka.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from aiokafka import AIOKafkaProducer
 from streams.contract.record import Out
 
 BATCH_BYTES_MAX = 900_000
-"""Below the broker's `message.max.bytes` default of 1 MiB with room for what a batch adds."""
+"""Less than the broker's default `message.max.bytes` of 1 MiB, to leave room for the overhead of a batch."""
 
 TRANSACTION_TIMEOUT_MS = 60_000
-"""As long as the broker may be away: a shorter one ends every worker whose transaction was open when the broker stood still.
-Nobody waits for it: who takes a dead worker's shards fences it."""
+"""The time that the broker may be unavailable. A shorter timeout would end every worker with an open transaction when the broker
+pauses. A long timeout delays nobody: the next owner fences a dead worker and does not wait for its transaction to time out."""
 
 
 class Writer:
-    """Write records of many partitions in one transaction."""
+    """Writes records to many partitions in one transaction."""
 
     def __init__(self, kafka: Mapping[str, Any], *, transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS) -> None:
         self.name = f"w-{uuid.uuid4().hex[:20]}"
-        """The transactional id: unique to the process and never used again, so whoever fences it can only hit us."""
+        """The transactional id. It is unique to this process and never reused, so fencing it affects only this process."""
         self._kafka = dict(kafka)
         self._timeout_ms = transaction_timeout_ms
         self._producer: AIOKafkaProducer | None = None
@@ -44,31 +44,32 @@ class Writer:
             await producer.stop()
 
     async def write(self, records: Mapping[tuple[str, int], Iterable[Out]]) -> dict[tuple[str, int], int]:
-        """Write ``{(topic, partition): records}`` and commit. Returns, when Kafka has committed, the offset after each's last.
+        """Write *records*, {(topic, partition): records}, in one transaction, and wait for the commit.
 
-        Raises KafkaError when fenced or when the transaction cannot end; nothing of it is then visible. Goes on to its end
-        where the caller is cancelled: after a transaction that was left half way none could begin.
+        Return the offset after the last record of each partition. Raises KafkaError if this producer was fenced or the
+        transaction cannot be committed; none of it is visible then. If the caller is cancelled, the transaction still runs to
+        its end, because a half-finished transaction would block the next one.
         """
         return await asyncio.shield(self._write(records))
 
     async def _write(self, records: Mapping[tuple[str, int], Iterable[Out]]) -> dict[tuple[str, int], int]:
         async with self._lock:
             producer = await self._started()
-            builders = [(place, self._batches(producer, outs)) for place, outs in records.items()]
+            builders = [(tp, self._batches(producer, outs)) for tp, outs in records.items()]
             await producer.begin_transaction()
             sent: list[Any] = []
-            places: list[tuple[tuple[str, int], int]] = []
-            # The first batch of every partition goes in without another await in between: the sender then adds all
-            # partitions to the transaction in one request. One by one, the broker answers NOT_ENOUGH_REPLICAS while it
-            # verifies them, and aiokafka waits its back-off each time.
+            counts: list[tuple[tuple[str, int], int]] = []
+            # Send the first batch of every partition before any second one. aiokafka's sender then adds all partitions to the
+            # transaction in one request. If they are added one by one, the broker answers NOT_ENOUGH_REPLICAS while it
+            # verifies each of them, and aiokafka waits for its retry back-off each time.
             for part in (slice(0, 1), slice(1, None)):
-                for place, batches in builders:
+                for tp, batches in builders:
                     for batch in batches[part]:
-                        sent.append(await producer.send_batch(batch, place[0], partition=place[1]))
-                        places.append((place, batch.record_count()))
+                        sent.append(await producer.send_batch(batch, tp[0], partition=tp[1]))
+                        counts.append((tp, batch.record_count()))
             written = await asyncio.gather(*sent)
             await producer.commit_transaction()
-        return {place: metadata.offset + count for (place, count), metadata in zip(places, written, strict=True)}
+        return {tp: metadata.offset + count for (tp, count), metadata in zip(counts, written, strict=True)}
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -95,20 +96,20 @@ class Writer:
                 batch = producer.create_batch()
                 batches.append(batch)
                 if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
-                    raise ValueError(f"a record of {len(value or b'')} bytes is larger than a batch may be ({BATCH_BYTES_MAX})")
+                    raise ValueError(f"a record of {len(value or b'')} bytes exceeds the maximum batch size of {BATCH_BYTES_MAX} bytes")
         batch.close()
         return batches
 
 
 async def fence(kafka: Mapping[str, Any], name: str) -> None:
-    """Abort what the producer *name* left open, and make whatever it still tries fail."""
+    """Abort the open transaction of the producer *name*, if any, and make its later writes fail."""
     producer = AIOKafkaProducer(**dict(kafka), transactional_id=name, retry_backoff_ms=10)
     await _start(producer)
     await producer.stop()
 
 
 async def _start(producer: AIOKafkaProducer) -> None:
-    """Start *producer*; one that can't be started lets go of what it holds."""
+    """Start *producer*. If it cannot be started, release its resources."""
     try:
         await producer.start()
     except BaseException:

@@ -1,9 +1,9 @@
-"""The one loop that serves the shards of this process.
+"""The worker: the loop that applies records to the shards of this process.
 
-Owns when things happen: taking what arrived, probing for what else there is, deciding, committing, opening and releasing.
-What a record means is the `Agent`'s, in which order records are applied is the `Shard`'s, how shards are opened and given
-up is `ownership.py`'s. A fault of ours ends the process at once: nothing graceful, for the frame around us would
-acknowledge what was not done, and Kafka brings the work again.
+Owns when things happen: queueing batches, probing, deciding, committing, opening and releasing. The `Agent` decides what a
+record means, the `Shard` decides the order of records, and `ownership.py` opens and releases shards. An internal error ends
+the process immediately. A graceful shutdown of Faust would acknowledge records that were not applied; this way they are read
+again from Kafka.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ __all__ = ["Worker", "WorkerSettings"]
 log = structlog.get_logger()
 
 QUEUE_RECORDS = 1500
-"""A partition that has more than this waiting is not fetched until it has less."""
+"""A partition with more than this number of queued records is not fetched."""
 RELEASE_LIMIT_S = 5.0
 BROKER_LIMIT_S = 60.0
-"""How long the broker may be away before the process ends."""
+"""How long the broker may be unavailable before the process ends."""
 READY_LIMIT_S = 5.0
-"""How long the broker may leave a question or a commit unanswered before the worker is not ready."""
+"""How long a probe or a commit may remain unanswered before the worker is not ready."""
 IDLE_S = 1.0
 SETTLED_S = 0.004
-"""A millisecond that the broker has stamped on a record that is here is over for the broker after this, whatever clock is right."""
+"""After this time a millisecond, seen in a record's append time, is over on the broker, even if the clocks differ."""
 POLL_S = 0.005
-"""How long to wait before the broker is asked again whether a shard's other topics hold something older."""
+"""The pause before the next probe, while a shard waits to know whether its other topics hold older records."""
 
 
 Probe = Callable[[list[tuple[str, int]]], Awaitable[Mapping[tuple[str, int], int]]]
-"""Ask the broker for the last stable offsets of these partitions."""
+"""Returns the last stable offsets of the given partitions, as the broker reports them."""
 
 
 class Worker:
-    """Serve the shards that this process was assigned."""
+    """Applies records and deadlines to the shards that are assigned to this process."""
 
     def __init__(self, settings: WorkerSettings, agent: Agent, meter: Meter | None = None) -> None:
         self.settings = settings
@@ -59,14 +59,14 @@ class Worker:
         self._owned = Ownership(settings, agent, self.writer)
         self.shards = self._owned.shards
         self.epoch = 0
-        """Which assignment it is: batches carry it, and those of an earlier one are dropped."""
+        """The number of the assignment. Each batch carries it, and batches of an earlier assignment are dropped."""
         self.probe: Probe | None = None
         self.prepare: Callable[[], Awaitable[None]] | None = None
         """Awaited once before the first shard opens."""
         self.learn: Callable[[list[bytes | None]], Awaitable[None]] | None = None
-        """Awaited with the values that arrived, before they are read: what a schema registry must be asked for."""
+        """Awaited with the values of new records before they are decoded, to fetch unknown schemas from the registry."""
         self.on_room: Callable[[], None] = lambda: None
-        """Called when a partition that was full has room again."""
+        """Called when a partition whose queue was full has room again."""
         self.progressed_at = time.monotonic()
         self._arrived: deque[Batch] = deque()
         self._wake = asyncio.Event()
@@ -77,19 +77,19 @@ class Worker:
         self._commit: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
         self._sealed: dict[int, tuple[int, float]] = {}
-        """The newest seal of each shard, and when it was first seen."""
+        """The newest seal of each shard, and the time when it was first seen."""
         self._full: set[tuple[str, int]] = set()
-        self._turn = 0
+        self._rounds = 0
 
     # ---- what the transport calls
 
     @property
     def ready(self) -> bool:
-        """Say whether every assigned shard is open, and the broker answers."""
+        """Whether every assigned shard is open and the broker answers."""
         return self._held and time.monotonic() - self._answered_at < READY_LIMIT_S
 
     def wants(self, topic: str, partition: int) -> bool:
-        """Say whether this partition has room; one that runs ahead of its shard's other topics has none."""
+        """Return whether to fetch this partition. It is not fetched while its queue is full."""
         shard = self.shards.get(partition)
         if shard is None:
             return False
@@ -99,15 +99,15 @@ class Worker:
         return True
 
     def give(self, batch: Batch) -> None:
-        """Take a batch that the agent received."""
+        """Queue a batch from the transport."""
         self._arrived.append(batch)
         self._wake.set()
 
     async def assign(self, numbers: set[int]) -> dict[tuple[str, int], int]:
-        """Open the shards of a new assignment; return where to seek, {(topic, partition): offset}.
+        """Open the shards of a new assignment; return the offsets to seek to, {(topic, partition): offset}.
 
-        May be interrupted by another rebalance, which releases what was claimed: nothing is open then, and it begins again
-        with the next one.
+        Another rebalance may interrupt this and release the claims. Then no shard is open, the result is empty, and the next
+        assignment opens the shards.
         """
         opening = self._opening = asyncio.create_task(self._open_all(numbers))
         try:
@@ -151,9 +151,9 @@ class Worker:
         return seeks
 
     async def release(self) -> None:
-        """Give the shards up: drop what is pending, let the running commit end, take the claims back.
+        """Release the shards: drop the queued batches, wait for the running commit, and write tombstones for the claims.
 
-        A commit that hangs longer than its limit ends the process: the next owner fences it.
+        If the commit takes longer than RELEASE_LIMIT_S, the process ends, and the next owner fences it.
         """
         self._held = False
         self.epoch += 1
@@ -168,7 +168,7 @@ class Worker:
                     released = await self._owned.release()
         except TimeoutError:
             end_process("release_timeout", "the running commit did not end in time; the next owner fences this worker")
-        except Exception as exc:  # noqa: BLE001 -- fenced, or no broker: the claim stays and is fenced by the next owner
+        except Exception as exc:  # noqa: BLE001 -- fenced, or no broker: the claim remains, and the next owner fences it
             end_process("release_failed", type(exc).__name__)
         if released:
             log.info("shards_released", shards=released)
@@ -185,17 +185,17 @@ class Worker:
             while True:
                 await self._wait()
                 async with self._lock:
-                    while self._held and await self._round():
+                    while self._held and await self._process():
                         pass
                     await self._committed()
                 self._beat()
         except asyncio.CancelledError:
             raise
-        except BaseException as exc:  # noqa: BLE001 -- fenced, failed send, hole: ours, and fatal
+        except BaseException as exc:  # noqa: BLE001 -- fenced, failed commit, offset gap: all are fatal
             end_process("worker_failed", f"{type(exc).__name__}", exc)
 
     async def _wait(self) -> None:
-        """Sleep until something arrived, a deadline comes, or a beat is due."""
+        """Sleep until a batch arrives, a deadline is due, or IDLE_S has passed."""
         pause = IDLE_S
         due = min((s.next_due for s in self.shards.values()), default=NEVER)
         if due < NEVER:
@@ -210,25 +210,25 @@ class Worker:
             pass
         self._wake.clear()
 
-    async def _round(self) -> bool:
-        """Take, probe, decide, and hand over to the commit, once. Returns whether there is more to do at once.
+    async def _process(self) -> bool:
+        """Queue batches, probe, decide and start a commit, once each. Return whether there is more to do now.
 
-        A commit runs while the next round decides: both need the one core that Python has, and the broker's answers are
-        waited for meanwhile. There is never more than one commit on its way.
+        The commit runs while the next call decides: Python uses only one core, and this uses the time in which the commit
+        waits for the broker. At most one commit is in progress.
         """
         if self.learn is not None and self._arrived:
             await self.learn([record.value for batch in self._arrived for record in batch.records])
-        self._take()
-        await self._look()
+        self._queue_batches()
+        await self._probe_if_needed()
         out = Outgoing()
         left = self.settings.records_per_commit
         applied = 0
-        for number, shard in self._in_turn():
+        for number, shard in self._rotated():
             if left <= 0:
                 break
             waiting = shard.waiting
             if number in self._owned.isolated:
-                await self._one_alone(number, shard)
+                await self._step_isolated(number, shard)
                 left -= 1
                 continue
             shard.apply(out, left)
@@ -236,7 +236,7 @@ class Worker:
             left = self.settings.records_per_commit - applied
             if shard.changed:
                 out.add(self.settings.state_topic, number, shard.changes())
-            # The running commit needs the loop for its next request, and the consumer's thread needs the interpreter.
+            # Let the running commit send its next request, and let the consumer's thread run.
             await asyncio.sleep(0)
         self._make_room()
         if out:
@@ -246,11 +246,11 @@ class Worker:
             await self._committed()
         return bool(self._arrived) or (applied > 0 and any(s.waiting for s in self.shards.values()))
 
-    def _in_turn(self) -> list[tuple[int, Shard]]:
-        """Return the shards, another one first each time: one with a backlog must not keep the others waiting."""
+    def _rotated(self) -> list[tuple[int, Shard]]:
+        """Return the shards, starting with a different one each time, so that one with a backlog does not block the others."""
         shards = list(self.shards.items())
-        self._turn += 1
-        first = self._turn % len(shards) if shards else 0
+        self._rounds += 1
+        first = self._rounds % len(shards) if shards else 0
         return shards[first:] + shards[:first]
 
     async def _write(self, records: Outgoing, applied: int) -> None:
@@ -262,22 +262,22 @@ class Worker:
         self._beat()
 
     async def _committed(self) -> None:
-        """Wait for the commit on its way. Raises what it raised, TimeoutError where the broker is away for too long."""
+        """Wait for the commit in progress. Raises its exception, or TimeoutError if the broker is unavailable for too long."""
         if self._commit is not None:
             async with asyncio.timeout(BROKER_LIMIT_S):
                 await self._commit
             self._commit = None
             self._answered_at = time.monotonic()
 
-    def _take(self) -> None:
+    def _queue_batches(self) -> None:
         while self._arrived:
             batch = self._arrived.popleft()
             shard = self.shards.get(batch.partition)
             if shard is not None and batch.epoch == self.epoch:
                 shard.arrived(batch)
 
-    async def _look(self) -> None:
-        """Probe, where a shard has records beyond its limit or a deadline that is due."""
+    async def _probe_if_needed(self) -> None:
+        """Probe if a shard has records that it may not apply yet, or a deadline that may be due."""
         settings = self.settings
         wall = int(time.time() * 1000) - settings.clock_skew_ms
         story = settings.clock.to_story(wall)
@@ -290,15 +290,15 @@ class Worker:
         try:
             ends = await self.probe([(t, s.number) for s in asking for t in self.agent.inbound])
         except KafkaError as exc:
-            # No answer is no knowledge: nothing is drained. The broker may be away for a while, but not for ever.
-            away = exc.retriable or isinstance(exc, KafkaTimeoutError)
-            if not away or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
+            # Without an answer, no topic is known to be complete. The broker may be unavailable, but only up to the limit.
+            unavailable = exc.retriable or isinstance(exc, KafkaTimeoutError)
+            if not unavailable or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
                 raise
             log.warning("probe_unanswered", reason=type(exc).__name__)
             await asyncio.sleep(0.1)
             return
         self._answered_at = time.monotonic()
-        self._take()
+        self._queue_batches()
         for s in asking:
             s.probed({t: ends[t, s.number] for t in self.agent.inbound}, sealed[s.number], wall)
 
@@ -308,11 +308,11 @@ class Worker:
             self._sealed[shard.number] = (key, now)
         return shard.seal(settled=now - self._sealed[shard.number][1] > SETTLED_S)
 
-    async def _one_alone(self, number: int, shard: Shard) -> None:
-        """Take one step of a shard that is isolated.
+    async def _step_isolated(self, number: int, shard: Shard) -> None:
+        """Run one step of an isolated shard, and wait for its commit before anything else is decided.
 
-        Its own commit ends before anything else is decided: else another shard's record could end the process while this
-        one's marker stands, and the wrong one would be set aside.
+        Otherwise a record of another shard could end the process while the marker of this step exists, and this step would
+        be skipped although it was not the cause.
         """
         await self._committed()
         topic, isolation = self.settings.state_topic, self._owned.isolated[number]

@@ -69,7 +69,7 @@ async def test_a_fetch_that_outlasts_its_assignment_keeps_its_records_for_the_ne
 
     # Released and opened again while it waits for records, which then arrive.
     epoch = 3
-    thread._poked()
+    thread._finish_waiting()
 
     assert await asyncio.wait_for(fetching, 1) == []
     assert drained == [1]

@@ -167,7 +167,7 @@ async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
     worker.give(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 1))
     worker.give(Batch(TEAM, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"y")], 2))
 
-    worker._take()
+    worker._queue_batches()
 
     assert (worker.shards[0].queued(STAY), worker.shards[0].queued(TEAM)) == (0, 1)
 
@@ -175,7 +175,7 @@ async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
 async def test_a_batch_of_a_shard_that_the_worker_does_not_own_is_dropped(worker):
     worker.give(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
 
-    worker._take()
+    worker._queue_batches()
 
     assert worker.shards[0].waiting == 0
 
@@ -210,12 +210,12 @@ async def test_a_probe_that_is_not_answered_in_time_is_sent_again_until_the_limi
     worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
     assert worker.shards[0].wants_probe
 
-    await worker._look()
+    await worker._probe_if_needed()
 
     assert worker.shards[0].wants_probe, "without an answer nothing is known about the topics"
     monkeypatch.setattr("streams.kafka.worker.BROKER_LIMIT_S", 0.0)
     with pytest.raises(KafkaTimeoutError):
-        await worker._look()
+        await worker._probe_if_needed()
 
 
 async def test_a_worker_is_not_ready_while_its_probe_or_its_commit_is_not_answered(worker, monkeypatch):
@@ -223,12 +223,12 @@ async def test_a_worker_is_not_ready_while_its_probe_or_its_commit_is_not_answer
     worker._answered_at = time.monotonic() - 6
     assert not worker.ready
 
-    await worker._look()
+    await worker._probe_if_needed()
     assert worker.ready, "no request is waiting for an answer"
 
     worker._answered_at = time.monotonic() - 6
     worker._commit = asyncio.create_task(asyncio.sleep(0.01))
-    await worker._look()
+    await worker._probe_if_needed()
     assert not worker.ready, "a commit is waiting for its answer"
     await worker._committed()
     assert worker.ready
@@ -250,10 +250,10 @@ async def test_the_newest_record_does_not_wait_for_this_machines_clock(worker):
     ahead = int(time.time() * 1000) + 3_600_000
     worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, ahead, PATIENTS[0], b"x")], 2))
 
-    await worker._look()
+    await worker._probe_if_needed()
     assert worker.shards[0].wants_probe, "a record of the same millisecond may still arrive in another topic"
     await asyncio.sleep(0.005)
-    await worker._look()
+    await worker._probe_if_needed()
 
     assert not worker.shards[0].wants_probe
     out = Outgoing()
