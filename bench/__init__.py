@@ -1,1 +1,1 @@
-"""The measurements: what the product's path costs, beside other systems doing the same work in the same run."""
+"""Benchmarks: the cost of processing events, compared with other systems that do the same work in the same run."""

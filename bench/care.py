@@ -1,4 +1,4 @@
-"""The product's own worker, as `carerelay worker` runs it, on the Kafka of its environment."""
+"""The CareRelay worker, run as `carerelay worker` runs it, on the Kafka that the environment variables name."""
 
 import os
 

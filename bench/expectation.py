@@ -1,8 +1,8 @@
-"""What must come out, by the product's own engine in memory, and how what came out differs from it.
+"""The expected effects, computed by the engine in memory, and their difference from the effects that a program published.
 
-The engine is given the very records that the worker reads, with the broker's times, so a deadline fires there when it fires in
-the worker: before the next record that is later, whoever it is about, and without one as time passes. An expectation is
-therefore one up to an instant: what is due later may have come out or not.
+The engine gets the same records as the worker, with the broker's append times, so deadlines fire at the same times as in the
+worker: before the next later record of any person, or, without one, as time passes. An expectation is therefore valid up to
+an instant. Effects that are due later may or may not have been published.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FAR = 1 << 50
 
 
 class Difference(NamedTuple):
-    """How many effects are lost (expected and not seen), seen more than once, and unexpected (seen and not expected)."""
+    """How many effects are lost (expected, not seen), seen twice (each repeat counts), and unexpected (seen, not expected)."""
 
     lost: int
     twice: int
@@ -29,37 +29,44 @@ class Difference(NamedTuple):
 
 
 def identity(effect: Any) -> str:
-    """Return what tells *effect* from all others."""
+    """Return a text that identifies *effect*."""
     return f"{type(effect).__name__} {effect.id}"
 
 
 def difference(expected: Mapping[str, int], seen: Iterable[tuple[str, int]], until: int) -> Difference:
-    """Compare effects up to *until* (ms), {identity: instant} with (identity, instant) of each that was seen."""
+    """Compare the effects up to *until* (ms).
+
+    Args:
+        expected: {identity: instant in ms}.
+        seen: (identity, instant in ms) of each effect that was seen, including repeats.
+        until: Ignore later effects.
+    """
     wanted = {name for name, at in expected.items() if at <= until}
     found = Counter(name for name, at in seen if at <= until)
     return Difference(len(wanted - found.keys()), sum(n - 1 for n in found.values()), len(found.keys() - wanted))
 
 
 class Expectation:
-    """The effects of the records in the inbound topics, {identity: instant}."""
+    """The effects that the records in the inbound topics must cause."""
 
     def __init__(self, agent: Any) -> None:
         self._memory = Memory([agent])
         self.effects: dict[str, int] = {}
+        """{identity: instant in ms}"""
         self.by_records: set[str] = set()
-        """Those that are there once the last record is applied, however soon that is."""
+        """The effects that have been published once the last record is applied, without waiting for a later deadline."""
 
     @classmethod
     async def of_topics(cls, kafka: Mapping[str, Any], agent: Any) -> Expectation:
-        """Read the inbound topics of *kafka* up to their ends, and decide."""
+        """Read the inbound topics of *kafka* to their ends, and decide with *agent*."""
         history = TopicHistory(kafka, await find_boundaries(kafka, FAR), Clock())
-        made = cls(agent)
-        await asyncio.to_thread(made._decide, history)
-        made.by_records = set(made.effects)
-        return made
+        expectation = cls(agent)
+        await asyncio.to_thread(expectation._decide, history)
+        expectation.by_records = set(expectation.effects)
+        return expectation
 
     def until(self, at: int) -> Mapping[str, int]:
-        """Return the effects up to *at* (ms) at least: fire what is due until then."""
+        """Fire the deadlines up to *at* (ms); return all effects so far."""
         self._keep(self._memory.fire(before=at + 1))
         return self.effects
 

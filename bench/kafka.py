@@ -1,4 +1,4 @@
-"""The bench's side of Kafka: topics, a fast publisher, ends, and a reader of what came out."""
+"""Kafka access for the benchmarks: topics, a fast publisher and a reader."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from streams.kafka.admin import create_topics
 from streams.contract.person_key import partition_of
 from streams.contract.topics import STATE, Topic
 
-# A topic that has just been made has no leader for a moment; aiokafka tries again, and need not say so.
+# A new topic has no leader for a moment. aiokafka retries, and its log messages about that are noise.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 PEOPLE = 20_000
 BATCH_BYTES = 400_000
 Row = tuple[str, int, bytes, bytes | None, Sequence[tuple[str, bytes]], int | None]
-"""(topic, partition, key, value, headers, timestamp in ms or None: now)"""
+"""(topic, partition, key, value, headers, timestamp in ms). A timestamp of None means now."""
 
 
 class Bench:
-    """One Kafka, seen from the bench."""
+    """One Kafka cluster, as the benchmarks use it."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.kafka: dict[str, Any] = {"bootstrap_servers": bootstrap}
-        self._made = 0
+        self._count = 0
 
     def names(self, about: str, inputs: tuple[str, str] | None = None, folder: str = "") -> Names:
-        """Return fresh names for one run; *inputs* are topics that are there already."""
-        self._made += 1
-        tag = f"bench.{about}.{int(time.time())}.{self._made}"
+        """Return new names for one run. *inputs* are existing topics to read; None: new ones."""
+        self._count += 1
+        tag = f"bench.{about}.{int(time.time())}.{self._count}"
         admissions, discharges = inputs or (f"{tag}.adm", f"{tag}.dis")
         return Names(admissions, discharges, f"{tag}.out", f"{tag}.state", tag, f"{folder}/{tag}")
 
     async def create(self, names: Names, *, inputs: bool = True) -> None:
-        """Create a run's topics as the product's are: append times, and a state topic that is compacted like its own."""
-        made = [Topic(names.out, "bench"), Topic(names.state, "bench", compacted=True, retention_days=None, config=STATE.config)]
+        """Create a run's topics, configured like CareRelay's: with append times, and with a compacted state topic."""
+        topics = [Topic(names.out, "bench"), Topic(names.state, "bench", compacted=True, retention_days=None, config=STATE.config)]
         if inputs:
-            made += [Topic(names.admissions, "bench"), Topic(names.discharges, "bench")]
-        await create_topics(self.kafka, PARTITIONS, 1, made)
+            topics += [Topic(names.admissions, "bench"), Topic(names.discharges, "bench")]
+        await create_topics(self.kafka, PARTITIONS, 1, topics)
 
-    async def delete(self, said: Callable[[str], bool]) -> None:
-        """Delete the topics whose name *said* takes, and wait until they are gone."""
+    async def delete(self, matches: Callable[[str], bool]) -> None:
+        """Delete the topics for whose name *matches* returns true, and wait until they are deleted."""
         admin = AIOKafkaAdminClient(**self.kafka, request_timeout_ms=60_000)
         await admin.start()
         try:
-            while found := [name for name in await admin.list_topics() if said(name)]:
+            while found := [name for name in await admin.list_topics() if matches(name)]:
                 await admin.delete_topics(found)
                 await asyncio.sleep(0.5)
         finally:
             await admin.close()
 
     async def publish(self, rows: Iterable[Row], *, flush_every: int = 0) -> int:
-        """Publish *rows* as fast as may be, each partition in its order; return how many.
+        """Publish *rows* as fast as possible, in order within each partition; return their number.
 
-        With *flush_every* that many rows are appended before the next are: then append times follow the order of rows
-        across topics too.
+        With *flush_every*, wait for the append after every that many rows. The append times of different topics and
+        partitions then follow the order of the rows.
         """
         producer = AIOKafkaProducer(**self.kafka, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES)
         await producer.start()
@@ -71,13 +71,13 @@ class Bench:
         count = 0
         try:
             for topic, partition, key, value, headers, at in rows:
-                place = topic, partition
-                batch = open_batches.get(place)
+                tp = topic, partition
+                batch = open_batches.get(tp)
                 if batch is None:
-                    batch = open_batches[place] = producer.create_batch()
+                    batch = open_batches[tp] = producer.create_batch()
                 if batch.append(key=key, value=value, timestamp=at, headers=list(headers)) is None:
                     sent.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = open_batches[place] = producer.create_batch()
+                    batch = open_batches[tp] = producer.create_batch()
                     batch.append(key=key, value=value, timestamp=at, headers=list(headers))
                 count += 1
                 if flush_every and count % flush_every == 0:
@@ -94,7 +94,10 @@ class Bench:
         return count
 
     async def publish_at(self, rate: float, rows: Iterator[Row], begin: float) -> int:
-        """Publish the i-th row at *begin* + i / *rate*, late rows at once: what is asked of the clock, not of the program."""
+        """Publish row i at *begin* + i / *rate* (seconds since 1970), or immediately if it is late.
+
+        The schedule does not depend on how fast the measured program is.
+        """
         producer = AIOKafkaProducer(**self.kafka, acks="all", linger_ms=2, max_batch_size=BATCH_BYTES)
         await producer.start()
         count = 0
@@ -113,10 +116,10 @@ class Bench:
 
 
 class Reader:
-    """A read_committed reader of some topics, from their beginning."""
+    """A read_committed reader of *topics*, from their beginning."""
 
     def __init__(self, kafka: Mapping[str, Any], topics: Sequence[str], *, wait_ms: int = 20) -> None:
-        self.places = [TopicPartition(t, n) for t in topics for n in range(PARTITIONS)]
+        self.tps = [TopicPartition(t, n) for t in topics for n in range(PARTITIONS)]
         self._consumer = AIOKafkaConsumer(
             **kafka,
             isolation_level="read_committed",
@@ -129,23 +132,23 @@ class Reader:
 
     async def __aenter__(self) -> Reader:
         await self._consumer.start()
-        self._consumer.assign(self.places)
+        self._consumer.assign(self.tps)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
 
     async def ends(self) -> dict[TopicPartition, int]:
-        """Return the last stable offsets: what a read_committed reader could have reached."""
-        return dict(await self._consumer.end_offsets(self.places))
+        """Return the last stable offsets, up to which a read_committed reader can read."""
+        return dict(await self._consumer.end_offsets(self.tps))
 
     async def some(self, timeout_ms: int = 50) -> list[Any]:
-        """Return the records that are there, waiting up to *timeout_ms*."""
+        """Return the available records; wait up to *timeout_ms* for them."""
         return [record for records in (await self._consumer.getmany(timeout_ms=timeout_ms)).values() for record in records]
 
     async def all(self) -> AsyncIterator[Any]:
-        """Yield every record up to the ends as they are now."""
-        ends = await self._consumer.end_offsets(self.places)
+        """Yield every record up to the current ends of the topics."""
+        ends = await self._consumer.end_offsets(self.tps)
         while True:
             for record in await self.some(200):
                 yield record
@@ -154,9 +157,10 @@ class Reader:
 
 
 def mechanics_rows(names: Names, count: int, *, first: int = 0, begin: float | None = None, rate: float = 0.0) -> Iterator[Row]:
-    """Yield the events of the mechanics, half admissions, half discharges, of 20,000 persons in a fixed order.
+    """Yield *count* events for the mechanics: half admissions and half discharges, of 20,000 people, in a fixed order.
 
-    With *begin* and *rate* each says when it was to be published, else the time it is made.
+    With *begin* (seconds since 1970) and *rate* (events per second), each event contains its planned publication time;
+    otherwise, the time when it is created.
     """
     partitions: dict[bytes, int] = {}
     for i in range(count):

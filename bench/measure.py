@@ -1,4 +1,4 @@
-"""What is measured of one program on one Kafka: a backlog, a steady rate, idleness. Every output is counted."""
+"""Measure one program of the mechanics: how it processes a backlog, and its latency at a steady rate. Checks every output."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from aiokafka import TopicPartition
 
 from bench.expectation import difference
 from bench.kafka import PEOPLE, Bench, Reader, mechanics_rows
-from bench.program import MADE, ROOT, EndedError, Program, start
+from bench.program import OUTPUT_DIR, ROOT, EndedError, Program, start
 from bench.work import Names, read_notice
 
 STILL_S = 3.0
-"""A backlog is done when all is there and nothing more has come for so long: what comes more is a repeat."""
+"""A backlog is done once all outputs are visible and no other output has appeared for this time. Later outputs are repeats."""
 WARM = 90_000_000
-"""Events with this number or above only show that the program is up."""
+"""Events from this number on only test whether the program has started."""
 
 Figures = dict[str, Any]
 
 
 async def backlog(bench: Bench, name: str, inputs: tuple[str, str], count: int, limit_s: float) -> Figures:
-    """Let program *name* work off *count* events that lie in *inputs*."""
-    names = bench.names(_slug(name), inputs, str(MADE / "dirs"))
+    """Measure how the program *name* processes the *count* events in the topics *inputs*."""
+    names = bench.names(_slug(name), inputs, str(OUTPUT_DIR / "dirs"))
     await bench.create(names, inputs=False)
     try:
         drained = await drain(
@@ -46,7 +46,7 @@ async def backlog(bench: Bench, name: str, inputs: tuple[str, str], count: int, 
 
 
 class Sample(NamedTuple):
-    """How far the outputs were visible at a moment, and what the program had cost by then."""
+    """The visible ends of the output topics at a moment, and the CPU time of the program until then."""
 
     at: float
     cpu_s: float
@@ -54,28 +54,30 @@ class Sample(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """A backlog that was worked off: every output, and when how much of it was visible."""
+    """The result of processing a backlog: every output record, and samples of how many were visible over time."""
 
     records: list[Any]
     samples: list[Sample]
     first: float
-    """When the first output was appended."""
+    """When the first output was appended, in seconds since 1970."""
     startup_s: float
     peak_mb: float
     stopped: float
-    """When the program was ended."""
+    """When the program was stopped, in seconds since 1970."""
 
     def figures(self, count: int, of_backlog: Callable[[Any], bool]) -> Figures:
-        """Return what *count* events took, by the outputs *of_backlog* alone: what falls due meanwhile is not waited for.
+        """Return the figures for *count* events.
 
-        Per event: time from the first output's append until the last was visible, CPU with the start-up.
+        The time is measured from the append of the first output until the last output is visible. The CPU time is measured
+        until then and includes the start-up. Only outputs for which *of_backlog* is true count: a deadline that becomes due
+        while the backlog is processed does not prolong the measurement.
         """
         last: dict[TopicPartition, int] = {}
         for record in self.records:
             if of_backlog(record):
-                place = TopicPartition(record.topic, record.partition)
-                last[place] = max(last.get(place, 0), record.offset)
-        done = next(s for s in self.samples if all(s.ends[place] > offset for place, offset in last.items()))
+                tp = TopicPartition(record.topic, record.partition)
+                last[tp] = max(last.get(tp, 0), record.offset)
+        done = next(s for s in self.samples if all(s.ends[tp] > offset for tp, offset in last.items()))
         span_s = done.at - self.first
         return {
             "n": count,
@@ -89,7 +91,10 @@ class Drained(NamedTuple):
 
 
 async def drain(bench: Bench, topics: list[str], begin: Callable[[], Program], *, enough: Callable[[int], bool], limit_s: float) -> Drained:
-    """Start a program on a backlog and wait until *enough* is out; the reader reads only afterwards, to take no core from it."""
+    """Start a program on a backlog and wait until there is *enough* output.
+
+    The reader reads the output only afterwards, so that it takes no CPU from the program.
+    """
     async with Reader(bench.kafka, topics) as reader:
         started = time.time()
         samples: list[Sample] = []
@@ -113,18 +118,18 @@ async def drain(bench: Bench, topics: list[str], begin: Callable[[], Program], *
 
 
 async def _first_times(reader: Reader):
-    """Yield the append time of the first record of each partition, then go back to the beginnings."""
+    """Yield the append time of the first record of each partition, then seek back to the beginning."""
     consumer = reader._consumer
-    for tp in reader.places:
+    for tp in reader.tps:
         found = await asyncio.wait_for(consumer.getmany(tp, timeout_ms=300, max_records=1), 10)
         for records in found.values():
             yield records[0].timestamp
-    await consumer.seek_to_beginning(*reader.places)
+    await consumer.seek_to_beginning(*reader.tps)
 
 
 async def steady(bench: Bench, name: str, rate: float, *, warm_s: float = 3, measured_s: float = 10) -> Figures:
-    """Publish *rate* events a second and time each from its planned publication to a read_committed reader."""
-    names = bench.names(f"{_slug(name)}-{rate:g}", None, str(MADE / "dirs"))
+    """Publish *rate* events per second; measure the time of each from its planned publication to a read_committed reader."""
+    names = bench.names(f"{_slug(name)}-{rate:g}", None, str(OUTPUT_DIR / "dirs"))
     await bench.create(names)
     total = int(rate * (warm_s + measured_s))
     try:
@@ -153,14 +158,14 @@ async def steady(bench: Bench, name: str, rate: float, *, warm_s: float = 3, mea
 
 
 def percentiles(took: list[float]) -> Figures:
-    """Return p50, p95, p99 and the longest of *took*, in ms."""
+    """Return the p50, p95, p99 and maximum of *took* (seconds), in ms."""
     took.sort()
     at = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
     return {name: round(took[min(len(took) - 1, int(len(took) * share))] * 1000, 1) if took else None for name, share in at.items()}
 
 
 class publisher:
-    """A process of its own that publishes at a steady rate."""
+    """A separate process that publishes at a steady rate."""
 
     def __init__(self, bench: Bench, names: Names, count: int, rate: float, begin: float) -> None:
         command = [sys.executable, "-m", "bench.publish", json.dumps([bench.bootstrap, names, count, rate, begin])]
@@ -175,7 +180,7 @@ class publisher:
 
 
 async def _until_up(bench: Bench, names: Names, reader: Reader, program: Program, limit_s: float = 90) -> None:
-    """Publish a few events until the last of them came out: the program has its partitions and has caught up."""
+    """Publish a few events at a time until their output appears: the program then has its partitions and no backlog."""
     began = time.time()
     sent = 0
     while time.time() - began < limit_s:
@@ -188,7 +193,7 @@ async def _until_up(bench: Bench, names: Names, reader: Reader, program: Program
                 await asyncio.sleep(1)
                 await reader.some(100)
                 return
-    raise EndedError(f"not up after {limit_s} s, see {program.log}")
+    raise EndedError(f"not started after {limit_s} s, see {program.log}")
 
 
 async def _clear(bench: Bench, names: Names) -> None:

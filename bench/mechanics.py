@@ -1,7 +1,8 @@
-"""The mechanics of the product's worker without its rules: decode, per-person state, one notification.
+"""The CareRelay worker with a trivial agent instead of its rules: decode, per-person state, one notification.
 
-The frame, the shards, the claims, the order, the probes and all their checks are the product's, with its settings; only
-the logic is the little one that the peers have too. Dead letters and relay would go into the output topic; there are none.
+The Faust app, shards, claims, record order, probes and all checks are those of CareRelay, with its settings. Only the agent
+is replaced, by one that does the same work as the peers. Dead letters and relay records would go to the output topic, but
+there are none.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ pack, unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Person)
 
 
 class Mechanics:
-    """One notification for each event."""
+    """An agent that publishes one notification for each event."""
 
     def __init__(self, admissions: str, discharges: str, out: str) -> None:
         self.inbound = (admissions, discharges)

@@ -1,6 +1,6 @@
-"""The programs that are measured: how each is started, and what its process costs.
+"""The measured programs: how each is started, and the CPU time and memory that it uses.
 
-CPU and memory are those of the whole process tree, start-up included, as the kernel counts them.
+CPU time and memory come from the kernel. They cover the whole process tree and include the start-up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.work import EVENT_SCHEMA, NOTICE_SCHEMA, Names
 
 ROOT = Path(__file__).parents[1]
-MADE = ROOT / ".run" / "bench"
+OUTPUT_DIR = ROOT / ".run" / "bench"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -28,7 +28,7 @@ _JAVA = [
     "-Xmx512m",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-cp",
-    f"{MADE}/kstreams/kstreams-1.jar:{MADE}/kstreams/lib/*",
+    f"{OUTPUT_DIR}/kstreams/kstreams-1.jar:{OUTPUT_DIR}/kstreams/lib/*",
 ]
 COMMANDS: Mapping[str, Sequence[str]] = {
     OURS: [sys.executable, "-m", "bench.mechanics"],
@@ -40,7 +40,7 @@ CARE = [sys.executable, "-m", "bench.care"]
 
 
 class EndedError(Exception):
-    """The program ended by itself; the text names its log."""
+    """The program ended unexpectedly or did not finish in time. The text names its log."""
 
 
 class Program:
@@ -61,10 +61,10 @@ class Program:
         self.kill()
 
     def check(self) -> None:
-        """Raise EndedError unless it runs."""
+        """Raise EndedError if the program is not running."""
         if self._process.poll() is not None:
             tail = " | ".join(self.log.read_text(errors="replace").splitlines()[-3:])
-            raise EndedError(f"ended with {self._process.returncode}, see {self.log}: {tail[-400:]}")
+            raise EndedError(f"exited with code {self._process.returncode}, see {self.log}: {tail[-400:]}")
 
     def cpu_s(self) -> float:
         total = 0
@@ -83,7 +83,7 @@ class Program:
         return sum(self._status(pid, "VmRSS") for pid in self._pids()) / 1024
 
     def end(self, limit_s: float = 15) -> None:
-        """Ask it to end, as an orchestrator does, and wait."""
+        """Send SIGTERM, as an orchestrator does, and wait. Kill the program after *limit_s* (seconds)."""
         self._process.terminate()
         try:
             self._process.wait(limit_s)
@@ -91,7 +91,7 @@ class Program:
             self.kill()
 
     def kill(self) -> None:
-        """End it and its children at once."""
+        """Kill the program and its child processes."""
         for pid in self._pids():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -120,24 +120,26 @@ class Program:
 
 
 def start(name: str, bootstrap: str, given: Names) -> Program:
-    """Start a program of the mechanics."""
+    """Start the program *name* of the mechanics, with the topics and folder in *given*."""
     Path(given.folder).mkdir(parents=True, exist_ok=True)
     schemas = {"BENCH_EVENT_SCHEMA": json.dumps(EVENT_SCHEMA), "BENCH_NOTICE_SCHEMA": json.dumps(NOTICE_SCHEMA)}
-    return Program(COMMANDS[name], {"KAFKA_BOOTSTRAP": bootstrap, **schemas, **given.environment()}, MADE / "logs" / f"{given.group}.log")
+    return Program(
+        COMMANDS[name], {"KAFKA_BOOTSTRAP": bootstrap, **schemas, **given.environment()}, OUTPUT_DIR / "logs" / f"{given.group}.log"
+    )
 
 
 def build_streams() -> str | None:
-    """Build the Kafka Streams program with Maven; return why it can't be had, or None."""
+    """Build the Kafka Streams program with Maven; return None, or the reason why it cannot be built."""
     sources = Path(__file__).parent / "peers" / "kstreams"
-    jar = MADE / "kstreams" / "kstreams-1.jar"
+    jar = OUTPUT_DIR / "kstreams" / "kstreams-1.jar"
     newest = max(p.stat().st_mtime for p in sources.rglob("*") if p.is_file())
     if jar.exists() and jar.stat().st_mtime > newest and (jar.parent / "lib").is_dir():
         return None
     maven = shutil.which("mvn")
     if maven is None:
-        return "Maven is not there"
+        return "Maven is not installed"
     goals = ["package", "dependency:copy-dependencies", f"-DoutputDirectory={jar.parent / 'lib'}", "-DincludeScope=runtime"]
     done = subprocess.run(
         [maven, "-q", "-B", "-C", f"-Dmade={jar.parent}", *goals], cwd=sources, capture_output=True, text=True, timeout=600
     )
-    return None if done.returncode == 0 else f"Maven ended with {done.returncode}"
+    return None if done.returncode == 0 else f"Maven exited with code {done.returncode}"

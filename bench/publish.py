@@ -1,6 +1,6 @@
-"""Publish events at a steady rate, as a process of its own: the program that is timed shares no loop with it.
+"""Publish events at a steady rate, in a separate process, so that the measurement does not delay the publisher.
 
-Takes a file of rows, or the names of the mechanics' topics.
+The argument is the name of a pickle file with rows, or a JSON list with the names of the mechanics' topics.
 """
 
 from __future__ import annotations

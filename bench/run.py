@@ -1,9 +1,9 @@
-"""`make bench`: every measurement in one run on one machine; prints as it goes and writes bench/RESULTS.md.
+"""`make bench`: run all benchmarks on this machine, print the figures, and write bench/RESULTS.md.
 
-It exits 1 where a run did not end, or an effect was lost, came twice, or was not expected.
+Exits with 1 if a run failed, or if an effect was lost, published twice or unexpected.
 
-`--quick` is the short form, `--only mechanics,latency,care,restore,idle` a part of it. With KAFKA_BOOTSTRAP it uses that
-Kafka for the mechanics; the care part deletes the product's topics and therefore always has a Kafka of its own.
+`--quick` runs a short form, and `--only mechanics,latency,care,restore,idle` runs only some parts. If KAFKA_BOOTSTRAP is set,
+the mechanics and latency parts use that Kafka. The care part deletes CareRelay's topics, so it always uses a local Kafka.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from aiokafka.errors import KafkaError
 
 from bench import measure, report
 from bench.kafka import Bench, mechanics_rows
-from bench.program import MADE, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
+from bench.program import OUTPUT_DIR, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
 from bench.spine import FEW, WHOLE, Spine
 from bench.state import CHURN_EVENTS_S, People, person_year_bytes
 from streams.local.jars import KAFKA_VERSION, jars_folder
@@ -37,7 +37,7 @@ TEXTBOOK_EVENTS = 20_000
 
 
 class Run:
-    """One run and what it found so far."""
+    """One run of the benchmarks, and its results so far."""
 
     def __init__(self, bootstrap: str, own: str, *, quick: bool, parts: set[str]) -> None:
         self.bench = Bench(bootstrap)
@@ -48,7 +48,7 @@ class Run:
         self.systems = [OURS, STREAMS, RAW]
         reason = build_streams()
         if reason is not None:
-            print(f"{STREAMS} is left out: {reason}", flush=True)
+            print(f"{STREAMS} is skipped: {reason}", flush=True)
             self.systems.remove(STREAMS)
 
     async def all(self) -> None:
@@ -57,23 +57,23 @@ class Run:
                 await getattr(self, part)()
 
     def keep(self, figures: Any, *path: str) -> None:
-        """Keep and print one run's figures under *path*."""
-        place = self.results
+        """Store one run's figures under *path* in the results, and print them."""
+        node = self.results
         for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place.setdefault(path[-1], []).append(figures)
+            node = node.setdefault(name, {})
+        node.setdefault(path[-1], []).append(figures)
         shown = {k: round(v, 2) if isinstance(v, float) else v for k, v in figures.items()}
         print(f"{time.strftime('%H:%M:%S')} {' / '.join(path)}: {shown}", flush=True)
-        (MADE / "results.json").write_text(json.dumps(self.results, indent=1))
+        (OUTPUT_DIR / "results.json").write_text(json.dumps(self.results, indent=1))
 
     async def attempt(self, work: Any, *path: str) -> None:
-        """Keep what *work* gives; a program that ended or hung is said, and the run goes on."""
+        """Store the figures that *work* returns. If the program failed or hung, report it and continue the run."""
         try:
             self.keep(await work, *path)
         except (EndedError, KafkaError, TimeoutError) as error:
-            said = f"{' / '.join(path)}: {type(error).__name__} {error}"
-            print(said, flush=True)
-            self.results.setdefault("failed", []).append(said)
+            failure = f"{' / '.join(path)}: {type(error).__name__} {error}"
+            print(failure, flush=True)
+            self.results.setdefault("failed", []).append(failure)
 
     # ---- parts
 
@@ -85,17 +85,17 @@ class Run:
             inputs = self.bench.names(f"in-{count}")
             await self.bench.create(inputs)
             await self.bench.publish(mechanics_rows(inputs, count))
-            places = inputs.admissions, inputs.discharges
+            topics = inputs.admissions, inputs.discharges
             for number in range(rounds):
                 for name in systems if number % 2 == 0 else reversed(systems):
-                    await self.attempt(measure.backlog(self.bench, name, places, count, 300), "mechanics", str(count), name)
+                    await self.attempt(measure.backlog(self.bench, name, topics, count, 300), "mechanics", str(count), name)
             await self.bench.delete(lambda topic, group=inputs.group: topic.startswith(group))
         inputs = self.bench.names("in-textbook")
         await self.bench.create(inputs)
         await self.bench.publish(mechanics_rows(inputs, TEXTBOOK_EVENTS))
         for _ in range(1 if self.quick else 2):
-            places = inputs.admissions, inputs.discharges
-            await self.attempt(measure.backlog(self.bench, TEXTBOOK, places, TEXTBOOK_EVENTS, 300), "mechanics", "200000", TEXTBOOK)
+            topics = inputs.admissions, inputs.discharges
+            await self.attempt(measure.backlog(self.bench, TEXTBOOK, topics, TEXTBOOK_EVENTS, 300), "mechanics", "200000", TEXTBOOK)
         await self.bench.delete(lambda topic: topic.startswith(inputs.group))
 
     async def latency(self) -> None:
@@ -143,7 +143,7 @@ class Run:
 
 
 def conditions(*, quick: bool) -> dict[str, Any]:
-    """Return where and with what this runs."""
+    """Return the date, the versions and the machine of this run."""
     java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.splitlines()
     packages = ("aiokafka", "faust-streaming", "fastavro", "msgspec", "uvloop")
     return {
@@ -162,13 +162,13 @@ def conditions(*, quick: bool) -> dict[str, Any]:
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    options.add_argument("--quick", action="store_true", help="a few minutes instead of three quarters of an hour")
-    options.add_argument("--only", default=",".join(PARTS), help="parts, with commas")
-    options.add_argument("--note", default="", help="a line for the results: the conditions of this run")
+    options.add_argument("--quick", action="store_true", help="run a few minutes instead of 45")
+    options.add_argument("--only", default=",".join(PARTS), help="the parts to run, separated by commas")
+    options.add_argument("--note", default="", help="a line for the results, for example about the conditions of this run")
     given = options.parse_args()
-    MADE.mkdir(parents=True, exist_ok=True)
+    OUTPUT_DIR.mkdir(parents=True, exist_ok=True)
     about = conditions(quick=given.quick)
-    kafka = LocalKafka(MADE / "kafka", jars=jars_folder(Settings().run_dir, None), heap_mb=768, lasting=True)
+    kafka = LocalKafka(OUTPUT_DIR / "kafka", jars=jars_folder(Settings().run_dir, None), heap_mb=768, lasting=True)
     kafka.erase()
     with kafka:
         run = Run(
@@ -177,12 +177,12 @@ def main() -> None:
         try:
             asyncio.run(run.all())
         except KeyboardInterrupt:
-            print("stopped: what was measured is written", file=sys.stderr)
+            print("Interrupted. The figures so far are written.", file=sys.stderr)
     kafka.erase()
     text = report.write({**run.results, "about": {**about, "load_after": f"{os.getloadavg()[0]:.2f}", "note": given.note}})
     (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
     print(text)
     wrong = report.wrong(run.results)
     if wrong:
-        print("\n".join(["what came out is not what had to:", *wrong]), file=sys.stderr)
+        print("\n".join(["These runs failed or differ from the expected effects:", *wrong]), file=sys.stderr)
         sys.exit(1)

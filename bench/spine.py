@@ -1,6 +1,6 @@
-"""What is measured of the product's own worker: the care mix, restores, an idle worker.
+"""Measure the CareRelay worker with its rules: the care mix, restores, and an idle worker.
 
-It works on the product's own topics, so this part needs a Kafka of its own: topics are deleted between runs.
+It uses CareRelay's topics and deletes them between runs, so it needs a Kafka cluster of its own.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.coordination.rules.loading import RULES
-from bench.events import SEED, mix, rows, said
+from bench.events import SEED, mix, rows, type_counts
 from bench.expectation import Expectation, difference, identity
 from bench.kafka import PARTITIONS, Bench, Reader
 from bench.measure import Figures, drain, percentiles
-from bench.program import CARE, MADE, ROOT, EndedError, Program
+from bench.program import CARE, OUTPUT_DIR, ROOT, EndedError, Program
 from bench.state import People
 from streams.kafka.admin import create_topics
 from agents.loaders import load_in_memory
@@ -35,19 +35,19 @@ from streams.kafka.transactions import Writer
 
 OUTBOUND = [NOTIFICATION.name, TASK.name, GAP.name, AUDIT.name]
 FIVE = ("DIS-1", "NOT-2", "TCM-1", "REF-1", "GOAL-2")
-"""The rules with which the mechanism is complete in kind: what the whole catalogue is measured beside."""
+"""Five rules that together use every kind of mechanism. The whole catalogue is compared with them."""
 WHOLE, FEW = "the whole catalogue", "five rules"
 CHURN_TRANSACTION = 100
 IDLE_S = 20
 SURE_S = 2.0
-"""An effect that was due so long ago is out, on a machine that keeps up: later ones may be or not, and are not compared."""
+"""Effects due in the last seconds before the end of a run are not compared, because they may or may not have been published."""
 LATE_S = 20.0
-"""How long the effects of a steady rate may take until they count as lost."""
+"""The time after which a missing effect counts as lost, in the measurement at a steady rate."""
 
 
 def five_rules() -> Path:
-    """Make a folder of the five rules alone."""
-    folder = MADE / "five-rules"
+    """Create a rules folder that contains only the five rules; return its path."""
+    folder = OUTPUT_DIR / "five-rules"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in (*FIVE, "routing"):
@@ -57,7 +57,7 @@ def five_rules() -> Path:
 
 
 class Spine:
-    """The product on the bench's Kafka."""
+    """The CareRelay worker on the benchmark's Kafka."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -67,10 +67,10 @@ class Spine:
         self._runs = 0
 
     async def fresh(self, *, inputs: bool) -> None:
-        """Make the product's topics anew; without *inputs* what was published stays."""
+        """Delete and create CareRelay's topics. Without *inputs*, keep the inbound topics that have published records."""
         kept = set() if inputs else {t.name for t in INBOUND if t is not RELAY}
         await self.bench.delete(lambda name: name in {t.name for t in TOPICS} - kept)
-        # Twice: a broker that is busy may still show what it has just deleted, and then nothing is made in its place.
+        # Create twice: a busy broker may still list a topic that it has just deleted, and then the topic is not created.
         for _ in range(2):
             await create_topics(self.bench.kafka, PARTITIONS, 1)
             await asyncio.sleep(1)
@@ -83,24 +83,24 @@ class Spine:
             "CARERELAY_GROUP": group,
             "CARERELAY_RULES": str(self.folders[rules]),
             "CARERELAY_WEB_PORT": "0",
-            "CARERELAY_RUN_DIR": str(MADE / "dirs" / group),
+            "CARERELAY_RUN_DIR": str(OUTPUT_DIR / "dirs" / group),
             "CARERELAY_LOG_FORMAT": "json",
         }
-        return Program(CARE, settings, MADE / "logs" / f"{group}.log")
+        return Program(CARE, settings, OUTPUT_DIR / "logs" / f"{group}.log")
 
     # ---- the care mix
 
     async def publish(self, count: int) -> dict[str, Any]:
-        """Publish a mix of *count* events; find out what each set of rules makes of it, and return what is in it."""
+        """Publish a mix of *count* events and compute the expected effects for each set of rules; return a summary of the mix."""
         await self.fresh(inputs=True)
         events = mix(count, self.agent)
         await self.bench.publish(rows(events), flush_every=400)
         for name, folder in self.folders.items():
             self._expected[name] = await Expectation.of_topics(self.bench.kafka, load_in_memory(Settings(rules=folder)))
-        return {"n": count, "people": len({e.person for e in events}), "types": said(events)}
+        return {"n": count, "people": len({e.person for e in events}), "types": type_counts(events)}
 
     async def backlog(self, published: dict[str, Any], rules: str, limit_s: float) -> Figures:
-        """Let one worker with *rules* work off what was published."""
+        """Measure how one worker with *rules* processes the *published* mix."""
         await self.fresh(inputs=False)
         expectation = self._expected[rules]
         least = len(expectation.by_records) * 0.99
@@ -113,7 +113,10 @@ class Spine:
         return figures | {"effects": len(expectation.by_records), **differing._asdict()}
 
     async def steady(self, rate: float, *, warm_s: float = 3, measured_s: float = 10) -> Figures:
-        """Publish the mix at *rate* and time each effect from the planned publication of its cause to a reader."""
+        """Publish the mix at *rate* events per second; measure the time of each effect.
+
+        The time is from the planned publication of the event that caused the effect until a reader receives the effect.
+        """
         await self.fresh(inputs=True)
         total = int(rate * (warm_s + measured_s))
         events = mix(total, self.agent)
@@ -122,7 +125,7 @@ class Spine:
             with self.start() as program:
                 await self.until_open(program)
                 cpu, began = program.cpu_s(), time.time() + 3
-                file = MADE / "steady.pickle"
+                file = OUTPUT_DIR / "steady.pickle"
                 file.write_bytes(pickle.dumps((self.bench.bootstrap, list(rows(events)), rate, began)))
                 publisher = subprocess.Popen([sys.executable, "-m", "bench.publish", str(file)], cwd=ROOT)
                 took: list[float] = []
@@ -142,7 +145,7 @@ class Spine:
                     program.check()
                     cpu = program.cpu_s() - cpu
                     expectation = await Expectation.of_topics(self.bench.kafka, self.agent)
-                    # What is late is late, and not lost.
+                    # Wait for late effects, so that they do not count as lost.
                     late = time.time() + LATE_S
                     while time.time() < late and not expectation.by_records <= {name for name, _ in seen}:
                         await read(time.time() + 1)
@@ -155,20 +158,20 @@ class Spine:
         return {"rate": rate, "sent": total, **differing._asdict(), **percentiles(took), "cpu_us": cpu / total * 1e6}
 
     async def until_open(self, program: Program, limit_s: float = 120) -> Figures:
-        """Wait until the worker says that its shards are open; return what it said of it."""
+        """Wait until the worker logs that its shards are open; return the figures in that log line."""
         until = time.time() + limit_s
         while time.time() < until:
             program.check()
-            said = re.search(r".*shards_opened.*", program.log.read_text(errors="replace"))
-            if said:
-                return {name: float(value) for name, value in re.findall(r'\b(people|records|seconds)"?[=:] ?([\d.]+)', said[0])}
+            line = re.search(r".*shards_opened.*", program.log.read_text(errors="replace"))
+            if line:
+                return {name: float(value) for name, value in re.findall(r'\b(people|records|seconds)"?[=:] ?([\d.]+)', line[0])}
             await asyncio.sleep(0.05)
-        raise EndedError(f"no shards after {limit_s} s, see {program.log}")
+        raise EndedError(f"no open shards after {limit_s} s, see {program.log}")
 
-    # ---- standing still
+    # ---- idle
 
     async def idle(self) -> Figures:
-        """Return what a worker costs that has nothing to do, in per cent of a core."""
+        """Return the CPU usage (per cent of a core) and the resident memory (MB) of an idle worker."""
         await self.fresh(inputs=True)
         with self.start() as program:
             await self.until_open(program)
@@ -180,12 +183,12 @@ class Spine:
     # ---- restore
 
     async def fill(self, people: People) -> None:
-        """Make a state topic that holds *people*, as compaction leaves it."""
+        """Fill the state topic with the states of *people*, one record per person, as after compaction."""
         await self.fresh(inputs=True)
         await self.bench.publish(people.rows())
 
     async def churn(self, people: People, count: int) -> None:
-        """Write *count* changed states in transactions, with positions, as a worker does while events come."""
+        """Write *count* changed states with positions, in transactions, as a worker does while it applies events."""
         writer = Writer(self.bench.kafka)
         chance = random.Random(SEED)
         partitions: dict[bytes, int] = {}
@@ -193,7 +196,7 @@ class Spine:
         positions = [Out(POSITION + topic.name.encode(), b"0 0") for topic in INBOUND]
         done = 0
         while done < count:
-            places: dict[tuple[str, int], list[Out]] = {}
+            records: dict[tuple[str, int], list[Out]] = {}
             for _ in range(CHURN_TRANSACTION):
                 key = next(keys, None)
                 if key is None:
@@ -201,15 +204,15 @@ class Spine:
                 number = partitions.get(key)
                 if number is None:
                     number = partitions[key] = partition_of(key, PARTITIONS)
-                places.setdefault((STATE.name, number), []).append(Out(key, people.packed[key]))
+                records.setdefault((STATE.name, number), []).append(Out(key, people.packed[key]))
                 done += 1
-            for outs in places.values():
+            for outs in records.values():
                 outs += positions[:2]
-            await writer.write(places)
+            await writer.write(records)
         await writer.stop()
 
     async def restore(self) -> Figures:
-        """Start a worker on the state topic; return how long it took to open its shards, and what it then holds."""
+        """Start a worker on the state topic; return the time until its shards are open (s), and its memory (MB)."""
         with self.start() as program:
             figures = await self.until_open(program)
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Open handoffs by the million: real states of real decisions, for the restore and for the memory that they take."""
+"""States with up to a million open handoffs, produced by the rules, to measure the restore and the memory per handoff."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from streams.contract.topics import STATE
 from streams.shard.memory import Memory
 
 CHURN_EVENTS_S = 170
-"""Of a million open handoffs: a nation's ten-fold peak (736 events/s, 4.4 million open handoffs), in proportion."""
+"""Events per second for a million open handoffs: in proportion to ten times a nation's peak (736 events/s, 4.4 million open)."""
 
 
 class People:
-    """Persons just discharged, with what is open for them: {key: packed state}."""
+    """People who have just been discharged and have open handoffs."""
 
     def __init__(self, agent: Any, handoffs: int) -> None:
         from agents.coordination.person.state import unpack
 
         self.packed: dict[bytes, bytes] = {}
+        """{person key: packed state}"""
         self.handoffs = 0
         now = int(time.time() * 1000)
         number = 0
@@ -35,13 +36,13 @@ class People:
             number += 1
             if not ends:
                 continue
-            # Told again as if the last discharge was half an hour from now: all that it opens is open, and no alarm is due
-            # before the measuring ends.
-            told = events[: ends[-1] + 1]
-            shift = now + HOUR // 2 - told[-1].arrival
-            moved = [msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift) for event in told]
-            packed = state_after(agent, moved)
-            self.packed[told[0].person.encode()] = packed
+            # Shift the events so that the last discharge is half an hour from now: its handoffs are then open, and none
+            # becomes due before the measurement ends.
+            stay = events[: ends[-1] + 1]
+            shift = now + HOUR // 2 - stay[-1].arrival
+            shifted = [msgspec.structs.replace(event, time=event.time + shift, arrival=event.arrival + shift) for event in stay]
+            packed = state_after(agent, shifted)
+            self.packed[stay[0].person.encode()] = packed
             self.handoffs += sum(1 for h in unpack(packed).handoffs if not h.closure)
 
     def rows(self) -> Iterator[Row]:
@@ -50,16 +51,16 @@ class People:
             yield STATE.name, partition_of(key, PARTITIONS), key, packed, (), None
 
     def churn(self, chance: Any, count: int) -> Iterator[bytes]:
-        """Yield the keys of *count* changed persons, any of them as likely."""
+        """Yield *count* random person keys, uniformly distributed."""
         keys = list(self.packed)
         for _ in range(count):
             yield keys[int(chance.random() * len(keys))]
 
 
 def person_year_bytes(agent: Any, people: int = 300) -> float:
-    """Return the mean size of a person's packed state after a year: an inpatient stay or two, visits, referrals, goals.
+    """Return the mean size (bytes) of a person's packed state after a year with encounters, referrals and goals.
 
-    Three stories of the mix lie in the year, the first soon after its beginning; every deadline in it has fired.
+    Each person gets the events of three people of the mix, 120 days apart. All deadlines up to now have fired.
     """
     now = int(time.time() * 1000)
     begin = now - 365 * DAY
@@ -74,7 +75,7 @@ def person_year_bytes(agent: Any, people: int = 300) -> float:
 
 
 def state_after(agent: Any, events: Sequence[Event], until: int = 0) -> bytes | None:
-    """Return the packed state of the person of *events* after them, and after what is due before *until*."""
+    """Return the packed state of the person of *events* after these events and all deadlines before *until* (ms)."""
     memory = Memory([agent])
     for event in events:
         for _ in memory.fire(before=event.arrival):

@@ -1,7 +1,7 @@
-"""The work that every program of the mechanics does: its events, its notifications, and the names it gets.
+"""The work of every program of the mechanics: its events, its notifications, and its topic names.
 
-Avro in, per-person state kept durably, one Avro notification out. Both schemas go through the product's own compiler, so
-what is read is read strictly: bytes that do not encode back to themselves are refused.
+A program reads Avro events, keeps a durable state per person, and writes one Avro notification per event. Both schemas are
+compiled with CareRelay's compiler, which decodes strictly: it refuses bytes that do not encode back to themselves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Ev(msgspec.Struct, frozen=True, gc=False):
     facility: str
     reason: str | None
     producer_t: float
-    """When it was to be published, seconds since 1970."""
+    """The planned publication time, in seconds since 1970."""
 
 
 class Nt(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +69,7 @@ read_notice, write_notice = compile_record(NOTICE_SCHEMA, {"Nt": Nt})
 
 
 class Names(NamedTuple):
-    """Where a program reads and writes; every program gets them in its environment."""
+    """The topics, group and folder of a program, which are passed in its environment variables."""
 
     admissions: str
     discharges: str
@@ -83,7 +83,7 @@ class Names(NamedTuple):
 
 
 def names() -> Names:
-    """Return the names that this process was given."""
+    """Return the names in this process's environment variables."""
     return Names(*(os.environ[f"BENCH_{name.upper()}"] for name in Names._fields))
 
 

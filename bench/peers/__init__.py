@@ -1,1 +1,1 @@
-"""Other ways to do the mechanics, each as its users write it."""
+"""Other implementations of the mechanics, each written as its users would write it."""

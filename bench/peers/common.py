@@ -1,4 +1,4 @@
-"""What the Python peers share: fastavro, as their users have it, on the same schemas."""
+"""Encoding and decoding for the Python peers: plain fastavro with the same schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The floor: a plain aiokafka loop. Fetch, decode, a dict, whole batches out, commit. At least once, no order, no clock."""
+"""A plain aiokafka loop, as the minimum of what the work costs: fetch, decode, update a dict, send batches, commit.
+
+Delivers at least once. Has no order across topics and no deadlines.
+"""
 
 import asyncio
 import os

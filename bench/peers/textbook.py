@@ -1,4 +1,4 @@
-"""The textbook Faust agent: `async for`, a table, `await topic.send`. At least once."""
+"""A Faust agent as in Faust's documentation: `async for`, a table, `await topic.send`. Delivers at least once."""
 
 import os
 

@@ -88,7 +88,7 @@ def test_the_benchmark_exits_1_if_something_is_wrong(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(run, "LocalKafka", NoKafka)
     monkeypatch.setattr(run, "Run", Failing)
     monkeypatch.setattr(run, "HERE", tmp_path)
-    monkeypatch.setattr(run, "MADE", tmp_path)
+    monkeypatch.setattr(run, "OUTPUT_DIR", tmp_path)
     monkeypatch.setattr(run, "conditions", lambda **_: {"date": "", "quick": True, "versions": {}, "cores": 1, "load_before": "0"})
     monkeypatch.setattr("sys.argv", ["bench", "--quick"])
     with pytest.raises(SystemExit) as ended:

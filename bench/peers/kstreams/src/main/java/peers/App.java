@@ -19,9 +19,9 @@ import org.apache.kafka.streams.processor.api.FixedKeyRecord;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 
-/** The mechanics in Kafka Streams: an in-memory store with its changelog, exactly once v2 with its own commit interval. */
+/** The mechanics in Kafka Streams: an in-memory store with a changelog, exactly-once v2, the default commit interval. */
 public final class App {
-  /** The schemas come from the program that measures, so that all peers have the same. */
+  /** The benchmark passes the schemas, so that all peers use the same ones. */
   static final Map<String, String> ENV = System.getenv();
   static final Schema EVENT = new Schema.Parser().parse(ENV.get("BENCH_EVENT_SCHEMA"));
   static final Schema NOTICE = new Schema.Parser().parse(ENV.get("BENCH_NOTICE_SCHEMA"));

@@ -15,7 +15,7 @@ import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serializer;
 
-/** Avro binary without a frame. Buffers and coders are reused, one of each for a thread: that is its best form. */
+/** Avro binary without a frame. Buffers, encoders and decoders are reused per thread, which is the fastest way to use Avro. */
 final class AvroSerde implements Serde<GenericRecord> {
   private final Schema schema;
 
