@@ -2,7 +2,7 @@
 
 The same seed gives the same events in the same order. Each person is in hospital once; in `carerelay simulate`, most people
 never are. Notifications are acknowledged as often as in `carerelay simulate`. The events of `mix` lie a millisecond apart and
-end now, so that the benchmark measures events and not the alarms of past days.
+end now, so that the benchmark measures events and not overdue deadlines of past days.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Expectation:
         self.effects: dict[str, int] = {}
         """{identity: instant in ms}"""
         self.by_records: set[str] = set()
-        """The effects that have been published once the last record is applied, without waiting for a later deadline."""
+        """The effects up to the last record, without those of later deadlines."""
 
     @classmethod
     async def of_topics(cls, kafka: Mapping[str, Any], agent: Any) -> Expectation:

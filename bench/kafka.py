@@ -48,7 +48,7 @@ class Bench:
         await create_topics(self.kafka, PARTITIONS, 1, topics)
 
     async def delete(self, matches: Callable[[str], bool]) -> None:
-        """Delete the topics for whose name *matches* returns true, and wait until they are deleted."""
+        """Delete the topics whose names satisfy *matches*, and wait until they are deleted."""
         admin = AIOKafkaAdminClient(**self.kafka, request_timeout_ms=60_000)
         await admin.start()
         try:
@@ -61,8 +61,8 @@ class Bench:
     async def publish(self, rows: Iterable[Row], *, flush_every: int = 0) -> int:
         """Publish *rows* as fast as possible, in order within each partition; return their number.
 
-        With *flush_every*, wait for the append after every that many rows. The append times of different topics and
-        partitions then follow the order of the rows.
+        If *flush_every* is not 0, wait after this number of rows until they are appended. The append times of different
+        topics and partitions then follow the order of the rows.
         """
         producer = AIOKafkaProducer(**self.kafka, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES)
         await producer.start()

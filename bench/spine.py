@@ -40,9 +40,9 @@ WHOLE, FEW = "the whole catalogue", "five rules"
 CHURN_TRANSACTION = 100
 IDLE_S = 20
 SURE_S = 2.0
-"""Effects due in the last seconds before the end of a run are not compared, because they may or may not have been published."""
+"""Effects of the last seconds of a run are not compared, because they may or may not have been published."""
 LATE_S = 20.0
-"""The time after which a missing effect counts as lost, in the measurement at a steady rate."""
+"""In the measurement at a steady rate, a missing effect counts as lost after this time."""
 
 
 def five_rules() -> Path:

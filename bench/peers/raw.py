@@ -1,4 +1,4 @@
-"""A plain aiokafka loop, as the minimum of what the work costs: fetch, decode, update a dict, send batches, commit.
+"""A plain aiokafka loop, which shows the minimum cost of the work: fetch, decode, update a dict, send batches, commit.
 
 Delivers at least once. Has no order across topics and no deadlines.
 """

@@ -139,12 +139,12 @@ def run_app(make: Callable[[], faust.App]) -> None:
     """Create the app and run it in this process until SIGTERM or SIGINT."""
     for name in missing_extensions():
         log.warning("extension_missing", reason=name)
-    # For both the worker's loop and the consumer thread's: they use a quarter to a third of the CPU of asyncio's own loop.
+    # The policy applies to the worker's loop and to the consumer thread's. uvloop uses a quarter to a third of asyncio's CPU.
     asyncio.set_event_loop_policy(_LoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(make(), override_logging=False, redirect_stdouts=False, quiet=True, loop=loop)
-    worker.spinner = None  # it writes terminal codes between the lines of the log
+    worker.spinner = None  # Faust's spinner would write terminal codes into the log.
     # With a backlog, the garbage collector repeatedly scans thousands of queued records and every imported module: measured as
     # 12 % of a worker's CPU. So freeze what is loaded now and collect rarely; reference counting frees the records.
     gc.collect()

@@ -22,7 +22,7 @@ PATIENCE_S = 1.0
 """If this worker's claim is not visible after this time, another worker's open transaction hides it."""
 RECORDS_AT_ONCE = 5_000
 RETRY_MS = 5
-"""A request for end offsets fetches the metadata of one more topic per retry. At 100 ms per retry, nine topics took a second."""
+"""`end_offsets` fetches the metadata of only one more topic per retry. At 100 ms per retry, nine topics took a second."""
 FETCH_BYTES = 2 << 20
 """Bytes per fetch and partition. A larger fetch is not faster, and the fetch being read and the next one are both in memory."""
 

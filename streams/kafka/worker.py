@@ -213,8 +213,8 @@ class Worker:
     async def _process(self) -> bool:
         """Queue batches, probe, decide and start a commit, once each. Return whether there is more to do now.
 
-        The commit runs while the next call decides: Python uses only one core, and this uses the time in which the commit
-        waits for the broker. At most one commit is in progress.
+        The commit runs while the next call decides: Python runs on one core only, and a commit mostly waits for the broker.
+        At most one commit is in progress.
         """
         if self.learn is not None and self._arrived:
             await self.learn([record.value for batch in self._arrived for record in batch.records])
