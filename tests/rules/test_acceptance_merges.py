@@ -45,3 +45,18 @@ def test_call_reported_for_the_merged_person_after_the_merge_closes_the_handoff_
     told = story.cared("2026-07-07T11:00", "interactive-contact").replay("2026-07-12T00:00")
     assert told.last("TCM-1")["closure"] == "met"
     assert not told.of("TCM-1", "gap")
+
+
+def test_task_that_comes_back_in_a_merge_in_a_circle_still_names_its_encounter_and_its_goal():
+    story = Story(person=LOSER).team("2026-07-01T09:00")
+    story.tell("GoalUpdated", "2026-07-02T09:00", goal="G1", lifecycle_status="active", description="Walk to church", expressed_by="patient")
+    story.admitted("2026-07-03T10:00")
+    merge(story, "2026-07-03T11:00", LOSER, SURVIVOR)
+    merge(story, "2026-07-03T12:00", SURVIVOR, LOSER)
+    told = story.replay()
+
+    for rule in {line["rule"] for line in told.of(None, "task")}:
+        first, last = told.of(rule, "task")[0], told.last(rule)
+        assert first["person"] == last["person"]
+        assert (last["encounter"], last["goal"]) == (first["encounter"], first["goal"]), rule
+    assert told.last("TRC-1")["encounter"]["visit"] == "V1"

@@ -56,7 +56,8 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
         return person, (moved,)
     other = unpack(fact.state)
     if person.into:
-        person = Person(person.key)
+        # The draft looks up encounters, referrals and goals of its person.
+        person = draft.person = Person(person.key)
     _renumber(other, _encounters(person, other))
     moved_in = _handoffs(draft, person, other, world)
     for field, merge in MERGED.items():
