@@ -98,7 +98,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
             keep_waiting(refused, event, at)
         return tuple(draft.effects)
     context, transition = _members(folded, fact, transition, at)
-    remember(person, event, at, world)
+    remember(person, _as_class_change(event, transition), at, world)
     if quiet:
         consequences.record_only(draft, context, transition)
         draft.suppressed(quiet, f"{draft.words}. It {_HISTORY[quiet]}, so it only updates the record: nobody is notified, no task opens.")
@@ -112,6 +112,19 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
             # Another seed, so that the ids of its effects differ from the id of its refusal.
             return (*draft.effects, *apply(person, waited, now, uuid_bytes(derive(identity(waited).hex(), "waited")).hex(), world))
     return tuple(draft.effects)
+
+
+def _as_class_change(event: Event, transition: Transition | None) -> Event:
+    """Return the class change that a later admission of a known encounter reports; any other event as it is.
+
+    A handoff whose trigger arrives late must find this change among the past events. The encounter itself gives only its start.
+    """
+    fact = event.data
+    if not isinstance(fact, e.PatientAdmitted) or transition is None or transition.encounter is None:
+        return event
+    if not transition.class_before or transition.class_before == transition.encounter.class_:
+        return event
+    return replace(event, data=e.EncounterClassChanged(fact.encounter, transition.encounter.class_))
 
 
 def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> tuple[Context, Transition | None]:

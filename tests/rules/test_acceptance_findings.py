@@ -117,3 +117,12 @@ def test_control_id_of_two_messages_is_reported_and_both_are_accepted(tmp_path: 
     (line,) = [found for found in told.of(None, "suppressed") if found["reason"] == "control-id-reused"]
     assert (line["at"], line["where"].rpartition("/")[2]) == ("2026-07-02T13:00:00Z", "feed.hl7:5")
     assert told.of("NTF-ADMIT", "notification")
+
+
+def test_discharge_that_arrives_after_another_visit_became_an_inpatient_encounter_leaves_no_task_open():
+    story = Story().team("2026-07-01T09:00")
+    story.admitted("2026-07-02T08:00", "V2", "EMER").admitted("2026-07-02T09:00", "V3", "EMER")
+    story.admitted("2026-07-02T12:00", "V3", "IMP")
+    late = story.discharged("2026-07-02T11:00", "V2", recorded="2026-07-02T13:00").replay()
+
+    assert late.last("DIS-1")["closure"] == "superseded"
