@@ -1,7 +1,7 @@
 # Two commands for everybody: `make run` shows a demonstration, `make test` checks everything.
 # All targets that need the environment .venv create or repair it first.
 
-.PHONY: help run test setup lint types tests rules format lock bench bench-quick chaos clean
+.PHONY: help run test test-long setup lint types tests rules format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
 # For two cores or more: two of the processes own a broker each and mostly wait, and the other two compute.
@@ -28,6 +28,10 @@ types: setup ## mypy --strict
 
 tests: setup ## all tests, without linters and types
 	@$(BIN)/pytest -n $(WORKERS) --durations=20
+
+test-long: setup lint types ## the same with long random tests; SEED=7 repeats a run; at most an hour on two cores
+	@seed=$${SEED:-$$(date +%s)}; echo "seed: $$seed"; CARERELAY_PROOF_SEQUENCES=10000 CARERELAY_PROOF_SEED=$$seed \
+	  CARERELAY_CHAOS_SECONDS=$(SECONDS) CARERELAY_CHAOS_SEED=$$seed $(BIN)/pytest -n $(WORKERS) --durations=20
 
 rules: setup ## generate the pages and the test table from the rules, then test the rules
 	@$(BIN)/python tests/rules/renew_rules.py
