@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
-from streams.contract.events import Event
+from streams.contract.events import EncounterRef, Event
 from streams.intake.hl7.framing import split_messages
 from streams.intake.hl7.mapping import read_message
 from streams.intake.reading import Reading
@@ -13,6 +14,15 @@ from streams.intake.settings import IntakeSettings
 SAMPLES = Path(__file__).parent / "hl7_samples"
 SECRET = b"for tests only, 32 bytes or more"
 SETTINGS = IntakeSettings(secret=SECRET, zone_of=lambda _: "America/New_York")
+STAY = EncounterRef("GENERAL", "V77001")
+
+
+def millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / f"{name}.hl7").read_bytes()
 
 
 def segment(name: str, **fields: str) -> str:

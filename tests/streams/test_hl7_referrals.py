@@ -1,22 +1,11 @@
 """Referrals and appointments from HL7."""
 
-from datetime import datetime
-
 import pytest
-from hl7_building import SAMPLES, SECRET, event, evn, facts, header, message, notes, pid, pv1, read, segment
+from hl7_building import SECRET, event, evn, facts, header, message, millis, notes, pid, pv1, read, sample, segment
 
 from streams.contract import events as e
 from streams.contract.person_key import person_key
 from streams.intake.reading import Ignored
-
-
-def millis(text):
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def sample(name):
-    return (SAMPLES / f"{name}.hl7").read_bytes()
-
 
 RF1 = {"f1": "P^Pending", "f2": "U", "f3": "CAR^Cardiology", "f6": "REF-1^EPIC", "f11": "EXT-1"}
 REQUESTER = segment("PRD", f1="RP^Referring Provider^HL70286", f2="POWELL^ROBERT^^^DR", f7="P100^NPI", f10="Main Street Practice^L")

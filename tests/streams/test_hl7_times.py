@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hl7_building import SECRET, adt, event, evn, notes, pid, pv1, read
+from hl7_building import SECRET, adt, event, evn, millis, notes, pid, pv1, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +13,6 @@ from streams.intake.settings import IntakeSettings
 
 DAY_THREE, LAST_DAYS = datetime(1, 1, 3), datetime(9999, 12, 29)  # noqa: DTZ001 - hypothesis wants them naive
 NEW_YORK = ZoneInfo("America/New_York")
-
-
-def millis(text):
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from streams.contract.events import Millis
 from streams.contract.person_key import partition_of
 from streams.contract.record import Headers, Out, Outgoing
 from streams.shard.agent import BY_KEY, OWN_SHARD, Origin, Outcome, RecordRefused
+from streams.shard.claims import POSITION
 from streams.shard.dead_letters import dead_letter
 from streams.shard.order import Batch
 from streams.shard.shard import Shard
@@ -171,6 +172,10 @@ class Bench:
 def errors_of(out: Out) -> dict[str, str]:
     """Return the error headers of a dead letter."""
     return {name.rpartition(".")[2]: value.decode() for name, value in out.headers if name.startswith("__care.errors.")}
+
+
+def positions(outs) -> dict[str, bytes | None]:
+    return {out.key[len(POSITION) :].decode(): out.value for out in outs if out.key.startswith(POSITION)}
 
 
 def decided(order: str, now: int, packed: bytes | None = None) -> bytes:
