@@ -1,51 +1,21 @@
-"""The states of an encounter: any order, any repeat, cancellations before and after their target."""
+"""The states of an encounter: its transitions, and cancellations before and after their target."""
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tables import each
-from timeline import PERSON, Timeline, millis
+from encounter_story import ADMITTED, DISCHARGED, STAY, _admit_and_discharge, _pcp, issued, open_rules, reasons, status, stays, withdrawn
+from timeline import Timeline, millis
 
-from agents.coordination.decide import decide
-from agents.coordination.person.encounter import STATUS_NAMES, Status
+from agents.coordination.person.encounter import Status
 from agents.coordination.person.state import unpack
 from agents.coordination.record.encounter_diagram import ACTS, KINDS, render_markdown
 from agents.coordination.record.encounter_states import TABLE
 from streams.contract import effects as out
-from streams.contract.events import EncounterRef, Event, Millis, PatientAdmitted
 
-STAY = {"facility": "GENERAL", "visit": "V1"}
 NO_VISIT = {"facility": "GENERAL"}
-ADMITTED, DISCHARGED = "2026-07-01T09:00", "2026-07-02T15:00"
-
-
-def stays(t: Timeline) -> list[Any]:
-    return [] if t._packed is None else unpack(t._packed).encounters
-
-
-def status(t: Timeline) -> str:
-    (only,) = stays(t)
-    return STATUS_NAMES[only.status]
-
-
-def issued(effects: list[Any]) -> list[tuple[str, str]]:
-    return [(e.rule, e.recipient) for e in effects if isinstance(e, out.NotificationIssued)]
-
-
-def withdrawn(effects: list[Any]) -> set[tuple[str, str]]:
-    return {(e.rule, e.recipient) for e in effects if isinstance(e, out.NotificationWithdrawn)}
-
-
-def reasons(effects: list[Any]) -> list[str]:
-    return [e.reason for e in effects if isinstance(e, out.EffectSuppressed | out.EventRefused)]
-
-
-def open_rules(t: Timeline) -> list[str]:
-    return sorted(h.rule for h in unpack(t._packed).handoffs if not h.closed_at) if t._packed else []
 
 
 def test_table_has_every_act_in_every_possible_status():
@@ -217,6 +187,15 @@ def test_cancellation_that_arrives_before_its_transfer_prevents_the_notification
     assert stays(story)[0].facility_now == "GENERAL"
 
 
+def test_cancellation_of_a_bed_change_does_not_withdraw_the_transfer_before_it(story):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
+    story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "ICU"})
+    story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "4W"})
+    effects = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
+    assert withdrawn(effects) == set()
+    assert (stays(story)[0].location.moved_to, stays(story)[0].location.unit) == ("MERCY", "ICU")
+
+
 def test_emergency_visit_that_becomes_an_admission_is_notified_whichever_message_says_so(spine):
     for kind, data in (("EncounterClassChanged", {}), ("PatientAdmitted", {"registration": False})):
         t = Timeline(asked=spine)
@@ -293,160 +272,3 @@ def test_discharge_of_an_unknown_stay_is_notified_and_opens_its_handoffs(story):
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
     (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "TCM-1"]
     assert "class of the encounter is not known" in task.why
-
-
-# ---- time
-
-
-def test_event_time_in_the_future_counts_as_its_arrival_and_says_so(story):
-    effects = story.at("2026-07-02T15:16", "PatientDischarged", arrival="2026-07-02T15:00", encounter=STAY, disposition="home")
-    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "DIS-1"]
-    assert task.opened_at == millis("2026-07-02T15:00", story.zone)
-    assert "time-suspect" in task.why
-
-
-def test_event_time_fifteen_minutes_ahead_is_still_believed(story):
-    effects = story.at("2026-07-02T15:15", "PatientDischarged", arrival="2026-07-02T15:00", encounter=STAY, disposition="home")
-    (task,) = [e for e in effects if isinstance(e, out.TaskState) and e.rule == "DIS-1"]
-    assert task.opened_at == millis("2026-07-02T15:15", story.zone)
-
-
-@pytest.mark.parametrize(("arrival", "history"), [("2026-08-01T15:00", False), ("2026-08-01T15:01", True)])
-def test_event_older_than_thirty_days_changes_state_only(story, arrival, history):
-    effects = story.at(DISCHARGED, "PatientDischarged", arrival=arrival, encounter=STAY, disposition="home")
-    assert status(story) == "finished"
-    assert (reasons(effects) == ["too-old"]) is history
-    assert bool(open_rules(story)) is not history
-
-
-def test_backfill_changes_state_only(story, spine):
-    at = millis(ADMITTED, story.zone)
-    event = Event("B1", "urn:test", at, Millis(at + 1000), PERSON, PatientAdmitted(EncounterRef("GENERAL", "V1"), "IMP"), backfill=True)
-    decision = decide(None, event, event.arrival, spine)
-    assert [e.reason for e in decision.effects] == ["backfill"]
-    assert decision.person is not None
-    assert decision.person.encounters[0].status == Status.IN_PROGRESS
-    assert decision.person.handoffs == []
-
-
-# ---- repeats and orders
-
-
-def test_event_that_comes_twice_has_no_second_effect(story):
-    story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="SAME")
-    again = [story.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="SAME") for _ in range(3)]
-    assert [reasons(effects) for effects in again] == [["duplicate"]] * 3
-    assert len({effects[0].id for effects in again}) == 3
-
-
-def test_event_repeated_after_its_hash_was_forgotten_is_harmless(story):
-    _admit_and_discharge(story)
-    story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY, id_="C")
-    story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home", id_="D2")
-    story.until("2026-09-20T00:00")
-    assert unpack(story._packed).seen == b""
-    before = len(story.effects)
-    for when, kind, id_, data in (
-        (ADMITTED, "PatientAdmitted", "A", {"class": "IMP"}),
-        (DISCHARGED, "PatientDischarged", "D", {"disposition": "home"}),
-        ("2026-07-02T17:00", "DischargeCancelled", "C", {}),
-        ("2026-07-03T10:00", "PatientDischarged", "D2", {"disposition": "home"}),
-    ):
-        story.at(when, kind, arrival="2026-09-21T09:00", id_=id_, encounter=STAY, **data)
-    assert {type(e) for e in story.effects[before:]} == {out.EffectSuppressed}
-    assert status(story) == "finished"
-    assert stays(story)[0].discharged == millis("2026-07-03T10:00", story.zone)
-
-
-MESSAGES: list[tuple[str, str, dict[str, Any]]] = [
-    ("2026-07-01T09:00", "PatientAdmitted", {"class": "IMP"}),
-    ("2026-07-02T15:00", "PatientDischarged", {"disposition": "home"}),
-    ("2026-07-02T16:00", "DischargeCancelled", {}),
-    ("2026-07-03T10:00", "PatientDischarged", {"disposition": "home"}),
-]
-
-
-@each("order", list(itertools.permutations(range(4))))
-def test_any_order_of_a_stays_messages_ends_in_the_same_stay_and_the_same_open_clocks(spine, order):
-    straight, shuffled = Timeline(asked=spine), Timeline(asked=spine)
-    for time, kind, data in MESSAGES:
-        straight.at(time, kind, arrival="2026-07-03T11:00", encounter=STAY, id_=f"{kind}{time}", **data)
-    for index in order:
-        time, kind, data = MESSAGES[index]
-        shuffled.at(time, kind, arrival="2026-07-03T11:00", encounter=STAY, id_=f"{kind}{time}", **data)
-
-    def end(t: Timeline) -> Any:
-        (stay,) = stays(t)
-        clocks = {(h.rule, h.due, h.owner) for h in unpack(t._packed).handoffs if not h.closed_at}
-        return stay.status, stay.admitted, stay.discharged, stay.class_, clocks
-
-    assert end(shuffled) == end(straight)
-
-
-# ---- death
-
-
-@pytest.mark.parametrize(
-    ("kind", "data"),
-    [
-        ("PatientDischarged", {"encounter": STAY, "disposition": "exp"}),
-        ("EncounterUpdated", {"encounter": STAY, "deceased": True}),
-        ("PersonUpdated", {"deceased": True}),
-    ],
-)
-def test_death_ends_every_clock_and_nobody_calls_the_family(story, kind, data):
-    story.at("2026-06-20T09:00", "CareTeamChanged", members=[{"role": "caregiver", "party": {"role": "caregiver", "caregiver": "C1"}}])
-    story.at("2026-06-20T09:00", "GoalUpdated", goal="G1", lifecycle_status="active", description="walk to the shop")
-    refer = {
-        "referral": "R1",
-        "requester": {"role": "pcp"},
-        "target": {"role": "social-care", "organization": "meals-and-rides"},
-        "service": "meals",
-    }
-    story.at("2026-06-30T09:00", "ReferralRequested", **refer)
-    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"})
-    effects = story.at(DISCHARGED, kind, **data)
-    assert open_rules(story) == []
-    assert {e.closure for e in effects if isinstance(e, out.TaskState)} == {"not-applicable"}
-    assert not any(recipient.startswith("caregiver/") for _, recipient in issued(effects))
-
-    after = story.until("2026-10-01T00:00")
-    assert after == []
-    quiet = story.at("2026-07-05T09:00", "AppointmentChanged", appointment="A1", status="cancelled", start="2026-07-09T09:00:00-04:00")
-    assert issued(quiet) == []
-
-
-def test_cancelled_discharge_of_a_person_reported_dead_reopens_the_handoffs(story):
-    story.at("2026-06-30T09:00", "PatientDischarged", encounter={"facility": "MERCY", "visit": "M1"}, disposition="home")
-    story.at("2026-06-30T18:00", "PatientAdmitted", encounter=STAY, **{"class": "EMER"})
-    story.at("2026-06-30T20:00", "PatientDischarged", encounter=STAY, disposition="exp")
-    assert open_rules(story) == []
-    story.at("2026-06-30T21:00", "DischargeCancelled", encounter=STAY)
-    assert "TCM-1" in open_rules(story)
-    assert unpack(story._packed).deceased == 0
-
-
-def _pcp() -> list[Any]:
-    return [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
-
-
-def _admit_and_discharge(t: Timeline) -> None:
-    t.at(ADMITTED, "PatientAdmitted", encounter=STAY, id_="A", members=_pcp(), **{"class": "IMP"})
-    t.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="D")
-
-
-def test_death_reported_by_mistake_reopens_the_handoffs(story):
-    _admit_and_discharge(story)
-    story.at("2026-07-02T16:00", "PersonUpdated", deceased=True)
-    assert open_rules(story) == []
-    story.at("2026-07-02T17:00", "PersonUpdated", deceased=False)
-    assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
-
-
-def test_cancellation_of_a_bed_change_does_not_withdraw_the_transfer_before_it(story):
-    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
-    story.at("2026-07-01T11:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "ICU"})
-    story.at("2026-07-01T12:00", "PatientTransferred", encounter=STAY, to={"facility": "MERCY", "unit": "4W"})
-    effects = story.at("2026-07-01T13:00", "TransferCancelled", encounter=STAY)
-    assert withdrawn(effects) == set()
-    assert (stays(story)[0].location.moved_to, stays(story)[0].location.unit) == ("MERCY", "ICU")
