@@ -4,42 +4,24 @@ An independent second implementation. It keeps the delivered facts, and computes
 in which they happened. The product keeps a state and changes it in the order of arrival. So the two do not share mistakes.
 Must not import a rule, a calendar or a table of the product.
 
-Rules: DIS-1, NOT-2, TCM-1, REF-1, GOAL-2, TRC-1, MED-1, with the calendars of the United States and England written out.
+Rules: DIS-1, NOT-2, TCM-1, REF-1, GOAL-2, TRC-1, MED-1. The calendars are in `proof_calendar.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from proof_calendar import CHICAGO, DAY, LONDON, NEW_YORK, business_days_after, days_after
 
 from streams.contract import events as facts
 
-MINUTE = 60_000
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 CORE = frozenset({"DIS-1", "NOT-2", "TCM-1", "REF-1", "GOAL-2", "TRC-1", "MED-1"})
 
-NEW_YORK, CHICAGO, LONDON = "America/New_York", "America/Chicago", "Europe/London"
 FACILITIES = {"GENERAL": NEW_YORK, "MERCY": CHICAGO, "ST-BRIDES": LONDON}
 ORGANISATIONS = {"riverside-family": NEW_YORK, "heart-clinic": NEW_YORK, "lakeside-family": CHICAGO, "thames-council": LONDON}
 PRACTICE_OF = {"8801": "riverside-family", "8811": "lakeside-family", "G7001": "thames-surgery"}
 ORGANISATIONS["thames-surgery"] = LONDON
-
-_FEDERAL = frozenset(
-    date(*day)
-    for day in (
-        (2026, 7, 3), (2026, 9, 7), (2026, 10, 12), (2026, 11, 11), (2026, 11, 26), (2026, 12, 25),
-        (2027, 1, 1), (2027, 1, 18), (2027, 2, 15), (2027, 5, 31), (2027, 6, 18), (2027, 7, 5),
-    )
-)  # fmt: skip
-_ENGLAND = frozenset(
-    date(*day)
-    for day in ((2026, 8, 31), (2026, 12, 25), (2026, 12, 28), (2027, 1, 1), (2027, 3, 26), (2027, 3, 29), (2027, 5, 3), (2027, 5, 31))
-)
-HOLIDAYS = {NEW_YORK: _FEDERAL, CHICAGO: _FEDERAL, LONDON: _ENGLAND}
-"""Public holidays on weekdays in the stories' time, from printed calendars: the federal ones, and those of England."""
 
 SETTING = {"EMER": "emergency", "IMP": "inpatient", "OBSENC": "observation", "AMB": "outpatient", "": "unknown"}
 GROUP = {
@@ -69,28 +51,6 @@ ENDED = GIVEN_UP | {"completed"}
 Subject = tuple[str, ...]
 Item = tuple[str, Subject, int]
 """An open handoff: rule, subject, due."""
-
-
-def local(at: int, zone: str) -> datetime:
-    return datetime.fromtimestamp(at / 1000, ZoneInfo(zone))
-
-
-def midnight_after(day: date, zone: str) -> int:
-    return int(datetime.combine(day + timedelta(days=1), time(), ZoneInfo(zone)).astimezone(UTC).timestamp() * 1000)
-
-
-def days_after(at: int, count: int, zone: str) -> int:
-    """24:00 local time on the *count*th day after the local date of *at*."""
-    return midnight_after(local(at, zone).date() + timedelta(days=count), zone)
-
-
-def business_days_after(at: int, count: int, zone: str) -> int:
-    """24:00 local time on the *count*th weekday that is not a holiday after the local date of *at*."""
-    day = local(at, zone).date()
-    while count:
-        day += timedelta(days=1)
-        count -= day.weekday() < 5 and day not in HOLIDAYS[zone]
-    return midnight_after(day, zone)
 
 
 @dataclass(frozen=True)
