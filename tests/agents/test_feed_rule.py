@@ -44,10 +44,10 @@ def test_a_replay_shows_a_silent_source_between_the_lines_of_persons(tmp_path: P
 
     result = run_command("replay", str(file), "--json", "--until", "2026-06-01T08:00:00Z")
 
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    gaps = [line for line in told if line["rule"] == "FEED-1" and line["effect"] == "gap"]
+    shown = [json.loads(line) for line in result.stdout.splitlines()]
+    gaps = [line for line in shown if line["rule"] == "FEED-1" and line["effect"] == "gap"]
     assert [(g["at"], g["state"], g["person"]) for g in gaps][:1] == [("2026-06-01T07:01:00Z", "open", KEY)]
-    assert [line["at"] for line in told] == sorted(line["at"] for line in told)
+    assert [line["at"] for line in shown] == sorted(line["at"] for line in shown)
 
 
 def test_the_rule_of_silence_loads_without_kafka_files_or_a_clock() -> None:

@@ -112,16 +112,16 @@ def test_silence_is_measured_in_whole_seconds() -> None:
 
 def test_a_silence_opens_one_gap_and_one_task_and_notifies_the_interface_team() -> None:
     watched = silent().until(LIMIT + 1)
-    gap, task, told = watched.effects
+    gap, task, alert = watched.effects
     assert isinstance(gap, GapState)
     assert isinstance(task, TaskState)
-    assert isinstance(told, NotificationIssued)
+    assert isinstance(alert, NotificationIssued)
     assert (gap.state, gap.owner, gap.due, gap.step) == ("open", "interface-team/pool:interfaces", LIMIT, 1)
     assert (task.state, task.handoff) == ("requested", gap.handoff)
-    assert told.recipient == "interface-team/pool:interfaces"
-    assert SOURCE in told.why
-    assert "Mon 1 Jun 2026 08:00 UTC" in told.why
-    assert "gaps of up to 10 minutes are usual" in told.why
+    assert alert.recipient == "interface-team/pool:interfaces"
+    assert SOURCE in alert.why
+    assert "Mon 1 Jun 2026 08:00 UTC" in alert.why
+    assert "gaps of up to 10 minutes are usual" in alert.why
 
 
 def test_a_long_silence_is_escalated_to_operations_once() -> None:
@@ -143,10 +143,10 @@ def test_a_source_that_is_heard_again_closes_the_gap_late_and_notifies_those_who
 
 def test_a_delayed_report_withdraws_the_alarm() -> None:
     watched = silent().until(LIMIT + 1)
-    told = watched.of(NotificationIssued)[0]
+    alert = watched.of(NotificationIssued)[0]
     watched.heard(LIMIT - 20 * MINUTE, reported=LIMIT + 5 * MINUTE)
     assert watched.of(GapState)[-1].closure == "met"
-    assert [w.notification for w in watched.of(NotificationWithdrawn)] == [told.id]
+    assert [w.notification for w in watched.of(NotificationWithdrawn)] == [alert.id]
 
 
 def test_shards_that_catch_up_after_an_outage_do_not_raise_an_alarm_for_each_report() -> None:

@@ -31,7 +31,7 @@ def person(identifier: str, authority: str = "GENERAL") -> str:
     return person_key(SETTINGS.key_secret, authority, identifier)
 
 
-def told(arrivals: Iterable[Arrived]) -> list[Line]:
+def replayed(arrivals: Iterable[Arrived]) -> list[Line]:
     return list(replay(arrivals, [AGENT], UNTIL))
 
 
@@ -46,7 +46,7 @@ def story() -> list[Arrived]:
 
 @pytest.fixture(scope="module")
 def lines(story: list[Arrived]) -> list[Line]:
-    return told(story)
+    return replayed(story)
 
 
 def of(lines: list[Line], who: str, **wanted: object) -> list[Line]:
@@ -185,13 +185,13 @@ def test_task_and_gap_of_a_handoff_name_the_same_owner_at_the_same_instant(lines
 
 def test_story_twice_changes_nothing_but_says_so(story, lines):
     twice = [arrived for arrived in story for _ in range(2)]
-    kept = [line for line in told(twice) if line["effect"] not in ("suppressed", "refused", "ignored")]
+    kept = [line for line in replayed(twice) if line["effect"] not in ("suppressed", "refused", "ignored")]
     assert bytes_of(kept) == bytes_of(line for line in lines if line["effect"] not in ("suppressed", "refused", "ignored"))
 
 
 def test_stories_of_other_people_in_between_change_nothing_for_a_person(story, lines):
     for who in (person("77001"), person("77004"), person("88001", "MERCY")):
-        alone = told([a for a in story if getattr(a.item, "person", None) == who])
+        alone = replayed([a for a in story if getattr(a.item, "person", None) == who])
         assert bytes_of(alone) == bytes_of(of(lines, who))
 
 
@@ -207,7 +207,7 @@ def test_same_bytes_from_another_process_with_another_hash_seed(lines):
 def test_files_in_another_order_give_the_same_lines(lines):
     files = sorted(path for path in STORY.iterdir() if not path.name.startswith("."))
     random.Random(7).shuffle(files)
-    shuffled = bytes_of(told(read_paths(files, DOORS)))
+    shuffled = bytes_of(replayed(read_paths(files, DOORS)))
     # Messages of one instant may change places, but their effects are the same.
     assert sorted(shuffled) == sorted(bytes_of(lines))
 
@@ -216,7 +216,7 @@ def test_truncated_file_is_read_up_to_its_end(tmp_path):
     whole = (STORY / "general.hl7").read_bytes()
     for cut in random.Random(11).sample(range(200, len(whole)), 40):
         (tmp_path / "cut.hl7").write_bytes(whole[:cut])
-        assert "rule-failed" not in {line.get("reason") for line in told(read_paths([tmp_path / "cut.hl7"], DOORS))}
+        assert "rule-failed" not in {line.get("reason") for line in replayed(read_paths([tmp_path / "cut.hl7"], DOORS))}
 
 
 def test_no_name_and_no_identifier_is_in_the_output(lines):

@@ -39,10 +39,10 @@ def open_rules(t: Timeline) -> list[str]:
     return sorted(h.rule for h in unpack(t._packed).handoffs if not h.closed_at) if t._packed else []
 
 
-def _pcp() -> list[Any]:
+def pcp_member() -> list[Any]:
     return [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
 
 
-def _admit_and_discharge(t: Timeline) -> None:
-    t.at(ADMITTED, "PatientAdmitted", encounter=STAY, id_="A", members=_pcp(), **{"class": "IMP"})
+def admit_and_discharge(t: Timeline) -> None:
+    t.at(ADMITTED, "PatientAdmitted", encounter=STAY, id_="A", members=pcp_member(), **{"class": "IMP"})
     t.at(DISCHARGED, "PatientDischarged", encounter=STAY, disposition="home", id_="D")

@@ -49,7 +49,7 @@ class Story:
         self.zone, self.facility, self.person = zone, facility, person
         self.lines: list[str] = []
 
-    def tell(
+    def add(
         self, kind: str, when: str, *, recorded: str | None = None, person: str | None = None, id_: str | None = None, **data: Any
     ) -> Story:
         """Add an event that happened at the local time *when* and arrived then, or at *recorded*."""
@@ -71,13 +71,13 @@ class Story:
 
     def team(self, when: str, practitioner: str = "8801", role: str = "pcp", **said: Any) -> Story:
         party = {"role": role, "practitioner": {"id": practitioner, "name": "Dr. Example"}}
-        return self.tell("CareTeamChanged", when, members=[{"role": role, "party": party}], replace=True, **said)
+        return self.add("CareTeamChanged", when, members=[{"role": role, "party": party}], replace=True, **said)
 
     def admitted(self, when: str, visit: str = "V1", class_: str = "IMP", facility: str | None = None, **said: Any) -> Story:
-        return self.tell("PatientAdmitted", when, encounter=self.stay(visit, facility), class_=class_, **said)
+        return self.add("PatientAdmitted", when, encounter=self.stay(visit, facility), class_=class_, **said)
 
     def discharged(self, when: str, visit: str = "V1", disposition: str = "home", facility: str | None = None, **said: Any) -> Story:
-        return self.tell("PatientDischarged", when, encounter=self.stay(visit, facility), disposition=disposition, **said)
+        return self.add("PatientDischarged", when, encounter=self.stay(visit, facility), disposition=disposition, **said)
 
     def cared(self, when: str, code: str, **said: Any) -> Story:
         """Add a completed activity that took place at the local time *when*."""
@@ -90,9 +90,9 @@ class Story:
             "end": at,
             "performer": {"role": "pcp"},
         }
-        return self.tell("CareActivityRecorded", when, **{**done, **said})
+        return self.add("CareActivityRecorded", when, **{**done, **said})
 
-    def replay(self, until: str | None = None, lines: list[str] | None = None) -> Told:
+    def replay(self, until: str | None = None, lines: list[str] | None = None) -> EffectLines:
         """Replay the lines so far (or *lines*), until the local time *until*."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "story.jsonl")
@@ -100,7 +100,7 @@ class Story:
             return replayed([path], until and local(until, self.zone))
 
 
-class Told:
+class EffectLines:
     """The effect lines of a replay."""
 
     def __init__(self, lines: list[Line]) -> None:
@@ -118,13 +118,13 @@ class Told:
         (found,) = {line["handoff"] for line in self.of(rule, "task", "gap")}
         return str(found)
 
-    def standing(self) -> dict[str, dict[str, Any]]:
+    def open_handoffs(self) -> dict[str, dict[str, Any]]:
         """The handoffs that are open at the end, by id, each with its last line."""
         last = {line["handoff"]: line for line in self.of(None, "task", "gap")}
         return {handoff: line for handoff, line in last.items() if line["closure"] is None}
 
 
-def replayed(paths: list[Path], until: str | None = None) -> Told:
+def replayed(paths: list[Path], until: str | None = None) -> EffectLines:
     """Replay the files *paths* until *until* (ISO 8601 with offset)."""
-    agent, doors = _loaded()
-    return Told(list(replay(read_paths(paths, doors), [agent], parse_instant(until) if until else None)))
+    agent, intake = _loaded()
+    return EffectLines(list(replay(read_paths(paths, intake), [agent], parse_instant(until) if until else None)))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from replayed import NEW_YORK, Story, Told, local, utc
+from replayed import NEW_YORK, EffectLines, Story, local, utc
 from tables import each
 
 HERE = "SUNNYDALE"
@@ -49,7 +49,7 @@ def fifth_visit() -> Story:
 def referred(service: str, target: str) -> Story:
     sides = {"requester": {"role": "attending", "practitioner": {"id": "H1", "name": "Dr. Example"}}, "target": {"role": "x"}}
     sides["target"]["organization"] = target
-    return known().tell("ReferralRequested", AT, referral="R1", service=service, priority="routine", **sides)
+    return known().add("ReferralRequested", AT, referral="R1", service=service, priority="routine", **sides)
 
 
 def nursing_home(class_: str = "NONAC") -> Story:
@@ -66,7 +66,7 @@ def cared(code: str) -> Act:
 
 
 def visit(story: Story, when: str, recorded: str | None) -> Story:
-    return story.tell("AppointmentChanged", when, recorded=recorded, appointment="A1", status="fulfilled", start=local(when))
+    return story.add("AppointmentChanged", when, recorded=recorded, appointment="A1", status="fulfilled", start=local(when))
 
 
 def left(story: Story, when: str, recorded: str | None) -> Story:
@@ -76,7 +76,7 @@ def left(story: Story, when: str, recorded: str | None) -> Story:
 def reached(rule: str) -> Act:
     def act(story: Story, when: str, recorded: str | None) -> Story:
         task = story.replay().handoff(rule)
-        return story.tell("OutreachAttempted", when, recorded=recorded, task=task, by={"role": "pcp"}, outcome="reached")
+        return story.add("OutreachAttempted", when, recorded=recorded, task=task, by={"role": "pcp"}, outcome="reached")
 
     return act
 
@@ -88,7 +88,7 @@ def named(story: Story, when: str, recorded: str | None) -> Story:
 def delivered(story: Story, when: str, recorded: str | None) -> Story:
     news = next(line for line in reversed(story.replay().of(None, "notification")) if line["encounter"] and line["role"] == "pcp")
     said = {"notification": news["id"], "recipient": news["recipient"], "channel": "email"}
-    return story.tell("NotificationDelivered", when, recorded=recorded, **said)
+    return story.add("NotificationDelivered", when, recorded=recorded, **said)
 
 
 def delivered_and_written(story: Story, when: str, recorded: str | None) -> Story:
@@ -105,7 +105,7 @@ class Case:
     closes: tuple[Act, ...]
     owner: str
     then: str
-    told: tuple[str, ...]
+    notified: tuple[str, ...]
     warned: bool = True
 
 
@@ -195,8 +195,8 @@ def role(line: dict[str, Any]) -> str:
     return str(line["owner"].partition("/")[0])
 
 
-def alerts(told: Told, rule: str) -> list[str]:
-    return [line["id"] for line in told.of(rule, "notification") if not line["title"].startswith("Closed")]
+def alerts(effects: EffectLines, rule: str) -> list[str]:
+    return [line["id"] for line in effects.of(rule, "notification") if not line["title"].startswith("Closed")]
 
 
 @EACH
@@ -210,50 +210,50 @@ def test_opening_is_one_line_that_says_whose_it_is_and_until_when(case):
 
 @EACH
 def test_gap_is_due_soon_at_half_time_and_open_at_due_and_not_a_minute_before(case):
-    told = case.story().replay(moved(case.due, -MINUTE))
-    soon = [line["at"] for line in told.of(case.rule, "gap")]
+    effects = case.story().replay(moved(case.due, -MINUTE))
+    soon = [line["at"] for line in effects.of(case.rule, "gap")]
     half = datetime.fromisoformat(AT) + (datetime.fromisoformat(case.due) - datetime.fromisoformat(AT)) / 2
     at_due = case.story().replay(case.due)
     opened = [line for line in at_due.of(case.rule, "gap") if line["state"] == "open"]
 
-    assert {line["state"] for line in told.of(case.rule, "gap")} == ({"due-soon"} if case.warned else set())
+    assert {line["state"] for line in effects.of(case.rule, "gap")} == ({"due-soon"} if case.warned else set())
     assert soon[:1] == ([utc(half.isoformat())] if case.warned else [])
     assert [(line["at"], role(line)) for line in opened] == [(utc(case.due), case.then)]
-    assert tuple(line["role"] for line in at_due.of(case.rule, "notification") if line["at"] == utc(case.due)) == case.told
+    assert tuple(line["role"] for line in at_due.of(case.rule, "notification") if line["at"] == utc(case.due)) == case.notified
 
 
 @CLOSED
 @each("late", [-MINUTE, timedelta(0), MINUTE], ids=["a minute before", "at due", "a minute after"])
 def test_closing_event_is_met_up_to_due_and_late_after_it(case, close, late):
     when = moved(case.due, late)
-    told = close(case.story(), when, None).replay(moved(when, timedelta(days=3)))
-    opened = [line for line in told.of(case.rule, "gap") if line["state"] == "open"]
+    effects = close(case.story(), when, None).replay(moved(when, timedelta(days=3)))
+    opened = [line for line in effects.of(case.rule, "gap") if line["state"] == "open"]
 
-    assert told.last(case.rule)["closure"] == ("met-late" if late > timedelta(0) else "met")
+    assert effects.last(case.rule)["closure"] == ("met-late" if late > timedelta(0) else "met")
     assert bool(opened) is (late > timedelta(0))
 
 
 @CLOSED
 def test_care_in_time_that_is_reported_late_is_met_and_every_alert_is_withdrawn(case, close):
     recorded = moved(case.due, timedelta(days=1))
-    told = close(case.story(), moved(case.due, -MINUTE), recorded).replay(moved(recorded, timedelta(days=3)))
+    effects = close(case.story(), moved(case.due, -MINUTE), recorded).replay(moved(recorded, timedelta(days=3)))
 
-    assert told.last(case.rule)["closure"] == told.last(case.rule, "gap")["closure"] == "met"
-    assert sorted(line["notification"] for line in told.of(case.rule, "withdrawal")) == sorted(alerts(told, case.rule))
+    assert effects.last(case.rule)["closure"] == effects.last(case.rule, "gap")["closure"] == "met"
+    assert sorted(line["notification"] for line in effects.of(case.rule, "withdrawal")) == sorted(alerts(effects, case.rule))
 
 
 @EACH
 def test_cancelled_admission_or_discharge_ends_it_and_leaves_no_gap(case):
     if case.rule in {"HHA", "PHARM"}:
-        gone = case.story().tell("ReferralStatusChanged", "2027-01-14T15:02", referral="R1", status="cancelled", by="requester", reason="x")
+        gone = case.story().add("ReferralStatusChanged", "2027-01-14T15:02", referral="R1", status="cancelled", by="requester", reason="x")
     else:
         last = json.loads(case.story().lines[-1])
         kind = {"PatientAdmitted": "AdmissionCancelled", "PatientDischarged": "DischargeCancelled"}[last["type"]]
-        gone = case.story().tell(kind, "2027-01-14T15:02", encounter=last["data"]["encounter"])
-    told = gone.replay("2027-04-01T00:00")
+        gone = case.story().add(kind, "2027-01-14T15:02", encounter=last["data"]["encounter"])
+    effects = gone.replay("2027-04-01T00:00")
 
-    assert [line["closure"] for line in told.of(case.rule, "task")] == [None, "cancelled"]
-    assert told.of(case.rule, "gap") == []
+    assert [line["closure"] for line in effects.of(case.rule, "task")] == [None, "cancelled"]
+    assert effects.of(case.rule, "gap") == []
 
 
 @each("died", ["PersonUpdated", "EncounterUpdated"])
@@ -261,10 +261,10 @@ def test_cancelled_admission_or_discharge_ends_it_and_leaves_no_gap(case):
 def test_death_ends_it(case, died):
     story = case.story()
     said = {"encounter": story.stay("V1")} if died == "EncounterUpdated" else {}
-    told = story.tell(died, "2027-01-14T15:02", deceased=True, **said).replay("2027-04-01T00:00")
+    effects = story.add(died, "2027-01-14T15:02", deceased=True, **said).replay("2027-04-01T00:00")
 
-    assert [line["closure"] for line in told.of(case.rule, "task")] == [None, "not-applicable"]
-    assert told.of(case.rule, "gap") == []
+    assert [line["closure"] for line in effects.of(case.rule, "task")] == [None, "not-applicable"]
+    assert effects.of(case.rule, "gap") == []
 
 
 # ---- what the domain notes say about single rules
@@ -273,7 +273,7 @@ def test_death_ends_it(case, died):
 def test_home_health_agency_of_the_referral_is_accountable_also_from_the_return_home():
     sides = {"requester": {"role": "attending", "organization": "x"}, "target": {"role": "home-health", "organization": "agency"}}
     story = known().admitted("2027-01-05T10:00")
-    story.tell("ReferralRequested", "2027-01-13T10:00", referral="R1", service="home-health", priority="routine", **sides)
+    story.add("ReferralRequested", "2027-01-13T10:00", referral="R1", service="home-health", priority="routine", **sides)
     assert story.replay().of("HHA") == []
     (line,) = story.discharged(AT).replay().of("HHA", "task")
 
@@ -283,17 +283,17 @@ def test_home_health_agency_of_the_referral_is_accountable_also_from_the_return_
 def test_hospital_that_sent_the_person_is_notified_that_the_nursing_home_has_no_plan():
     story = Story(NEW_YORK, "OAKS", "90210").admitted("2027-01-05T10:00", "H1", facility="GENERAL")
     story.discharged("2027-01-14T11:00", "H1", "snf", "GENERAL").admitted(AT, "N1", "NONAC")
-    told = story.replay("2027-01-20T00:00")
+    effects = story.replay("2027-01-20T00:00")
 
-    assert "transferring-facility/pool:general-discharge" in [line["recipient"] for line in told.of("SNF", "notification")]
-    assert told.last("SNF")["owner"] == "transferring-facility/pool:general-discharge"
+    assert "transferring-facility/pool:general-discharge" in [line["recipient"] for line in effects.of("SNF", "notification")]
+    assert effects.last("SNF")["owner"] == "transferring-facility/pool:general-discharge"
 
 
 @pytest.mark.parametrize(("class_", "opens"), [("SS", True), ("AMB", False), ("EMER", True), ("OBSENC", True)])
 def test_summary_is_due_after_a_day_case_a_ward_stay_or_an_emergency_visit_but_not_after_a_clinic_visit(class_, opens):
-    told = known().admitted("2027-01-14T08:00", class_=class_).discharged(AT).replay()
+    effects = known().admitted("2027-01-14T08:00", class_=class_).discharged(AT).replay()
 
-    assert bool(told.of("NHS-1")) is opens
+    assert bool(effects.of("NHS-1")) is opens
 
 
 def test_person_who_moves_to_another_mental_health_ward_has_not_left():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replayed import Story, Told, utc
+from replayed import EffectLines, Story, utc
 from timeline import Timeline
 
 from agents.coordination.rules.loading import DIRECTORY, load_directory
@@ -24,8 +24,8 @@ def discharged() -> tuple[Story, str]:
     return story, story.replay().handoff("TCM-1")
 
 
-def owners(told: Told, rule: str = "TCM-1") -> list[str]:
-    return [line["owner"].partition("/")[2] for line in told.of(rule, "task")]
+def owners(effects: EffectLines, rule: str = "TCM-1") -> list[str]:
+    return [line["owner"].partition("/")[2] for line in effects.of(rule, "task")]
 
 
 # ---- the newest answer counts, in whatever order answers arrive
@@ -43,25 +43,25 @@ def owners(told: Told, rule: str = "TCM-1") -> list[str]:
 )
 def test_response_older_than_the_last_change_of_owner_is_refused_and_changes_nothing(kind: str, said: dict[str, Any]):
     story, task = discharged()
-    story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
-    told = story.tell(kind, "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=BEN, **said).replay("2026-07-06T19:00")
-    assert owners(told) == ["pool:unassigned", "practitioner:B1"]
-    (refused,) = told.of(None, "refused")
+    story.add("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
+    effects = story.add(kind, "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=BEN, **said).replay("2026-07-06T19:00")
+    assert owners(effects) == ["pool:unassigned", "practitioner:B1"]
+    (refused,) = effects.of(None, "refused")
     assert refused["reason"] == "overtaken"
     assert "practitioner:B1" in refused["why"]
 
 
 def test_claim_from_before_an_escalation_that_arrives_after_it_does_not_undo_it():
     story, task = discharged()
-    told = story.tell("TaskClaimed", "2026-07-08T23:59", recorded="2026-07-09T00:30", task=task, by=ANN).replay("2026-07-09T01:00")
-    assert told.last("TCM-1")["owner"].startswith("practice-manager/")
-    assert [line["reason"] for line in told.of(None, "refused")] == ["overtaken"]
+    effects = story.add("TaskClaimed", "2026-07-08T23:59", recorded="2026-07-09T00:30", task=task, by=ANN).replay("2026-07-09T01:00")
+    assert effects.last("TCM-1")["owner"].startswith("practice-manager/")
+    assert [line["reason"] for line in effects.of(None, "refused")] == ["overtaken"]
 
 
 def test_call_that_is_reported_late_counts_whoever_owns_the_task_then():
     story, task = discharged()
-    story.tell("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
-    story.tell("OutreachAttempted", "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=ANN, outcome="reached")
+    story.add("TaskReassigned", "2026-07-06T17:00", task=task, by=ANN, to=BEN)
+    story.add("OutreachAttempted", "2026-07-06T16:00", recorded="2026-07-06T18:00", task=task, by=ANN, outcome="reached")
     assert story.replay().last("TCM-1")["closure"] == "met"
 
 
@@ -77,25 +77,25 @@ def test_call_that_is_reported_late_counts_whoever_owns_the_task_then():
 )
 def test_task_of_a_pool_can_be_claimed_after_an_attempt_or_a_snooze(kind: str, said: dict[str, Any]):
     story, task = discharged()
-    story.tell(kind, "2026-07-06T16:00", task=task, by=BEN, **said)
-    told = story.tell("TaskClaimed", "2026-07-06T17:00", task=task, by=ANN).replay("2026-07-08T23:00")
-    assert told.of(None, "refused") == []
-    assert owners(told)[-1] == "practitioner:A1"
-    assert told.of("TCM-1", "task")[-1]["state"] == "accepted"
-    assert next(gap["at"] for gap in told.of("TCM-1", "gap")) == utc("2026-07-07T19:30")
+    story.add(kind, "2026-07-06T16:00", task=task, by=BEN, **said)
+    effects = story.add("TaskClaimed", "2026-07-06T17:00", task=task, by=ANN).replay("2026-07-08T23:00")
+    assert effects.of(None, "refused") == []
+    assert owners(effects)[-1] == "practitioner:A1"
+    assert effects.of("TCM-1", "task")[-1]["state"] == "accepted"
+    assert next(gap["at"] for gap in effects.of("TCM-1", "gap")) == utc("2026-07-07T19:30")
 
 
 def test_people_of_an_organisation_speak_for_it_and_those_of_another_do_not():
     story = Story(facility="FARWAY", person="P-1")
     clinic = {"role": "specialist", "organization": "far-clinic"}
-    story.tell("ReferralRequested", "2026-07-06T15:00", referral="R1", requester=ANN, target=clinic, service="x", priority="routine")
+    story.add("ReferralRequested", "2026-07-06T15:00", referral="R1", requester=ANN, target=clinic, service="x", priority="routine")
     task = story.replay().handoff("REF-1")
     said = {"task": task, "reason": "not ours"}
-    story.tell("TaskDeclined", "2026-07-06T16:00", by={"role": "specialist", "practitioner": {"id": "9"}, "organization": "other"}, **said)
-    story.tell("TaskDeclined", "2026-07-06T17:00", by={**clinic, "practitioner": {"id": "9"}}, **said)
-    told = story.replay()
-    assert [line["reason"] for line in told.of(None, "refused")] == ["not-the-owner"]
-    assert owners(told, "REF-1") == ["organization:far-clinic", "pool:unassigned"]
+    story.add("TaskDeclined", "2026-07-06T16:00", by={"role": "specialist", "practitioner": {"id": "9"}, "organization": "other"}, **said)
+    story.add("TaskDeclined", "2026-07-06T17:00", by={**clinic, "practitioner": {"id": "9"}}, **said)
+    effects = story.replay()
+    assert [line["reason"] for line in effects.of(None, "refused")] == ["not-the-owner"]
+    assert owners(effects, "REF-1") == ["organization:far-clinic", "pool:unassigned"]
 
 
 # ---- an absence that begins while a handoff is open

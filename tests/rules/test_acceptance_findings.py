@@ -33,44 +33,44 @@ def test_emergency_visit_that_became_inpatient_is_not_assumed_over_although_its_
 
 
 def referred() -> Story:
-    return Story().tell("ReferralRequested", "2026-07-06T08:00", **REFERRAL)
+    return Story().add("ReferralRequested", "2026-07-06T08:00", **REFERRAL)
 
 
 def moved(story: Story, status: str, when: str, recorded: str | None = None, **said: Any) -> Story:
-    return story.tell("ReferralStatusChanged", when, recorded=recorded, referral="R1", status=status, **{"by": "target", **said})
+    return story.add("ReferralStatusChanged", when, recorded=recorded, referral="R1", status=status, **{"by": "target", **said})
 
 
 def test_move_that_arrives_too_early_is_applied_when_the_move_before_it_arrives():
     story = moved(moved(referred(), "in-progress", "2026-07-06T10:00"), "accepted", "2026-07-06T09:00", "2026-07-06T11:00")
-    told = story.replay("2026-08-06T00:00")
-    assert len(told.of(None, "refused")) == 1
-    assert told.last("REF-1")["closure"] == told.last("REF-2")["closure"] == "met"
-    assert {line["rule"] for line in told.standing().values()}.isdisjoint({"REF-1", "REF-2"})
+    effects = story.replay("2026-08-06T00:00")
+    assert len(effects.of(None, "refused")) == 1
+    assert effects.last("REF-1")["closure"] == effects.last("REF-2")["closure"] == "met"
+    assert {line["rule"] for line in effects.open_handoffs().values()}.isdisjoint({"REF-1", "REF-2"})
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
 def test_move_that_waited_is_notified_like_any_other(status: str):
     story = moved(moved(referred(), status, "2026-07-06T10:00"), "accepted", "2026-07-06T09:30", "2026-07-06T11:00")
-    told = story.replay("2026-07-06T12:00")
-    assert [line["reason"] for line in told.of(None, "refused")] == ([] if status == "cancelled" else ["illegal-move"])
-    news = told.of("NTF-REFERRAL-ANSWER", "notification") + told.of("NTF-REFERRAL-END", "notification")
+    effects = story.replay("2026-07-06T12:00")
+    assert [line["reason"] for line in effects.of(None, "refused")] == ([] if status == "cancelled" else ["illegal-move"])
+    news = effects.of("NTF-REFERRAL-ANSWER", "notification") + effects.of("NTF-REFERRAL-END", "notification")
     assert news
     assert all(len(line["id"]) == 36 for line in news)
 
 
 def test_move_that_never_becomes_legal_stays_refused_and_changes_nothing():
     story = moved(moved(referred(), "completed", "2026-07-06T10:00"), "rejected", "2026-07-06T09:00", "2026-07-06T11:00")
-    told = story.replay("2026-07-06T12:00")
-    assert [line["reason"] for line in told.of(None, "refused")] == ["illegal-move"]
-    assert told.last("REF-1")["closure"] == "met"
-    assert told.of("REF-2") == []
+    effects = story.replay("2026-07-06T12:00")
+    assert [line["reason"] for line in effects.of(None, "refused")] == ["illegal-move"]
+    assert effects.last("REF-1")["closure"] == "met"
+    assert effects.of("REF-2") == []
 
 
 @pytest.mark.parametrize("before", ["hosp", "other-hcf"])
 def test_disposition_that_is_corrected_to_home_starts_the_clocks_of_the_discharge_counted_from_it(before: str):
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00", disposition=before)
     assert story.replay().of("TCM-1") == []
-    story.tell("EncounterUpdated", "2026-07-07T09:00", encounter=story.stay(), disposition="home")
+    story.add("EncounterUpdated", "2026-07-07T09:00", encounter=story.stay(), disposition="home")
     straight = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00").replay()
     late = story.replay()
     for rule in ("TCM-1", "DIS-1"):
@@ -100,11 +100,11 @@ def test_reopened_overdue_gap_notifies_its_owner_once_although_no_step_is_left()
     story = Story().team("2026-07-01T09:00").admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
     story.admitted("2026-07-20T10:00", "V2")
     before = len(story.replay().of("TCM-1", "notification"))
-    story.tell("AdmissionCancelled", "2026-07-20T12:00", encounter=story.stay("V2"))
-    told = story.replay("2026-08-20T00:00")
-    again = told.of("TCM-1", "notification")[before:]
-    assert told.last("TCM-1", "gap")["state"] == "open"
-    assert [line["recipient"] for line in again] == [told.last("TCM-1", "gap")["owner"]]
+    story.add("AdmissionCancelled", "2026-07-20T12:00", encounter=story.stay("V2"))
+    effects = story.replay("2026-08-20T00:00")
+    again = effects.of("TCM-1", "notification")[before:]
+    assert effects.last("TCM-1", "gap")["state"] == "open"
+    assert [line["recipient"] for line in again] == [effects.last("TCM-1", "gap")["owner"]]
 
 
 def test_control_id_of_two_messages_is_reported_and_both_are_accepted(tmp_path: Path):
@@ -113,10 +113,10 @@ def test_control_id_of_two_messages_is_reported_and_both_are_accepted(tmp_path: 
     second = f"MSH|^~\\&|A|GENERAL|||20260702090000-0400||ADT^A08|7|P|2.5\rEVN|A08|20260702090000-0400\r{pid}\r{visit}\r"
     path = tmp_path / "feed.hl7"
     path.write_bytes((first + second).encode())
-    told = replayed([path])
-    (line,) = [found for found in told.of(None, "suppressed") if found["reason"] == "control-id-reused"]
+    effects = replayed([path])
+    (line,) = [found for found in effects.of(None, "suppressed") if found["reason"] == "control-id-reused"]
     assert (line["at"], line["where"].rpartition("/")[2]) == ("2026-07-02T13:00:00Z", "feed.hl7:5")
-    assert told.of("NTF-ADMIT", "notification")
+    assert effects.of("NTF-ADMIT", "notification")
 
 
 def test_discharge_that_arrives_after_another_visit_became_an_inpatient_encounter_leaves_no_task_open():

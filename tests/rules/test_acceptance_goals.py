@@ -11,36 +11,36 @@ def story() -> Story:
     return Story(facility="FARWAY", person="P-1")
 
 
-def goal(told: Story, when: str, status: str = "active", name: str = "G1", **said: Any) -> Story:
+def goal(history: Story, when: str, status: str = "active", name: str = "G1", **said: Any) -> Story:
     recorded = said.pop("recorded", None)
     data = {"goal": name, "lifecycle_status": status, "description": f"Words of {name}", "expressed_by": "patient", **said}
-    return told.tell("GoalUpdated", when, recorded=recorded, **data)
+    return history.add("GoalUpdated", when, recorded=recorded, **data)
 
 
 def test_admission_that_arrives_after_its_discharge_opens_reviews_with_different_ids():
-    told = story().discharged("2026-07-06T18:00")
-    told = goal(told, "2026-07-01T09:00", recorded="2026-07-06T19:00")
-    told = told.admitted("2026-07-06T16:00", recorded="2026-07-06T20:00").replay()
-    ids = [line["id"] for line in told.lines]
+    history = story().discharged("2026-07-06T18:00")
+    history = goal(history, "2026-07-01T09:00", recorded="2026-07-06T19:00")
+    effects = history.admitted("2026-07-06T16:00", recorded="2026-07-06T20:00").replay()
+    ids = [line["id"] for line in effects.lines]
     assert len(ids) == len(set(ids))
-    assert [line["opened_at"] for line in told.standing().values() if line["rule"] == "GOAL-2"] == ["2026-07-06T22:00:00Z"]
+    assert [line["opened_at"] for line in effects.open_handoffs().values() if line["rule"] == "GOAL-2"] == ["2026-07-06T22:00:00Z"]
 
 
 # ---- reviews
 
 
 def test_review_of_several_goals_begins_the_next_interval_of_each():
-    told = goal(goal(story(), "2026-07-01T09:00"), "2026-07-01T09:01", name="G2")
-    told = goal(told, "2026-07-01T09:02", name="G3")
-    told = told.cared("2026-07-10T10:00", "goal-review", based_on=["G1", "G2"]).replay()
-    due = {line["goal"]: line["due"][:10] for line in told.standing().values() if line["rule"] == "GOAL-1"}
+    history = goal(goal(story(), "2026-07-01T09:00"), "2026-07-01T09:01", name="G2")
+    history = goal(history, "2026-07-01T09:02", name="G3")
+    effects = history.cared("2026-07-10T10:00", "goal-review", based_on=["G1", "G2"]).replay()
+    due = {line["goal"]: line["due"][:10] for line in effects.open_handoffs().values() if line["rule"] == "GOAL-1"}
     assert due == {"G1": "2026-10-09", "G2": "2026-10-09", "G3": "2026-08-27"}
 
 
 def test_review_of_one_goal_does_not_close_the_handoff_of_another():
-    told = goal(goal(story(), "2026-07-01T09:00"), "2026-07-01T09:01", name="G2").admitted("2026-07-06T10:00")
-    told = told.cared("2026-07-10T10:00", "goal-review", based_on=["G2"]).replay()
-    assert [line["goal"] for line in told.standing().values() if line["rule"] == "GOAL-2"] == ["G1"]
+    history = goal(goal(story(), "2026-07-01T09:00"), "2026-07-01T09:01", name="G2").admitted("2026-07-06T10:00")
+    effects = history.cared("2026-07-10T10:00", "goal-review", based_on=["G2"]).replay()
+    assert [line["goal"] for line in effects.open_handoffs().values() if line["rule"] == "GOAL-2"] == ["G1"]
 
 
 # ---- setbacks out of order
@@ -48,10 +48,10 @@ def test_review_of_one_goal_does_not_close_the_handoff_of_another():
 
 def setbacks(*said: tuple[str, str, str]) -> list[tuple[str, str]]:
     """The handoffs of GOAL-3 that are open after updates (day, achievement, day of arrival) in July."""
-    told = goal(story(), "2026-07-01T09:00")
+    history = goal(story(), "2026-07-01T09:00")
     for day, achieved, arrives in said:
-        told = goal(told, f"2026-07-{day}T09:00", achievement_status=achieved, recorded=f"2026-07-{arrives}T10:00")
-    lines = told.replay("2026-07-24T00:00").standing().values()
+        history = goal(history, f"2026-07-{day}T09:00", achievement_status=achieved, recorded=f"2026-07-{arrives}T10:00")
+    lines = history.replay("2026-07-24T00:00").open_handoffs().values()
     return [(line["opened_at"][8:10], line["due"][:10]) for line in lines if line["rule"] == "GOAL-3"]
 
 
@@ -69,19 +69,19 @@ def test_progress_between_two_setbacks_that_arrives_last_separates_them():
 
 
 def test_third_setback_after_a_change_of_plan_requires_another_change():
-    told = goal(story(), "2026-07-01T09:00")
-    told = goal(told, "2026-07-06T09:00", achievement_status="worsening")
-    told = goal(told, "2026-07-08T09:00", achievement_status="worsening")
-    told = told.cared("2026-07-09T09:00", "plan-change", based_on=["G1"])
-    told = goal(told, "2026-07-10T09:00", achievement_status="worsening").replay()
-    assert [line["closure"] for line in told.of("GOAL-3", "task")] == [None, "met", None]
+    history = goal(story(), "2026-07-01T09:00")
+    history = goal(history, "2026-07-06T09:00", achievement_status="worsening")
+    history = goal(history, "2026-07-08T09:00", achievement_status="worsening")
+    history = history.cared("2026-07-09T09:00", "plan-change", based_on=["G1"])
+    effects = goal(history, "2026-07-10T09:00", achievement_status="worsening").replay()
+    assert [line["closure"] for line in effects.of("GOAL-3", "task")] == [None, "met", None]
 
 
 # ---- goals and stays out of order
 
 
-def reviews(told: Story) -> list[tuple[str, str, str]]:
-    lines = told.replay("2026-07-12T00:00").standing().values()
+def reviews(history: Story) -> list[tuple[str, str, str]]:
+    lines = history.replay("2026-07-12T00:00").open_handoffs().values()
     return [(line["goal"], line["opened_at"], line["due"]) for line in lines if line["rule"] == "GOAL-2"]
 
 
@@ -93,18 +93,18 @@ def test_goal_that_existed_during_a_stay_is_reviewed_although_it_arrives_later()
 
 
 def test_goal_that_began_after_the_stay_is_not_reviewed_for_it():
-    told = story().admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
-    assert reviews(goal(told, "2026-07-06T16:00")) == []
+    history = story().admitted("2026-07-03T10:00").discharged("2026-07-06T15:00")
+    assert reviews(goal(history, "2026-07-06T16:00")) == []
 
 
 def test_goal_that_arrives_late_and_was_reviewed_since_needs_no_review():
-    told = story().admitted("2026-07-03T10:00").cared("2026-07-05T10:00", "goal-review")
-    assert reviews(goal(told, "2026-07-01T09:00", recorded="2026-07-06T16:00")) == []
+    history = story().admitted("2026-07-03T10:00").cared("2026-07-05T10:00", "goal-review")
+    assert reviews(goal(history, "2026-07-01T09:00", recorded="2026-07-06T16:00")) == []
 
 
 def test_review_that_arrives_before_its_goal_begins_the_next_interval():
-    told = story().cared("2026-07-06T10:00", "goal-review", based_on=["G1"])
-    told = goal(told, "2026-07-06T09:00", recorded="2026-07-06T11:00").replay()
-    assert [line["due"][:10] for line in told.standing().values() if line["rule"] == "GOAL-1"] == ["2026-10-05"]
-    ids = [line["id"] for line in told.lines]
+    history = story().cared("2026-07-06T10:00", "goal-review", based_on=["G1"])
+    effects = goal(history, "2026-07-06T09:00", recorded="2026-07-06T11:00").replay()
+    assert [line["due"][:10] for line in effects.open_handoffs().values() if line["rule"] == "GOAL-1"] == ["2026-10-05"]
+    ids = [line["id"] for line in effects.lines]
     assert len(ids) == len(set(ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from replayed import Story, Told, local, utc
+from replayed import EffectLines, Story, local, utc
 
 SURGERY = {"role": "pcp", "practitioner": {"id": "501", "name": "Dr. Far"}, "organization": "far-surgery"}
 CLINIC = {"role": "specialist", "organization": "far-clinic"}
@@ -16,35 +16,37 @@ def story() -> Story:
     return Story(facility="FARWAY", person="P-1")
 
 
-def referred(told: Story, when: str = "2026-07-06T09:00", referral: str = "R1", **said: Any) -> Story:
+def referred(history: Story, when: str = "2026-07-06T09:00", referral: str = "R1", **said: Any) -> Story:
     recorded = said.pop("recorded", None)
     data = {"requester": SURGERY, "target": CLINIC, "service": "cardiology", "priority": "routine", **said}
-    return told.tell("ReferralRequested", when, recorded=recorded, referral=referral, **data)
+    return history.add("ReferralRequested", when, recorded=recorded, referral=referral, **data)
 
 
-def moved(told: Story, when: str, status: str, referral: str = "R1", by: str = "target", **said: Any) -> Story:
-    return told.tell("ReferralStatusChanged", when, referral=referral, status=status, by=by, **{"reason": "as said", **said})
+def moved(history: Story, when: str, status: str, referral: str = "R1", by: str = "target", **said: Any) -> Story:
+    return history.add("ReferralStatusChanged", when, referral=referral, status=status, by=by, **{"reason": "as said", **said})
 
 
-def booked(told: Story, when: str, status: str = "booked", name: str = "A1", start: str = "2026-07-16T10:00", **said: Any) -> Story:
-    return told.tell("AppointmentChanged", when, **{"appointment": name, "status": status, "start": local(start), "referral": "R1", **said})
+def booked(history: Story, when: str, status: str = "booked", name: str = "A1", start: str = "2026-07-16T10:00", **said: Any) -> Story:
+    return history.add(
+        "AppointmentChanged", when, **{"appointment": name, "status": status, "start": local(start), "referral": "R1", **said}
+    )
 
 
-def reported(told: Story, when: str = "2026-07-14T10:00", **said: Any) -> Story:
-    return told.cared(when, "consultant-report", **{"based_on": ["R1"], **said})
+def reported(history: Story, when: str = "2026-07-14T10:00", **said: Any) -> Story:
+    return history.cared(when, "consultant-report", **{"based_on": ["R1"], **said})
 
 
-def ends(told: Told, rule: str) -> dict[str, str | None]:
+def ends(effects: EffectLines, rule: str) -> dict[str, str | None]:
     """The closure of each handoff of *rule*, by its referral."""
-    return {line["referral"]: line["closure"] for line in told.of(rule, "task")}
+    return {line["referral"]: line["closure"] for line in effects.of(rule, "task")}
 
 
 # ---- the report (CMS50)
 
 
 def test_one_report_on_two_referrals_closes_the_loops_of_both_and_no_other():
-    told = referred(referred(referred(story()), referral="R2", service="neurology"), referral="R3", service="dermatology")
-    closed = reported(told, based_on=["R2", "R1"]).replay()
+    history = referred(referred(referred(story()), referral="R2", service="neurology"), referral="R3", service="dermatology")
+    closed = reported(history, based_on=["R2", "R1"]).replay()
     assert ends(closed, "REF-4") == {"R1": "met", "R2": "met", "R3": None}
 
 
@@ -58,123 +60,123 @@ def test_one_report_on_two_referrals_closes_the_loops_of_both_and_no_other():
     ],
 )
 def test_report_that_does_not_close_the_loop_says_why(said: dict[str, Any], why: str):
-    told = reported(referred(story()), **said).replay()
-    assert ends(told, "REF-4") == {"R1": None}
-    assert [(line["reason"], why in line["why"]) for line in told.of(None, "suppressed")] == [("loop-not-closed", True)]
+    effects = reported(referred(story()), **said).replay()
+    assert ends(effects, "REF-4") == {"R1": None}
+    assert [(line["reason"], why in line["why"]) for line in effects.of(None, "suppressed")] == [("loop-not-closed", True)]
 
 
 def test_report_that_ended_a_minute_after_the_request_closes_the_loop():
-    told = reported(referred(story()), start=local("2026-07-01T09:00"), end=local("2026-07-06T09:01")).replay()
-    assert ends(told, "REF-4") == {"R1": "met"}
-    assert told.of(None, "suppressed") == []
+    effects = reported(referred(story()), start=local("2026-07-01T09:00"), end=local("2026-07-06T09:01")).replay()
+    assert ends(effects, "REF-4") == {"R1": "met"}
+    assert effects.of(None, "suppressed") == []
 
 
 # ---- appointments around it
 
 
 def test_appointment_booked_before_the_acceptance_needs_no_second_clock():
-    told = moved(booked(referred(story()), "2026-07-07T08:00"), "2026-07-07T09:00", "accepted").replay()
-    assert told.of("REF-2") == []
+    effects = moved(booked(referred(story()), "2026-07-07T08:00"), "2026-07-07T09:00", "accepted").replay()
+    assert effects.of("REF-2") == []
 
 
 @pytest.mark.parametrize(("by", "code"), [("target", "3.0"), ("requester", "5.2"), ("target", "5.1.3")])
 def test_change_of_the_business_status_alone_starts_no_second_clock(by: str, code: str):
-    told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
-    told = moved(told, "2026-07-08T09:00", "accepted", by=by, business_status=code).replay()
-    assert [line["closure"] for line in told.of("REF-2", "task")] == [None, "met"]
+    history = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
+    effects = moved(history, "2026-07-08T09:00", "accepted", by=by, business_status=code).replay()
+    assert [line["closure"] for line in effects.of("REF-2", "task")] == [None, "met"]
 
 
 @pytest.mark.parametrize(("status", "by"), [("completed", "target"), ("cancelled", "requester"), ("failed", "target")])
 def test_appointment_cancelled_after_its_referral_has_ended_is_not_booked_again(status: str, by: str):
-    told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
-    told = booked(moved(told, "2026-07-08T09:00", status, by=by), "2026-07-08T10:00", "cancelled").replay("2026-08-01T00:00")
-    assert told.of("REF-3") == []
+    history = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
+    effects = booked(moved(history, "2026-07-08T09:00", status, by=by), "2026-07-08T10:00", "cancelled").replay("2026-08-01T00:00")
+    assert effects.of("REF-3") == []
 
 
 def test_appointment_cancelled_after_another_was_booked_needs_no_third_booking():
-    told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
-    told = booked(told, "2026-07-08T09:00", name="A2", start="2026-07-20T10:00")
-    assert booked(told, "2026-07-08T09:05", "cancelled").replay("2026-08-01T00:00").of("REF-3") == []
+    history = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00")
+    history = booked(history, "2026-07-08T09:00", name="A2", start="2026-07-20T10:00")
+    assert booked(history, "2026-07-08T09:05", "cancelled").replay("2026-08-01T00:00").of("REF-3") == []
 
 
 def test_visit_that_was_missed_is_booked_again_although_one_before_it_took_place():
-    told = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00", start="2026-07-08T10:00")
-    told = booked(told, "2026-07-08T11:00", "fulfilled", start="2026-07-08T10:00")
-    told = booked(told, "2026-07-08T12:00", name="A2", start="2026-07-15T10:00")
-    told = booked(told, "2026-07-15T11:00", "noshow", name="A2", start="2026-07-15T10:00").replay()
-    assert ends(told, "REF-3") == {"R1": None}
+    history = booked(moved(referred(story()), "2026-07-07T09:00", "accepted"), "2026-07-07T10:00", start="2026-07-08T10:00")
+    history = booked(history, "2026-07-08T11:00", "fulfilled", start="2026-07-08T10:00")
+    history = booked(history, "2026-07-08T12:00", name="A2", start="2026-07-15T10:00")
+    effects = booked(history, "2026-07-15T11:00", "noshow", name="A2", start="2026-07-15T10:00").replay()
+    assert ends(effects, "REF-3") == {"R1": None}
 
 
 # ---- what the requester changes
 
 
 def test_report_is_due_when_it_is_needed_now():
-    told = referred(story(), needed_by=local("2026-07-24T17:00"))
-    told.tell("ReferralChanged", "2026-07-08T09:00", referral="R1", needed_by=local("2026-07-10T17:00"))
-    told = told.replay("2026-07-10T17:00")
-    assert [line["due"] for line in told.of("REF-4", "task")] == [utc("2026-07-24T17:00"), utc("2026-07-10T17:00")]
-    assert [(line["state"], line["at"]) for line in told.of("REF-4", "gap")] == [
+    history = referred(story(), needed_by=local("2026-07-24T17:00"))
+    history.add("ReferralChanged", "2026-07-08T09:00", referral="R1", needed_by=local("2026-07-10T17:00"))
+    effects = history.replay("2026-07-10T17:00")
+    assert [line["due"] for line in effects.of("REF-4", "task")] == [utc("2026-07-24T17:00"), utc("2026-07-10T17:00")]
+    assert [(line["state"], line["at"]) for line in effects.of("REF-4", "gap")] == [
         ("due-soon", utc("2026-07-08T13:00")),
         ("open", utc("2026-07-10T17:00")),
     ]
 
 
 def test_date_that_moves_after_the_report_was_overdue_does_not_undo_that():
-    told = referred(story(), needed_by=local("2026-07-10T17:00"))
-    told.tell("ReferralChanged", "2026-07-13T09:00", referral="R1", needed_by=local("2026-07-24T17:00"))
-    assert told.replay().last("REF-4", "gap")["due"] == utc("2026-07-10T17:00")
+    history = referred(story(), needed_by=local("2026-07-10T17:00"))
+    history.add("ReferralChanged", "2026-07-13T09:00", referral="R1", needed_by=local("2026-07-24T17:00"))
+    assert history.replay().last("REF-4", "gap")["due"] == utc("2026-07-10T17:00")
 
 
 def test_referral_that_becomes_urgent_is_begun_within_a_business_day():
-    told = moved(referred(story()), "2026-07-07T09:00", "accepted")
-    told.tell("ReferralChanged", "2026-07-07T10:00", referral="R1", priority="urgent")
-    assert told.replay().last("REF-2")["due"] == utc("2026-07-09T00:00")
+    history = moved(referred(story()), "2026-07-07T09:00", "accepted")
+    history.add("ReferralChanged", "2026-07-07T10:00", referral="R1", priority="urgent")
+    assert history.replay().last("REF-2")["due"] == utc("2026-07-09T00:00")
 
 
 def test_another_target_is_notified_and_owns_the_open_handoffs_with_their_deadlines():
-    told = referred(story())
-    told.tell("ReferralChanged", "2026-07-07T10:00", referral="R1", target=OTHER_CLINIC)
-    told = told.replay("2026-07-10T12:00")
-    news = [(line["rule"], line["recipient"]) for line in told.of("NTF-REFERRAL-TARGET", "notification")]
+    history = referred(story())
+    history.add("ReferralChanged", "2026-07-07T10:00", referral="R1", target=OTHER_CLINIC)
+    effects = history.replay("2026-07-10T12:00")
+    news = [(line["rule"], line["recipient"]) for line in effects.of("NTF-REFERRAL-TARGET", "notification")]
     assert ("NTF-REFERRAL-TARGET", "referral-target/organization:other-clinic") in news
-    owners = {line["at"]: line["owner"] for line in told.of("REF-1", "task", "gap")}
+    owners = {line["at"]: line["owner"] for line in effects.of("REF-1", "task", "gap")}
     assert list(owners.values()) == ["referral-target/organization:far-clinic"] + 3 * ["referral-target/organization:other-clinic"]
-    assert {line["due"] for line in told.of("REF-1", "task", "gap")} == {utc("2026-07-09T00:00")}
+    assert {line["due"] for line in effects.of("REF-1", "task", "gap")} == {utc("2026-07-09T00:00")}
 
 
 def test_request_that_arrives_after_its_answer_has_an_owner_and_a_deadline():
-    told = moved(story(), "2026-07-07T09:00", "accepted")
-    told = referred(told, "2026-07-06T09:00", recorded="2026-07-07T10:00", priority="urgent").replay("2026-07-12T00:00")
+    history = moved(story(), "2026-07-07T09:00", "accepted")
+    effects = referred(history, "2026-07-06T09:00", recorded="2026-07-07T10:00", priority="urgent").replay("2026-07-12T00:00")
     in_order = moved(referred(story(), priority="urgent"), "2026-07-07T09:00", "accepted").replay("2026-07-12T00:00")
     kept = ("rule", "owner", "due", "state", "closure", "referral")
 
-    def standing(lines: Told) -> list[tuple[Any, ...]]:
-        return sorted(tuple(line[name] for name in kept) for line in lines.standing().values())
+    def open_handoffs(lines: EffectLines) -> list[tuple[Any, ...]]:
+        return sorted(tuple(line[name] for name in kept) for line in lines.open_handoffs().values())
 
-    assert standing(told) == standing(in_order) != []
-    assert told.of("REF-2", "task")[0]["owner"] == "referral-target/pool:unassigned"
+    assert open_handoffs(effects) == open_handoffs(in_order) != []
+    assert effects.of("REF-2", "task")[0]["owner"] == "referral-target/pool:unassigned"
 
 
 # ---- duplicates
 
 
 def test_duplicate_that_arrives_first_is_the_one_with_handoffs():
-    told = referred(referred(story(), "2026-07-07T09:00", "R2"), "2026-07-06T09:00", recorded="2026-07-07T10:00").replay()
-    assert ends(told, "REF-1") == {"R2": None}
-    assert [line["reason"] for line in told.of(None, "suppressed")] == ["duplicate-referral"]
+    effects = referred(referred(story(), "2026-07-07T09:00", "R2"), "2026-07-06T09:00", recorded="2026-07-07T10:00").replay()
+    assert ends(effects, "REF-1") == {"R2": None}
+    assert [line["reason"] for line in effects.of(None, "suppressed")] == ["duplicate-referral"]
 
 
 @pytest.mark.parametrize("rule", ["REF-1", "REF-4"])
 def test_answers_to_a_duplicate_count_for_the_first(rule: str):
-    told = referred(referred(story()), "2026-07-07T09:00", "R2")
-    told = moved(told, "2026-07-07T12:00", "accepted", "R2") if rule == "REF-1" else reported(told, based_on=["R2"])
-    assert ends(told.replay(), rule) == {"R1": "met"}
+    history = referred(referred(story()), "2026-07-07T09:00", "R2")
+    history = moved(history, "2026-07-07T12:00", "accepted", "R2") if rule == "REF-1" else reported(history, based_on=["R2"])
+    assert ends(history.replay(), rule) == {"R1": "met"}
 
 
 @pytest.mark.parametrize(("status", "by"), [("cancelled", "requester"), ("rejected", "target"), ("entered-in-error", "requester")])
 def test_cancelled_duplicate_leaves_the_first_referral_unchanged(status: str, by: str):
-    told = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", status, "R2", by).replay()
-    assert (ends(told, "REF-1"), ends(told, "REF-4")) == ({"R1": None}, {"R1": None})
+    effects = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", status, "R2", by).replay()
+    assert (ends(effects, "REF-1"), ends(effects, "REF-4")) == ({"R1": None}, {"R1": None})
 
 
 @pytest.mark.parametrize(
@@ -182,20 +184,20 @@ def test_cancelled_duplicate_leaves_the_first_referral_unchanged(status: str, by
     [("cancelled", "requester", "cancelled"), ("rejected", "target", "superseded"), ("entered-in-error", "requester", "cancelled")],
 )
 def test_duplicate_replaces_a_first_referral_that_is_given_up(status: str, by: str, first: str):
-    told = referred(referred(story()), "2026-07-07T09:00", "R2", target=OTHER_CLINIC)
-    told = moved(told, "2026-07-08T12:00", status, by=by).replay("2026-07-08T13:00")
-    assert ends(told, "REF-4") == {"R1": first, "R2": None}
-    answer = told.last("REF-1")
+    history = referred(referred(story()), "2026-07-07T09:00", "R2", target=OTHER_CLINIC)
+    effects = moved(history, "2026-07-08T12:00", status, by=by).replay("2026-07-08T13:00")
+    assert ends(effects, "REF-4") == {"R1": first, "R2": None}
+    answer = effects.last("REF-1")
     assert (answer["referral"], answer["closure"], answer["due"]) == ("R2", None, utc("2026-07-11T00:00"))
     assert "its duplicate, referral R2, takes its place" in answer["why"]
-    assert told.of("NTF-REFERRAL", "notification")[-1]["recipient"] == "referral-target/organization:other-clinic"
-    assert all(line["closure"] == "met" for line in told.of("REF-6", "task")[1:])
+    assert effects.of("NTF-REFERRAL", "notification")[-1]["recipient"] == "referral-target/organization:other-clinic"
+    assert all(line["closure"] == "met" for line in effects.of("REF-6", "task")[1:])
 
 
 def test_accepted_duplicate_continues_with_the_next_handoff():
-    told = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", "accepted", "R2")
-    told = moved(told, "2026-07-08T12:00", "cancelled", by="requester").replay("2026-07-08T13:00")
-    open_ones = {(line["rule"], line["referral"]) for line in told.standing().values()}
+    history = moved(referred(referred(story()), "2026-07-07T09:00", "R2"), "2026-07-07T12:00", "accepted", "R2")
+    effects = moved(history, "2026-07-08T12:00", "cancelled", by="requester").replay("2026-07-08T13:00")
+    open_ones = {(line["rule"], line["referral"]) for line in effects.open_handoffs().values()}
     assert open_ones == {("REF-2", "R2"), ("REF-4", "R2")}
 
 
@@ -206,10 +208,10 @@ def in_both_orders(events: list[tuple[str, str, str, dict[str, Any]]], until: st
     """The handoffs that are open after (kind, happened, arrived, data): in the order of events, and in the order of arrival."""
     found = []
     for late in (False, True):
-        told = story()
+        history = story()
         for kind, happened, arrived, data in sorted(events, key=lambda event: event[2 if late else 1]):
-            told.tell(kind, happened, recorded=arrived if late else None, id_=happened, **data)
-        lines = told.replay(until).standing().values()
+            history.add(kind, happened, recorded=arrived if late else None, id_=happened, **data)
+        lines = history.replay(until).open_handoffs().values()
         found.append(sorted((line["rule"], line["referral"], line["owner"], line["due"]) for line in lines))
     return found
 
@@ -301,8 +303,8 @@ def test_open_handoffs_are_the_same_in_any_order_of_arrival(events: list[tuple[s
 
 @pytest.mark.parametrize(("first", "then"), [("cancelled", "entered-in-error"), ("noshow", "cancelled")])
 def test_appointment_that_did_not_take_place_is_handled_once(first: str, then: str):
-    told = booked(booked(referred(story()), "2026-07-07T10:00"), "2026-07-08T10:00", first)
-    told = booked(told, "2026-07-08T10:30", then).replay("2026-07-08T12:00")
-    assert len({line["cause"] for line in told.of("NTF-APPOINTMENT", "notification")}) == 1
-    assert [line["reason"] for line in told.of(None, "suppressed")] == ["no-material-change"]
-    assert len(told.of("REF-3", "task")) == 1
+    history = booked(booked(referred(story()), "2026-07-07T10:00"), "2026-07-08T10:00", first)
+    effects = booked(history, "2026-07-08T10:30", then).replay("2026-07-08T12:00")
+    assert len({line["cause"] for line in effects.of("NTF-APPOINTMENT", "notification")}) == 1
+    assert [line["reason"] for line in effects.of(None, "suppressed")] == ["no-material-change"]
+    assert len(effects.of("REF-3", "task")) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from command import run_command
-from replayed import Story, Told, local, utc
+from replayed import EffectLines, Story, local, utc
 
 OUT = date(2026, 7, 14)
 """The day of each discharge."""
@@ -28,8 +28,8 @@ def stayed(nights: int, codes: tuple[str, ...] = ("S52.5",), emergency: bool = T
     return story.discharged(f"{OUT}T11:00", diagnoses=diagnoses(*codes), **said)
 
 
-def why(told: Told) -> str:
-    (line,) = told.of("TCM-2", "task") + told.of("TCM-3", "task")
+def why(effects: EffectLines) -> str:
+    (line,) = effects.of("TCM-2", "task") + effects.of("TCM-3", "task")
     return str(line["why"])
 
 
@@ -51,10 +51,10 @@ def why(told: Told) -> str:
 )
 def test_lace_selects_the_clock_and_is_shown(nights: int, codes: tuple[str, ...], emergency: bool, score: str):
     """More than four visits in the six months before do not raise the score, so that all four inputs are known."""
-    told = stayed(nights, codes, emergency, visits=4).replay()
-    assert f"LACE: all 4 inputs known; {score}" in why(told)
-    assert [line["due"] for line in told.of("TCM-2", "task")] == ([utc("2026-07-22T00:00")] if "high" in score else [])
-    assert [line["due"] for line in told.of("TCM-3", "task")] == ([] if "high" in score else [utc("2026-07-29T00:00")])
+    effects = stayed(nights, codes, emergency, visits=4).replay()
+    assert f"LACE: all 4 inputs known; {score}" in why(effects)
+    assert [line["due"] for line in effects.of("TCM-2", "task")] == ([utc("2026-07-22T00:00")] if "high" in score else [])
+    assert [line["due"] for line in effects.of("TCM-3", "task")] == ([] if "high" in score else [utc("2026-07-29T00:00")])
 
 
 @pytest.mark.parametrize(("counting", "score"), [("nights", "11 (high)"), ("inclusive", "12 (high)")])
@@ -67,10 +67,10 @@ def test_days_of_the_stay_count_as_the_setting_says(tmp_path: Path, counting: st
 
 
 def test_missing_input_gives_a_range_and_does_not_count_as_zero():
-    told = Story(facility="FARWAY", person="P-1").admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
-    assert "LACE: 1 of 4 inputs known; between 2 and 14 (low to high)" in why(told)
-    assert "HOSPITAL derivation-2013: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(told)
-    assert "HOSPITAL international-2016: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(told)
+    effects = Story(facility="FARWAY", person="P-1").admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
+    assert "LACE: 1 of 4 inputs known; between 2 and 14 (low to high)" in why(effects)
+    assert "HOSPITAL derivation-2013: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(effects)
+    assert "HOSPITAL international-2016: 1 of 7 inputs known; between 0 and 11 (low to high)" in why(effects)
 
 
 def test_hospital_score_is_shown_in_both_variants():
@@ -84,9 +84,9 @@ def test_hospital_score_is_shown_in_both_variants():
         ("2026-07-13T08:00", "2951-2", 137.0, "mmol/L"),
         ("2026-07-13T08:00", "2947-0", 120.0, "stones"),
     ):
-        story.tell("ObservationRecorded", when, code=code, value=value, unit=unit, effective=local(when))
-    told = story.discharged("2026-07-14T11:00", procedures=["5-511"]).replay()
-    words = [line["why"] for line in told.of("TCM-3", "task")][-1]
+        story.add("ObservationRecorded", when, code=code, value=value, unit=unit, effective=local(when))
+    effects = story.discharged("2026-07-14T11:00", procedures=["5-511"]).replay()
+    words = [line["why"] for line in effects.of("TCM-3", "task")][-1]
     assert "HOSPITAL derivation-2013: 5 of 7 inputs known; between 7 and 12 (high)" in words
     assert "HOSPITAL international-2016: 5 of 7 inputs known; between 5 and 12 (intermediate to high)" in words
 
@@ -96,22 +96,22 @@ def test_flags_are_explained_if_they_require_a_call():
     for day in ("10", "20", "30"):
         story.admitted(f"2026-06-{day}T10:00", f"E{day}", "EMER").discharged(f"2026-06-{day}T14:00", f"E{day}")
     story.admitted("2026-07-02T10:00", "OLD").discharged("2026-07-03T10:00", "OLD")
-    told = story.admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
-    assert told.of("NICE-1", "task")[-1]["why"].endswith("flags: high-utiliser, recent-inpatient-stay.")
+    effects = story.admitted("2026-07-12T10:00").discharged("2026-07-14T11:00").replay()
+    assert effects.of("NICE-1", "task")[-1]["why"].endswith("flags: high-utiliser, recent-inpatient-stay.")
 
 
 SEATS = [("pcp", "501"), ("community-nurse", "N1"), ("social-care", "S1"), ("caregiver", "C1")]
 
 
 def channels(story: Story) -> dict[str, tuple[str, str | None]]:
-    told = story.replay()
-    news = told.of("NTF-DISCHARGE", "notification") + told.of("NTF-DISCHARGE-LOW", "notification")
+    effects = story.replay()
+    news = effects.of("NTF-DISCHARGE", "notification") + effects.of("NTF-DISCHARGE-LOW", "notification")
     return {line["role"]: (line["channel"], line["deliver_after"]) for line in news}
 
 
 def with_team(story: Story) -> Story:
     members = [{"role": role, "party": {"role": role, "practitioner": {"id": id_, "name": ""}}} for role, id_ in SEATS]
-    story.tell("CareTeamChanged", "2026-07-01T09:00", members=members)
+    story.add("CareTeamChanged", "2026-07-01T09:00", members=members)
     story.lines.insert(0, story.lines.pop())
     return story
 

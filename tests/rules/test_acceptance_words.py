@@ -30,14 +30,14 @@ def test_visit_after_discharge_says_the_score_that_it_rests_on_and_what_of_it_is
 def test_review_of_a_goal_says_how_far_all_goals_have_come(goals: list[tuple[int, int]], score: str):
     story = Story()
     for number, (weight, attainment) in enumerate(goals):
-        story.tell("GoalUpdated", f"2026-07-06T15:0{number}", goal=f"G{number}", weight=weight, attainment=attainment, **GOAL)
+        story.add("GoalUpdated", f"2026-07-06T15:0{number}", goal=f"G{number}", weight=weight, attainment=attainment, **GOAL)
     assert f"T-score of goal attainment is {score}, from {len(goals)} goal" in story.replay().last("GOAL-1")["why"]
 
 
 @pytest.mark.parametrize("said", [{"attainment": 3}, {"attainment": -3}, {"weight": 0}])
 def test_goal_off_the_scale_is_refused_and_changes_nothing(said: dict[str, int]):
-    told = Story().tell("GoalUpdated", "2026-07-06T15:00", goal="G1", **GOAL, **said).replay()
-    assert [line["effect"] for line in told.lines] == ["refused"]
+    effects = Story().add("GoalUpdated", "2026-07-06T15:00", goal="G1", **GOAL, **said).replay()
+    assert [line["effect"] for line in effects.lines] == ["refused"]
 
 
 def home() -> Story:
@@ -56,13 +56,13 @@ def home() -> Story:
             "This was before the deadline but was reported after it, so the task counts as done in time.",
         ),
         (
-            home().tell("DischargeCancelled", "2026-07-06T16:00", encounter=Story().stay()),
+            home().add("DischargeCancelled", "2026-07-06T16:00", encounter=Story().stay()),
             "the discharge was cancelled at GENERAL",
             "The task is cancelled.",
         ),
         (home().admitted("2026-07-07T09:00", "V2"), "the person was admitted at GENERAL", "This event makes the task obsolete."),
         (
-            home().tell("PersonUpdated", "2026-07-07T09:00", deceased=True),
+            home().add("PersonUpdated", "2026-07-07T09:00", deceased=True),
             "the person's record was updated",
             "The task is no longer needed.",
         ),
@@ -77,7 +77,7 @@ def test_closed_task_says_what_happened_and_what_follows(story: Story, happened:
 
 
 def test_every_task_gap_notification_and_withdrawal_names_its_rule_and_version():
-    story = home().admitted("2026-07-10T09:00", "V2").tell("AdmissionCancelled", "2026-07-10T10:00", encounter=Story().stay("V2"))
+    story = home().admitted("2026-07-10T09:00", "V2").add("AdmissionCancelled", "2026-07-10T10:00", encounter=Story().stay("V2"))
     lines = story.replay("2026-08-10T00:00").of(None, "task", "gap", "notification", "withdrawal")
     assert {line["effect"] for line in lines} == {"task", "gap", "notification", "withdrawal"}
     assert not [line for line in lines if not line["why"].startswith(f"Rule {line['rule']} version {line['rule_version']}: ")]

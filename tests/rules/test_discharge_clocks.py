@@ -27,13 +27,13 @@ def test_discharge_that_arrives_after_its_deadline_is_overdue_immediately():
 
     # Both steps that have passed are reached in one decision. Each party is notified once.
     assert {(gap.state, gap.at) for gap in t.gaps("TCM-1")} == {("open", millis("2026-07-10T20:00", NEW_YORK))}
-    assert len({e.recipient for e in t.told("TCM-1")}) == len(t.told("TCM-1"))
+    assert len({e.recipient for e in t.notifications("TCM-1")}) == len(t.notifications("TCM-1"))
 
 
 def test_call_in_time_that_is_reported_late_is_met_and_the_alert_is_withdrawn():
     t = inpatient()
     t.until("2026-07-09T08:00")
-    alerted = t.told("TCM-1")
+    alerted = t.notifications("TCM-1")
     care(t, "2026-07-08T11:00", "interactive-contact", arrival="2026-07-10T09:00")
 
     withdrawn = [e.notification for e in t.of("TCM-1", out.NotificationWithdrawn)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from encounter_story import ADMITTED, DISCHARGED, STAY, _admit_and_discharge, _pcp, issued, open_rules
+from encounter_story import ADMITTED, DISCHARGED, STAY, admit_and_discharge, issued, open_rules, pcp_member
 
 from agents.coordination.person.state import unpack
 from streams.contract import effects as out
@@ -27,7 +27,7 @@ def test_death_ends_every_clock_and_nobody_calls_the_family(story, kind, data):
         "service": "meals",
     }
     story.at("2026-06-30T09:00", "ReferralRequested", **refer)
-    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"})
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=pcp_member(), **{"class": "IMP"})
     effects = story.at(DISCHARGED, kind, **data)
     assert open_rules(story) == []
     assert {e.closure for e in effects if isinstance(e, out.TaskState)} == {"not-applicable"}
@@ -50,7 +50,7 @@ def test_cancelled_discharge_of_a_person_reported_dead_reopens_the_handoffs(stor
 
 
 def test_death_reported_by_mistake_reopens_the_handoffs(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     story.at("2026-07-02T16:00", "PersonUpdated", deceased=True)
     assert open_rules(story) == []
     story.at("2026-07-02T17:00", "PersonUpdated", deceased=False)

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from encounter_story import ADMITTED, DISCHARGED, STAY, _admit_and_discharge, open_rules, reasons, status, stays
+from encounter_story import ADMITTED, DISCHARGED, STAY, admit_and_discharge, open_rules, reasons, status, stays
 from tables import each
 from timeline import PERSON, Timeline, millis
 
@@ -61,7 +61,7 @@ def test_event_that_comes_twice_has_no_second_effect(story):
 
 
 def test_event_repeated_after_its_hash_was_forgotten_is_harmless(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY, id_="C")
     story.at("2026-07-03T10:00", "PatientDischarged", encounter=STAY, disposition="home", id_="D2")
     story.until("2026-09-20T00:00")

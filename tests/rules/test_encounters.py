@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from encounter_story import ADMITTED, DISCHARGED, STAY, _admit_and_discharge, _pcp, issued, open_rules, reasons, status, stays, withdrawn
+from encounter_story import (
+    ADMITTED,
+    DISCHARGED,
+    STAY,
+    admit_and_discharge,
+    issued,
+    open_rules,
+    pcp_member,
+    reasons,
+    status,
+    stays,
+    withdrawn,
+)
 from timeline import Timeline, millis
 
 from agents.coordination.person.encounter import Status
@@ -33,16 +45,16 @@ def test_page_of_the_states_is_generated_from_the_table():
 
 
 def test_care_team_is_notified_of_an_admission_and_of_a_discharge(story):
-    told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"}, members=_pcp()))
-    assert told == [("NTF-ADMIT", "pcp/practitioner:8801"), ("NTF-ADMIT", "care-coordinator/pool:general-discharge")]
+    notified = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, **{"class": "IMP"}, members=pcp_member()))
+    assert notified == [("NTF-ADMIT", "pcp/practitioner:8801"), ("NTF-ADMIT", "care-coordinator/pool:general-discharge")]
 
-    told = issued(story.at("2026-07-01T12:00", "PatientDischarged", encounter=STAY, disposition="home"))
-    assert told == [("NTF-DISCHARGE", "pcp/practitioner:8801"), ("NTF-DISCHARGE", "care-coordinator/pool:general-discharge")]
+    notified = issued(story.at("2026-07-01T12:00", "PatientDischarged", encounter=STAY, disposition="home"))
+    assert notified == [("NTF-DISCHARGE", "pcp/practitioner:8801"), ("NTF-DISCHARGE", "care-coordinator/pool:general-discharge")]
     assert open_rules(story) == ["DIS-1", "NOT-2", "TCM-1"]
 
 
 def test_registration_after_the_discharge_never_reopens_the_stay(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     for later in ("2026-07-02T14:00", "2026-07-02T16:00", "2026-07-10T09:00"):
         effects = story.at(later, "PatientAdmitted", encounter=STAY, registration=True, **{"class": "EMER"})
         assert status(story) == "finished"
@@ -59,7 +71,7 @@ def test_registration_of_an_emergency_visit_is_notified_and_of_another_is_not(st
 
 
 def test_update_after_the_discharge_changes_no_status(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     effects = story.at("2026-07-02T18:00", "EncounterUpdated", encounter=STAY, **{"class": "IMP"})
     assert status(story) == "finished"
     assert reasons(effects) == ["no-material-change"]
@@ -76,7 +88,7 @@ def test_late_admission_does_not_undo_the_discharge_but_fills_what_was_missing(s
 
 
 def test_admission_later_than_the_discharge_under_the_same_number_is_another_stay(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     story.at("2026-07-05T09:00", "PatientAdmitted", encounter=STAY, **{"class": "IMP"})
     assert [s.status for s in stays(story)] == [Status.FINISHED, Status.IN_PROGRESS]
     assert story.only("TCM-1")["closure"] == "superseded"
@@ -93,21 +105,21 @@ def test_cancellation_before_its_admission_is_remembered_and_nobody_is_notified(
 
 
 def test_cancelled_admission_is_withdrawn_from_exactly_those_who_were_notified(story):
-    told = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=_pcp(), **{"class": "IMP"}))
+    notified = issued(story.at(ADMITTED, "PatientAdmitted", encounter=STAY, members=pcp_member(), **{"class": "IMP"}))
     story.at(
         "2026-07-01T10:00",
         "CareTeamChanged",
         members=[{"role": "community-nurse", "party": {"role": "community-nurse", "practitioner": "N1"}}],
     )
     effects = story.at("2026-07-01T11:00", "AdmissionCancelled", encounter=STAY, reason="wrong person")
-    assert withdrawn(effects) == set(told)
+    assert withdrawn(effects) == set(notified)
     assert issued(effects) == []
     assert [(e.rule, e.state, e.closure) for e in effects if isinstance(e, out.TaskState)] == [("NOT-2", "cancelled", "cancelled")]
     assert open_rules(story) == []
 
 
 def test_cancelled_admission_after_the_discharge_withdraws_both_and_closes_every_clock(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     effects = story.at("2026-07-02T16:00", "AdmissionCancelled", encounter=STAY)
     assert {rule for rule, _ in withdrawn(effects)} == {"NTF-ADMIT", "NTF-DISCHARGE"}
     assert {(e.rule, e.closure) for e in effects if isinstance(e, out.TaskState)} == {
@@ -127,7 +139,7 @@ def test_admission_after_its_cancellation_starts_the_stay_again(story):
 
 
 def test_cancelled_discharge_closes_its_clocks_and_a_new_one_restarts_from_the_new_time(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     effects = story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY)
     assert status(story) == "in-progress"
     assert {rule for rule, _ in withdrawn(effects)} == {"NTF-DISCHARGE"}
@@ -159,7 +171,7 @@ def test_cancel_before_its_discharge_is_remembered(story):
 
 
 def test_correction_of_a_cancelled_discharge_to_an_earlier_time_counts(story):
-    _admit_and_discharge(story)
+    admit_and_discharge(story)
     story.at("2026-07-02T17:00", "DischargeCancelled", encounter=STAY)
     effects = story.at("2026-07-02T14:30", "PatientDischarged", arrival="2026-07-02T17:05", encounter=STAY, disposition="snf")
     assert status(story) == "finished"
@@ -206,7 +218,7 @@ def test_emergency_visit_that_becomes_an_admission_is_notified_whichever_message
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "notified"),
     [
         ({"class": "OBSENC"}, True),
         ({"attending": {"id": "772"}}, False),
@@ -218,11 +230,11 @@ def test_emergency_visit_that_becomes_an_admission_is_notified_whichever_message
         ({}, False),
     ],
 )
-def test_update_is_notified_only_for_a_material_change(story, change, told):
-    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, attending={"id": "771"}, members=_pcp(), **{"class": "IMP"})
+def test_update_is_notified_only_for_a_material_change(story, change, notified):
+    story.at(ADMITTED, "PatientAdmitted", encounter=STAY, attending={"id": "771"}, members=pcp_member(), **{"class": "IMP"})
     effects = story.at("2026-07-01T12:00", "EncounterUpdated", encounter=STAY, **change)
-    assert bool(issued(effects)) is told
-    assert reasons(effects) == ([] if told else ["no-material-change"])
+    assert bool(issued(effects)) is notified
+    assert reasons(effects) == ([] if notified else ["no-material-change"])
 
 
 def test_late_update_does_not_overwrite_newer_values(story):

@@ -44,7 +44,7 @@ def lines(effects: list[Any], rule: str) -> list[tuple[Any, ...]]:
     return [(kinds[type(e)], e.state, e.closure, e.step, e.owner.split("/")[0]) for e in effects if type(e) in kinds and e.rule == rule]
 
 
-def told(effects: list[Any], rule: str) -> list[str]:
+def notified(effects: list[Any], rule: str) -> list[str]:
     return [e.recipient for e in effects if isinstance(e, out.NotificationIssued) and e.rule == rule]
 
 
@@ -72,7 +72,7 @@ def test_handoff_becomes_due_soon_then_open_then_goes_to_the_next_role(story):
     assert lines(story.until("2026-07-07T23:59"), "REF-1") == [("gap", "due-soon", None, 1, "referral-target")]
     at_due = story.until("2026-07-08T00:00")
     assert lines(at_due, "REF-1") == [("gap", "open", None, 2, "referral-target")]
-    assert told(at_due, "REF-1") == ["referral-target/pool:meals-and-rides-intake", "coordinator-lead/pool:unassigned"]
+    assert notified(at_due, "REF-1") == ["referral-target/pool:meals-and-rides-intake", "coordinator-lead/pool:unassigned"]
 
     assert lines(story.until("2026-07-09T23:59"), "REF-1") == []
     escalated = story.until("2026-07-10T00:00")
@@ -80,7 +80,7 @@ def test_handoff_becomes_due_soon_then_open_then_goes_to_the_next_role(story):
         ("task", "requested", None, 3, "referral-requester"),
         ("gap", "open", None, 3, "referral-requester"),
     ]
-    assert told(escalated, "REF-1") == ["referral-requester/practitioner:8801"]
+    assert notified(escalated, "REF-1") == ["referral-requester/practitioner:8801"]
     assert story.until("2027-07-01T00:00") == []
 
 
@@ -155,25 +155,25 @@ def test_contact_in_time_closes_without_a_notification(story):
     discharge(story)
     effects = contact(story, "2026-07-03T10:00")
     assert lines(effects, "TCM-1") == [("task", "completed", "met", 0, "pcp")]
-    assert told(effects, "TCM-1") == []
+    assert notified(effects, "TCM-1") == []
 
 
 def test_contact_before_the_deadline_that_arrives_after_it_counts_as_met_and_withdraws_the_alert(story):
     discharge(story)
-    alerted = told(story.until("2026-07-08T09:00"), "TCM-1")
+    alerted = notified(story.until("2026-07-08T09:00"), "TCM-1")
     effects = contact(story, "2026-07-07T23:00", arrival="2026-07-08T10:00")
     assert [line[:3] for line in lines(effects, "TCM-1")] == [("task", "completed", "met"), ("gap", "closed", "met")]
     taken_back = [e.recipient for e in effects if isinstance(e, out.NotificationWithdrawn) and e.rule == "TCM-1"]
     assert sorted(taken_back) == sorted(alerted)
-    assert told(effects, "TCM-1") == []
+    assert notified(effects, "TCM-1") == []
 
 
 def test_contact_after_the_deadline_is_met_late_and_everybody_alerted_is_notified_once_of_the_closure(story):
     discharge(story)
-    alerted = told(story.until("2026-07-08T09:00"), "TCM-1")
+    alerted = notified(story.until("2026-07-08T09:00"), "TCM-1")
     effects = contact(story, "2026-07-08T08:00", arrival="2026-07-08T10:00")
     assert [line[:3] for line in lines(effects, "TCM-1")] == [("task", "completed", "met-late"), ("gap", "closed", "met-late")]
-    assert sorted(told(effects, "TCM-1")) == sorted(set(alerted))
+    assert sorted(notified(effects, "TCM-1")) == sorted(set(alerted))
     assert not any(isinstance(e, out.NotificationWithdrawn) for e in effects)
 
 
@@ -376,7 +376,7 @@ def test_cancelled_referral_closes_its_clock_as_cancelled(story):
         "2026-07-02T16:00", "ReferralStatusChanged", referral="R1", status="cancelled", by="requester", reason="no longer needed"
     )
     assert lines(effects, "REF-1") == [("task", "cancelled", "cancelled", 0, "referral-target")]
-    assert told(effects, "NTF-REFERRAL-END")
+    assert notified(effects, "NTF-REFERRAL-END")
 
 
 def test_second_referral_to_the_same_service_is_linked_and_opens_no_second_clock(story):

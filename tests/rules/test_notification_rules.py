@@ -16,13 +16,13 @@ def test_undelivered_notification_is_open_after_five_minutes_and_delivery_closes
 
     assert [task.state for task in t.tasks("NOT-1")] == ["draft", "requested"]
     assert [gap.state for gap in t.gaps("NOT-1")] == ["open"]
-    assert {e.role for e in t.told("NOT-1")} == {"operations"}
+    assert {e.role for e in t.notifications("NOT-1")} == {"operations"}
 
 
 def test_delivery_to_one_is_enough():
     t = story()
     admit(t, "2026-07-06T10:00")
-    issued = t.told("NTF-ADMIT")[0]
+    issued = t.notifications("NTF-ADMIT")[0]
     t.at("2026-07-06T10:01", "NotificationDelivered", notification=issued.id, recipient=issued.recipient, channel="email")
     t.until("2026-07-06T12:00")
 
@@ -102,6 +102,6 @@ def test_nobody_is_notified_of_a_sensitive_handoff_without_permission():
     t = inpatient(codes=("F32.1",))
     t.until("2026-08-30T00:00")
 
-    assert t.told("FUH-7") == []
+    assert t.notifications("FUH-7") == []
     assert {e.reason for e in t.of("FUH-7", out.EffectSuppressed)} == {"consent-missing"}
     assert any(gap.state == "open" for gap in t.gaps("FUH-7"))

@@ -20,7 +20,7 @@ ADMITTED = "2026-07-01T09:00"
 PCP = [{"role": "pcp", "party": {"role": "pcp", "practitioner": "8801"}}]
 
 
-def told(effects: list[Any]) -> list[str]:
+def notified(effects: list[Any]) -> list[str]:
     return [e.recipient for e in effects if isinstance(e, out.NotificationIssued)]
 
 
@@ -44,7 +44,7 @@ def test_whole_care_team_is_notified_including_carers_and_social_care(story):
         member("caregiver", caregiver="daughter"),
     ]
     story.at("2026-06-01T09:00", "CareTeamChanged", members=members, replace=True)
-    assert told(admit(story)) == [
+    assert notified(admit(story)) == [
         "pcp/practitioner:8801",
         "care-coordinator/pool:general-discharge",
         "community-nurse/practitioner:N1",
@@ -54,12 +54,12 @@ def test_whole_care_team_is_notified_including_carers_and_social_care(story):
 
 
 def test_fallback_pool_is_notified_if_nobody_is_known_for_a_required_role(story):
-    assert told(admit(story)) == ["pcp/pool:unassigned", "care-coordinator/pool:general-discharge"]
+    assert notified(admit(story)) == ["pcp/pool:unassigned", "care-coordinator/pool:general-discharge"]
 
 
 def test_default_organisation_is_notified_for_an_unknown_facility(story):
     effects = admit(story, encounter={"facility": "SOMEWHERE ELSE", "visit": "X"}, members=PCP)
-    assert told(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:elsewhere-coordinators"]
+    assert notified(effects) == ["pcp/practitioner:8801", "care-coordinator/pool:elsewhere-coordinators"]
 
 
 def test_care_team_outranks_what_a_message_mentions_whichever_comes_first(spine):
@@ -72,7 +72,7 @@ def test_care_team_outranks_what_a_message_mentions_whichever_comes_first(spine)
             admit(t, members=PCP)
             t.at("2026-06-01T09:00", "CareTeamChanged", arrival="2026-07-01T09:30", members=[member("pcp", practitioner="8802")])
             effects = t.at("2026-07-01T10:00", "PatientDischarged", encounter=STAY, disposition="home")
-        assert told(effects)[0] == "pcp/practitioner:8802"
+        assert notified(effects)[0] == "pcp/practitioner:8802"
 
 
 def test_team_member_outside_their_period_is_not_notified(story):
@@ -82,7 +82,7 @@ def test_team_member_outside_their_period_is_not_notified(story):
         {**member("community-nurse", practitioner="N3"), "from": "2026-06-01T00:00:00-04:00", "to": "2026-08-01T00:00:00-04:00"},
     ]
     story.at("2026-06-01T09:00", "CareTeamChanged", members=members)
-    assert [r for r in told(admit(story)) if r.startswith("community-nurse")] == ["community-nurse/practitioner:N3"]
+    assert [r for r in notified(admit(story)) if r.startswith("community-nurse")] == ["community-nurse/practitioner:N3"]
 
 
 def test_party_in_two_roles_gets_one_notification(story):
@@ -90,7 +90,7 @@ def test_party_in_two_roles_gets_one_notification(story):
         "2026-06-01T09:00", "CareTeamChanged", members=[member("community-nurse", practitioner="8801"), member("pcp", practitioner="8801")]
     )
     effects = admit(story)
-    assert [r for r in told(effects) if r.endswith("8801")] == ["pcp/practitioner:8801"]
+    assert [r for r in notified(effects) if r.endswith("8801")] == ["pcp/practitioner:8801"]
 
 
 def test_replacing_the_team_ends_all_other_memberships(story):
@@ -100,7 +100,7 @@ def test_replacing_the_team_ends_all_other_memberships(story):
     story.at("2026-06-02T09:00", "CareTeamChanged", members=[member("pcp", practitioner="8802")], replace=True)
     # A team change that is older than that, and arrives later, changes nothing.
     story.at("2026-06-01T12:00", "CareTeamChanged", arrival="2026-06-03T09:00", members=[member("social-care", practitioner="S1")])
-    assert told(admit(story)) == ["pcp/practitioner:8802", "care-coordinator/pool:general-discharge"]
+    assert notified(admit(story)) == ["pcp/practitioner:8802", "care-coordinator/pool:general-discharge"]
 
 
 # ---- consent
@@ -111,17 +111,17 @@ def test_withheld_consent_is_a_suppression_and_not_the_fallback_pool(story, reci
     story.at("2026-06-01T09:00", "ConsentChanged", decision="deny", **({"recipient": recipient} if recipient else {}))
     effects = admit(story, members=PCP)
     assert ("pcp/practitioner:8801", "consent-withheld") in suppressed(effects)
-    assert not any("unassigned" in r or "8801" in r for r in told(effects))
+    assert not any("unassigned" in r or "8801" in r for r in notified(effects))
 
 
 def test_opting_out_stops_delivery_but_not_the_handoff(story):
     story.at("2026-06-01T09:00", "ConsentChanged", decision="deny")
     story.at("2026-07-02T15:00", "PatientDischarged", encounter=STAY, disposition="home", members=PCP)
-    assert told(story.effects) == []
+    assert notified(story.effects) == []
     assert [(t.rule, t.owner) for t in story.tasks("TCM-1")] == [("TCM-1", "pcp/practitioner:8801")]
     story.until("2026-07-09T00:00")
     assert [g.state for g in story.gaps("TCM-1")][-1] == "open"
-    assert told(story.effects) == []
+    assert notified(story.effects) == []
 
 
 def test_newer_and_equally_specific_permission_overrides_a_refusal(story):
@@ -130,7 +130,7 @@ def test_newer_and_equally_specific_permission_overrides_a_refusal(story):
     assert ("pcp/practitioner:8801", "consent-withheld") in suppressed(admit(story, members=PCP))
     story.at("2026-07-01T09:30", "ConsentChanged", decision="permit", recipient="practitioner:8801")
     effects = story.at("2026-07-01T10:00", "PatientDischarged", encounter=STAY, disposition="home")
-    assert "pcp/practitioner:8801" in told(effects)
+    assert "pcp/practitioner:8801" in notified(effects)
 
 
 def test_sensitive_rule_notifies_only_with_its_own_permission():
@@ -191,7 +191,7 @@ def test_cover_stands_in_from_its_first_day_to_its_last(tmp_path, spine):
         ("2026-07-04T00:00", "8801"),
     ):
         t = Timeline(asked=world)
-        assert told(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
+        assert notified(admit(t, when, members=PCP))[0] == f"pcp/practitioner:{who}"
 
 
 def test_why_names_rule_event_and_clock_in_local_time(story):

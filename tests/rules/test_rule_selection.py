@@ -115,8 +115,8 @@ def test_lead_is_notified_on_day_five_only_if_no_visit_is_booked():
     for t in (booked, not_booked):
         t.until("2026-07-12T12:00")
 
-    assert booked.told("TCM-2") == []
-    assert {e.role for e in not_booked.told("TCM-2")} == {"pcp", "coordinator-lead"}
+    assert booked.notifications("TCM-2") == []
+    assert {e.role for e in not_booked.notifications("TCM-2")} == {"pcp", "coordinator-lead"}
 
 
 def test_medicines_are_due_on_the_day_of_the_visit():
@@ -143,7 +143,7 @@ def test_frequent_visits_need_both_a_notification_and_a_guideline():
         assert bool(t.handoffs("EDIE")) is (n == 5)
     care(t, "2026-07-05T16:00", "care-guideline")
     assert closure(t, "EDIE") == ""
-    issued = [e for e in t.told("NTF-DISCHARGE") if e.role == "pcp"][-1]
+    issued = [e for e in t.notifications("NTF-DISCHARGE") if e.role == "pcp"][-1]
     t.at("2026-07-05T17:00", "NotificationDelivered", notification=issued.id, recipient=issued.recipient, channel="email")
 
     assert closure(t, "EDIE") == "met"

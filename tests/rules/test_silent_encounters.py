@@ -25,12 +25,12 @@ def test_event_of_the_stay_restarts_the_five_days():
 def test_five_days_count_from_the_cancelled_discharge_whichever_message_arrives_first(first):
     t = story()
     admit(t, "2026-07-01T10:00", class_="EMER")
-    told = {
+    messages = {
         "PatientDischarged": ("2026-07-02T10:00", {"disposition": "home"}),
         "DischargeCancelled": ("2026-07-03T10:00", {}),
     }
-    for kind in (first, *(k for k in told if k != first)):
-        happened, said = told[kind]
+    for kind in (first, *(k for k in messages if k != first)):
+        happened, said = messages[kind]
         t.at(happened, kind, arrival="2026-07-03T12:00", encounter=STAY, **said)
     t.until("2026-07-08T23:59")
     assert t.gaps("ENC-1") == []
@@ -74,7 +74,7 @@ def test_silent_stay_is_assumed_over_and_a_later_discharge_is_right():
     discharge(t, "2026-07-08T15:00")
 
     assert closure(t, "ENC-1") == "met-late"
-    assert [e.encounter.visit for e in t.told("NTF-DISCHARGE")][:1] == ["V1"]
+    assert [e.encounter.visit for e in t.notifications("NTF-DISCHARGE")][:1] == ["V1"]
 
 
 def test_ward_stay_is_never_assumed_over():

@@ -87,7 +87,7 @@ class Timeline:
     def gaps(self, rule: str) -> list[out.GapState]:
         return self.of(rule, out.GapState)
 
-    def told(self, rule: str) -> list[out.NotificationIssued]:
+    def notifications(self, rule: str) -> list[out.NotificationIssued]:
         return self.of(rule, out.NotificationIssued)
 
     def handoffs(self, rule: str) -> dict[str, dict[str, Any]]:

@@ -49,9 +49,9 @@ def test_every_metric_has_the_prefix_and_a_meaning():
     ("path", "passes", "status"), [("/healthz", True, 200), ("/healthz", False, 503), ("/readyz", True, 200), ("/readyz", False, 503)]
 )
 async def test_probe_answers_with_its_result(path, passes, status):
-    told = ProbeResult(passes, "3 of 3 shards open")
+    probed = ProbeResult(passes, "3 of 3 shards open")
     other = ProbeResult(not passes, "the other one")
-    health, readiness = (told, other) if path == "/healthz" else (other, told)
+    health, readiness = (probed, other) if path == "/healthz" else (other, probed)
     site = Site("127.0.0.1", 0, metrics=lambda: b"", health=lambda: health, readiness=lambda: readiness)
     address = await site.start()
     try:

@@ -93,7 +93,7 @@ def came(at: int, fact, key: PersonKey = A) -> Arrived:
     return Arrived(Event(f"e{next(ids)}", "urn:test", Millis(at), Millis(at), key, fact), Millis(at), "f:1")
 
 
-def told(arrivals, until=None) -> list[tuple[str, str, str]]:
+def replayed(arrivals, until=None) -> list[tuple[str, str, str]]:
     return [(line["rule"], line["person"], line["at"]) for line in replay(arrivals, [Alarms()], until)]
 
 
@@ -106,13 +106,13 @@ ADMITTED, CANCELLED = PatientAdmitted(STAY, "IMP"), AdmissionCancelled(STAY)
 
 @pytest.mark.parametrize(("later", "alarmed"), [(99, False), (100, False), (101, True)])
 def test_deadline_fires_before_a_record_that_is_later_and_only_then(later, alarmed):
-    kinds = [kind for kind, _, _ in told([came(0, ADMITTED), came(later, CANCELLED)])]
+    kinds = [kind for kind, _, _ in replayed([came(0, ADMITTED), came(later, CANCELLED)])]
     assert kinds == (["set", "alarm", "unset"] if alarmed else ["set", "unset"])
 
 
 def test_time_never_goes_back_and_an_older_arrival_fires_nothing_early():
     story = [came(500, ADMITTED), came(100, ADMITTED, B), came(600, CANCELLED), came(601, CANCELLED)]
-    assert told(story) == [
+    assert replayed(story) == [
         ("set", A, at(500)),
         ("set", B, at(500)),
         ("unset", A, at(600)),
@@ -123,34 +123,37 @@ def test_time_never_goes_back_and_an_older_arrival_fires_nothing_early():
 
 @pytest.mark.parametrize(("until", "alarmed"), [(None, False), (199, False), (200, True), (10_000, True)])
 def test_at_the_end_what_is_due_until_the_given_time_fires(until, alarmed):
-    kinds = [kind for kind, _, _ in told([came(100, ADMITTED)], until and Millis(until))]
+    kinds = [kind for kind, _, _ in replayed([came(100, ADMITTED)], until and Millis(until))]
     assert kinds == (["set", "alarm"] if alarmed else ["set"])
 
 
 def test_deadline_at_the_last_arrival_fires_by_default():
-    assert [k for k, _, _ in told([came(0, ADMITTED), came(100, ADMITTED, B)])] == ["set", "set", "alarm"]
+    assert [k for k, _, _ in replayed([came(0, ADMITTED), came(100, ADMITTED, B)])] == ["set", "set", "alarm"]
 
 
 def test_until_before_the_last_arrival_drops_no_message():
-    assert [k for k, _, _ in told([came(0, ADMITTED), came(500, ADMITTED, B)], Millis(50))] == ["set", "alarm", "set"]
+    assert [k for k, _, _ in replayed([came(0, ADMITTED), came(500, ADMITTED, B)], Millis(50))] == ["set", "alarm", "set"]
 
 
 def test_deadlines_of_one_instant_fire_by_person_key_whatever_came_first():
-    assert told([came(0, ADMITTED, B), came(0, ADMITTED, A), came(900, CANCELLED)])[2:4] == [("alarm", A, at(100)), ("alarm", B, at(100))]
+    assert replayed([came(0, ADMITTED, B), came(0, ADMITTED, A), came(900, CANCELLED)])[2:4] == [
+        ("alarm", A, at(100)),
+        ("alarm", B, at(100)),
+    ]
 
 
 def test_alarm_that_was_moved_fires_once_at_its_new_time():
-    assert told([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])[2] == ("alarm", A, at(150))
-    assert [k for k, _, _ in told([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])].count("alarm") == 1
+    assert replayed([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])[2] == ("alarm", A, at(150))
+    assert [k for k, _, _ in replayed([came(0, ADMITTED), came(50, ADMITTED), came(900, CANCELLED)])].count("alarm") == 1
 
 
 def test_merged_person_takes_state_and_alarm_along():
     story = [came(0, ADMITTED), came(10, PersonMerged(PersonRef(B))), came(900, CANCELLED, A)]
-    assert told(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
+    assert replayed(story) == [("set", A, at(0)), ("moved", B, at(10)), ("alarm", B, at(100)), ("unset", A, at(900))]
 
 
 def test_event_of_a_merged_person_is_decided_for_the_surviving_one():
-    assert told([came(3, PatientAdmitted(STAY, "GONE-ON"))]) == [("forwarded", B, at(3))]
+    assert replayed([came(3, PatientAdmitted(STAY, "GONE-ON"))]) == [("forwarded", B, at(3))]
 
 
 def test_refused_and_ignored_messages_are_lines_in_their_place():
@@ -211,18 +214,18 @@ def test_deadlines_of_several_agents_fire_in_the_order_of_their_time():
 
 
 def test_record_of_one_agent_for_another_is_decided_after_the_deadlines_that_were_due():
-    class Telling(Alarms):
+    class Sending(Alarms):
         """Sends each admission to the other agent. Its own deadline is in the past."""
 
         def decide(self, key, packed, event, now, origin):
             other = Event("other", "urn:test", now, now, B, PatientDischarged(STAY, "home"))
-            told = said(struct.pack(">q", now - 1), "set", key, now, event.id)
-            return told._replace(publish=[(BY_KEY, DISCHARGE.name, B.encode(), *self.form.write(other)), *told.publish])
+            outcome = said(struct.pack(">q", now - 1), "set", key, now, event.id)
+            return outcome._replace(publish=[(BY_KEY, DISCHARGE.name, B.encode(), *self.form.write(other)), *outcome.publish])
 
-    class Hearing(Alarms):
+    class Receiving(Alarms):
         inbound = (DISCHARGE.name,)
 
-    lines = list(replay([came(50, ADMITTED)], [Telling(), Hearing()]))
+    lines = list(replay([came(50, ADMITTED)], [Sending(), Receiving()]))
     assert [(line["rule"], line["person"], line["at"]) for line in lines] == [
         ("set", A, at(50)),
         ("alarm", A, at(49)),

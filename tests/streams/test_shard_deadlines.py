@@ -9,7 +9,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ward import PARTITIONS, RELAY, STAY, TEAM, Bench, Record, Ward, decided, patient_of
+from shard_bench import PARTITIONS, RELAY, STAY, TEAM, Bench, OrdersAgent, Record, decided, patient_of
 
 from streams.base.clock import Clock
 from streams.contract.record import Outgoing
@@ -68,18 +68,18 @@ def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_pe
         now += pause
         if order == "quiet":
             now += wait
-            bench.quiet(at=now + 1)
+            bench.probe(at=now + 1)
             expected += model.fire(before=now)
             apply()
             continue
         if order == "open again":
-            shard = Shard(0, PARTITIONS, Ward(), Clock(), bench.shard.persons)
+            shard = Shard(0, PARTITIONS, OrdersAgent(), Clock(), bench.shard.persons)
             shard.restored(bench.shard.positions, bench.shard.newest_ms)
             bench.shard = shard
             continue
         # A person's own deadlines fire before its record; all others by the probe after it.
         text = {"in": f"in {wait} {name}", "cancel": f"cancel {name}", "forget": "forget"}[order]
-        bench.came(STAY, (now, text), key=key)
+        bench.receive(STAY, (now, text), key=key)
         expected += model.fire(before=now)
         if order == "in":
             model.due[key] = sorted([*model.due[key], (now + wait, name)])
@@ -87,10 +87,10 @@ def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_pe
             model.due[key] = [due for due in model.due[key] if due[1] != name]
         else:
             model.due[key] = []
-        bench.quiet(at=now + 1)
+        bench.probe(at=now + 1)
         apply()
     now += 20 * BUCKET_MS
-    bench.quiet(at=now + 1)
+    bench.probe(at=now + 1)
     expected += model.fire(before=now)
     apply()
 
@@ -106,16 +106,16 @@ def test_each_deadline_fires_exactly_once_never_early_and_in_the_order_of_its_pe
 def test_the_reported_next_deadline_is_never_too_late(entries):
     bench, model = Bench(), Model()
     for at, key, name in entries:
-        bench.came(STAY, (10, f"in {at} {name}"), key=key)
+        bench.receive(STAY, (10, f"in {at} {name}"), key=key)
         model.due[key].append((10 + at, name))
-        bench.quiet(at=12)
+        bench.probe(at=12)
         bench.apply()
 
         earliest = min(at for due in model.due.values() for at, _ in due)
 
         assert bench.shard.next_due <= earliest
         # A shard that is opened again has the exact deadline.
-        again = Shard(0, PARTITIONS, Ward(), Clock(), bench.shard.persons)
+        again = Shard(0, PARTITIONS, OrdersAgent(), Clock(), bench.shard.persons)
         again.restored({}, {})
         assert again.next_due == earliest
 
@@ -123,7 +123,7 @@ def test_the_reported_next_deadline_is_never_too_late(entries):
 def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time():
     looks = 0
 
-    class Counting(Ward):
+    class Counting(OrdersAgent):
         def open_handoffs(self, packed):
             return 0
 
@@ -138,8 +138,8 @@ def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time(
     for n in range(people):
         persons[f"p{n}".encode()] = first
     shard = Shard(0, PARTITIONS, Counting(), Clock(), persons)
-    shard.restored(dict.fromkeys(Ward.inbound, 0), {})
-    shard.probed(dict.fromkeys(Ward.inbound, 0), shard.seal(), 9000)
+    shard.restored(dict.fromkeys(OrdersAgent.inbound, 0), {})
+    shard.probed(dict.fromkeys(OrdersAgent.inbound, 0), shard.seal(), 9000)
     looks = 0
 
     fired = 0
@@ -157,7 +157,7 @@ def test_a_large_minute_is_served_in_parts_without_looking_through_it_each_time(
 
 @pytest.fixture
 def worker() -> Worker:
-    worker = Worker(WorkerSettings({"bootstrap_servers": "nowhere:1"}, "state", PARTITIONS), Ward())
+    worker = Worker(WorkerSettings({"bootstrap_servers": "nowhere:1"}, "state", PARTITIONS), OrdersAgent())
     worker.shards[0] = Bench().shard
     worker.epoch = 2
     return worker
@@ -184,17 +184,17 @@ async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_app
     monkeypatch.setattr("streams.kafka.worker.QUEUE_RECORDS", 10)
     shard = worker.shards[0]
     shard.arrived(Batch(STAY, 0, 0, 11, [Record(n, 100 + n, PATIENTS[0], b"x") for n in range(11)], 2))
-    told = []
-    worker.on_room = lambda: told.append(1)
+    calls = []
+    worker.on_room = lambda: calls.append(1)
 
     assert not worker.wants(STAY, 0)
     assert worker.wants(TEAM, 0)
     worker._make_room()
-    assert told == []
+    assert calls == []
     shard.probed({TEAM: 0, STAY: 11, RELAY: 0}, shard.seal(), 900)
     shard.apply(Outgoing(), 7)
     worker._make_room()
-    assert told == [1]
+    assert calls == [1]
     assert worker.wants(STAY, 0)
 
 

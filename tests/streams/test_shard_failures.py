@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ward import ANN, BOB, DEAD, LINES, PARTITIONS, STAY, TEAM, Bench, Ward, decided, errors_of, positions, unpack
+from shard_bench import ANN, BOB, DEAD, LINES, PARTITIONS, STAY, TEAM, Bench, OrdersAgent, decided, errors_of, positions, unpack
 
 from streams.base.clock import Clock
 from streams.contract.record import Outgoing
@@ -14,9 +14,9 @@ from streams.shard.shard import Shard
 
 def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_on():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "raise"), (300, "b"))
-    bench.came(TEAM, (200, "x"), key=BOB)
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"), (200, "raise"), (300, "b"))
+    bench.receive(TEAM, (200, "x"), key=BOB)
+    bench.probe(at=900)
 
     written = bench.written()
 
@@ -42,8 +42,8 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
 
 def test_a_rule_that_raises_for_an_unknown_person_flags_the_person_too():
     bench = Bench()
-    bench.came(STAY, (100, "raise"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "raise"))
+    bench.probe(at=900)
 
     bench.apply()
 
@@ -53,9 +53,9 @@ def test_a_rule_that_raises_for_an_unknown_person_flags_the_person_too():
 
 def test_a_deadline_that_raises_is_a_dead_letter_and_fires_no_more():
     bench = Bench()
-    bench.came(STAY, (100, "in 500 raise"), (101, "in 800 call"))
-    bench.came(STAY, (102, "in 600 bob"), key=BOB)
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "in 500 raise"), (101, "in 800 call"))
+    bench.receive(STAY, (102, "in 600 bob"), key=BOB)
+    bench.probe(at=9000)
 
     written = bench.written()
 
@@ -75,8 +75,8 @@ def test_a_deadline_that_raises_is_a_dead_letter_and_fires_no_more():
 
 def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
     bench = Bench()
-    bench.came(STAY, (100, "in 500 stuck"), (900, "x"))
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "in 500 stuck"), (900, "x"))
+    bench.probe(at=9000)
 
     written = bench.written()
 
@@ -87,14 +87,14 @@ def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
 
 
 def test_a_deadline_that_stays_after_firing_does_not_fire_again_until_the_state_changes():
-    class Stubborn(Ward):
+    class Stubborn(OrdersAgent):
         def spoil(self, key, packed, now):
             return packed
 
     bench = Bench()
     bench.shard.agent = Stubborn()
-    bench.came(STAY, (100, "in 500 raise"), (900, "x"))
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "in 500 raise"), (900, "x"))
+    bench.probe(at=9000)
 
     lines = bench.apply() + bench.apply()
 
@@ -104,8 +104,8 @@ def test_a_deadline_that_stays_after_firing_does_not_fire_again_until_the_state_
 
 def test_a_reader_that_raises_costs_that_record_only():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "break-reader"), (300, "b"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"), (200, "break-reader"), (300, "b"))
+    bench.probe(at=900)
 
     written = bench.written()
 
@@ -116,8 +116,8 @@ def test_a_reader_that_raises_costs_that_record_only():
 
 def test_a_dead_letter_keeps_value_key_and_headers_and_adds_origin_and_reason():
     bench = Bench()
-    bench.came(STAY, (100, "not-avro"), key=BOB)
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "not-avro"), key=BOB)
+    bench.probe(at=900)
 
     written = bench.written()
 
@@ -140,8 +140,8 @@ def test_a_dead_letter_keeps_value_key_and_headers_and_adds_origin_and_reason():
 
 def test_a_record_without_a_key_is_refused_as_it_was():
     bench = Bench()
-    bench.came(STAY, (100, "x"), key=None)
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "x"), key=None)
+    bench.probe(at=900)
 
     [context] = bench.written()[DEAD, 0]
 
@@ -150,8 +150,8 @@ def test_a_record_without_a_key_is_refused_as_it_was():
 
 def test_event_refused_by_a_decision_is_a_dead_letter_and_the_state_stays():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "too-late"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"), (200, "too-late"))
+    bench.probe(at=900)
 
     written = bench.written()
 
@@ -164,10 +164,10 @@ def test_event_refused_by_a_decision_is_a_dead_letter_and_the_state_stays():
 
 def test_the_head_is_the_record_that_apply_takes_next():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (300, "c"))
-    bench.came(TEAM, (200, "b"))
+    bench.receive(STAY, (100, "a"), (300, "c"))
+    bench.receive(TEAM, (200, "b"))
     assert bench.shard.head() is None
-    bench.quiet(at=900)
+    bench.probe(at=900)
 
     heads = []
     while (head := bench.shard.head()) is not None:
@@ -178,8 +178,8 @@ def test_the_head_is_the_record_that_apply_takes_next():
 
 def test_a_record_that_is_set_aside_is_a_dead_letter_and_is_never_decided():
     bench = Bench()
-    bench.came(STAY, (100, "kill"), (200, "b"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "kill"), (200, "b"))
+    bench.probe(at=900)
 
     written = Outgoing()
     bench.shard.set_aside(STAY, 0, written)
@@ -191,8 +191,8 @@ def test_a_record_that_is_set_aside_is_a_dead_letter_and_is_never_decided():
 
 def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
     bench = Bench()
-    bench.came(STAY, (100, "in 500 a"), (101, "in 500 b"), (601, "x"), (900, "in 100 y"))
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "in 500 a"), (101, "in 500 b"), (601, "x"), (900, "in 100 y"))
+    bench.probe(at=9000)
     bench.apply(most=2)
 
     steps = []
@@ -209,7 +209,7 @@ def test_a_deadline_before_the_head_is_what_comes_next_and_fires_alone():
 
 def test_a_deadline_that_is_set_aside_is_a_dead_letter_and_never_fires():
     bench = Bench(persons={ANN: decided("in 600 call", 101, decided("in 500 kill", 100))})
-    bench.quiet(at=9000)
+    bench.probe(at=9000)
 
     written = Outgoing()
     bench.shard.set_aside_deadline(bench.shard.step_until, written)
@@ -220,24 +220,24 @@ def test_a_deadline_that_is_set_aside_is_a_dead_letter_and_never_fires():
 
 
 def test_open_handoffs_are_counted_from_the_state_that_was_read():
-    class Counted(Ward):
+    class Counted(OrdersAgent):
         def open_handoffs(self, packed):
             return len(unpack(packed).due)
 
     packed = decided("in 500 call", 100)
     shard = Shard(0, PARTITIONS, Counted(), Clock(), {ANN: packed, BOB: packed})
 
-    shard.restored(dict.fromkeys(Ward.inbound, 0), {})
+    shard.restored(dict.fromkeys(OrdersAgent.inbound, 0), {})
     assert shard.open_handoffs == 2
 
-    shard.probed(dict.fromkeys(Ward.inbound, 0), shard.seal(), 9000)
+    shard.probed(dict.fromkeys(OrdersAgent.inbound, 0), shard.seal(), 9000)
     shard.apply(Outgoing(), 1)
     assert shard.open_handoffs == 1
 
 
 def test_only_the_record_at_that_offset_is_set_aside():
     bench = Bench()
-    bench.came(STAY, (100, "a"))
+    bench.receive(STAY, (100, "a"))
 
     written = Outgoing()
     bench.shard.set_aside(STAY, 5, written)
@@ -248,9 +248,9 @@ def test_only_the_record_at_that_offset_is_set_aside():
 
 def test_a_limit_of_one_fires_one_deadline_at_a_time():
     bench = Bench()
-    bench.came(STAY, (100, "in 500 a"))
-    bench.came(STAY, (100, "in 500 b"), key=BOB)
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "in 500 a"))
+    bench.receive(STAY, (100, "in 500 b"), key=BOB)
+    bench.probe(at=9000)
     bench.apply(most=2)
 
     assert len(bench.apply(most=1)) + len(bench.apply(most=1)) + len(bench.apply(most=1)) <= 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ward import ANN, RELAY, STAY, TEAM, Bench, Record, Ward, positions
+from shard_bench import ANN, RELAY, STAY, TEAM, Bench, OrdersAgent, Record, positions
 
 from streams.shard.claims import POSITION
 from streams.shard.order import Batch, OffsetGap
@@ -11,18 +11,18 @@ from streams.shard.order import Batch, OffsetGap
 
 def test_a_batch_that_begins_after_the_position_means_lost_records():
     bench = Bench()
-    bench.came(STAY, (100, "a"))
+    bench.receive(STAY, (100, "a"))
 
     with pytest.raises(OffsetGap, match="stay/0: a batch begins at offset 2, but the next offset is 1"):
-        bench.came(STAY, (200, "c"), start=2)
+        bench.receive(STAY, (200, "c"), start=2)
 
 
 def test_a_batch_that_overlaps_applies_the_rest():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "b"))
+    bench.receive(STAY, (100, "a"), (200, "b"))
 
-    fresh = bench.came(STAY, (100, "a"), (200, "b"), (300, "c"), start=0)
-    bench.quiet(at=900)
+    fresh = bench.receive(STAY, (100, "a"), (200, "b"), (300, "c"), start=0)
+    bench.probe(at=900)
 
     assert fresh == 1
     assert bench.apply() == ["a @100", "b @200", "c @300"]
@@ -30,10 +30,10 @@ def test_a_batch_that_overlaps_applies_the_rest():
 
 def test_a_batch_below_the_position_is_dropped():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "b"))
+    bench.receive(STAY, (100, "a"), (200, "b"))
 
-    assert bench.came(STAY, (100, "a"), (200, "b"), start=0) == 0
-    assert bench.came(STAY, (100, "a"), start=0) == 0
+    assert bench.receive(STAY, (100, "a"), (200, "b"), start=0) == 0
+    assert bench.receive(STAY, (100, "a"), start=0) == 0
     assert bench.shard.queued(STAY) == 2
     assert bench.shard.reached(STAY) == 2
 
@@ -44,7 +44,7 @@ def test_missing_offsets_inside_a_batch_are_not_a_loss():
 
     bench.shard.arrived(Batch(STAY, 0, 0, 10, records, 1))
     bench.ends[STAY] = 10
-    bench.quiet(at=900)
+    bench.probe(at=900)
 
     assert bench.apply() == ["a @100", "b @200"]
     assert bench.shard.positions[STAY] == 10
@@ -53,7 +53,7 @@ def test_missing_offsets_inside_a_batch_are_not_a_loss():
 def test_an_empty_batch_moves_the_position():
     bench = Bench()
 
-    bench.came(STAY, stop=5)
+    bench.receive(STAY, stop=5)
 
     assert bench.shard.changed
     assert positions(bench.shard.changes())[STAY] == b"5 0"
@@ -61,12 +61,12 @@ def test_an_empty_batch_moves_the_position():
 
 def test_an_empty_batch_behind_records_that_wait_moves_the_position_only_when_they_are_applied():
     bench = Bench()
-    bench.came(STAY, (100, "a"))
-    bench.came(STAY, stop=5)
+    bench.receive(STAY, (100, "a"))
+    bench.receive(STAY, stop=5)
     assert bench.shard.positions[STAY] == 0
     assert not bench.shard.changed
 
-    bench.quiet(at=900)
+    bench.probe(at=900)
     bench.apply()
 
     assert positions(bench.shard.changes()) == {STAY: b"5 100"}
@@ -74,8 +74,8 @@ def test_an_empty_batch_behind_records_that_wait_moves_the_position_only_when_th
 
 def test_the_position_of_a_topic_that_is_half_applied_is_after_its_last_applied_record():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "b"), (300, "c"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"), (200, "b"), (300, "c"))
+    bench.probe(at=900)
 
     bench.apply(most=2)
 
@@ -84,8 +84,8 @@ def test_the_position_of_a_topic_that_is_half_applied_is_after_its_last_applied_
 
 def test_changes_are_notified_once():
     bench = Bench()
-    bench.came(STAY, (100, "a"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"))
+    bench.probe(at=900)
     bench.apply()
 
     first = bench.shard.changes()
@@ -97,8 +97,8 @@ def test_changes_are_notified_once():
 
 def test_a_person_who_is_forgotten_leaves_a_tombstone():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "forget"))
-    bench.quiet(at=900)
+    bench.receive(STAY, (100, "a"), (200, "forget"))
+    bench.probe(at=900)
     bench.apply(most=1)
     bench.shard.changes()
 
@@ -110,25 +110,25 @@ def test_a_person_who_is_forgotten_leaves_a_tombstone():
 
 def test_opening_again_forgets_what_had_arrived_and_begins_at_the_positions():
     bench = Bench()
-    bench.came(STAY, (100, "a"), (200, "b"))
-    bench.came(TEAM, (150, "t"))
-    bench.quiet(at=9000)
+    bench.receive(STAY, (100, "a"), (200, "b"))
+    bench.receive(TEAM, (150, "t"))
+    bench.probe(at=9000)
 
     bench.shard.restored({TEAM: 4, STAY: 1, RELAY: 0}, {STAY: 100})
 
     assert bench.shard.waiting == 0
-    assert [bench.shard.reached(topic) for topic in Ward.inbound] == [4, 1, 0]
+    assert [bench.shard.reached(topic) for topic in OrdersAgent.inbound] == [4, 1, 0]
     bench.ends = {TEAM: 4, STAY: 1, RELAY: 0}
     assert bench.apply() == []
-    bench.came(STAY, (200, "b"))
+    bench.receive(STAY, (200, "b"))
     assert bench.apply() == [], "what was known about the other topics belonged to the earlier assignment"
 
 
 def test_story_time_continues_from_the_newest_record_applied_before_the_opening():
     bench = Bench()
 
-    bench.shard.restored(dict.fromkeys(Ward.inbound, 0), {STAY: 700, TEAM: 300})
-    bench.came(STAY, (600, "late"))
-    bench.quiet(at=900)
+    bench.shard.restored(dict.fromkeys(OrdersAgent.inbound, 0), {STAY: 700, TEAM: 300})
+    bench.receive(STAY, (600, "late"))
+    bench.probe(at=900)
 
     assert bench.apply() == ["late @700"]

@@ -152,7 +152,7 @@ def arrivals(tmp_path, *messages):
     return list(read_paths([tmp_path / "feed.hl7"], SETTINGS))
 
 
-def told(lines, *, width=100, terminal=True):
+def rendered(lines, *, width=100, terminal=True):
     out = io.StringIO()
     board = Board(Console(file=out, force_terminal=terminal, color_system=None, width=width), Wording(UTC))
     for line in lines:
@@ -164,7 +164,7 @@ def told(lines, *, width=100, terminal=True):
 def test_note_of_intake_names_no_recipient(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", event=segment("EVN", f1="A04", f2="20260702150000-0400")))
 
-    shown = told(lines_of_notes(arrived))
+    shown = rendered(lines_of_notes(arrived))
 
     assert "NOTED      Trigger contradicts event" in shown
     assert "None" not in shown
@@ -175,19 +175,19 @@ def test_long_line_continues_below_its_text(tmp_path):
     line = line_of_arrival(arrived)
     line["where"] = "a folder with a long name/" * 6
 
-    first, second, *_ = told([line], width=80).splitlines()
+    first, second, *_ = rendered([line], width=80).splitlines()
 
     assert first.startswith("Thu  2 Jul 19:00")
     assert second.startswith(" " * 37)
     assert second[37] != " "
-    assert len(told([line], width=80, terminal=False).splitlines()) == 2
+    assert len(rendered([line], width=80, terminal=False).splitlines()) == 2
 
 
 def test_text_of_a_sender_does_not_control_the_terminal(tmp_path):
     (arrived,) = arrivals(tmp_path, adt("A01", visit=pv1(f2="")))
     line = line_of_arrival(arrived)
     line["where"] = "feed\x1b[2J.hl7:1"
-    assert "\x1b" not in told([line])
+    assert "\x1b" not in rendered([line])
 
 
 def test_everything_that_intake_reports_is_counted_by_kind_and_reason(tmp_path):

@@ -81,7 +81,7 @@ class Comparison(RuleBasedStateMachine):
                 assert e.encounter is not None
                 zone = self.models[e.person].practice_zone(FACILITIES[e.encounter.facility])
                 due = business_days_after(e.at, 1, zone) if e.rule == "NTF-DISCHARGE" else e.at + 4 * HOUR
-                self.models[e.person].told(Notice(e.id, e.cause, e.rule, (e.encounter.facility, e.encounter.visit), due))
+                self.models[e.person].notified(Notice(e.id, e.cause, e.rule, (e.encounter.facility, e.encounter.visit), due))
 
     def lives_on(self, key: PersonKey) -> PersonKey:
         while key in self.into:
@@ -126,8 +126,8 @@ class Comparison(RuleBasedStateMachine):
     def subject(self, h: Any, stay_of: dict[int, Any]) -> tuple[str, ...]:
         if h.rule == "NOT-2":
             text = h.notification.hex()
-            told = self.run.issued["-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))]
-            return (told.cause, told.rule)
+            notice = self.run.issued["-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))]
+            return (notice.cause, notice.rule)
         if h.rule in {"REF-1", "GOAL-2"}:
             return (h.focus,)
         return (stay_of[h.encounter].facility, stay_of[h.encounter].visit)

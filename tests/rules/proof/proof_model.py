@@ -55,14 +55,14 @@ Item = tuple[str, Subject, int]
 
 @dataclass(frozen=True)
 class Fact:
-    """A delivered event. `t` is when it happened, as far as that is believed; `tells` is False for history."""
+    """A delivered event. `t` is when it happened, as far as that is believed; `notifies` is False for history."""
 
     id: str
     t: int
     arrival: int
     seq: int
     data: Any
-    tells: bool
+    notifies: bool
 
     @property
     def stay(self) -> Subject | None:
@@ -151,7 +151,7 @@ class PersonModel:
                 return
             moves = self.referrals.get(data.referral) != data.status
             self.referrals[data.referral] = data.status
-            if moves and fact.tells:
+            if moves and fact.notifies:
                 self.moved(fact)
         if isinstance(data, facts.ReferralRequested):
             first = self.doubled(fact)
@@ -233,8 +233,8 @@ class PersonModel:
     def dead(self, stays: dict[Subject, StayView]) -> bool:
         if any(v.discharge is not None and v.group() == "died" for v in stays.values()):
             return True
-        told = self.of(facts.PersonUpdated) + [f for v in stays.values() for f in v.said if isinstance(f.data, facts.EncounterUpdated)]
-        return any(f.data.deceased for f in told)
+        updates = self.of(facts.PersonUpdated) + [f for v in stays.values() for f in v.said if isinstance(f.data, facts.EncounterUpdated)]
+        return any(f.data.deceased for f in updates)
 
     def practice_zone(self, otherwise: str) -> str:
         """The place of the accountable practice: that of the primary care provider in the newest team."""
@@ -277,7 +277,7 @@ class PersonModel:
         found = []
         for name, view in stays.items():
             left = view.discharge
-            if left is None or not left.tells:
+            if left is None or not left.notifies:
                 continue
             setting, group, zone = view.setting(left), view.group(), FACILITIES[name[0]]
             back = any(
@@ -304,7 +304,7 @@ class PersonModel:
         for name, view in stays.items():
             zone = FACILITIES[name[0]]
             first = next((f for f in view.arrivals if SETTING[f.data.class_] == "inpatient"), None)
-            if first is None or not first.tells or zone == LONDON:
+            if first is None or not first.notifies or zone == LONDON:
                 continue
             practice = self.practice_zone(zone)
             due = self._due("TRC-1", name, first, days_after(first.t, 2, practice))
@@ -317,7 +317,7 @@ class PersonModel:
             (f, FACILITIES[name[0]])
             for name, view in stays.items()
             for f in [*view.arrivals, *([view.discharge] if view.discharge else [])]
-            if f.tells and view.setting(f) in GOING_IN | {"unknown"} and not (f is view.discharge and view.group() == "died")
+            if f.notifies and view.setting(f) in GOING_IN | {"unknown"} and not (f is view.discharge and view.group() == "died")
         ]
         moments.sort(key=lambda m: (m[0].t, m[0].seq))
         found = []
@@ -348,7 +348,7 @@ class PersonModel:
         for f in self.of(facts.ReferralRequested):
             name = f.data.referral
             begins = self.heirs.get(name, f)
-            if name in self.linked or not begins.tells:
+            if name in self.linked or not begins.notifies:
                 continue
             due = self._due("REF-1", (name,), begins, business_days_after(begins.t, 2, ORGANISATIONS[f.data.target.organization]))
             if self.referrals[name] == "requested" and name not in self.answered:
@@ -357,7 +357,7 @@ class PersonModel:
 
     # ---- notifications that ask for an acknowledgement
 
-    def told(self, notice: Notice) -> None:
+    def notified(self, notice: Notice) -> None:
         self.notices.append(notice)
 
     def _pointless(self, n: Notice, stays: dict[Subject, StayView]) -> bool:

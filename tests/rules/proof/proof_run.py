@@ -77,15 +77,15 @@ class Run:
         decided = decide_packed(packed, event, Millis(self.now), world())
         self._keep(key, decided[0], decide_packed(packed, event, Millis(self.now), world()), decided)
         self._publish(decided[1], event)
-        told = list(decided[1])
+        effects = list(decided[1])
         for effect in decided[1]:
             if isinstance(effect, out.StateMoved):
-                told += self._apply(moved_event(effect))
+                effects += self._apply(moved_event(effect))
             elif isinstance(effect, out.EventForwarded):
-                told += self._apply(msgspec.structs.replace(event, person=effect.into.key))
+                effects += self._apply(msgspec.structs.replace(event, person=effect.into.key))
         if key in self.packed:
             self.check(key, self.now)
-        return told
+        return effects
 
     def _keep(self, key: PersonKey, kept: bytes | None, again: Any, decided: Any) -> None:
         assert again == decided, "the same state and event gave another decision"
@@ -107,9 +107,9 @@ class Run:
             if isinstance(effect, out.NotificationIssued):
                 self.issued[effect.id] = effect
             elif isinstance(effect, out.NotificationWithdrawn):
-                told = self.issued.get(effect.notification)
-                assert told is not None, f"withdrawn, but never issued: {effect}"
-                assert told.recipient == effect.recipient, f"withdrawn from somebody who was not notified: {effect}"
+                notice = self.issued.get(effect.notification)
+                assert notice is not None, f"withdrawn, but never issued: {effect}"
+                assert notice.recipient == effect.recipient, f"withdrawn from somebody who was not notified: {effect}"
                 assert effect.notification not in self.withdrawn, f"withdrawn twice: {effect}"
                 self.withdrawn.add(effect.notification)
             elif isinstance(effect, out.TaskState):

@@ -1,4 +1,4 @@
-"""A small agent for tests of shards, a hospital ward: each record is an order, each order publishes a line. No Kafka, no clock.
+"""A small agent for tests of shards: each record is an order for a patient, each order publishes a line. No Kafka, no clock.
 
 The text of a record's value is the order: `x` publishes a line; `in 500 call` sets a deadline in half a second, `cancel call`
 removes it; `raise` raises an exception, `forget` deletes the state; `not-avro` cannot be read; `too-late` is refused.
@@ -43,8 +43,8 @@ pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(Patient).decode
 
 
-class Ward:
-    """Orders for patients, by rank: team, stay, relay."""
+class OrdersAgent:
+    """Applies orders to patients. Its topics by rank: team, stay, relay."""
 
     inbound = (TEAM, STAY, RELAY)
     relay = RELAY
@@ -130,11 +130,13 @@ class Bench:
     """A shard, its input and its output."""
 
     def __init__(self, number: int = 0, clock: Clock | None = None, persons: dict[bytes, bytes] | None = None) -> None:
-        self.shard = Shard(number, PARTITIONS, Ward(), clock or Clock(), {} if persons is None else persons)
-        self.shard.restored(dict.fromkeys(Ward.inbound, 0), {})
-        self.ends = dict.fromkeys(Ward.inbound, 0)
+        self.shard = Shard(number, PARTITIONS, OrdersAgent(), clock or Clock(), {} if persons is None else persons)
+        self.shard.restored(dict.fromkeys(OrdersAgent.inbound, 0), {})
+        self.ends = dict.fromkeys(OrdersAgent.inbound, 0)
 
-    def came(self, topic: str, *orders: tuple[int, str], key: bytes | None = ANN, start: int | None = None, stop: int | None = None) -> int:
+    def receive(
+        self, topic: str, *orders: tuple[int, str], key: bytes | None = ANN, start: int | None = None, stop: int | None = None
+    ) -> int:
         """Add a batch of (time, order) that begins at *start*, or at the end of the previous one."""
         begin = self.ends[topic] if start is None else start
         records = [Record(begin + n, at, key, order.encode(), (("h", b"1"),)) for n, (at, order) in enumerate(orders)]
@@ -142,7 +144,7 @@ class Bench:
         self.ends[topic] = max(self.ends[topic], end)
         return self.shard.arrived(Batch(topic, self.shard.number, begin, end, records, 1))
 
-    def quiet(self, at: int) -> None:
+    def probe(self, at: int) -> None:
         """Add the result of a probe that was sent at *at* and found no further records."""
         self.shard.probed(dict(self.ends), self.shard.seal(), at)
 
@@ -181,6 +183,6 @@ def positions(outs) -> dict[str, bytes | None]:
 def decided(order: str, now: int, packed: bytes | None = None) -> bytes:
     """Return Ann's state after *order*."""
     record = Record(0, now, ANN, order.encode())
-    after = Ward().decide(ANN, packed, order, Millis(now), Origin(STAY, 0, record)).packed
+    after = OrdersAgent().decide(ANN, packed, order, Millis(now), Origin(STAY, 0, record)).packed
     assert after is not None
     return after
