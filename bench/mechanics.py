@@ -61,7 +61,7 @@ class Mechanics:
         topic, partition, record = origin
         return record.value, [*record.headers, ("from", f"{topic}/{partition}/{record.offset}".encode())]
 
-    def spoil(self, key: bytes, packed: bytes | None, now: int) -> bytes | None:
+    def after_failure(self, key: bytes, packed: bytes | None, now: int) -> bytes | None:
         return packed
 
     def open_handoffs(self, packed: bytes) -> int:

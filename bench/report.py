@@ -239,7 +239,10 @@ def _targets(results: Results) -> str:
     )
     idle = median(results.get("idle", []), "idle_pct")
     add("CPU of an idle worker", idle, lambda v: v < 2, "less than 2 % of a core", f"{_n(idle, 2)} %")
-    note = f"The ratios to {STREAMS}, and of {WHOLE} to {FEW}, are medians over pairs of runs, one directly after the other."
+    note = (
+        f'Ratios to "{STREAMS}" and the ratio of {WHOLE} to {FEW} are medians over pairs of runs, one directly after the other. '
+        "Other ratios compare medians."
+    )
     return f"## Targets\n\n{note}\n\n{_table(['', 'target', 'measured', ''], rows)}"
 
 
@@ -248,8 +251,8 @@ def _foot() -> str:
 
 - Mechanics: each program reads the same Avro events, keeps a durable state per person, and writes one Avro notification per
   event. There are 20,000 people, 8 partitions and one worker. {OURS} uses its Faust app, claims, record order across topics and
-  strict decoding, with a trivial agent instead of its rules. {RAW} and {TEXTBOOK} deliver at least once. The {TEXTBOOK} gets
-  fewer events, because it needs about a millisecond for each.
+  strict decoding, with a trivial agent instead of its rules. The {RAW} and the {TEXTBOOK} deliver at least once.
+  The {TEXTBOOK} gets fewer events, because it needs about a millisecond for each.
 - Events per second: the number of events, divided by the time from the append of the first output until the last output of
   the backlog is visible to a read_committed reader. The reader reads the outputs only afterwards.
 - CPU: user and system time of the program's processes until then, including start-up.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from agents.coordination.decide import decide_packed, expire_packed, spoil
+from agents.coordination.decide import after_failure, decide_packed, expire_packed
 from agents.coordination.person.state import pack, packed_deadline, packed_open, unpack
 from agents.coordination.reference.ids import derive
 from agents.coordination.rules.world import World
@@ -50,9 +50,9 @@ class CoordinationAgent:
         kept, effects = expire_packed(packed, now, self._world)
         return self._outcome(kept, effects)
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Return the state with the history flagged as incomplete, because a rule raised for this person."""
-        return pack(spoil(None if packed is None else unpack(packed), PersonKey(key.decode()), now))
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+        """Return the state without due deadlines and with the history flagged as incomplete, because a rule raised."""
+        return pack(after_failure(None if packed is None else unpack(packed), PersonKey(key.decode()), now))
 
     deadline = staticmethod(packed_deadline)
     open_handoffs = staticmethod(packed_open)

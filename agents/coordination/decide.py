@@ -21,7 +21,7 @@ from streams.contract.effects import Effect, EventForwarded, EventRefused
 from streams.contract.events import Event, Millis, PersonKey, PersonMerged, PersonRef, PersonStateMoved
 from streams.contract.topics import DAY_MS
 
-__all__ = ["Decision", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline", "spoil"]
+__all__ = ["Decision", "after_failure", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline"]
 
 _ACROSS: Final = frozenset({PersonStateMoved, PersonMerged})
 """Events about two persons."""
@@ -104,7 +104,7 @@ def expire_packed(packed: bytes, now: Millis, world: World) -> tuple[bytes | Non
     return None if decision.person is None else pack(decision.person), decision.effects
 
 
-def spoil(person: Person | None, key: PersonKey, now: Millis) -> Person:
+def after_failure(person: Person | None, key: PersonKey, now: Millis) -> Person:
     """Return the state to keep after a rule raised an exception: marked as incomplete, without the deadlines that are due."""
     person = person or Person(key)
     person.history_incomplete = True

@@ -98,7 +98,7 @@ class FeedsAgent:
         feed, effects = fall_due(unpack(packed), PersonKey(key.decode()), policy=self._policy)
         return self._outcome(_packed(feed), effects)
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents
         """Return the state without a deadline that is due, because the rule raised. The next report sets a new deadline."""
         if packed is None:
             return None

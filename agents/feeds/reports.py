@@ -55,7 +55,7 @@ class Reporting:
         self._reports = SourceReports()
         self.inbound, self.relay, self.dead_letters = agent.inbound, agent.relay, agent.dead_letters
         self.read, self.wrap = agent.read, agent.wrap
-        self.expire, self.spoil = agent.expire, agent.spoil
+        self.expire, self.after_failure = agent.expire, agent.after_failure
         self.deadline, self.open_handoffs = agent.deadline, agent.open_handoffs
 
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:

@@ -128,7 +128,7 @@ class Agent(Protocol):
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
         """Fire the person's earliest deadline. The caller ensures that it is due at *now*."""
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         """Return the state to keep after a rule raised for this person, without the deadlines that are due at *now*.
 
         An agent with a history flags it as incomplete.

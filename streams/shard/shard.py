@@ -136,7 +136,7 @@ class Shard(Arrivals):
         except Exception as exc:  # noqa: BLE001 -- a rule that raises must not stop the other persons of the shard
             self._refuse(origin, RecordRefused("rule-failed", "decide", exception=type(exc).__name__), out)
             self.tally.failed.append(type(exc).__name__)
-            self._keep(key, packed, self.agent.spoil(key, packed, now))
+            self._keep(key, packed, self.agent.after_failure(key, packed, now))
             return
         tally, refused = self.tally, outcome.refused
         if refused is None:
@@ -215,14 +215,14 @@ class Shard(Arrivals):
     def _expire(self, key: bytes, packed: bytes, at: Millis, out: Outbox) -> bytes | None:
         """Fire the person's deadline at *at*; return the state after it.
 
-        If the rule raises, dead-letter the deadline and return the state from `spoil`, which may be unchanged.
+        If the rule raises, dead-letter the deadline and return the state from `after_failure`, which may be unchanged.
         """
         try:
             outcome = self.agent.expire(key, packed, at)
             if outcome.packed == packed:
                 # The agent is pure: the same state would fire the same deadline forever.
                 raise DeadlineStays  # noqa: TRY301
-        except Exception as exc:  # noqa: BLE001 -- as for an event; `spoil` removes the deadline
+        except Exception as exc:  # noqa: BLE001 -- as for an event; `after_failure` removes the deadline
             self.tally.failed.append(type(exc).__name__)
             return self._give_up(key, packed, at, RecordRefused("rule-failed", "expire", exception=type(exc).__name__), out)
         self._keep(key, packed, outcome.packed)
@@ -233,9 +233,9 @@ class Shard(Arrivals):
     def _give_up(self, key: bytes, packed: bytes, at: Millis, why: RecordRefused, out: Outbox) -> bytes | None:
         """Dead-letter a deadline; return the state without it."""
         out.publish(self.agent.dead_letters, self.number, key, None, error_headers("deadline", self.number, -1, at, why))
-        spoilt = self.agent.spoil(key, packed, at)
-        self._keep(key, packed, spoilt)
-        return spoilt
+        kept = self.agent.after_failure(key, packed, at)
+        self._keep(key, packed, kept)
+        return kept
 
     def _keep(self, key: bytes, before: bytes | None, after: bytes | None) -> None:
         if after is before:

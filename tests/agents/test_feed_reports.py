@@ -94,7 +94,7 @@ class NothingDecided:
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:
         return Outcome(packed)
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         return packed
 
     def deadline(self, packed: bytes) -> int | None:
@@ -201,7 +201,7 @@ def test_after_a_rule_raised_the_source_is_kept_without_its_deadline() -> None:
     feeds = feeds_agent()
     watched = silent()
     assert watched.feed is not None
-    spoilt = feeds.spoil(KEY.encode(), pack(watched.feed), Millis(LIMIT))
+    spoilt = feeds.after_failure(KEY.encode(), pack(watched.feed), Millis(LIMIT))
     assert spoilt is not None
     assert packed_deadline(spoilt) is None
-    assert feeds.spoil(KEY.encode(), None, Millis(LIMIT)) is None
+    assert feeds.after_failure(KEY.encode(), None, Millis(LIMIT)) is None

@@ -29,7 +29,7 @@ class Counted(msgspec.Struct, array_like=True):
     count: int = 0
     chain: int = 0
     due: list[tuple[int, str]] = []
-    spoilt: bool = False
+    rule_failed: bool = False
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -106,9 +106,9 @@ class Counting:
             os._exit(9)
         return Outcome(encode(state), [(OWN_SHARD, self._lines, key, _line(f"d:{identity}", state.count, Millis(at)), ())], kinds=["line"])
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         state = decode(packed) if packed is not None else Counted()
-        state.spoilt = True
+        state.rule_failed = True
         state.due = [due for due in state.due if due[0] > now]
         return encode(state)
 

@@ -249,7 +249,7 @@ async def test_a_rule_that_raises_and_unreadable_bytes_do_not_stop_the_shard(sta
     assert (letters[1].value, letters[1].headers[0]) == (b"\xff\x00 no json", ("ce_id", b"7"))
     assert letters[2].value == b"x" * 1_000_000
     persons, _, _ = await stage.state()
-    assert persons[person_of(0)].spoilt
+    assert persons[person_of(0)].rule_failed
     assert worker.alive
 
 

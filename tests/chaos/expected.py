@@ -21,7 +21,7 @@ class Person:
 
     count: int = 0
     chain: int = 0
-    spoilt: bool = False
+    rule_failed: bool = False
     due: list[tuple[int, str]] = field(default_factory=list)
     lines: list[tuple[str, int, int]] = field(default_factory=list)
     """(id, nth, at), in the order in which they must be published."""
@@ -34,7 +34,7 @@ class Person:
     def apply(self, event: dict[str, Any], now: int) -> None:
         self.fire(now)
         if event.get("do") == "raise":
-            self.spoilt = True
+            self.rule_failed = True
             self.due = [due for due in self.due if due[0] > now]
             return
         self.count += 1

@@ -227,7 +227,7 @@ async def test_every_effect_is_there_exactly_once_whatever_happened(own_kafka: L
     assert set(persons) == set(expected.persons)
     for key, person in expected.persons.items():
         state = persons[key]
-        assert (state.count, state.due, state.spoilt) == (person.count, [], person.spoilt)
+        assert (state.count, state.due, state.rule_failed) == (person.count, [], person.rule_failed)
         chain = 0
         for line in by_person[key]:
             if line.id.startswith("n:"):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from timeline import PERSON, Timeline, millis
 
-from agents.coordination.decide import decide, decide_packed, expire, spoil
+from agents.coordination.decide import after_failure, decide, decide_packed, expire
 from agents.coordination.person.retention import LASTING, POLICIES
 from agents.coordination.person.state import (
     HEAD_BYTES,
@@ -165,9 +165,9 @@ def test_state_after_a_rule_raised_is_flagged_and_has_no_due_deadline(story):
     discharged(story)
     person = unpack(story._packed)
     due = next_deadline(person)
-    spoilt = unpack(pack(spoil(person, PERSON, due)))
-    assert spoilt.history_incomplete
-    assert next_deadline(spoilt) > due
+    kept = unpack(pack(after_failure(person, PERSON, due)))
+    assert kept.history_incomplete
+    assert next_deadline(kept) > due
 
 
 def test_same_input_gives_the_same_bytes(spine):

@@ -36,7 +36,7 @@ class Record(NamedTuple):
 class Patient(msgspec.Struct, array_like=True):
     lines: list[str] = []
     due: list[tuple[int, str]] = []
-    spoilt: bool = False
+    rule_failed: bool = False
 
 
 pack = msgspec.msgpack.Encoder().encode
@@ -100,9 +100,9 @@ class OrdersAgent:
         patient.lines.append(f"{name}!")
         return Outcome(pack(patient), [(OWN_SHARD, LINES, key, f"{name}! @{now}".encode(), ())], kinds=["line"])
 
-    def spoil(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
+    def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
         patient = Patient() if packed is None else unpack(packed)
-        patient.spoilt = True
+        patient.rule_failed = True
         patient.due = [due for due in patient.due if due[0] > now]
         return pack(patient)
 

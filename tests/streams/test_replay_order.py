@@ -72,7 +72,7 @@ class Alarms:
         assert now == self.deadline(packed)
         return said(None, "alarm", key, now, "clock")
 
-    def spoil(self, key, packed, now):
+    def after_failure(self, key, packed, now):
         return packed
 
     def deadline(self, packed):

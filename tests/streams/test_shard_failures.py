@@ -21,8 +21,8 @@ def test_a_rule_that_raises_leaves_the_state_but_for_the_flag_and_the_others_go_
     written = bench.written()
 
     assert [out.value for out in written[LINES, 0]] == [b"a @100", b"x @200", b"b @300"]
-    assert (bench.patient().lines, bench.patient().spoilt) == (["a", "b"], True)
-    assert not bench.patient(BOB).spoilt
+    assert (bench.patient().lines, bench.patient().rule_failed) == (["a", "b"], True)
+    assert not bench.patient(BOB).rule_failed
     [context] = written[DEAD, 0]
     assert errors_of(context) == {
         "topic": STAY,
@@ -47,7 +47,7 @@ def test_a_rule_that_raises_for_an_unknown_person_flags_the_person_too():
 
     bench.apply()
 
-    assert bench.patient().spoilt
+    assert bench.patient().rule_failed
     assert ANN in [out.key for out in bench.shard.changes()]
 
 
@@ -70,7 +70,7 @@ def test_a_deadline_that_raises_is_a_dead_letter_and_fires_no_more():
         "expire",
         "rule-failed",
     )
-    assert (bench.patient().lines, bench.patient().spoilt) == (["in 500 raise", "in 800 call", "call!"], True)
+    assert (bench.patient().lines, bench.patient().rule_failed) == (["in 500 raise", "in 800 call", "call!"], True)
 
 
 def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
@@ -82,13 +82,13 @@ def test_a_deadline_that_changes_nothing_is_a_failure_and_not_a_loop():
 
     [context] = written[DEAD, 0]
     assert errors_of(context)["exception"] == "DeadlineStays"
-    assert bench.patient().spoilt
+    assert bench.patient().rule_failed
     assert [out.value for out in written[LINES, 0]] == [b"in 500 stuck @100", b"x @900"]
 
 
 def test_a_deadline_that_stays_after_firing_does_not_fire_again_until_the_state_changes():
     class Stubborn(OrdersAgent):
-        def spoil(self, key, packed, now):
+        def after_failure(self, key, packed, now):
             return packed
 
     bench = Bench()
