@@ -1,1 +1,1 @@
-"""The agents: what to do when an event arrives. This package imports `streams`; `streams` never imports it."""
+"""The agents decide about events. This package imports `streams`; `streams` never imports it."""

@@ -1,1 +1,1 @@
-"""The Avro contract: files that travel with the package, and what writes them."""
+"""The Avro schemas, and the code that generates them. Both are installed with the package."""

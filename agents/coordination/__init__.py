@@ -1,1 +1,1 @@
-"""What to do about events: the care team is told, handoffs get an owner, a clock and an end. Pure but for the adapters."""
+"""What to do about events: who is notified, and which handoffs open, escalate and close. Only `agent.py` knows Kafka records."""

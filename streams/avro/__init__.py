@@ -1,1 +1,1 @@
-"""Strict reading and writing of Avro records, and the client of the schema registry."""
+"""Reads and writes Avro records strictly, and gets their schemas from the schema registry."""

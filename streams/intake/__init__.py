@@ -1,1 +1,1 @@
-"""Intake: conversion of HL7 v2 messages and JSON lines to events, and their publication."""
+"""Reads HL7 v2 messages and JSON lines, converts them to events and publishes these to Kafka."""

@@ -1,1 +1,1 @@
-"""Operating a worker: probes, metrics of its loop, failing senders."""
+"""The process of a worker: its health and readiness, its metrics, and the alert about senders whose records are refused."""

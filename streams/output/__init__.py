@@ -1,1 +1,1 @@
-"""Output for readers in a terminal: lines, sentences, the board, the weekly report."""
+"""Output for readers in a terminal: lines, sentences and the weekly report."""

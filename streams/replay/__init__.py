@@ -1,1 +1,1 @@
-"""The replay and the backtest: past events are decided again, in memory."""
+"""The replay and the backtest: decide about past events again, in memory."""

@@ -1,1 +1,1 @@
-"""The state of a person, and how long each part of it is kept."""
+"""What the state of a person contains: its data types, the legal status changes, the packed form, and how long each part is kept."""

@@ -1,1 +1,1 @@
-"""How events change what is known about a person."""
+"""How an event changes the state of a person: the encounter, the referral, the goal and so on."""

@@ -1,1 +1,1 @@
-"""Reading of HL7 v2 messages: framing, lexer and mapping to events."""
+"""Reads HL7 v2 messages: finds them in a file, splits them into segments and fields, and maps them to events."""
