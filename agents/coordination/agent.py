@@ -51,7 +51,7 @@ class CoordinationAgent:
         return self._outcome(kept, effects)
 
     def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Return the state without due deadlines and with the history flagged as incomplete, because a rule raised."""
+        """Return the state without due deadlines and with the history marked as incomplete, because a rule raised an exception."""
         return pack(after_failure(None if packed is None else unpack(packed), PersonKey(key.decode()), now))
 
     deadline = staticmethod(packed_deadline)

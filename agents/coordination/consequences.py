@@ -34,16 +34,16 @@ from streams.contract.topics import DAY_MS, RESPONSE
 NOTIFYING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
 """Kinds of transitions that may notify."""
 BELIEVED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
-"""Kinds of transitions whose facts are recorded: not cancelled, not ignored."""
+"""Kinds of transitions that leave their facts in the state. The others withdraw an event, or are refused, ignored or kept for later."""
 
 _RESPONSES: Final = frozenset(RESPONSE.types)
 _WITHDRAWS: Final = {"withdraw-stay": "", "withdraw-transfer": "PatientTransferred", "withdraw-discharge": "PatientDischarged"}
-"""For each kind of withdrawal, the event whose notifications and handoffs it withdraws; empty for all of the encounter."""
+"""For each kind of withdrawal, the type of the event whose notifications and handoffs it withdraws. Empty: all of the encounter's."""
 _CANCELLED: Final = frozenset({"cancelled", "entered-in-error"})
 
 
 def record_only(draft: EffectsDraft, context: Context, transition: Transition | None) -> None:
-    """Record the death that a past event reports, and close the person's handoffs. Nobody is notified, and nothing opens."""
+    """Handle an event that only updates the state: if it reports a death, record it and close the person's handoffs. Notify nobody."""
     if _record_death(context, transition):
         _close_all(draft, context)
 
@@ -181,7 +181,10 @@ def _count_as_cancelled(handoff: Handoff) -> None:
 
 
 def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Encounter) -> bool:
-    """Count from the valid discharge if the cancellation of an earlier one arrives after it; return whether anything changed."""
+    """Replace the handoffs of a cancelled discharge by those of the valid one, which arrived before the cancellation.
+
+    Return whether anything changed.
+    """
     person = context.person
     stale = [
         h
@@ -191,7 +194,7 @@ def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Enco
     dead = bool(person.deceased) and person.deceased_encounter == encounter.number and person.deceased <= context.at
     if not dead and all(h.closure == "cancelled" or h.notification is not None for h in stale):
         return False
-    # The notifications stay: that the person was discharged is true.
+    # The notifications are not withdrawn, because the person was discharged.
     _cancel(draft, context, stale, f"{draft.words}.")
     if dead:
         died, person.deceased, person.deceased_encounter = person.deceased, 0, 0
@@ -209,7 +212,7 @@ def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Enco
 
 
 def _reopen_ended_by(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
-    """Reopen the handoffs that the cancelled encounter had ended. With *ended_at*, only those that its discharge then had ended.
+    """Reopen the handoffs that the cancelled encounter had ended. *ended_at*: only those that its discharge at that time (ms) had ended.
 
     Handoffs that the admission before that discharge superseded stay closed.
     """
@@ -319,7 +322,7 @@ def after_other_event(draft: EffectsDraft, context: Context) -> None:
 
 
 def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
-    """For a goal that arrives late, open what the admissions and discharges since it began would have opened."""
+    """If a goal arrives late, open the handoffs that admissions and discharges would have opened if it had been known."""
     goal, person, world = context.goal, context.person, context.world
     if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
         return
@@ -367,8 +370,8 @@ def _open(draft: EffectsDraft, context: Context) -> None:
 
 
 def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arrived_after: int = -1, missed_from: int = 0) -> None:
-    """Apply earlier events to *opened*: those that arrived after *arrived_after* or happened at *missed_from* or later (ms)."""
-    # From a day before the trigger, because some rules count its whole date. `react` decides whether an event counts.
+    """Apply to *opened* the kept events that arrived after *arrived_after* or happened at *missed_from* or later (ms)."""
+    # Include the day before the trigger, because some rules count the whole date of the trigger. `react` decides which events count.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in past_events(context):

@@ -99,7 +99,7 @@ class FeedsAgent:
         return self._outcome(_packed(feed), effects)
 
     def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents
-        """Return the state without a deadline that is due, because the rule raised. The next report sets a new deadline."""
+        """Return the state without a deadline that is due, because the rule raised an exception. The next report sets a new one."""
         if packed is None:
             return None
         feed = unpack(packed)

@@ -1,6 +1,6 @@
 """The rule FEED-1: the fields of its file, and who is accountable.
 
-Must not know where the file is, or a record.
+Must not know where the file is, or what a Kafka record contains.
 """
 
 from __future__ import annotations

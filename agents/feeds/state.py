@@ -21,7 +21,7 @@ HOUR_MINUTES: Final = 60
 DAY_HOURS: Final = 24
 WEEK_HOURS: Final = 7 * DAY_HOURS
 FORGET_WEEKS: Final = 8
-"""If a source sends again after a longer silence, learning starts from the beginning."""
+"""After a silence that is longer than this, learning starts from the beginning."""
 REMEMBERED_WEEKS: Final = 16
 """After this many observations of an hour its counts are halved, so that recent weeks count more if a source changes."""
 LOOK_AHEAD_HOURS: Final = 4 * WEEK_HOURS
@@ -142,7 +142,7 @@ def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
     """Record that *feed* sent in *minute*, which is later than its last one.
 
     The hours in between count as observed and silent, even if there was an alarm, so that a regular silence at night is learned. The
-    mean gap over all hours leaves out a silence with an alarm, because that mean is not taken over separate weeks.
+    mean gap over all hours leaves out a silence with an alarm, because one long silence would change that mean for all hours.
     """
     hour = minute // HOUR_MINUTES
     if was_silent:

@@ -1,6 +1,6 @@
-"""The table through which agents are given to the command line.
+"""The types of the table of agents, which the command line gets from its caller.
 
-Owns the shape of the table and the lazy import of its entries: each is imported when it is first used, so `carerelay --help`
+Owns these types and the lazy import of its entries: each is imported when it is first used, so `carerelay --help`
 imports no agent. For the same reason the types of their results are imported only for the type checker. Names no agent.
 """
 

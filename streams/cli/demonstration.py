@@ -208,7 +208,7 @@ class _Demonstration:
             await asyncio.gather(showing, guarding, playing, return_exceptions=True)
 
     async def _publish(self, watch: Watch, worker: _Worker) -> None:
-        """Publish the story, wait until its clock reaches the end of the epilogue, then until all effects are shown."""
+        """Publish the story, wait until its clock is `STORY_EPILOGUE_MS` after the last message, then until all effects are shown."""
         clock = self._settings.clock
 
         def pace(arrival: Millis) -> float:

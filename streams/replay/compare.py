@@ -1,6 +1,6 @@
 """Compare what two catalogues did: counts by rule and role, and examples.
 
-Owns what counts as an opened gap, an alert or a task, and when the two catalogues' items are the same one. Pure: reads the
+Owns what counts as an opened gap, an alert or a task, and when items of the two catalogues are the same. Pure: reads the
 lines of a replay (`streams/output/lines.py`); knows no files, no topics and no rule of care.
 """
 

@@ -129,9 +129,9 @@ class Agent(Protocol):
         """Fire the person's earliest deadline. The caller ensures that it is due at *now*."""
 
     def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:
-        """Return the state to keep after a rule raised for this person, without the deadlines that are due at *now*.
+        """Return the state to keep after a rule raised an exception for this person, without the deadlines that are due at *now*.
 
-        An agent with a history flags it as incomplete.
+        An agent that keeps a person's history marks it as incomplete.
         """
 
     def deadline(self, packed: bytes) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 class Batch(NamedTuple):
-    """All visible records of one partition in [start, stop), from one fetch. Missing offsets inside are not visible in the log."""
+    """All visible records of one partition in [start, stop), from one fetch. Offsets without a record here hold no visible record."""
 
     topic: str
     partition: int

@@ -1,7 +1,7 @@
 """Closing: which handoffs an event closes, ends or makes due earlier.
 
-Owns the questions whether an event is about a handoff, whether it happened in time, and whether it is enough. Must not know
-a rule by name.
+Decides whether an event is about a handoff, whether it happened in time, and whether it is enough. Must not know a rule by
+name.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) ->
 def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> None:
     if handoff.closed_at or context.kind not in rule.ends:
         return
-    # An earlier event ends it in two cases: a notification may be issued after the event that makes it obsolete, and the end of a
-    # referral ends its handoffs whenever it is reported.
+    # An event from before the handoff ends it in two cases only. A notification may be issued after the event that makes it
+    # obsolete. The end of a referral ends its handoffs, even if the end is reported late.
     ended = context.kind == "ReferralStatusChanged" and context.referral is not None and context.referral.status in ENDED
     if context.at < handoff.opened_at and rule.rule.subject != "notification" and not ended:
         return
@@ -147,8 +147,8 @@ def _is_enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bo
 def _is_about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = False, duplicates: bool = True) -> bool:
     """Return whether the event and the handoff have the same subject.
 
-    *duplicates*: an event about a duplicate referral counts for the first referral, unless it gives up the duplicate. Only
-    the first referral has handoffs.
+    *duplicates*: an event about a duplicate referral counts for the first referral, unless it ends the duplicate. Only the
+    first referral has handoffs.
     """
     fact: Any = context.fact
     task = getattr(fact, "task", None)
@@ -186,7 +186,7 @@ def _is_about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool 
         case "encounter":
             notification = getattr(fact, "notification", None)
             if notification is not None:
-                # The delivery of a notification from before the handoff says nothing about what has happened since.
+                # The delivery of a notification that was issued before the handoff opened does not count.
                 reported = context.reported
                 return reported is not None and reported.encounter == handoff.encounter and reported.at >= handoff.opened_at
             return context.encounter is None or getattr(fact, "encounter", None) is None or context.encounter.number == handoff.encounter

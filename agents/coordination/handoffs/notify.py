@@ -95,7 +95,7 @@ def notify(
     """Issue one notification to each party that may have it, and an `EffectSuppressed` for each that may not.
 
     *why* says what happened, in whole sentences. *already*: parties (`kind:id`) that had this notification before and get
-    no second one. *delivery*: None sends at once at any hour, as alerts about a deadline must.
+    no second one. *delivery*: None (for alerts about a deadline) means immediately, at any hour.
     """
     quiet, directory = context.world.catalogue.quiet, context.world.directory
     issued: list[NotificationIssued] = []

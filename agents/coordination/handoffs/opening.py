@@ -87,7 +87,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
     if subject is None:
         return []
     person = context.person
-    # A clock that a notification triggers starts when it is issued: nobody can answer it before.
+    # If the trigger is a notification, the clock starts when it is issued, because nobody can respond before.
     at = draft.at if event == ISSUED else _start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
@@ -161,7 +161,7 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
 
 
 def _waiting_for(context: Context, services: Condition) -> Referral | None:
-    """Return the newest open referral for one of the *services* in a trigger's condition: the handoff is about its target."""
+    """Return the newest open referral for one of the *services* in a trigger's condition, or None. Its target is to act."""
     if not isinstance(services, tuple):
         return None
     waiting = [r for r in context.person.referrals if r.service in services and r.status and r.status not in ENDED]
@@ -169,7 +169,10 @@ def _waiting_for(context: Context, services: Condition) -> Referral | None:
 
 
 def _handoff_id(draft: EffectsDraft, rule: Rule, subject: Subject, at: Millis) -> bytes:
-    """Return the id of a new handoff. One event can open two about one subject, if an admission arrives after its discharge."""
+    """Return the id of a new handoff.
+
+    One event can open two handoffs about the same subject, if an admission arrives after its discharge.
+    """
     about = subject.focus or (subject.notification or b"").hex()
     parts = (draft.seed, rule.id, "handoff", str(subject.encounter), about)
     id_ = uuid_bytes(derive(*parts))

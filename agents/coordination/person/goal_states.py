@@ -55,7 +55,7 @@ REVIEWED_STATUSES: Final = frozenset({"accepted", "active"})
 
 STALLED_STATUSES: Final = frozenset({"worsening", "no-progress"})
 ACHIEVED_MAX: Final = 8
-"""How many achievement statuses of a goal are kept. Setbacks in a row are counted from them, in any order of arrival."""
+"""How many achievement statuses of a goal are kept. Consecutive setbacks are counted from them, in any order of arrival."""
 
 GAS_CORRELATION: Final = 0.3
 """The correlation between a person's goals (rho) that the published score assumes."""

@@ -25,7 +25,7 @@ def derive(*parts: str) -> str:
 def identity(event: Event) -> bytes:
     """Return 16 bytes that identify an event by source and id, since two sources may use the same id.
 
-    A state keeps the first eight of each event that was applied.
+    A person's state keeps the first eight bytes for each applied event.
     """
     return sha1(f"{event.source}\x1f{event.id}".encode(), usedforsecurity=False).digest()[:16]
 

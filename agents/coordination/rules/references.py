@@ -1,4 +1,4 @@
-"""Finds names in rules, overlays and the directory that the directory does not know, and that are probably misspelt.
+"""Finds names that are probably misspelt: a rule, an overlay or the directory uses them, but the directory does not define them.
 
 Owns the notes that `carerelay rules check` prints. They are notes and not errors, because some roles come only from care teams,
 and a rule may name an organisation that is added later. Must not decide anything.
