@@ -123,7 +123,7 @@ def _across(person: Person, event: Event, now: Millis, world: World) -> Decision
     if isinstance(fact, PersonStateMoved):
         return Decision(*merge.take_in(person, fact, draft, now, world))
     if isinstance(fact, PersonMerged) and (not person.into or fact.into.key == person.into):
-        # After a circle of merges this key is a person again. The merge that once ended it must not end it again.
+        # After a circle of merges this key belongs to a person again. The merge that was applied before must not be applied again.
         if person.into or times_seen(person, identity(event)[:8]):
             draft.suppressed("duplicate", "These two records were merged before, so the event changes nothing.", mark=f"{event.arrival}")
             return Decision(person, tuple(draft.effects))

@@ -78,7 +78,7 @@ def apply_report(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Milli
     feed.seen, feed.cause = seen, cause
     feed.step, feed.handoff, feed.opened, feed.notified = 0, "", 0, ()
     limit = silent_too_long_at(feed, rule)
-    # While shards catch up, reports are old when they arrive, so a silence is never too long before *now* plus the minimum.
+    # While shards catch up, reports are old when they arrive. So no alarm is raised earlier than the minimum time after *now*.
     feed.due = forgotten_at(feed, rule) if limit is None else max(limit, now + rule.floor_minutes * MINUTE_MS)
     return feed, effects
 

@@ -181,7 +181,7 @@ def _found(found: Found | None) -> dict[str, Any] | None:
 
 
 def show(console: Console, found: Comparison, old: BacktestResult, names: tuple[str, str]) -> None:
-    """Print the result for a person: the changes, then examples. Rules without a change are summarised in one line."""
+    """Print the result as text: the changes, then examples. Rules without a change are summarised in one line."""
     console.print(f"{old.events} events of {old.people} people up to {old.last}; old: {names[0]}, new: {names[1]}")
     _show_incomplete_history(console, old)
     for what, title in _TITLES.items():

@@ -53,7 +53,7 @@ _WORKER_GRACE_SECONDS = 8.0
 
 
 class DemonstrationError(Exception):
-    """The demonstration cannot continue; the text is one line for a person."""
+    """The demonstration cannot continue; the text is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)

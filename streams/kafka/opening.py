@@ -54,7 +54,7 @@ async def open_shards(
         states: The shards to claim.
         writer: The producer whose transactional id is the claim.
         beat: Called after each batch, to show that the process is alive.
-        limit_s: The time limit, in seconds. Faust stops waiting after 90 s without an error, so this must be shorter.
+        limit_s: The time limit, in seconds. Faust stops waiting after 90 s and raises no error, so this must be shorter.
 
     Raises:
         ShardLost: Another worker claimed a shard later.

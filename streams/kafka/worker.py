@@ -290,7 +290,7 @@ class Worker:
         try:
             ends = await self.probe([(t, s.number) for s in asking for t in self.agent.inbound])
         except KafkaError as exc:
-            # Without an answer, no topic is known to be complete. The broker may be unavailable, but only up to the limit.
+            # Without an answer, no topic is known to be complete. The worker waits for the broker, but not longer than the limit.
             unavailable = exc.retriable or isinstance(exc, KafkaTimeoutError)
             if not unavailable or time.monotonic() - self._answered_at > BROKER_LIMIT_S:
                 raise

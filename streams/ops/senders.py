@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 IN_A_ROW_MAX = 50
-"""More refused records in a row make a source failing."""
+"""A source is failing if more records in a row than this are refused."""
 SHARE_MAX = 0.05
-"""A larger share of refused records makes a source failing."""
+"""A source is failing if a larger share of its records than this is refused."""
 RECORDS_MIN = 100
-"""The share counts only from this number of records: one typing error in ten records is not a misconfiguration."""
+"""The share is checked only for a source with at least this many records: one bad record in ten does not show a misconfiguration."""
 RECORDS_KEPT = 1000
 """Beyond this number older records count less and less. A corrected source recovers after about this many records."""
 SHARE_RECOVERED = SHARE_MAX / 2

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 REGISTRY_RETRY_S = 0.5
 HEALTH_LIMIT_S = 30.0
-"""If the loop makes no progress for so long, /healthz fails. The orchestrator then ends the process, and others take its shards."""
+"""If the loop makes no progress for this long, /healthz fails. The orchestrator then ends the process, and others take its shards."""
 
 
 def make_worker_app(settings: Settings, group: str, state_topic: str, agent: Agent) -> faust.App:
@@ -76,7 +76,7 @@ def make_worker_app(settings: Settings, group: str, state_topic: str, agent: Age
 
 
 def _use_registry(settings: Settings, worker: Worker) -> None:
-    """Encode with the registry's ids, and load schemas that senders use before the records that need them are decoded."""
+    """Write records with the registry's ids. Before new records are decoded, load the schemas that they need."""
     registry = Registry(settings.registry, STANDARD, settings.run_dir / "registry")
 
     async def prepare() -> None:

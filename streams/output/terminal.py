@@ -77,7 +77,7 @@ class Board:
         self._waiting.append(line)
 
     def _is_draft(self, line: Line) -> bool:
-        """Return whether *line* belongs to a draft: a task that is not requested yet, or that ended as a draft. Not shown."""
+        """Return whether *line* belongs to a draft: a task that is not requested yet, or that ended as a draft. Drafts are not shown."""
         if line["effect"] != "task":
             return False
         if line["state"] == "draft":

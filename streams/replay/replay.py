@@ -59,7 +59,7 @@ def _line(published: Published) -> Line | None:
 
 
 def _failed(letter: Published) -> Line:
-    """Return the line for a dead letter that the shard itself wrote because a rule raised, for an event or a deadline."""
+    """Return the line for a dead letter that the shard itself wrote because a rule raised an exception, for an event or a deadline."""
     errors = errors_in(letter.headers)
     cause: Event | None = letter.value
     return {

@@ -11,7 +11,7 @@ from streams.shard.agent import Agent
 
 BUCKET_MS = 60_000
 NEVER = 1 << 62
-"""Stands for the next deadline if there is none."""
+"""The value of the next deadline if there is none."""
 
 
 class Deadlines:

@@ -1,4 +1,4 @@
-"""A shard: partition *i* of every inbound topic. It has one owner, one state, one order of records and one clock.
+"""A shard: one partition of every inbound topic (shard 3: partition 3). It has one owner, one state, one order and one clock.
 
 Owns the persons' packed state, their deadlines, and how records and deadlines are applied. Its base class `Arrivals` owns
 the queues and the order. Pure: no Kafka call, no wall clock. The worker (`streams/kafka/worker.py`) passes it batches and

@@ -48,7 +48,7 @@ class Town:
     model: Model
     hospitals: list[Hospital]
     days: dict[str, Days]
-    """The days of each time zone, by its IANA name."""
+    """The local days of the simulation, for each IANA time zone."""
     start: Millis
     end: Millis
     first: date

@@ -143,7 +143,7 @@ def _diagnoses(person: SyntheticPerson, reasons: Sequence[Term]) -> tuple[Diagno
 
 
 def _add_updates(person: SyntheticPerson, stay: _Stay, count: int) -> None:
-    """Add updates without news, as most A08 messages are."""
+    """Add updates that report nothing new, as most A08 messages do."""
     for n in range(count):
         when = stay.at + (stay.end - stay.at) * (n + person.chance.draw()) / (count + 1)
         changes = person.chance.draw()

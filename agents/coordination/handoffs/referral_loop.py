@@ -87,10 +87,10 @@ def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
 
 
 def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:
-    """Put a duplicate in the place of the referral that the context's event gives up; return the contexts of the equivalent events.
+    """Replace a referral that ended without the service by its duplicate, if there is one.
 
-    A duplicate has no handoffs of its own as long as the first referral is open. So it counts as requested now, and as
-    answered if it was answered.
+    A duplicate has no handoffs of its own as long as the first referral is open. So it counts as requested now, and as answered
+    now if it was answered before. Return the contexts of these events.
     """
     first, person, event = context.referral, context.person, context.event
     if context.kind != "ReferralStatusChanged" or first is None or event is None or first.status not in GIVEN_UP or context.repeated:

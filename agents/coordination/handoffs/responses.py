@@ -92,7 +92,7 @@ _NOT_FOUND: Final = {
 
 
 def _find(person: Person, task: str) -> Handoff | str:
-    """Return the open handoff with the id *task*, or the one that the notification *task* asks for; else a reason code."""
+    """Return the open handoff whose id is *task*, or whose notification has the id *task*; else a reason code."""
     try:
         wanted = uuid_bytes(task)
     except ValueError:
@@ -119,7 +119,10 @@ def _show(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, why:
 
 
 def _acts_for(by: Party, address: Address, directory: Directory) -> bool:
-    """Return whether *by* is the party of *address* or may respond for it: anybody for a pool, a role without a party for its holder."""
+    """Return whether *by* may respond for *address*.
+
+    Anybody may respond for a pool. A responder without a party may respond if it names the same role.
+    """
     own = party_of(by)
     if address.is_pool:
         return True

@@ -68,7 +68,7 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
 
 
 def withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind: str, why: str) -> None:
-    """Withdraw the notifications about *encounter* from their recipients; if *kind* is not empty, those about its events alone."""
+    """Withdraw the notifications about *encounter* from their recipients. *kind*: only those about events of this type; empty: all."""
     person = context.person
     kept = []
     only = OPENERS.index(kind)

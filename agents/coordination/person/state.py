@@ -57,7 +57,7 @@ class End(msgspec.Struct, array_like=True, gc=False):
     by_encounter: int = 0
     """Number of the encounter that superseded it or made it not applicable. If that encounter is cancelled, the handoff reopens."""
     by_death: bool = False
-    """A death ended it that the person's record, and not an encounter, reported. If the report is withdrawn, the handoff reopens."""
+    """It ended because of a death that was not reported by a discharge. If the report is withdrawn, the handoff reopens."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):

@@ -15,7 +15,7 @@ _PERSON: Final = ((), (), (), (), b"", (), (), (), (), (), 0, 0, "", 0, 0, 0, Fa
 """Defaults of the fields that are missing from records of the first releases."""
 
 _DEATH: Final = -1
-"""The value of `ended_by` if a death ended the handoff that the person's record, and not an encounter, reported."""
+"""The value of `ended_by` if the handoff ended because of a death that was not reported by a discharge."""
 
 
 def from_version_1(person: Any) -> list[Any]:

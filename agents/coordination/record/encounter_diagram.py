@@ -11,14 +11,14 @@ from agents.coordination.person.encounter import STATUS_NAMES
 from agents.coordination.record.encounter_states import SAME, TABLE, UNKNOWN
 
 ACTS: Final = {
-    "plan": "A stay is planned.",
+    "plan": "An encounter is planned.",
     "admit": "An admission, or a registration.",
-    "admit-again": "An admission of a stay that was admitted before.",
-    "admit-after-cancel": "An admission of a stay whose earlier admission was cancelled.",
-    "transfer": "A transfer to another place.",
+    "admit-again": "An admission to an encounter that already has one.",
+    "admit-after-cancel": "An admission to an encounter whose earlier admission was cancelled.",
+    "transfer": "A transfer to another location.",
     "transfer-already-cancelled": "A transfer whose cancellation arrived first.",
     "class-change": "A change of the class, for example from emergency to inpatient.",
-    "update": "An update of the stay.",
+    "update": "An update of the encounter.",
     "leave": "An update: the person goes on leave.",
     "return": "An update: the person returns from leave.",
     "discharge": "A discharge.",
@@ -33,7 +33,7 @@ ACTS: Final = {
 """What each act of the table means."""
 
 KINDS: Final = {
-    "plan": "the stay is planned; nobody is notified",
+    "plan": "the encounter is planned; nobody is notified",
     "admit": "an admission: the care team is notified, and rules may open",
     "late-admit": "an admission that arrived after the discharge: it is recorded",
     "transfer": "a transfer: the care team is notified if the facility or the level of care changes",
@@ -41,7 +41,7 @@ KINDS: Final = {
     "update": "an update: the care team is notified if something material changes",
     "discharge": "a discharge: the care team is notified, and rules may open, close or end",
     "patch": "missing or newer data is recorded; nobody is notified",
-    "withdraw-stay": "the stay is cancelled: its notifications are withdrawn, and its handoffs are cancelled",
+    "withdraw-stay": "the encounter is cancelled: its notifications are withdrawn, and its handoffs are cancelled",
     "withdraw-transfer": "the transfer is cancelled: its notifications are withdrawn",
     "withdraw-discharge": "the discharge is cancelled: its notifications are withdrawn, and its handoffs are cancelled",
     "remembered": "the cancellation is kept until the event that it cancels arrives",
@@ -67,7 +67,7 @@ def render_markdown() -> str:
         *(f"    {_node(before)} --> {_node(after)}: {', '.join(names)}" for (before, after), names in _moves().items()),
         "```",
         "",
-        "`unknown` is the start: a stay of which only a part is known so far.",
+        "`unknown` is the first status: only a part of the encounter is known so far.",
         "",
         "## What each event does",
         "",

@@ -160,7 +160,7 @@ def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis,
 def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
     """Apply an update of a goal. It is a review if it says so, or if it reports progress or another change.
 
-    An event tells who changed the status only if it says whether the person accepted the goal. Otherwise the change is attributed
+    An event shows who changed the status only if it says whether the person accepted the goal. Otherwise the change is attributed
     to a side that may make it.
     """
     person = context.person

@@ -18,9 +18,9 @@ class CareSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a deployment that affect decisions."""
 
     suspect_after_minutes: int = 15
-    """If an event time is later than the arrival by more than this, it is wrong: the arrival time is used instead."""
+    """If the event time is later than the arrival by more than this, it is taken to be wrong, and the arrival time is used."""
     history_days: int = 30
-    """An older event only changes the state. It starts no clock and notifies nobody."""
+    """An event that is older than this changes only the state. It starts no clock and notifies nobody."""
     state_bytes_max: int = 262_144
     """Size limit of a person's packed state; an event that would exceed it is refused with `state-cap`."""
     length_of_stay: LengthCounting = "nights"

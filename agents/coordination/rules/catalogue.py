@@ -27,7 +27,7 @@ _KEPT_MAX: Final = 4096
 
 
 Row = tuple[CompiledRule, tuple[tuple[Trigger, tuple[Test, ...]], ...]]
-"""A rule, and its triggers with the tests that are still to be made."""
+"""A rule, and its triggers, each with the tests that are not computed yet."""
 
 
 class Openings:

@@ -29,7 +29,7 @@ Closure = Literal["met", "met-late", "cancelled", "superseded", "not-applicable"
 
 Again = Literal["keep", "restart", "extend", "renew"]
 """What happens if a trigger comes again while the handoff is open. `keep`: nothing. `restart`: a new handoff with a new clock
-supersedes it. `extend`: the clock starts again with each message about the stay (for rules that wait for silence). `renew`: nothing,
+supersedes it. `extend`: the clock starts again with each event of the encounter (for rules that wait for silence). `renew`: nothing,
 but the event that closes the handoff may open the next one (each review starts the next interval)."""
 
 
@@ -61,15 +61,15 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event: str
     where: Where = {}
     counts_from: Literal["event", "admission", "discharge", "second-setback"] = "event"
-    """What starts the clock: the event, the stay's admission or discharge (for a diagnosis that is added later), or the second
+    """What starts the clock: the event, the encounter's admission or discharge (for a diagnosis that is added later), or the second
     setback in a row of a goal (even if an earlier setback is reported later)."""
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Closes the handoff: as met, or as met-late if it happened after due.
 
-    It must be about the handoff's subject (an activity without an encounter counts for every stay) and must have happened
-    after the trigger; with `clock.day_zero: false` after the trigger's local date.
+    It must be about the handoff's subject (an activity without an encounter counts for every encounter). It must have happened
+    after the trigger, or with `clock.day_zero: false` after the trigger's local date.
     """
 
     event: str

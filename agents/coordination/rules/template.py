@@ -31,7 +31,7 @@ source: CareRelay default
 # Profiles in which the rule is on. Without this line: in all.
 # profiles: [us]
 
-# What a handoff is about: at most one is open for each stay, referral, goal, appointment, notification or person.
+# What a handoff is about: at most one is open for each encounter, referral, goal, appointment, notification or person.
 subject: encounter
 
 # What opens it. Any of these.

@@ -41,7 +41,7 @@ _EXAMPLES: Final[dict[str, Condition]] = {
 _AGAIN: Final = {
     "keep": "nothing changes",
     "restart": "a new handoff with a new clock supersedes the open one",
-    "extend": "the clock starts again with each message about the stay",
+    "extend": "the clock starts again with each event of the encounter",
     "renew": "the event that closes it may open the next one",
 }
 _CLOSURE: Final = {
@@ -51,7 +51,7 @@ _CLOSURE: Final = {
     "superseded": "a newer event replaces it",
     "not-applicable": "it is no longer needed",
 }
-_SUBJECT: Final = {"encounter": "the stay", "appointment": "the appointment, or the referral that it is for"}
+_SUBJECT: Final = {"encounter": "the encounter", "appointment": "the appointment, or the referral that it is for"}
 
 
 def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:

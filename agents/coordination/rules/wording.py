@@ -214,7 +214,7 @@ REASON: Final = {
 
 
 def reason_words(reason: str) -> str:
-    """Return a reason code as a clause; a code that is not in the table with spaces."""
+    """Return a reason code as a clause. A code that the table does not have is returned with spaces instead of hyphens."""
     return REASON.get(reason, reason.replace("-", " "))
 
 

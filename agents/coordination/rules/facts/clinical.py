@@ -28,13 +28,13 @@ def groups_of(diagnoses: tuple[str, ...], world: ReferenceData, *, principal: bo
 
 @fact
 def diagnosis_group(context: FactContext) -> Value:
-    """Value groups of all diagnoses of the stay."""
+    """Value groups of all diagnoses of the encounter."""
     return groups_of(context.encounter.diagnoses, context.world) if context.encounter else frozenset()
 
 
 @fact
 def principal_diagnosis_group(context: FactContext) -> Value:
-    """Value groups of the principal diagnosis of the stay."""
+    """Value groups of the principal diagnosis of the encounter."""
     return groups_of(context.encounter.diagnoses, context.world, principal=True) if context.encounter else frozenset()
 
 

@@ -68,7 +68,7 @@ def facility_kind(context: FactContext) -> Value:
 
 @fact
 def via_emergency(context: FactContext) -> Value:
-    """Whether the stay began in an emergency department."""
+    """Whether the encounter began in an emergency department."""
     return context.encounter.via_emergency if context.encounter else None
 
 
@@ -86,7 +86,7 @@ def disposition_group(context: FactContext) -> Value:
 
 @fact
 def status_of_stay(context: FactContext) -> Value:
-    """Status of the stay."""
+    """Status of the encounter."""
     return STATUS_NAMES[context.encounter.status] if context.encounter else None
 
 
@@ -118,13 +118,13 @@ def material_change(context: FactContext) -> Value:
 
 @fact
 def other_stay(context: FactContext) -> Value:
-    """Whether the event is about a different stay than the handoff's."""
+    """Whether the event is about a different encounter than the handoff's."""
     return context.handoff is not None and context.encounter is not None and context.encounter.number != context.handoff.encounter
 
 
 @fact
 def same_stay(context: FactContext) -> Value:
-    """Whether the event is about the handoff's own stay."""
+    """Whether the event is about the handoff's own encounter."""
     return context.handoff is not None and context.encounter is not None and context.encounter.number == context.handoff.encounter
 
 
@@ -160,7 +160,7 @@ def length_of_stay_days(context: FactContext) -> Value:
 
 @fact
 def leave(context: FactContext) -> Value:
-    """Whether the person is on leave from the stay."""
+    """Whether the person is on leave from the encounter."""
     return context.encounter is not None and context.encounter.status == Status.ON_LEAVE
 
 
