@@ -1,7 +1,7 @@
 """The topics. No other file contains the name of a topic.
 
 Owns names, event types, retention, writers and readers. All inbound topics have the same number of partitions and the
-same partitioner, because shard *i* consists of partition *i* of every inbound topic.
+same partitioner, because a shard is one partition of every inbound topic: shard 3 is partition 3 of each.
 """
 
 from __future__ import annotations

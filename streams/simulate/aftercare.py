@@ -32,7 +32,7 @@ _FIRST_CARE = {"home-health": "home-health-initial-visit", "discharge-medicines"
 
 
 def after_admission(person: SyntheticPerson, encounter: EncounterRef, at: Millis) -> None:
-    """Add that the practice filed the notice of the admission; in some cases it did not."""
+    """Add the event that the practice filed the notice of the admission. In some cases it files none."""
     if person.chance.happens("notice_filed"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "admission-notice-filed", encounter)
 

@@ -13,8 +13,8 @@ from agents.coordination.record.encounter_states import SAME, TABLE, UNKNOWN
 ACTS: Final = {
     "plan": "An encounter is planned.",
     "admit": "An admission, or a registration.",
-    "admit-again": "An admission to an encounter that already has one.",
-    "admit-after-cancel": "An admission to an encounter whose earlier admission was cancelled.",
+    "admit-again": "A second admission for the same encounter.",
+    "admit-after-cancel": "An admission for an encounter whose earlier admission was cancelled.",
     "transfer": "A transfer to another location.",
     "transfer-already-cancelled": "A transfer whose cancellation arrived first.",
     "class-change": "A change of the class, for example from emergency to inpatient.",

@@ -164,7 +164,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     enabled: bool = True
     sensitivity: str = "normal"
     """`normal`, or a category that needs the person's explicit permission (`mental-health`, `substance-use`, `sexual-health` ...).
-    Without it nobody is notified."""
+    Nobody is notified without that permission."""
     purpose: str = "treatment"
     subject: Subject
     triggers: tuple[Trigger, ...]
