@@ -1,6 +1,6 @@
 """The types of the table of agents, which the command line gets from its caller.
 
-Owns these types and the lazy import of its entries: each is imported when it is first used, so `carerelay --help`
+Owns these types and the lazy import of the table's entries: each is imported when it is first used, so `carerelay --help`
 imports no agent. For the same reason the types of their results are imported only for the type checker. Names no agent.
 """
 
