@@ -12,7 +12,7 @@ from agents.coordination.agent import CoordinationAgent
 from agents.coordination.reference.reference_data import CareSettings
 from agents.coordination.reference.risk import LengthCounting
 from agents.coordination.rules.loading import DIRECTORY, RULES, load_directory, load_world
-from agents.feeds.agent import FeedsAgent, load_rule, watchers_of
+from agents.feeds.agent import FeedsAgent, load_rule, owners_of
 from agents.feeds.reports import Reporting
 from streams.base.settings import Settings
 from streams.contract.events import Millis
@@ -73,4 +73,4 @@ def _coordination(settings: Settings, form: Form) -> CoordinationAgent:
 
 def _feeds(settings: Settings, form: Form) -> FeedsAgent:
     rule = load_rule()
-    return FeedsAgent(rule, watchers_of(load_directory(settings.directory or DIRECTORY), rule), form)
+    return FeedsAgent(rule, owners_of(load_directory(settings.directory or DIRECTORY), rule), form)

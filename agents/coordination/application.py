@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from agents.coordination import consequences
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.person.care_team import change_consent, change_team, holders, mention, parties_of
+from agents.coordination.person.care_team import add_mentioned, change_consent, change_team, holders, parties_of
 from agents.coordination.person.state import Person
 from agents.coordination.record import encounter_states
 from agents.coordination.record.encounter_states import Transition
@@ -30,7 +30,7 @@ from agents.coordination.record.fold import (
     update_goal,
     update_person,
 )
-from agents.coordination.record.late_arrivals import keep_waiting, remember, take_waiting
+from agents.coordination.record.late_arrivals import keep_refused_change, remember, take_legal_change
 from agents.coordination.record.subject import resolve, with_reported
 from agents.coordination.reference.ids import derive, identity, uuid_bytes
 from agents.coordination.rules.wording import happened
@@ -95,7 +95,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         later = " It is kept, and applied when a later event makes it valid." if waits else ""
         draft.refused("illegal-move", f"{draft.words}. This is not allowed: {folded}.{later}", context.kind)
         if refused is not None and waits:
-            keep_waiting(refused, event, at)
+            keep_refused_change(refused, event, at)
         return tuple(draft.effects)
     context, transition = _members(folded, fact, transition, at)
     remember(person, _as_class_change(event, transition), at, world)
@@ -107,7 +107,7 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     else:
         consequences.after_other_event(draft, context)
     if context.referral is not None and context.referral.waiting:
-        waited = take_waiting(person, context.referral)
+        waited = take_legal_change(person, context.referral)
         if waited is not None:
             # Another seed, so that the ids of its effects differ from the id of its refusal.
             return (*draft.effects, *apply(person, waited, now, uuid_bytes(derive(identity(waited).hex(), "waited")).hex(), world))
@@ -130,11 +130,11 @@ def _as_class_change(event: Event, transition: Transition | None) -> Event:
 def _members(context: Context, fact: Any, transition: Transition | None, at: Millis) -> tuple[Context, Transition | None]:
     """Add the care team members that the message mentions. A new pcp is a material change of the encounter."""
     mentioned = getattr(fact, "members", ())
-    if not mentioned or isinstance(fact, e.CareTeamChanged) or (transition is not None and transition.kind not in consequences.BELIEVED):
+    if not mentioned or isinstance(fact, e.CareTeamChanged) or (transition is not None and transition.kind not in consequences.RECORDED):
         return context, transition
     person, directory = context.person, context.world.directory
     members = person.members
-    if not mention(person, mentioned, at):
+    if not add_mentioned(person, mentioned, at):
         return context, transition
     before = holders(members, "pcp", at, directory, context.organisation)
     if before and before != parties_of(person, "pcp", at, directory, context.organisation):

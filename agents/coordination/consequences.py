@@ -11,12 +11,12 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from agents.coordination.handoffs import routing
-from agents.coordination.handoffs.closing import react
+from agents.coordination.handoffs.closing import update_handoffs
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import close, reopen, rule_of
 from agents.coordination.handoffs.ladder import restart_silence_clocks
 from agents.coordination.handoffs.opening import open_all, same_subject
-from agents.coordination.handoffs.referral_loop import explain_open_loop, follow, promote_duplicate
+from agents.coordination.handoffs.referral_loop import explain_open_loop, promote_duplicate, update_referral_handoffs
 from agents.coordination.handoffs.responses import respond
 from agents.coordination.person.encounter import Encounter, Status
 from agents.coordination.person.state import OPENERS, Handoff
@@ -33,7 +33,7 @@ from streams.contract.topics import DAY_MS, RESPONSE
 
 NOTIFYING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
 """Kinds of transitions that may notify."""
-BELIEVED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
+RECORDED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
 """Kinds of transitions that leave their facts in the state. The others withdraw an event, or are refused, ignored or kept for later."""
 
 _RESPONSES: Final = frozenset(RESPONSE.types)
@@ -73,7 +73,7 @@ def _apply(draft: EffectsDraft, context: Context, transition: Transition) -> Non
         context = replace(context, changed=(*context.changed, "death"))
         kind = "update" if kind == "patch" else kind
     else:
-        react(draft, context)
+        update_handoffs(draft, context)
     if kind not in NOTIFYING:
         draft.suppressed(transition.reason, _nobody_notified(draft, transition.reason))
     elif was_dead and not dies:
@@ -156,9 +156,9 @@ def _withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
         if person.deceased and person.deceased_encounter == encounter.number:
             person.deceased = person.deceased_encounter = 0
         _reopen_ended_by(
-            draft, context, encounter, encounter.cancels[-1].took_back if kind == "withdraw-discharge" and encounter.cancels else None
+            draft, context, encounter, encounter.cancels[-1].target_at if kind == "withdraw-discharge" and encounter.cancels else None
         )
-    react(draft, context)
+    update_handoffs(draft, context)
     _open(draft, context)
 
 
@@ -206,7 +206,7 @@ def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Enco
     valid = Event(id_, source, Millis(encounter.discharged), draft.at, person.key, fact)
     again = Context.of(person, context.world, valid.time, context.organisation, valid, encounter)
     if dead:
-        react(draft, again)
+        update_handoffs(draft, again)
     _open(draft, again)
     return True
 
@@ -246,7 +246,7 @@ def _record_death(context: Context, transition: Transition | None) -> bool:
     """Record the death, or its correction, that the event reports; return whether the death was not known before."""
     person, fact = context.person, context.fact
     dead = getattr(fact, "deceased", None)
-    if transition is not None and transition.kind not in BELIEVED:
+    if transition is not None and transition.kind not in RECORDED:
         return False
     if dead is False and isinstance(fact, e.PersonUpdated) and person.deceased and context.at >= person.deceased:
         person.deceased = person.deceased_encounter = 0
@@ -302,8 +302,8 @@ def after_other_event(draft: EffectsDraft, context: Context) -> None:
     if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _CANCELLED:
         draft.suppressed("already-cancelled", f"{draft.words}. It was cancelled before this request arrived.", context.kind)
         return
-    follow(draft, context)
-    react(draft, context)
+    update_referral_handoffs(draft, context)
+    update_handoffs(draft, context)
     explain_open_loop(draft, context)
     if context.repeated:
         draft.suppressed("no-material-change", f"{draft.words}. Nobody is notified: this was already known.", context.kind)
@@ -314,14 +314,14 @@ def after_other_event(draft: EffectsDraft, context: Context) -> None:
     else:
         routing.announce(draft, context)
     _open(draft, context)
-    _open_of_late_goal(draft, context)
+    _open_for_late_goal(draft, context)
     for again in promote_duplicate(draft, context):
-        react(draft, again)
+        update_handoffs(draft, again)
         routing.announce(draft, again)
         _open(draft, again)
 
 
-def _open_of_late_goal(draft: EffectsDraft, context: Context) -> None:
+def _open_for_late_goal(draft: EffectsDraft, context: Context) -> None:
     """If a goal arrives late, open the handoffs that admissions and discharges would have opened if it had been known."""
     goal, person, world = context.goal, context.person, context.world
     if context.kind != "GoalUpdated" or goal is None or goal.since != context.at:
@@ -371,7 +371,7 @@ def _open(draft: EffectsDraft, context: Context) -> None:
 
 def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arrived_after: int = -1, missed_from: int = 0) -> None:
     """Apply to *opened* the kept events that arrived after *arrived_after* or happened at *missed_from* or later (ms)."""
-    # Include the day before the trigger, because some rules count the whole date of the trigger. `react` decides which events count.
+    # Include the day before the trigger, because some rules count its whole date. `update_handoffs` decides which events count.
     earliest = min(handoff.opened_at for handoff in opened) - DAY_MS
     words = draft.words
     for event in past_events(context):
@@ -387,7 +387,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arri
         draft.words = happened(event, event.time, context.organisation.zone)
         for handoff in list(opened):
             if not handoff.closed_at and event.time >= handoff.opened_at - DAY_MS:
-                react(draft, again, handoff)
+                update_handoffs(draft, again, handoff)
                 opened += _renew(draft, again, handoff)
     draft.words = words
 

@@ -13,7 +13,7 @@ from agents.coordination.application import apply, draft_of
 from agents.coordination.handoffs import merge
 from agents.coordination.handoffs.effects_draft import ENCOUNTER_RULE, EffectsDraft
 from agents.coordination.handoffs.ladder import take_next_step
-from agents.coordination.person.retention import prune, remember_seen, times_seen
+from agents.coordination.person.retention import count_repeat, prune, remember_seen
 from agents.coordination.person.state import Person, next_deadline, pack, packed_deadline, unpack
 from agents.coordination.reference.ids import derive, identity, uuid_text
 from agents.coordination.rules.world import World
@@ -23,7 +23,7 @@ from streams.contract.topics import DAY_MS
 
 __all__ = ["Decision", "after_failure", "decide", "decide_packed", "expire", "expire_packed", "next_deadline", "packed_deadline"]
 
-_ACROSS: Final = frozenset({PersonStateMoved, PersonMerged})
+_MERGE_EVENTS: Final = frozenset({PersonStateMoved, PersonMerged})
 """Events about two persons."""
 
 _PRUNE_AFTER_MS: Final = 32 * DAY_MS
@@ -45,11 +45,11 @@ def decide(person: Person | None, event: Event, now: Millis, world: World) -> De
     """
     if person is None:
         person = Person(event.person)
-    if person.into or type(event.data) in _ACROSS:
-        return _across(person, event, now, world)
+    if person.into or type(event.data) in _MERGE_EVENTS:
+        return _merge_or_forward(person, event, now, world)
     named = identity(event)
     hashed = named[:8]
-    repeats = times_seen(person, hashed) if person.seen else 0
+    repeats = count_repeat(person, hashed) if person.seen else 0
     if repeats:
         draft = draft_of(person, event, now, named.hex(), world.directory.default.zone, event.time)
         draft.suppressed(
@@ -116,7 +116,7 @@ def after_failure(person: Person | None, key: PersonKey, now: Millis) -> Person:
     return person
 
 
-def _across(person: Person, event: Event, now: Millis, world: World) -> Decision:
+def _merge_or_forward(person: Person, event: Event, now: Millis, world: World) -> Decision:
     """Apply a merge, add a moved state, or forward an event to the key that the person was merged into."""
     draft = draft_of(person, event, now, identity(event).hex(), world.directory.default.zone, event.time)
     fact = event.data
@@ -124,7 +124,7 @@ def _across(person: Person, event: Event, now: Millis, world: World) -> Decision
         return Decision(*merge.take_in(person, fact, draft, now, world))
     if isinstance(fact, PersonMerged) and (not person.into or fact.into.key == person.into):
         # After a circle of merges this key belongs to a person again. The merge that was applied before must not be applied again.
-        if person.into or times_seen(person, identity(event)[:8]):
+        if person.into or count_repeat(person, identity(event)[:8]):
             draft.suppressed("duplicate", "These two records were merged before, so the event changes nothing.", mark=f"{event.arrival}")
             return Decision(person, tuple(draft.effects))
         return Decision(*merge.move_out(person, fact, draft, event))

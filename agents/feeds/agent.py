@@ -15,8 +15,8 @@ import msgspec
 import yaml
 
 from agents.coordination.reference.directory import Directory
-from agents.feeds.decide import FeedPolicy, apply_report, fall_due
-from agents.feeds.rule import FeedRule, Watchers
+from agents.feeds.decide import FeedPolicy, apply_report, fire_deadline
+from agents.feeds.rule import FeedOwners, FeedRule
 from agents.feeds.state import MINUTE_MS, Feed, pack, packed_deadline, packed_silent, unpack
 from streams.base.yaml_files import read_yaml
 from streams.contract.effects import Effect, FeedHeard
@@ -42,7 +42,7 @@ def load_rule(path: Path | None = None) -> FeedRule:
         raise FeedRuleError(f"{path or 'FEED-1.yaml'}: {wrong}") from wrong
 
 
-def watchers_of(directory: Directory, rule: FeedRule) -> Watchers:
+def owners_of(directory: Directory, rule: FeedRule) -> FeedOwners:
     """Return the owners for silent sources: the holders of the rule's two roles at the default organisation.
 
     A role without a holder goes to the pool with the role's name.
@@ -51,7 +51,7 @@ def watchers_of(directory: Directory, rule: FeedRule) -> Watchers:
     def address(role: str) -> str:
         return f"{role}/{directory.holder(role, directory.default) or f'pool:{role}'}"
 
-    return Watchers(address(rule.accountable), address(rule.next))
+    return FeedOwners(address(rule.accountable), address(rule.next))
 
 
 class FeedsAgent:
@@ -65,8 +65,8 @@ class FeedsAgent:
     """
     dead_letters = DEAD_LETTER.name
 
-    def __init__(self, rule: FeedRule, by: Watchers, form: Form) -> None:
-        self._policy = FeedPolicy(rule, by)
+    def __init__(self, rule: FeedRule, owners: FeedOwners, form: Form) -> None:
+        self._policy = FeedPolicy(rule, owners)
         self._form = form
 
     def read(self, origin: Origin, arrival: Millis) -> tuple[bytes, Event] | RecordRefused:
@@ -74,28 +74,28 @@ class FeedsAgent:
         read = self._form.read_effect(origin)
         if isinstance(read, RecordRefused):
             return read
-        identity, heard = read
-        if not isinstance(heard, FeedHeard):
+        identity, report = read
+        if not isinstance(report, FeedHeard):
             return RecordRefused("wrong-topic", "read")
-        key = feed_key(heard.source)
+        key = feed_key(report.source)
         if origin.record.key != key.encode():
             return RecordRefused("key-bad", "read")
-        return origin.record.key, Event(identity, SOURCE, heard.seen, arrival, key, heard)
+        return origin.record.key, Event(identity, SOURCE, report.seen, arrival, key, report)
 
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- nothing is forwarded
         """Apply a report that a source has sent something."""
-        heard = event.data
-        if not isinstance(heard, FeedHeard):
+        report = event.data
+        if not isinstance(report, FeedHeard):
             raise TypeError("the feeds agent reads only FeedHeard")
         before = None if packed is None else unpack(packed)
         last = before.last if before is not None else -1
-        feed, effects = apply_report(before, heard, PersonKey(key.decode()), now, event.id, policy=self._policy)
+        feed, effects = apply_report(before, report, PersonKey(key.decode()), now, event.id, policy=self._policy)
         # Return the same bytes object if the report adds nothing: the shard then does not write the state again.
-        return self._outcome(packed if before is not None and heard.seen // MINUTE_MS <= last else _packed(feed), effects)
+        return self._outcome(packed if before is not None and report.seen // MINUTE_MS <= last else _packed(feed), effects)
 
     def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state has it
         """Fire the source's deadline."""
-        feed, effects = fall_due(unpack(packed), PersonKey(key.decode()), policy=self._policy)
+        feed, effects = fire_deadline(unpack(packed), PersonKey(key.decode()), policy=self._policy)
         return self._outcome(_packed(feed), effects)
 
     def after_failure(self, key: bytes, packed: bytes | None, now: Millis) -> bytes | None:  # noqa: ARG002 -- one argument list for all agents

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agents.coordination.reference.ids import derive
-from agents.feeds.rule import FeedRule, Watchers
+from agents.feeds.rule import FeedOwners, FeedRule
 from agents.feeds.state import (
     FORGET_WEEKS,
     HOUR_MINUTES,
@@ -49,29 +49,29 @@ class FeedPolicy:
     """What every decision needs besides the source: the rule, and who is accountable."""
 
     rule: FeedRule
-    by: Watchers
+    owners: FeedOwners
 
 
-def apply_report(feed: Feed | None, heard: FeedHeard, key: PersonKey, now: Millis, cause: str, *, policy: FeedPolicy) -> Decision:
+def apply_report(feed: Feed | None, report: FeedHeard, key: PersonKey, now: Millis, cause: str, *, policy: FeedPolicy) -> Decision:
     """Apply a report about a source. Mutates *feed*.
 
-    *now* is the arrival time of the report, which is later than `heard.seen` if shards are behind. A report that is not newer than
+    *now* is the arrival time of the report, which is later than `report.seen` if shards are behind. A report that is not newer than
     the state changes nothing.
     """
-    rule, seen = policy.rule, heard.seen
+    rule, seen = policy.rule, report.seen
     minute = seen // MINUTE_MS
     if feed is not None and minute <= feed.last:
         return feed, ()
     effects: tuple[Effect, ...] = ()
     if feed is None:
-        feed = new_feed(heard.source, seen, cause)
+        feed = new_feed(report.source, seen, cause)
     else:
         # If it sent before the alarm, the report is late because shards were behind, and the source was never silent.
         was_silent = feed.step > 0 and seen > feed.opened
         if feed.step:
             effects = _Draft(feed, key, now, cause, policy).end(seen)
         if (minute - feed.last) // HOUR_MINUTES > FORGET_WEEKS * WEEK_HOURS:
-            feed = new_feed(heard.source, seen, cause)
+            feed = new_feed(report.source, seen, cause)
         else:
             learn_unevenness(feed, missed_gaps(feed, feed.last, minute, rule))
             learn(feed, minute, was_silent=was_silent)
@@ -103,7 +103,7 @@ def forgotten_at(feed: Feed, rule: FeedRule) -> Millis:
     return Millis(feed.seen + rule.forgotten_after_days * DAY_MS)
 
 
-def fall_due(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision:
+def fire_deadline(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision:
     """Fire the deadline of *feed*. Mutates *feed*."""
     rule, at = policy.rule, Millis(feed.due)
     draft = _Draft(feed, key, at, feed.cause, policy)
@@ -117,9 +117,9 @@ def fall_due(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision:
         feed.step, feed.opened = 1, at
         feed.handoff = derive(rule.id, feed.source, str(feed.last))
         feed.due = min(at + rule.escalates_after_minutes * MINUTE_MS, forgotten)
-        return feed, draft.open(policy.by.first, why)
+        return feed, draft.open(policy.owners.first, why)
     feed.step, feed.due = 2, forgotten
-    return feed, draft.open(policy.by.second, f"{why} The task moves from {rule.accountable} to {rule.next}.")
+    return feed, draft.open(policy.owners.second, f"{why} The task moves from {rule.accountable} to {rule.next}.")
 
 
 # ---- private
@@ -166,7 +166,7 @@ class _Draft:
 
     @property
     def _owner(self) -> str:
-        return self.policy.by.second if self.feed.step > 1 else self.policy.by.first
+        return self.policy.owners.second if self.feed.step > 1 else self.policy.owners.first
 
     def _states(self, gap: str, task: str, closure: str | None, owner: str, why: str) -> tuple[Effect, ...]:
         """Return the present state of the gap and of its task."""

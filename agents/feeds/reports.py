@@ -40,10 +40,10 @@ class SourceReports:
         return FeedHeard(source, arrival)
 
 
-def event_of(heard: FeedHeard, cause: Event) -> Event:
-    """Return the event that carries *heard*. Its id is derived from *cause*, so the same cause always gives the same id."""
+def event_of(report: FeedHeard, cause: Event) -> Event:
+    """Return the event that carries *report*. Its id is derived from *cause*, so the same cause always gives the same id."""
     identity = "feed-" + hashlib.sha256(f"{cause.source}\x1f{cause.id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return Event(identity, SOURCE, heard.seen, cause.arrival, feed_key(heard.source), heard)
+    return Event(identity, SOURCE, report.seen, cause.arrival, feed_key(report.source), report)
 
 
 class Reporting:
@@ -61,9 +61,9 @@ class Reporting:
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:
         """Apply one event. A report is published under the key of its source, which may belong to another shard."""
         outcome = self._decide(key, packed, event, now, origin)
-        heard = self._reports.report_for(event)
-        if heard is None:
+        report = self._reports.report_for(event)
+        if report is None:
             return outcome
-        report = event_of(heard, event)
-        publication = (BY_KEY, FEED.name, report.person.encode(), *self._form.write(report))
+        carrier = event_of(report, event)
+        publication = (BY_KEY, FEED.name, carrier.person.encode(), *self._form.write(carrier))
         return outcome._replace(publish=(*outcome.publish, publication))

@@ -51,7 +51,7 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 raise ValueError(f"{name} must be above 0")
 
 
-class Watchers(msgspec.Struct, frozen=True):
+class FeedOwners(msgspec.Struct, frozen=True):
     """Who is accountable for a silent source, as addresses (role/kind:id): first, and after the escalation."""
 
     first: str

@@ -54,9 +54,9 @@ class Feed(msgspec.Struct, array_like=True):
     """In how many minutes of `hour` it sent."""
     whole: bool = False
     """Whether `hour` has been observed from its start."""
-    heard: list[int] = []
-    """For each hour of the week: in how many minutes it sent, over all the weeks in `watched`."""
-    watched: list[int] = []
+    sent: list[int] = []
+    """For each hour of the week: in how many minutes it sent, over all the weeks in `observed`."""
+    observed: list[int] = []
     """For each hour of the week: how often it was observed from start to end."""
     uneven: int = 100
     """Length of a usual gap in hundredths of the mean gap; 95 of 100 gaps are shorter. 100: the source sends at regular intervals."""
@@ -115,7 +115,7 @@ def packed_silent(packed: bytes) -> int:
 def new_feed(source: str, seen: Millis, cause: str) -> Feed:
     """Return the state of a source after its first report."""
     minute = seen // MINUTE_MS
-    return Feed(source, seen, minute, minute, hour=minute // HOUR_MINUTES, heard=[0] * WEEK_HOURS, watched=[0] * WEEK_HOURS, cause=cause)
+    return Feed(source, seen, minute, minute, hour=minute // HOUR_MINUTES, sent=[0] * WEEK_HOURS, observed=[0] * WEEK_HOURS, cause=cause)
 
 
 def missed_gaps(feed: Feed, begin: int, end: int, rule: FeedRule) -> float:
@@ -161,17 +161,17 @@ def learn(feed: Feed, minute: int, *, was_silent: bool) -> None:
 def _end_hour(feed: Feed, hour: int, count: int) -> None:
     """Add an hour that was observed from start to end."""
     index = hour % WEEK_HOURS
-    if feed.watched[index] >= REMEMBERED_WEEKS:
-        feed.watched[index] //= 2
-        feed.heard[index] = (feed.heard[index] + 1) // 2
-    feed.watched[index] += 1
-    feed.heard[index] += count
+    if feed.observed[index] >= REMEMBERED_WEEKS:
+        feed.observed[index] //= 2
+        feed.sent[index] = (feed.sent[index] + 1) // 2
+    feed.observed[index] += 1
+    feed.sent[index] += count
 
 
 def _on_most_days(feed: Feed, every_day: range, rule: FeedRule) -> bool:
     """Return whether the source sends in that hour on most days. If so, a single minute in each such hour is no coincidence."""
-    heard = sum(feed.heard[n] for n in every_day)
-    return heard >= rule.hour_known_after_minutes and 2 * heard >= sum(feed.watched[n] for n in every_day)
+    sent = sum(feed.sent[n] for n in every_day)
+    return sent >= rule.hour_known_after_minutes and 2 * sent >= sum(feed.observed[n] for n in every_day)
 
 
 def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
@@ -183,11 +183,11 @@ def mean_gap_minutes(feed: Feed, hour: int, rule: FeedRule) -> float:
     index = hour % WEEK_HOURS
     every_day = range(index % DAY_HOURS, WEEK_HOURS, DAY_HOURS)
     for hours in ((index,), every_day):
-        watched = sum(feed.watched[n] for n in hours)
-        if watched >= rule.hour_known_after:
-            heard = sum(feed.heard[n] for n in hours)
-            known = heard >= rule.hour_known_after_minutes or (heard >= watched and _on_most_days(feed, every_day, rule))
-            return watched * HOUR_MINUTES / heard if known else 0.0
+        observed = sum(feed.observed[n] for n in hours)
+        if observed >= rule.hour_known_after:
+            sent = sum(feed.sent[n] for n in hours)
+            known = sent >= rule.hour_known_after_minutes or (sent >= observed and _on_most_days(feed, every_day, rule))
+            return observed * HOUR_MINUTES / sent if known else 0.0
     if feed.active < rule.source_known_after_minutes:
         return 0.0
     mean = (feed.last - feed.since) / (feed.active - 1)

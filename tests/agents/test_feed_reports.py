@@ -105,7 +105,7 @@ class NothingDecided:
 
 
 def feeds_agent() -> FeedsAgent:
-    return FeedsAgent(POLICY.rule, POLICY.by, FORM)
+    return FeedsAgent(POLICY.rule, POLICY.owners, FORM)
 
 
 def report_record(offset: int, report: Event) -> LogRecord:

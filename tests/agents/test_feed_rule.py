@@ -12,7 +12,7 @@ from fresh import brought_by
 from watched_source import KEY, MINUTE, MONDAY, SOURCE
 
 from agents.coordination.rules.loading import load_directory
-from agents.feeds.agent import FeedRuleError, load_rule, watchers_of
+from agents.feeds.agent import FeedRuleError, load_rule, owners_of
 from agents.feeds.explain import explain
 
 
@@ -27,9 +27,9 @@ def test_a_rule_that_is_wrong_is_refused_with_file_and_field(tmp_path: Path) -> 
 
 
 def test_the_directory_names_the_owner_and_a_pool_with_the_roles_name_is_the_default() -> None:
-    by = watchers_of(load_directory(), load_rule())
-    assert by.first.startswith("interface-team/")
-    assert by.second == "operations/pool:operations"
+    owners = owners_of(load_directory(), load_rule())
+    assert owners.first.startswith("interface-team/")
+    assert owners.second == "operations/pool:operations"
 
 
 def test_a_replay_shows_a_silent_source_between_the_lines_of_persons(tmp_path: Path) -> None:

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agents.feeds.agent import load_rule
-from agents.feeds.decide import FeedPolicy, apply_report, fall_due
+from agents.feeds.decide import FeedPolicy, apply_report, fire_deadline
 from agents.feeds.reports import feed_key
-from agents.feeds.rule import Watchers
+from agents.feeds.rule import FeedOwners
 from agents.feeds.state import Feed, pack, unpack
 from streams.contract.effects import Effect, FeedHeard, GapState
 from streams.contract.events import Millis
 
 SOURCE = "urn:hospital:general"
 KEY = feed_key(SOURCE)
-POLICY = FeedPolicy(load_rule(), Watchers("interface-team/pool:interfaces", "operations/pool:ops"))
+POLICY = FeedPolicy(load_rule(), FeedOwners("interface-team/pool:interfaces", "operations/pool:ops"))
 MINUTE, HOUR, DAY, WEEK = 60_000, 3_600_000, 86_400_000, 7 * 86_400_000
 MONDAY = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1000
 
@@ -43,7 +43,7 @@ class Watched:
     def until(self, at: int) -> Watched:
         """Fire the deadlines before *at*."""
         while self.feed is not None and self.feed.due and self.feed.due < at:
-            self._take(fall_due(self._fresh() or self.feed, KEY, policy=self._policy))
+            self._take(fire_deadline(self._fresh() or self.feed, KEY, policy=self._policy))
         return self
 
     def _fresh(self) -> Feed | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from timeline import Timeline, millis
 
-from agents.coordination.person.care_team import change_consent, may_tell
+from agents.coordination.person.care_team import change_consent, may_notify
 from agents.coordination.person.state import Person
 from agents.coordination.rules.loading import DIRECTORY, load_directory
 from agents.coordination.rules.world import World
@@ -136,19 +136,19 @@ def test_newer_and_equally_specific_permission_overrides_a_refusal(story):
 def test_sensitive_rule_notifies_only_with_its_own_permission():
     person = Person(PersonKey("p1.x"))
     ask = (Address("pcp", "practitioner", "8801"), "treatment", "substance-use")
-    assert may_tell(person, *ask) == "consent-missing"
+    assert may_notify(person, *ask) == "consent-missing"
     change_consent(person, ConsentChanged("permit"), Millis(1))
-    assert may_tell(person, *ask) == "consent-missing"
+    assert may_notify(person, *ask) == "consent-missing"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(2))
-    assert may_tell(person, *ask) == "permitted"
+    assert may_notify(person, *ask) == "permitted"
     # The general refusal is newer than that permission. It holds until a newer permission.
     change_consent(person, ConsentChanged("deny"), Millis(3))
-    assert may_tell(person, *ask) == "consent-withheld"
+    assert may_notify(person, *ask) == "consent-withheld"
     change_consent(person, ConsentChanged("permit", sensitivity="substance-use"), Millis(4))
-    assert may_tell(person, *ask) == "permitted"
+    assert may_notify(person, *ask) == "permitted"
     # A change that is older than the last one, and arrives later, changes nothing.
     change_consent(person, ConsentChanged("deny", sensitivity="substance-use"), Millis(3))
-    assert may_tell(person, *ask) == "permitted"
+    assert may_notify(person, *ask) == "permitted"
 
 
 # ---- the content of a notification

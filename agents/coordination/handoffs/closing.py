@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     UNITS,
-    appointed,
+    appointment_focus,
     calendar_of,
     close,
-    due_said,
+    due_text,
     rule_of,
     schedule_next_step,
     skip_warnings,
@@ -33,7 +33,7 @@ from agents.coordination.rules.world import Context
 from streams.contract.events import Millis
 
 
-def react(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
+def update_handoffs(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
     """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: look at this handoff alone."""
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
@@ -179,7 +179,7 @@ def _is_about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool 
             # A review that names no goal is a review of all goals.
             return not based or handoff.focus in based
         case "appointment":
-            return handoff.focus in {appointed(context), context.appointment.id if context.appointment is not None else ""}
+            return handoff.focus in {appointment_focus(context), context.appointment.id if context.appointment is not None else ""}
         case "notification":
             notification = getattr(fact, "notification", None)
             return notification is None or (handoff.notification is not None and uuid_text(handoff.notification) == notification)
@@ -204,5 +204,5 @@ def _shortens(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
             handoff.due, handoff.unit = due, UNITS.index(row.clock.unit)
             skip_warnings(handoff, rule, draft.at)
             schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
-            draft.show(handoff, rule, f"{draft.words}. The task is now due earlier, {due_said(handoff, calendar.zone)}.")
+            draft.show(handoff, rule, f"{draft.words}. The task is now due earlier, {due_text(handoff, calendar.zone)}.")
             return

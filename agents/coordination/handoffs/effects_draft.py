@@ -142,7 +142,7 @@ class EffectsDraft:
     ) -> None:
         """Add a task or a gap; the rule goes in front of *why*."""
         id_, rule = uuid_text(handoff.id), compiled.rule if compiled is not None else None
-        referral, goal = _serves(self.person, handoff, rule)
+        referral, goal = _referral_and_goal(self.person, handoff, rule)
         title, neutral_title = titles_of(handoff, compiled)
         self.effects.append(
             kind(
@@ -178,7 +178,7 @@ def titles_of(handoff: Handoff, rule: CompiledRule | None) -> tuple[str, str]:
     return rule.rule.title, rule.rule.neutral_title
 
 
-def _serves(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:
+def _referral_and_goal(person: Person, handoff: Handoff, rule: Rule | None) -> tuple[str | None, str | None]:
     """Return the ids of the referral that *handoff* is about and of the goal that it serves, directly or through the referral."""
     focus = handoff.focus
     if rule is None or focus is None:

@@ -57,13 +57,13 @@ def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | No
     return world.catalogue.find(view, handoff.rule, handoff.version)
 
 
-def asked_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | None:
+def acknowledgement_of(notice: NotificationIssued, handoffs: list[Handoff]) -> Handoff | None:
     """Return the handoff among *handoffs* that asks for the acknowledgement of *notice*."""
     wanted = uuid_bytes(notice.id)
     return next((h for h in handoffs if h.notification == wanted), None)
 
 
-def appointed(context: Context) -> str:
+def appointment_focus(context: Context) -> str:
     """Return the id of the appointment's referral, so that another appointment for the referral counts too; else its own id.
 
     The referral may be named before its request arrives.
@@ -113,7 +113,7 @@ def skip_warnings(handoff: Handoff, rule: CompiledRule, now: int) -> None:
             handoff.next_step += 1
 
 
-def due_said(handoff: Handoff, zone: str) -> str:
+def due_text(handoff: Handoff, zone: str) -> str:
     """Return when *handoff* is due, as `by …`: the end of a day for clocks in days or longer units, else the instant."""
     return due_words(UNITS[handoff.unit] in _DAY_UNITS, handoff.due, zone)
 

@@ -15,7 +15,7 @@ from agents.coordination.handoffs.handoff import (
     OPEN,
     REQUESTED,
     calendar_of,
-    due_said,
+    due_text,
     home_of,
     next_step_at,
     rule_of,
@@ -70,7 +70,7 @@ def _hand_to_cover(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | N
     since = world.directory.absent_since(owner.party, draft.at)
     if since is None or since <= (handoff.owned_at or handoff.opened_at):
         return
-    cover = Address.of(owner.role, world.directory.covered(owner.party, draft.at))
+    cover = Address.of(owner.role, world.directory.cover_for(owner.party, draft.at))
     was, handoff.owner, handoff.owned_at = handoff.owner, str(cover), draft.at
     if handoff.status != DRAFT:
         handoff.status = REQUESTED
@@ -101,7 +101,7 @@ def _restart_clock(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, co
     handoff.opened_at, handoff.due, handoff.next_step = last, due, 0
     schedule_next_step(handoff, rule, draft.at, calendar, context.world.directory)
     why = (
-        f"the latest event of the encounter is from {moment(last, calendar.zone)}. The task is now due {due_said(handoff, calendar.zone)}."
+        f"the latest event of the encounter is from {moment(last, calendar.zone)}. The task is now due {due_text(handoff, calendar.zone)}."
     )
     draft.show(handoff, rule, why)
     return True
@@ -118,7 +118,7 @@ def _with_subject(context: Context, handoff: Handoff, rule: Rule) -> Context:
         case "goal":
             return replace(context, goal=next((g for g in person.goals if g.id == focus), None))
         case "appointment":
-            # The focus of an appointment with a referral is the referral (`appointed`).
+            # The focus of an appointment with a referral is the referral (`appointment_focus`).
             appointment = next((a for a in person.appointments if a.id == focus), None)
             return replace(context, appointment=appointment, referral=next((r for r in person.referrals if r.id == focus), None))
         case _:
@@ -164,6 +164,6 @@ def _apply_step(  # noqa: PLR0917 -- one step and everything that it changes
 
 def _step_words(handoff: Handoff, calendar: Organisation, *, overdue: bool, was: str) -> str:
     """Return what a step says: the due time, where its clock started, and who is accountable."""
-    due, since = due_said(handoff, calendar.zone), moment(handoff.opened_at, calendar.zone)
+    due, since = due_text(handoff, calendar.zone), moment(handoff.opened_at, calendar.zone)
     head = f"the task {'was' if overdue else 'is'} due {due} and is not done; its clock started on {since}."
     return f"{head} {passes(was, handoff.owner) if handoff.owner != was else f'{person_words(handoff.owner)} is accountable.'}"

@@ -58,8 +58,8 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
     if person.into:
         # The draft looks up encounters, referrals and goals of its person.
         person = draft.person = Person(person.key)
-    _renumber(other, _encounters(person, other))
-    moved_in = _handoffs(draft, person, other, world)
+    _renumber(other, _merge_encounters(person, other))
+    moved_in = _merge_handoffs(draft, person, other, world)
     for field, merge in MERGED.items():
         setattr(person, field, merge(getattr(person, field), getattr(other, field)))
     if not person.deceased:
@@ -75,7 +75,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
     return person, tuple(draft.effects)
 
 
-def _encounters(person: Person, other: Person) -> dict[int, int]:
+def _merge_encounters(person: Person, other: Person) -> dict[int, int]:
     """Add the other's encounters; return the new number of each old number. The same visit in both is one encounter."""
     numbers: dict[int, int] = {}
     for encounter in other.encounters:
@@ -118,7 +118,7 @@ def _renumber(other: Person, numbers: Mapping[int, int]) -> None:
     other.deceased_encounter = numbers.get(other.deceased_encounter, 0)
 
 
-def _handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) -> list[Handoff]:
+def _merge_handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) -> list[Handoff]:
     """Add the other's handoffs. Of two open ones of the same rule and subject, the older stays open. Return those that stay open."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
@@ -148,7 +148,7 @@ def _handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) 
 # ---- the table
 
 
-def _all(mine: Any, theirs: Any) -> Any:
+def _concatenate(mine: Any, theirs: Any) -> Any:
     return mine + theirs
 
 
@@ -157,7 +157,7 @@ def _by_id(mine: list[Any], theirs: list[Any]) -> list[Any]:
     return [*mine, *(record for record in theirs if record.id not in known)]
 
 
-def _others(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _add_rows(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*mine, *(row for row in theirs if row not in mine))
 
 
@@ -187,17 +187,17 @@ def _demographics(mine: Demographics | None, theirs: Demographics | None) -> Dem
 
 
 MERGED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "notifications": _all,
+    "notifications": _concatenate,
     "members": _members,
     "team_at": max,
     "consents": _consents,
     "referrals": _by_id,
     "goals": _by_id,
     "appointments": _by_id,
-    "recent": _all,
-    "seen": _all,
-    "conditions": _others,
-    "observations": _others,
+    "recent": _concatenate,
+    "seen": _concatenate,
+    "conditions": _add_rows,
+    "observations": _add_rows,
     "history_incomplete": operator.or_,
     "demographics": _demographics,
 }

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft, ref_of, titles_of
 from agents.coordination.handoffs.owners import accountable
-from agents.coordination.person.care_team import may_tell, parties_of
+from agents.coordination.person.care_team import may_notify, parties_of
 from agents.coordination.person.state import Alert
 from agents.coordination.reference.ids import derive, uuid_bytes, uuid_text
 from agents.coordination.rules.catalogue import CompiledRule
@@ -64,7 +64,7 @@ def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
             parties = parties_of(context.person, role, context.at, directory, organisation)
             if not parties and row.required:
                 holder = directory.holder(role, organisation)
-                parties = [directory.covered(holder, context.at) if holder else directory.fallback_pool]
+                parties = [directory.cover_for(holder, context.at) if holder else directory.fallback_pool]
         for party in parties:
             known = found.get(party)
             if known is None:
@@ -107,7 +107,7 @@ def notify(
             continue
         if context.person.consents or sensitivity != "normal":
             belongs = directory.of_party(party)
-            verdict = may_tell(context.person, address, purpose, sensitivity, belongs.id if belongs else "")
+            verdict = may_notify(context.person, address, purpose, sensitivity, belongs.id if belongs else "")
             if verdict != "permitted":
                 why_not = by_rule(rule, version, f"{why} Not notified: {reason_words(verdict)}.")
                 draft.suppressed(verdict, why_not, rule, version=version, recipient=recipient, mark=handoff or "")
@@ -115,10 +115,10 @@ def notify(
         waits: Millis | None = None
         by = None if delivery is None else own or delivery
         if by is not None:
-            told_at = recently_notified_at(
+            notified_at = recently_notified_at(
                 quiet, context.person, context.encounter.number if context.encounter else 0, recipient, context.at
             )
-            if told_at is not None and urgency == "routine" and not asks:
+            if notified_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
                 again = f"Not notified again: a notification about the same encounter was sent less than {minutes} minutes before."
                 why_not = by_rule(rule, version, f"{why} {again}")

@@ -11,10 +11,10 @@ from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     OPEN,
     UNITS,
-    appointed,
+    appointment_focus,
     calendar_of,
     close,
-    due_said,
+    due_text,
     first_status,
     schedule_next_step,
     skip_warnings,
@@ -65,7 +65,7 @@ def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None)
             elif holds_as_known(tests, context, known):
                 about = context
                 if context.referral is None and "open_services" in trigger.where:
-                    about = replace(context, referral=_waiting_for(context, trigger.where["open_services"]))
+                    about = replace(context, referral=_referral_for(context, trigger.where["open_services"]))
                 opened += _open(draft, about, rule, trigger.counts_from, event)
                 break
     return opened
@@ -156,11 +156,11 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
     handoff.due, handoff.next_step = due, 0
     skip_warnings(handoff, compiled, draft.at)
     schedule_next_step(handoff, compiled, draft.at, calendar, context.world.directory)
-    why = f"{draft.words}, earlier than the event that opened the task. The task is now due {due_said(handoff, calendar.zone)}."
+    why = f"{draft.words}, earlier than the event that opened the task. The task is now due {due_text(handoff, calendar.zone)}."
     draft.show(handoff, compiled, why)
 
 
-def _waiting_for(context: Context, services: Condition) -> Referral | None:
+def _referral_for(context: Context, services: Condition) -> Referral | None:
     """Return the newest open referral for one of the *services* in a trigger's condition, or None. Its target is to act."""
     if not isinstance(services, tuple):
         return None
@@ -217,7 +217,7 @@ def _subject(context: Context, rule: Rule) -> Subject | None:
         case "goal":
             return Subject(encounter, context.goal.id, None) if context.goal else None
         case "appointment":
-            return Subject(encounter, appointed(context), None) if appointed(context) else None
+            return Subject(encounter, appointment_focus(context), None) if appointment_focus(context) else None
         case "notification":
             return Subject(encounter, None, uuid_bytes(context.issued.id)) if context.issued else None
         case _:
@@ -252,7 +252,7 @@ def _opening_words(  # noqa: PLR0917
         attained = gas_t_score(WeightedGoal(g.attainment or 0, g.weight or 1) for g in scaled)
         goals = f"{len(scaled)} goal{'s' if len(scaled) > 1 else ''}"
         doubt += f" The T-score of goal attainment is {attained:.2f}, from {goals}." if attained is not None else ""
-    return f"{draft.words}. The task is due {span}{due_said(handoff, calendar.zone)}; {person_words(handoff.owner)} is accountable.{doubt}"
+    return f"{draft.words}. The task is due {span}{due_text(handoff, calendar.zone)}; {person_words(handoff.owner)} is accountable.{doubt}"
 
 
 def _uuid_of(cause: str) -> bytes:

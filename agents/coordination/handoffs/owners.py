@@ -31,7 +31,7 @@ def accountable(role: str, context: Context) -> Address:
             if goal is None or not goal.owner:
                 return role_owner("care-coordinator", context)
             owner = Address.parse(goal.owner)
-            return Address.of(owner.role, context.world.directory.covered(owner.party, context.at))
+            return Address.of(owner.role, context.world.directory.cover_for(owner.party, context.at))
         case "setter":
             side = context.referral.setter if context.referral is not None else ""
             return _referral_side("referral-requester" if side == "requester" else "referral-target", context)
@@ -44,17 +44,17 @@ def role_owner(role: str, context: Context) -> Address:
     if role in {"referral-target", "referral-requester", "goal-owner", "recipient", "setter"} and (
         context.referral is not None or context.goal is not None
     ):
-        return accountable(role, context) if role != "recipient" else _held(role, context)
-    return _held(role, context)
+        return accountable(role, context) if role != "recipient" else _role_holder(role, context)
+    return _role_holder(role, context)
 
 
-def _held(role: str, context: Context) -> Address:
+def _role_holder(role: str, context: Context) -> Address:
     directory = context.world.directory
     parties = parties_of(context.person, role, context.at, directory, context.organisation)
     if parties:
         return Address.of(role, parties[0])
     holder = directory.holder(role, context.organisation)
-    return Address.of(role, directory.fallback_pool if holder is None else directory.covered(holder, context.at))
+    return Address.of(role, directory.fallback_pool if holder is None else directory.cover_for(holder, context.at))
 
 
 def home_of(owner: Address, context: Context) -> Organisation | None:
@@ -123,7 +123,7 @@ def _transferring(context: Context) -> Address:
     holder = directory.holder("care-coordinator", home)
     if holder is None:
         return Address("transferring-facility", "organization", facility)
-    return Address.of("transferring-facility", directory.covered(holder, context.at))
+    return Address.of("transferring-facility", directory.cover_for(holder, context.at))
 
 
 def _line_holder(role: str, home: Organisation, context: Context) -> str | None:
@@ -134,7 +134,7 @@ def _line_holder(role: str, home: Organisation, context: Context) -> str | None:
     for organisation in (home, context.organisation):
         holder = directory.holder(role, organisation)
         if holder is not None:
-            return directory.covered(holder, context.at)
+            return directory.cover_for(holder, context.at)
     return None
 
 
@@ -142,15 +142,15 @@ def _referral_side(role: str, context: Context) -> Address:
     directory = context.world.directory
     referral = context.referral
     if referral is None:
-        return _held(role, context)
+        return _role_holder(role, context)
     if role == "referral-target":
         party, organisation = referral.target, referral.target_organisation
     else:
         party, organisation = referral.requester, referral.requester_organisation
     known = directory.organisations.get(organisation)
     if party and not party.startswith("organization:"):
-        return Address.of(role, directory.covered(party, context.at))
+        return Address.of(role, directory.cover_for(party, context.at))
     holder = directory.holder("referral-target" if role == "referral-target" else "referral-source", known) if known is not None else None
     if holder is not None:
-        return Address.of(role, directory.covered(holder, context.at))
+        return Address.of(role, directory.cover_for(holder, context.at))
     return Address.of(role, party or directory.fallback_pool)

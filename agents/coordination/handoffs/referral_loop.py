@@ -14,7 +14,7 @@ from agents.coordination.handoffs.handoff import (
     OPEN,
     REQUESTED,
     calendar_of,
-    due_said,
+    due_text,
     rule_of,
     schedule_next_step,
     skip_warnings,
@@ -34,7 +34,7 @@ from streams.contract.events import Event, Millis, Party
 _SIDES: Final = ("referral-target", "referral-requester")
 
 
-def follow(draft: EffectsDraft, context: Context) -> None:
+def update_referral_handoffs(draft: EffectsDraft, context: Context) -> None:
     """Update owner and due time of the referral's open handoffs when its target, its requester or its date changes.
 
     The same is needed when the request arrives after its answer. An overdue handoff keeps its due time.
@@ -63,7 +63,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
             why.append(passes(was_owner, handoff.owner))
             handoff.owned_at = max(handoff.owned_at, context.at)
         if handoff.gap < OPEN and (rule.until is not None or not was.requested):
-            why += _date(draft, context, handoff, rule)
+            why += _update_due(draft, context, handoff, rule)
         if not why:
             continue
         if not handoff.snoozed:
@@ -72,7 +72,7 @@ def follow(draft: EffectsDraft, context: Context) -> None:
         draft.show(handoff, rule, f"{draft.words}. {' '.join(why)}")
 
 
-def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
+def _update_due(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
     """Set the due time of *handoff* from what its referral says now; return a sentence that says so if it changes."""
     due, unit, calendar = deadline_of(rule, context, Address.parse(handoff.owner), Millis(handoff.opened_at))
     if due == handoff.due:
@@ -83,7 +83,7 @@ def _date(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
     skip_warnings(handoff, rule, draft.at)
     if handoff.snoozed > due:
         handoff.snoozed, handoff.status = 0, REQUESTED
-    return [f"The task is now due {due_said(handoff, calendar.zone)}."]
+    return [f"The task is now due {due_text(handoff, calendar.zone)}."]
 
 
 def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from agents.coordination.handoffs.closing import react
+from agents.coordination.handoffs.closing import update_handoffs
 from agents.coordination.handoffs.effects_draft import EffectsDraft
 from agents.coordination.handoffs.handoff import (
     ACCEPTED,
@@ -138,10 +138,13 @@ def _acts_for(by: Party, address: Address, directory: Directory) -> bool:
 def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskAcknowledged) -> None:
     if rule is not None and "TaskAcknowledged" in rule.closes:
         directory = context.world.directory
-        if not (_acts_for(fact.by, Address.parse(handoff.owner), directory) or _acts_for(fact.by, _asked(context, handoff), directory)):
+        if not (
+            _acts_for(fact.by, Address.parse(handoff.owner), directory)
+            or _acts_for(fact.by, _notified_recipient(context, handoff), directory)
+        ):
             draft.refused("not-the-recipient", f"Only {person_words(handoff.owner)} can acknowledge it.", handoff.rule)
             return
-        react(draft, context, handoff)
+        update_handoffs(draft, context, handoff)
         return
     if handoff.status != REQUESTED:
         _nothing_new(draft, handoff, "already-acknowledged", "The task was already acknowledged or taken.")
@@ -156,7 +159,7 @@ def _nothing_new(draft: EffectsDraft, handoff: Handoff, reason: str, why: str) -
     draft.suppressed(reason, text, handoff.rule, version=handoff.version)
 
 
-def _asked(context: Context, handoff: Handoff) -> Address:
+def _notified_recipient(context: Context, handoff: Handoff) -> Address:
     """Return the recipient of the notification that *handoff* is about, else its owner. They may still answer after an escalation."""
     if handoff.notification is not None:
         for record in context.person.notifications:
@@ -190,7 +193,7 @@ def _claim(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compil
 def _reassign(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskReassigned) -> None:
     party = party_of(fact.to)
     role = fact.to.role or Address.parse(handoff.owner).role
-    to = Address.of(role, context.world.directory.covered(party, context.at)) if party else role_owner(role, context)
+    to = Address.of(role, context.world.directory.cover_for(party, context.at)) if party else role_owner(role, context)
     address = str(to)
     if address == handoff.owner:
         _nothing_new(draft, handoff, "already-theirs", f"{person_words(address)} already has the task.")
@@ -214,7 +217,7 @@ def _decline(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Comp
     was = handoff.owner
     handoff.owner, handoff.status, handoff.owned_at = str(Address.of(owner.role, pool or directory.fallback_pool)), REQUESTED, context.at
     _reschedule(handoff, rule, draft, context)
-    _show(draft, handoff, rule, f"{_given(fact.reason)} {_owner_words(was, handoff.owner)}", moved=was != handoff.owner)
+    _show(draft, handoff, rule, f"{_reason_sentence(fact.reason)} {_owner_words(was, handoff.owner)}", moved=was != handoff.owner)
 
 
 def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskSnoozed) -> None:
@@ -230,10 +233,10 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
         zone = calendar_of(handoff, context.person, context.world).zone
-        _show(draft, handoff, rule, f"It is on hold until {moment(fact.until, zone)}. {_given(fact.reason)}")
+        _show(draft, handoff, rule, f"It is on hold until {moment(fact.until, zone)}. {_reason_sentence(fact.reason)}")
 
 
-def _given(reason: str) -> str:
+def _reason_sentence(reason: str) -> str:
     """Return the reason of a response as a sentence."""
     return f"Reason given: {reason.rstrip(' .')}."
 
@@ -252,7 +255,7 @@ def _reschedule(handoff: Handoff, rule: CompiledRule | None, draft: EffectsDraft
 def _complete(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.TaskCompleted) -> None:
     if rule is not None and not rule.rule.completable:
         if "TaskCompleted" in rule.closes:
-            react(draft, context, handoff)
+            update_handoffs(draft, context, handoff)
             if handoff.closed_at:
                 return
         needed = ", or ".join(EVENT[kind].when if kind in EVENT else kind for kind in sorted(rule.closes))
@@ -276,13 +279,13 @@ def _escalate(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Com
     handoff.step += 1
     handoff.gap = OPEN if draft.at >= handoff.due else max(DUE_SOON, handoff.gap)
     _reschedule(handoff, rule, draft, context)
-    why = f"{_given(fact.reason)} {passes(was, owner)}"
+    why = f"{_reason_sentence(fact.reason)} {passes(was, owner)}"
     _show(draft, handoff, rule, why, moved=True)
     alert(draft, context, rule, headline="Escalated", why=f"{draft.words}. {why}", urgency="urgent")
 
 
 def _outreach(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule | None, fact: e.OutreachAttempted) -> None:
-    react(draft, context)
+    update_handoffs(draft, context)
     if not handoff.closed_at:
         if handoff.status != ON_HOLD:
             handoff.status = IN_PROGRESS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agents.coordination.handoffs.effects_draft import EffectsDraft
-from agents.coordination.handoffs.handoff import asked_of, close, rule_of
+from agents.coordination.handoffs.handoff import acknowledgement_of, close, rule_of
 from agents.coordination.handoffs.notify import notify
 from agents.coordination.handoffs.opening import open_all
 from agents.coordination.person.encounter import Encounter
@@ -59,7 +59,7 @@ def announce(draft: EffectsDraft, context: Context) -> bool:
             )
         for notification in issued:
             opened = open_all(draft, replace(context, issued=notification))
-            asked = asked_of(notification, opened)
+            asked = acknowledgement_of(notification, opened)
             if asked is not None and notification.asks_acknowledgement:
                 index = draft.effects.index(notification)
                 draft.effects[index] = replace(notification, handoff=uuid_text(asked.id))
@@ -72,7 +72,7 @@ def withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind: 
     person = context.person
     kept = []
     only = OPENERS.index(kind)
-    moved_at = encounter.cancels[-1].took_back if kind == "PatientTransferred" else 0
+    moved_at = encounter.cancels[-1].target_at if kind == "PatientTransferred" else 0
     for record in person.notifications:
         mine = record.encounter == encounter.number and (not only or record.kind == only)
         # The cancellation of a transfer withdraws that transfer alone. An encounter has one discharge at a time.

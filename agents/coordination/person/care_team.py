@@ -37,7 +37,7 @@ def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
         _add_member(person, entry, at, asserted=True)
 
 
-def mention(person: Person, entries: Iterable[Member], at: Millis) -> bool:
+def add_mentioned(person: Person, entries: Iterable[Member], at: Millis) -> bool:
     """Take provisional members from a message, and return whether the team changed. The newest message about a role wins."""
     if at < person.team_at:
         return False
@@ -123,7 +123,7 @@ def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Dir
             home_ = directory.organisations.get(split_party(party)[1])
             party = (directory.holder(role, home_) if home_ else None) or party
         if party:
-            party = directory.covered(party, at)
+            party = directory.cover_for(party, at)
             if party not in parties:
                 parties.append(party)
     return parties
@@ -158,7 +158,7 @@ def watchers_of(person: Person, owner: str, at: Millis, purpose: str, sensitivit
         for member in person.members
         if member.programme and member.party and member.party != party and member.from_ <= at and not (member.to and member.to <= at)
     }
-    return tuple(watcher for watcher in sorted(found) if may_tell(person, Address.parse(watcher), purpose, sensitivity) == "permitted")
+    return tuple(watcher for watcher in sorted(found) if may_notify(person, Address.parse(watcher), purpose, sensitivity) == "permitted")
 
 
 # ---- consent
@@ -176,7 +176,7 @@ def change_consent(person: Person, fact: ConsentChanged, at: Millis) -> None:
     person.consents.append(Consent(fact.decision == "permit", at, *key))
 
 
-def may_tell(person: Person, recipient: Address, purpose: str, sensitivity: str, home: str = "") -> Verdict:
+def may_notify(person: Person, recipient: Address, purpose: str, sensitivity: str, home: str = "") -> Verdict:
     """Return whether *recipient*, of organisation *home*, may receive information of category *sensitivity* for *purpose*.
 
     Without a decision of the person, ordinary care is permitted and a sensitive category is not (fails closed; in the United

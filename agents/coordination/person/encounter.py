@@ -30,7 +30,7 @@ class Cancel(msgspec.Struct, array_like=True, gc=False, frozen=True):
     what: int
     """What is cancelled: 1 the admission, 2 a transfer, 3 the discharge."""
     at: int
-    took_back: int
+    target_at: int
     """Event time of the cancelled event; 0 until that event arrives."""
 
 

@@ -58,7 +58,7 @@ class Policy(NamedTuple):
     """Records of this kind determine when to prune next only if no other record expires."""
 
 
-def times_seen(person: Person, event_hash: bytes) -> int:
+def count_repeat(person: Person, event_hash: bytes) -> int:
     """Return how often the event was seen before (0: never), and count this time."""
     seen = person.seen
     at = seen.find(event_hash)
@@ -96,7 +96,7 @@ def prune(person: Person, now: Millis, late_window_days: Mapping[str, int]) -> P
                 if end != _FOREVER:
                     (long_lived if policy.long_lived else expiries).append(end)
         setattr(person, kind, kept)
-    expiries += _forget_hashes(person, now)
+    expiries += _delete_expired_hashes(person, now)
     # One pruning when the last short-lived record expires is enough, because each event prunes too.
     person.prune_at = max(expiries) if expiries else min(long_lived, default=0)
     return person if any(getattr(person, field) for field in _WORTH_KEEPING) else None
@@ -125,7 +125,7 @@ def _encounters(person: Person, _: Mapping[str, int]) -> Until:
 
 
 def _notifications(person: Person, _: Mapping[str, int]) -> Until:
-    closed = _closed(person)
+    closed = _ended_encounters(person)
     still_open = {encounter.number for encounter in person.encounters} - closed.keys()
 
     def until(record: NotificationRecord) -> int:
@@ -171,17 +171,17 @@ _WORTH_KEEPING: Final = (*POLICIES, *LASTING, "seen", "deceased", "conditions")
 """A person is kept as long as one of these fields is not empty."""
 
 
-def _closed(person: Person) -> dict[int, int]:
+def _ended_encounters(person: Person) -> dict[int, int]:
     """Return the number of each ended encounter with the arrival of its last event."""
     return {encounter.number: encounter.touched for encounter in person.encounters if encounter.status >= Status.FINISHED}
 
 
-def _forget_hashes(person: Person, now: Millis) -> list[int]:
+def _delete_expired_hashes(person: Person, now: Millis) -> list[int]:
     """Delete the expired hashes, and return the expiry of each that stays."""
     if not person.seen or any(0 < encounter.status < Status.FINISHED for encounter in person.encounters):
         return []
     kept, expiries = [], []
-    floor = max(_closed(person).values(), default=0) + KEPT.event_hashes * DAY_MS
+    floor = max(_ended_encounters(person).values(), default=0) + KEPT.event_hashes * DAY_MS
     for i in range(0, len(person.seen), _SEEN_ENTRY):
         entry = person.seen[i : i + _SEEN_ENTRY]
         until = max(floor, int.from_bytes(entry[8:11], "big") * _HOUR_MS + KEPT.event_hashes * DAY_MS + _HOUR_MS)

@@ -197,7 +197,7 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
     fact: bytes
 
 
-class SaidAt(msgspec.Struct, array_like=True, gc=False):
+class FieldTimes(msgspec.Struct, array_like=True, gc=False):
     """Event times of the newest values of the fields of a referral that can change; 0: not reported."""
 
     target: int = 0
@@ -227,7 +227,7 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     setter: str = ""
     linked: str = ""
     """Id of the earlier referral that this one duplicates."""
-    said_at: SaidAt | None = None
+    field_times: FieldTimes | None = None
     waiting: tuple[Recent, ...] = ()
     """Refused status changes. One becomes legal if the change that must come before it arrives later."""
 

@@ -71,5 +71,5 @@ def _handoff(row: Any) -> list[Any]:
 
 def _referral(row: Any) -> list[Any]:
     row = _whole(row, 1, _REFERRAL)
-    *head, said_at, waiting = row
-    return [*head, said_at or None, waiting]
+    *head, field_times, waiting = row
+    return [*head, field_times or None, waiting]

@@ -310,7 +310,7 @@ def _match_cancel(encounter: Encounter, what: int, at: Millis) -> bool:
     """Return whether a cancellation that arrived earlier applies to an event of time *at*; if so, record that in the cancellation."""
     cancels = encounter.cancels
     for i, cancel in enumerate(cancels):
-        if cancel.what == what and cancel.at >= at and cancel.took_back in {0, at}:
+        if cancel.what == what and cancel.at >= at and cancel.target_at in {0, at}:
             encounter.cancels = (*cancels[:i], Cancel(what, cancel.at, at), *cancels[i + 1 :])
             return True
     return False

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from agents.coordination.person.goal_states import ACHIEVED_MAX, REVIEWED_STATUSES, check_achievement, check_scale, move_goal, stalled_since
 from agents.coordination.person.goal_states import Illegal as IllegalGoal
 from agents.coordination.person.referral_states import ENDED, TASK, Illegal, Moved, duplicate_of, move
-from agents.coordination.person.state import Appointment, Demographics, Goal, Person, Referral, SaidAt
+from agents.coordination.person.state import Appointment, Demographics, FieldTimes, Goal, Person, Referral
 from agents.coordination.reference.directory import party_of
 from agents.coordination.rules.world import Context
 from streams.contract import events as e
@@ -83,7 +83,7 @@ def change_referral(context: Context, fact: e.ReferralChanged, at: Millis, now: 
 
 def _update_fields(referral: Referral, fact: e.ReferralRequested | e.ReferralChanged, at: Millis) -> None:
     """Take each field of *fact* unless a newer value of that field is known."""
-    said = referral.said_at = SaidAt() if referral.said_at is None else replace(referral.said_at)
+    said = referral.field_times = FieldTimes() if referral.field_times is None else replace(referral.field_times)
     if fact.target is not None and at >= said.target:
         said.target = at
         referral.target, referral.target_organisation = _party(fact.target), fact.target.organization or ""
@@ -176,22 +176,22 @@ def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
         goal = Goal(fact.goal)
         person.goals.append(goal)
     elif at < goal.at:
-        reviewed = _reviews(goal, fact)
-        _achieve(goal, fact, at)
+        reviewed = _is_review(goal, fact)
+        _add_achievement(goal, fact, at)
         return replace(context, goal=goal, changed=("goal-reviewed",) if reviewed else ())
     elif goal.status:
         refusal = _illegal_goal_move(goal, fact)
         if refusal:
             return refusal
     changed: list[str] = []
-    if goal.status and _reviews(goal, fact):
+    if goal.status and _is_review(goal, fact):
         changed.append("goal-reviewed")
         goal.reviewed = at
     if goal.status and goal.status != fact.lifecycle_status:
         changed.append("lifecycle-status")
     if _differs(fact.description, goal.words) or _differs(fact.priority or "", goal.priority):
         changed.append("goal-revised")
-    _achieve(goal, fact, at)
+    _add_achievement(goal, fact, at)
     if fact.lifecycle_status in REVIEWED_STATUSES and goal.status not in REVIEWED_STATUSES:
         goal.since = at
     goal.status, goal.at = fact.lifecycle_status, at
@@ -209,7 +209,7 @@ def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
     return replace(context, goal=goal, changed=tuple(changed))
 
 
-def _achieve(goal: Goal, fact: e.GoalUpdated, at: Millis) -> None:
+def _add_achievement(goal: Goal, fact: e.GoalUpdated, at: Millis) -> None:
     """Add the update's achievement status to the known ones, in order of event time."""
     if fact.achievement_status is None:
         return
@@ -237,7 +237,7 @@ def _illegal_goal_move(goal: Goal, fact: e.GoalUpdated) -> str:
     return by_team.reason if isinstance(by_team, IllegalGoal) else ""
 
 
-def _reviews(goal: Goal, fact: e.GoalUpdated) -> bool:
+def _is_review(goal: Goal, fact: e.GoalUpdated) -> bool:
     if fact.reviewed is not None:
         return fact.reviewed
     return bool(

@@ -36,14 +36,14 @@ def _without_defaults(record: msgspec.Struct) -> dict[str, Any]:
     for name, outer, required in _fields(type(record)):
         value = getattr(record, name)
         if value or required or value is False or value == 0:
-            said[outer] = _small(value)
+            said[outer] = _without_empty(value)
     return said
 
 
-def _small(value: Any) -> Any:
+def _without_empty(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return _without_defaults(value)
-    return [_small(each) for each in value] if isinstance(value, tuple) else value
+    return [_without_empty(each) for each in value] if isinstance(value, tuple) else value
 
 
 @cache
@@ -56,17 +56,17 @@ def _visit(fact: e.EncounterClassChanged) -> tuple[str, str]:
     return fact.encounter.facility, fact.encounter.visit
 
 
-WAITING_MAX: Final = 8
+REFUSED_CHANGES_MAX: Final = 8
 """How many refused status changes of one referral are kept. The oldest is dropped first."""
 
 
-def keep_waiting(referral: Referral, event: Event, at: Millis) -> None:
+def keep_refused_change(referral: Referral, event: Event, at: Millis) -> None:
     """Keep a refused status change of *referral*, which may become legal when another event arrives."""
     kept = Recent(event.type, event.id, event.source, at, event.arrival, _encode(_without_defaults(event.data)))
-    referral.waiting = (*referral.waiting, kept)[-WAITING_MAX:]
+    referral.waiting = (*referral.waiting, kept)[-REFUSED_CHANGES_MAX:]
 
 
-def take_waiting(person: Person, referral: Referral) -> Event | None:
+def take_legal_change(person: Person, referral: Referral) -> Event | None:
     """Remove and return the earliest kept status change of *referral* that is legal now, or None."""
     for waiting in sorted(referral.waiting, key=lambda w: (w.time, w.source, w.id)):
         fact: Any = _decoders[waiting.type].decode(waiting.fact)

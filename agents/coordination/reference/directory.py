@@ -122,7 +122,7 @@ class Directory:
             raise ValueError("fallback_pool: empty; name the pool that is notified if nobody else is known")
         self.default = self.organisations[file.default_organisation]
         if profile and profile != self.default.profile:
-            self.default = self.organisations[file.default_organisation] = self._like(profile)
+            self.default = self.organisations[file.default_organisation] = self._default_with(profile)
         self.fallback_pool = f"pool:{file.fallback_pool}"
         self._line = dict(file.escalation)
         self._by_facility: dict[str, Organisation] = {}
@@ -137,7 +137,7 @@ class Directory:
         for id_, organisation in self.organisations.items():
             _check_line({**self._line, **organisation.escalation}, f"organisations.{id_}.escalation")
 
-    def _like(self, profile: str) -> Organisation:
+    def _default_with(self, profile: str) -> Organisation:
         """Return the default organisation with *profile*, and with the zone and holidays of the first organisation that has it."""
         of_it = next((o for o in self.organisations.values() if o.profile == profile), None)
         if of_it is None:
@@ -204,7 +204,7 @@ class Directory:
         holder = organisation.roles.get(role)
         return holder.party if holder else None
 
-    def covered(self, party: str, at: Millis) -> str:
+    def cover_for(self, party: str, at: Millis) -> str:
         """Return who covers for *party* at *at*, or *party* itself if nobody does. A party that covers may be covered too."""
         seen = {party}
         while party in self._covers:
