@@ -1,6 +1,6 @@
 """The table of agents, and the entry point: `carerelay` and `python -m agents`.
 
-Owns which agents exist; no other module knows that. A module that the table names is imported when it is used.
+Owns which agents exist; no other module knows that. The modules that the table names are imported only when they are used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builds the agents from settings, and what the other commands need of them.
+"""Builds the agents, and the other objects that commands need, from the settings.
 
 Owns what each agent is built from. The table in `app.py` names these functions, so that this module is imported only when one of
 them is called.
@@ -49,11 +49,11 @@ def replay_all(settings: Settings, arrivals: Iterable[Arrived], until: Millis | 
 
 
 def load_intake(settings: Settings) -> IntakeSettings:
-    """Load what intake needs of settings and directory. Raises ValueError or OSError with file and field."""
+    """Load the settings of intake from the settings and the directory. Raises ValueError or OSError with file and field."""
     directory = load_directory(settings.directory or DIRECTORY, settings.profile)
     return IntakeSettings(
         secret=settings.key_secret,
-        # None for an unknown facility: then the message's own offset applies, or else the default organisation's zone.
+        # Return None for an unknown facility: the message's own offset applies, or else the zone of the default organisation.
         zone_of=lambda facility: directory.of_facility(facility).zone if directory.knows_facility(facility) else None,
         default_zone=directory.default.zone,
         default_facility=settings.default_facility,
@@ -61,7 +61,7 @@ def load_intake(settings: Settings) -> IntakeSettings:
 
 
 def load_names(settings: Settings) -> Names:
-    """Return the directory's function from an address to a name. Raises ValueError or OSError with file and field."""
+    """Return the directory's function that maps an address to a name. Raises ValueError or OSError with file and field."""
     return load_directory(settings.directory or DIRECTORY, settings.profile).name_of
 
 

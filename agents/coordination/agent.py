@@ -1,4 +1,4 @@
-"""The coordination agent: connects the rules of care to their topics.
+"""The coordination agent: connects the care rules to their topics.
 
 Owns the topic and key of each effect, and what one shard sends to another. `decide.py` makes the decisions, and the agent's
 `Form` reads and writes the records.
@@ -23,7 +23,7 @@ SOURCE: Final = "urn:carerelay:coordination"
 
 
 class CoordinationAgent:
-    """Decides with the rules of *world*; reads and writes records with *form*."""
+    """Applies the rules of *world*. *form* reads and writes the records."""
 
     inbound: Sequence[str] = tuple(topic.name for topic in sorted(INBOUND, key=lambda t: t.rank))
     relay = RELAY.name
@@ -40,12 +40,12 @@ class CoordinationAgent:
             return event
         return origin.record.key or b"", event
 
-    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- the event has it
+    def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- the event holds the key
         """Apply one event."""
         kept, effects = decide_packed(packed, event, now, self._world)
         return self._outcome(kept, effects, event.source, origin)
 
-    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state has it
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state holds the key
         """Fire the earliest deadline of the person."""
         kept, effects = expire_packed(packed, now, self._world)
         return self._outcome(kept, effects)

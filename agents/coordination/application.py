@@ -1,6 +1,6 @@
-"""Apply one event: which time counts, what it is about, which records it changes, and whether it has consequences.
+"""Applies one event: determines its time and its subject, changes the records, and adds the consequences.
 
-Owns the order within an event: first the facts (encounter, records, team), then the consequences (`consequences.py`). Must
+Owns the order of the steps: first the facts (encounter, records, team), then the consequences (`consequences.py`). Must
 not know rules or recipients.
 """
 
@@ -54,7 +54,7 @@ _ENCOUNTER_FACTS: Final = frozenset(
         e.DischargeCancelled,
     }
 )
-_REMEDY: Final = "Send the visit number: in HL7 in PV1-19, else PV1-50 or PID-18; in a JSON line in data.encounter.visit."
+_REMEDY: Final = "Send the visit number: in PV1-19, PV1-50 or PID-18 of an HL7 message, or in data.encounter.visit of a JSON line."
 _REFUSALS: Final = {"ambiguous-encounter": "more than one encounter is open", "no-open-stay": "no encounter is open"}
 _HISTORY: Final = {"backfill": "was sent as history", "too-old": "happened too long ago"}
 
@@ -85,14 +85,14 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
         context = resolve(Context.of(person, world, at, world.directory.default, event), fact)
     draft = draft_of(person, event, now, seed, context.organisation.zone, at, suspect=suspect, where=where)
     if transition is not None and transition.kind == "refused":
-        why = f"{draft.words}. It has no visit number, and {_REFUSALS[transition.reason]} at {where}. {_REMEDY}"
+        why = f"{draft.words}. The event has no visit number, and {_REFUSALS[transition.reason]} at {where}. {_REMEDY}"
         draft.refused(transition.reason, why)
         return tuple(draft.effects)
     folded = _fold(context, fact, at, now) if transition is None else context
     if isinstance(folded, str):
         refused = referral_named(person, fact.referral) if isinstance(fact, e.ReferralStatusChanged) else None
         waits = refused is not None and may_become_legal(refused, fact)
-        later = " It is kept, and applied when a later event makes it valid." if waits else ""
+        later = " The event is kept, and is applied if a later event makes it valid." if waits else ""
         draft.refused("illegal-move", f"{draft.words}. This is not allowed: {folded}.{later}", context.kind)
         if refused is not None and waits:
             keep_refused_change(refused, event, at)
@@ -101,7 +101,9 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     remember(person, _as_class_change(event, transition), at, world)
     if quiet:
         consequences.record_only(draft, context, transition)
-        draft.suppressed(quiet, f"{draft.words}. It {_HISTORY[quiet]}, so it only updates the record: nobody is notified, no task opens.")
+        draft.suppressed(
+            quiet, f"{draft.words}. The event {_HISTORY[quiet]}. It only updates the record: nobody is notified and no task opens."
+        )
     elif transition is not None:
         consequences.after_encounter_event(draft, context, transition)
     else:
@@ -109,15 +111,15 @@ def apply(person: Person, event: Event, now: Millis, seed: str, world: World) ->
     if context.referral is not None and context.referral.waiting:
         waited = take_legal_change(person, context.referral)
         if waited is not None:
-            # Another seed, so that the ids of its effects differ from the id of its refusal.
+            # Use another seed, so that the ids of its effects differ from the id of its refusal.
             return (*draft.effects, *apply(person, waited, now, uuid_bytes(derive(identity(waited).hex(), "waited")).hex(), world))
     return tuple(draft.effects)
 
 
 def _as_class_change(event: Event, transition: Transition | None) -> Event:
-    """Return the class change that a later admission of a known encounter reports; any other event as it is.
+    """Return the class change that a later admission of a known encounter reports. Return any other event unchanged.
 
-    A handoff whose trigger arrives late must find this change among the past events. The encounter itself gives only its start.
+    A handoff whose trigger arrives late must find this change among the past events, because the encounter only records its start.
     """
     fact = event.data
     if not isinstance(fact, e.PatientAdmitted) or transition is None or transition.encounter is None:
@@ -151,7 +153,7 @@ def _fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:
 
 
 def _update(change: Callable[[Person, Any, Millis], None]) -> Callable[[Context, Any, Millis, Millis], Folded]:
-    """Return *change*, which changes the person's records, as a fold that never refuses."""
+    """Return *change*, which changes the person's records, as a function for `_FOLDS` that never refuses an event."""
 
     def fold(context: Context, fact: Any, at: Millis, now: Millis) -> Folded:  # noqa: ARG001 -- a fold's arguments
         change(context.person, fact, at)
@@ -179,4 +181,4 @@ _FOLDS: Final[Mapping[type, Callable[[Context, Any, Millis, Millis], Folded]]] =
     e.NotificationDelivered: _delivery,
     e.NotificationFailed: _delivery,
 }
-"""The fold of each fact that is not about an encounter. A fact that is missing here changes no records."""
+"""The function that applies each fact that is not about an encounter. A fact without a function changes no records."""

@@ -32,7 +32,7 @@ from streams.contract.events import Event, Millis
 from streams.contract.topics import DAY_MS, RESPONSE
 
 NOTIFYING: Final = frozenset({"admit", "plan", "transfer", "class-change", "update", "discharge"})
-"""Kinds of transitions that may notify."""
+"""Kinds of transitions that the care team may be notified of."""
 RECORDED: Final = frozenset({*NOTIFYING, "late-admit", "patch"})
 """Kinds of transitions that leave their facts in the state. The others withdraw an event, or are refused, ignored or kept for later."""
 
@@ -127,7 +127,7 @@ def _reevaluate_discharge(draft: EffectsDraft, context: Context, encounter: Enco
         asked = any(holds(tests, about) for _, tests in rule.triggers["PatientDischarged"])
         end = handoff.end
         if asked and end is not None and end.by_encounter == encounter.number and end.closure == "not-applicable":
-            _reopen(draft, context, handoff, f"{draft.words}. The rule applies after all.")
+            _reopen(draft, context, handoff, f"{draft.words}. The rule applies to the corrected encounter.")
         elif not asked and end is not None:
             end.by_encounter, end.by_death = 0, False  # A later cancellation must not reopen it.
         elif not asked:
@@ -136,7 +136,7 @@ def _reevaluate_discharge(draft: EffectsDraft, context: Context, encounter: Enco
             _count_as_cancelled(handoff)  # A later correction may open it again.
             ended = True
     if ended:
-        _reopen_ended_by(draft, context, encounter, encounter.discharged)  # Reopen what the handoffs closed above had superseded.
+        _reopen_ended_by(draft, context, encounter, encounter.discharged)  # Reopen what the closed handoffs had superseded.
     _open(draft, again)
 
 
@@ -163,7 +163,7 @@ def _withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind:
 
 
 def _cancel(draft: EffectsDraft, context: Context, opened: list[Handoff], why: str) -> None:
-    """Cancel the handoffs that a cancelled event had *opened*, also those that were closed before."""
+    """Cancel the handoffs in *opened*, which a cancelled event had opened. A handoff that is already closed is marked as cancelled."""
     for handoff in opened:
         if handoff.notification is not None:
             continue
@@ -212,9 +212,9 @@ def _start_from_discharge(draft: EffectsDraft, context: Context, encounter: Enco
 
 
 def _reopen_ended_by(draft: EffectsDraft, context: Context, encounter: Encounter, ended_at: int | None = None) -> None:
-    """Reopen the handoffs that the cancelled encounter had ended. *ended_at*: only those that its discharge at that time (ms) had ended.
+    """Reopen the handoffs that the cancelled encounter had ended.
 
-    Handoffs that the admission before that discharge superseded stay closed.
+    *ended_at*: reopen only those that its discharge at that time (ms) had ended. Those that its admission had superseded stay closed.
     """
     person, world = context.person, context.world
     if person.deceased:
@@ -243,7 +243,7 @@ def _reopen(draft: EffectsDraft, context: Context, handoff: Handoff, why: str) -
 
 
 def _record_death(context: Context, transition: Transition | None) -> bool:
-    """Record the death, or its correction, that the event reports; return whether the death was not known before."""
+    """Record a death, or the correction of one, that the event reports. Return whether a new death was recorded."""
     person, fact = context.person, context.fact
     dead = getattr(fact, "deceased", None)
     if transition is not None and transition.kind not in RECORDED:
@@ -300,7 +300,7 @@ def after_other_event(draft: EffectsDraft, context: Context) -> None:
             draft.suppressed("deceased", _nobody_notified(draft, "deceased"), context.kind)
         return
     if isinstance(fact, e.ReferralRequested) and context.referral is not None and context.referral.status in _CANCELLED:
-        draft.suppressed("already-cancelled", f"{draft.words}. It was cancelled before this request arrived.", context.kind)
+        draft.suppressed("already-cancelled", f"{draft.words}. The referral was cancelled before this request arrived.", context.kind)
         return
     update_referral_handoffs(draft, context)
     update_handoffs(draft, context)
@@ -363,7 +363,7 @@ def _end_with_subject(draft: EffectsDraft, context: Context) -> None:
 
 
 def _open(draft: EffectsDraft, context: Context) -> None:
-    """Open what the event triggers, then apply later events that have already arrived."""
+    """Open the handoffs that the event triggers, then apply to them the later events that have already arrived."""
     opened = open_all(draft, context)
     if opened:
         _catch_up(draft, context, opened)
@@ -393,7 +393,7 @@ def _catch_up(draft: EffectsDraft, context: Context, opened: list[Handoff], arri
 
 
 def _renew(draft: EffectsDraft, again: Context, handoff: Handoff) -> list[Handoff]:
-    """Open the next review of a goal if *handoff*, a review of it, was closed."""
+    """If *handoff* is a goal review that was closed, open the next review of that goal."""
     rule = rule_of(handoff, again.person, again.world)
     goal = next((g for g in again.person.goals if g.id == handoff.focus), None)
     if not handoff.closed_at or rule is None or rule.rule.again != "renew" or goal is None:

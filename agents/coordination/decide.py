@@ -1,8 +1,8 @@
-"""Decide: apply one event or one deadline to the state of a person; return the new state and the effects.
+"""Applies one event or one deadline to the state of a person, and returns the new state and the effects.
 
-Owns the frame of a decision: duplicates, retention, the size limit of the state, merged persons. Pure: no clock, no I/O, no
-randomness, so the same arguments always give the same decision. Mutates the person that it is given: callers keep the packed
-state and unpack it for each decision.
+Owns what all decisions have in common: duplicates, retention, the size limit of the state, merged persons. Pure: no clock, no I/O, no
+randomness, so the same arguments always give the same decision. Mutates its person argument: callers keep the packed state
+and unpack it for each decision.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MERGE_EVENTS: Final = frozenset({PersonStateMoved, PersonMerged})
 """Events about two persons."""
 
 _PRUNE_AFTER_MS: Final = 32 * DAY_MS
-"""How long after an event the first of a person's short-lived records may expire (`retention.KEPT`)."""
+"""A person is first pruned this long after an event. By then the first short-lived records have expired (`retention.KEPT`)."""
 
 
 class Decision(NamedTuple):
@@ -40,8 +40,8 @@ class Decision(NamedTuple):
 def decide(person: Person | None, event: Event, now: Millis, world: World) -> Decision:
     """Apply *event*, which arrived at *now* or earlier, to *person* (None if the person is new; mutated).
 
-    An event that cannot be applied gives an EventRefused with the reason; no content of an event raises an exception. The
-    size limit of the state is checked by `decide_packed`, because it needs the packed form.
+    If the event cannot be applied, the only effect is an EventRefused with the reason. No content of an event raises an
+    exception. `decide_packed` checks the size limit of the state, because that needs the packed form.
     """
     if person is None:
         person = Person(event.person)
@@ -81,7 +81,7 @@ def decide_packed(packed: bytes | None, event: Event, now: Millis, world: World)
 
 
 def expire(person: Person, now: Millis, world: World) -> Decision:
-    """Fire the earliest deadline of *person* (mutated) that is not after *now*; call it again as long as there is one.
+    """Fire the earliest deadline of *person* (mutated) that is not after *now*. Call it until no such deadline is left.
 
     The effects have the time of the deadline, not *now*: a worker that is late publishes the same effects.
     """

@@ -45,7 +45,7 @@ def load_rule(path: Path | None = None) -> FeedRule:
 def owners_of(directory: Directory, rule: FeedRule) -> FeedOwners:
     """Return the owners for silent sources: the holders of the rule's two roles at the default organisation.
 
-    A role without a holder goes to the pool with the role's name.
+    If nobody holds a role, the owner is the pool with the name of the role.
     """
 
     def address(role: str) -> str:
@@ -55,14 +55,12 @@ def owners_of(directory: Directory, rule: FeedRule) -> FeedOwners:
 
 
 class FeedsAgent:
-    """Decides with *rule* when a source is silent; *by* are the owners; reads and writes records with *form*."""
+    """Applies *rule* to each source. *owners* are accountable for silent sources, and *form* reads and writes the records."""
 
     inbound: Sequence[str] = (FEED.name,)
     relay = FEED.name
-    """The inbound topic itself, so that a shard refuses a report in the wrong partition instead of relaying it.
-
-    Shards write the reports, and they compute the partition from the key.
-    """
+    """The inbound topic itself. So a shard does not relay a report in the wrong partition, but refuses it: shards write the reports,
+    and they compute the partition from the key."""
     dead_letters = DEAD_LETTER.name
 
     def __init__(self, rule: FeedRule, owners: FeedOwners, form: Form) -> None:
@@ -83,7 +81,7 @@ class FeedsAgent:
         return origin.record.key, Event(identity, SOURCE, report.seen, arrival, key, report)
 
     def decide(self, key: bytes, packed: bytes | None, event: Event, now: Millis, origin: Origin) -> Outcome:  # noqa: ARG002 -- nothing is forwarded
-        """Apply a report that a source has sent something."""
+        """Apply a report about a source."""
         report = event.data
         if not isinstance(report, FeedHeard):
             raise TypeError("the feeds agent reads only FeedHeard")
@@ -93,7 +91,7 @@ class FeedsAgent:
         # Return the same bytes object if the report adds nothing: the shard then does not write the state again.
         return self._outcome(packed if before is not None and report.seen // MINUTE_MS <= last else _packed(feed), effects)
 
-    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state has it
+    def expire(self, key: bytes, packed: bytes, now: Millis) -> Outcome:  # noqa: ARG002 -- the state holds the deadline
         """Fire the source's deadline."""
         feed, effects = fire_deadline(unpack(packed), PersonKey(key.decode()), policy=self._policy)
         return self._outcome(_packed(feed), effects)

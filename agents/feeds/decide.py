@@ -1,7 +1,7 @@
 """Decides when a silence is too long: the core of FEED-1.
 
-Owns what a report about a source, or its deadline, leads to: a gap and a task for the interface team, their escalation to
-operations, and their end. Pure: the same arguments always give the same decision.
+Owns the effects of a report about a source and of its deadline: a gap and a task for the interface team, the escalation to
+operations, and the closing. Pure: the same arguments always give the same decision.
 
 Silence starts at the end of the minute in which the source last sent, because shards report minutes. It may last for three usual
 gaps. A usual gap is one that 95 of 100 gaps do not exceed. For a source that sends at regular intervals it is the interval; for one
@@ -66,7 +66,7 @@ def apply_report(feed: Feed | None, report: FeedHeard, key: PersonKey, now: Mill
     if feed is None:
         feed = new_feed(report.source, seen, cause)
     else:
-        # If it sent before the alarm, the report is late because shards were behind, and the source was never silent.
+        # If the source sent before the alarm, only the report is late, because shards were behind: the source was never silent.
         was_silent = feed.step > 0 and seen > feed.opened
         if feed.step:
             effects = _Draft(feed, key, now, cause, policy).end(seen)
@@ -78,13 +78,13 @@ def apply_report(feed: Feed | None, report: FeedHeard, key: PersonKey, now: Mill
     feed.seen, feed.cause = seen, cause
     feed.step, feed.handoff, feed.opened, feed.notified = 0, "", 0, ()
     limit = silent_too_long_at(feed, rule)
-    # While shards catch up, reports are old when they arrive. So no alarm is raised earlier than the minimum time after *now*.
+    # While shards catch up, reports arrive late. So the deadline is never earlier than *now* plus the minimum silence.
     feed.due = forgotten_at(feed, rule) if limit is None else max(limit, now + rule.floor_minutes * MINUTE_MS)
     return feed, effects
 
 
 def silent_too_long_at(feed: Feed, rule: FeedRule) -> Millis | None:
-    """Return when the silence since the source last sent is too long; None if no usual gap is known."""
+    """Return when the silence since the source last sent becomes too long; None if no usual gap is known."""
     begin = feed.last + 1
     at, missed, most = float(begin), 0.0, rule.usual_gaps * feed.uneven / 100
     for hour in range(begin // HOUR_MINUTES, begin // HOUR_MINUTES + LOOK_AHEAD_HOURS):
@@ -110,7 +110,7 @@ def fire_deadline(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision
     silent = f"{_name(rule)}: {feed.source} has sent nothing since {instant(feed.seen)}"
     forgotten = forgotten_at(feed, rule)
     if at >= forgotten:
-        why = f"{silent}, for {rule.forgotten_after_days} days: it is no longer monitored."
+        why = f"{silent}, for {rule.forgotten_after_days} days. The source is no longer monitored."
         return None, draft.close("not-applicable", why) if feed.step else ()
     why = f"{silent}; {allowed(feed, rule)}."
     if feed.step == 0:
@@ -126,7 +126,7 @@ def fire_deadline(feed: Feed, key: PersonKey, *, policy: FeedPolicy) -> Decision
 
 
 def _whole_seconds(minutes: float) -> int:
-    """Return milliseconds, rounded up to a whole second, so that rounding errors of floats make no difference."""
+    """Convert minutes to milliseconds, rounded up to a whole second so that floating-point errors make no difference."""
     return -int(-(minutes * 60 - 1e-6) // 1) * 1000
 
 
@@ -151,7 +151,7 @@ class _Draft:
         return (*self._states("open", "requested", None, owner, why), issued)
 
     def end(self, seen: Millis) -> tuple[Effect, ...]:
-        """Close the gap: as met if the source had sent in time (then the notifications are withdrawn), else as met late."""
+        """Close the gap as met late. If the source sent in time, close it as met and withdraw the notifications."""
         feed, rule = self.feed, self.policy.rule
         if seen > feed.opened:
             return self.close("met-late", f"{_name(rule)}: {feed.source} sent again at {instant(seen)}, after {span(seen - feed.seen)}.")
@@ -159,7 +159,7 @@ class _Draft:
         return (*self._states("closed", "completed", "met", self._owner, why), *self._withdrawals(why))
 
     def close(self, closure: str, why: str) -> tuple[Effect, ...]:
-        """Close the gap, and notify everyone who was notified of it."""
+        """Close the gap, and notify everybody who was notified of it."""
         done = "completed" if closure == "met-late" else "cancelled"
         notices = (self._notice(recipient, why, closure) for _, recipient in self.feed.notified)
         return (*self._states("closed", done, closure, self._owner, why), *notices)
@@ -169,7 +169,7 @@ class _Draft:
         return self.policy.owners.second if self.feed.step > 1 else self.policy.owners.first
 
     def _states(self, gap: str, task: str, closure: str | None, owner: str, why: str) -> tuple[Effect, ...]:
-        """Return the present state of the gap and of its task."""
+        """Return the gap and the task with the given states."""
         feed, rule = self.feed, self.policy.rule
 
         def id_of(kind: str) -> str:

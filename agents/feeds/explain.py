@@ -17,8 +17,8 @@ def explain(rule: FeedRule) -> str:
 When it opens
   - When a source is silent for longer than {rule.usual_gaps:g} times its usual gap for that hour of the week, and for at least
     {rule.floor_minutes} minutes.
-  - The usual gap of an hour of the week is known after {rule.hour_known_after} such hours. Before that, the same hour of all days
-    is used.
+  - The usual gap of an hour of the week is known after that hour was observed {rule.hour_known_after} times. Before that, the same
+    hour of all days is used.
   - At most one handoff is open for each source.
 
 Who is accountable
@@ -31,7 +31,7 @@ What happens until it is closed
 
 What closes it
   - Any record from the source.
-  - If the source was never silent, because its records arrive late, the notification is withdrawn.
+  - If the source was not silent and only its records arrived late, the notification is withdrawn.
 
 Where it comes from
   - {rule.source}.

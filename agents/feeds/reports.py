@@ -17,10 +17,10 @@ from streams.shard.agent import BY_KEY, Agent, Form, Origin, Outcome
 MINUTE_MS = 60_000
 SOURCE = "urn:carerelay:coordination"
 SOURCES_MAX = 10_000
-"""How many sources a process keeps in memory. If there are more, a sender keeps changing its name, and the memory is cleared."""
+"""How many sources a process keeps in memory. If there are more, some sender probably varies its name: the memory is cleared."""
 
 WATCHED = frozenset(kind for topic in INBOUND if topic not in (DELIVERY, RESPONSE, RELAY) for kind in topic.types)
-"""Types of events that a hospital, practice or service sends. Our own delivery reports and responses do not count as a feed."""
+"""Types of events that a hospital, practice or service sends. CareRelay's own delivery reports and responses do not count as a feed."""
 
 
 class SourceReports:

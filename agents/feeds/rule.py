@@ -20,14 +20,14 @@ class FeedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     usual_gaps: float
     """How many usual gaps a silence may last before the rule opens."""
     floor_minutes: int
-    """How long a silence may last in any case."""
+    """The minimum: a shorter silence never opens the rule."""
     hour_known_after: int
     """How often an hour of the week must be observed from start to end before it counts as known."""
     hour_known_after_minutes: int
-    """In how many minutes of that hour the source must have sent, over all those weeks. If it sends in that hour on most days, one
-    minute each time is enough. An hour with fewer has no usual gap."""
+    """Number of minutes of that hour in which the source must have sent, over all those weeks. An hour with fewer has no usual gap. One
+    minute per week is enough if the source sends in that hour on most days."""
     source_known_after_minutes: int
-    """In how many minutes a source must have sent before its mean gap over all hours counts as known."""
+    """Number of minutes in which a source must have sent before its mean gap over all hours counts as known."""
     any_hour_gap_minutes_max: int
     """The mean gap over all hours is used for an unknown hour only if it is at most this long."""
     escalates_after_minutes: int

@@ -1,9 +1,9 @@
 """The state of one source: when it usually sends, and whether it is silent.
 
-Owns the record, its packed form, and how the usual gap is learned. Pure. Must not know what a silence leads to.
+Owns the record, its packed form, and how the usual gap is learned. Pure. Must not know the effects of a silence.
 
-For each minute, only whether the source sent matters. The number of records does not, so one batch per hour does not look like a
-busy source. Hours are hours of the week in UTC. After a clock change, the new hours are learned within two weeks.
+The state counts the minutes in which the source sent, not the records. So one batch per hour does not look like a busy source.
+Hours are hours of the week in UTC. After a clock change, the new hours are learned within two weeks.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Feed(msgspec.Struct, array_like=True):
     """The minute at which counting for the mean gap over all hours starts. Each silence with an alarm moves it forward, so that
     the silence does not count."""
     active: int = 1
-    """In how many minutes since `since` it sent."""
+    """Number of minutes since `since` in which it sent."""
     hour: int = 0
     """The hour that is being counted."""
     count: int = 1
-    """In how many minutes of `hour` it sent."""
+    """Number of minutes of `hour` in which it sent."""
     whole: bool = False
     """Whether `hour` has been observed from its start."""
     sent: list[int] = []
-    """For each hour of the week: in how many minutes it sent, over all the weeks in `observed`."""
+    """For each hour of the week: the number of minutes in which it sent, over all the weeks in `observed`."""
     observed: list[int] = []
     """For each hour of the week: how often it was observed from start to end."""
     uneven: int = 100
@@ -63,7 +63,7 @@ class Feed(msgspec.Struct, array_like=True):
     due: int = 0
     """The next deadline in milliseconds; 0: none."""
     step: int = 0
-    """0: not silent; 1: the first watcher was notified; 2: the second one too."""
+    """0: not silent; 1: the first owner was notified; 2: the second owner too."""
     cause: str = ""
     """Id of the newest report."""
     handoff: str = ""
@@ -169,7 +169,7 @@ def _end_hour(feed: Feed, hour: int, count: int) -> None:
 
 
 def _on_most_days(feed: Feed, every_day: range, rule: FeedRule) -> bool:
-    """Return whether the source sends in that hour on most days. If so, a single minute in each such hour is no coincidence."""
+    """Return whether the source sends in that hour on most days. If so, a single minute in each such hour is not a coincidence."""
     sent = sum(feed.sent[n] for n in every_day)
     return sent >= rule.hour_known_after_minutes and 2 * sent >= sum(feed.observed[n] for n in every_day)
 

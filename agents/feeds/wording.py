@@ -21,7 +21,7 @@ def instant(at_ms: int) -> str:
 
 
 def span(milliseconds: int) -> str:
-    """Return a duration in minutes, hours or days, whichever fits its length."""
+    """Return a duration in minutes (below 2 hours), in hours (below 2 days) or in days."""
     minutes = milliseconds // 60_000
     if minutes < 120:
         return f"{minutes} minute{'' if minutes == 1 else 's'}"
@@ -38,6 +38,6 @@ def allowed(feed: Feed, rule: FeedRule) -> str:
     limit = f"the limit is {rule.usual_gaps:g} usual gaps and at least {rule.floor_minutes} minutes"
     gap = mean_gap_minutes(feed, minute // HOUR_MINUTES, rule) * feed.uneven / 100
     if not gap:
-        return f"{hour} it rarely sends, but it should have sent since then; {limit}"
+        return f"{hour} it rarely sends, but it should have sent in the hours since; {limit}"
     usual = f"{gap:.0f} minutes" if gap >= 1.5 else "a minute"
     return f"{hour} gaps of up to {usual} are usual; {limit}"

@@ -189,7 +189,7 @@ def test_duplicate_replaces_a_first_referral_that_is_given_up(status: str, by: s
     assert ends(effects, "REF-4") == {"R1": first, "R2": None}
     answer = effects.last("REF-1")
     assert (answer["referral"], answer["closure"], answer["due"]) == ("R2", None, utc("2026-07-11T00:00"))
-    assert "its duplicate, referral R2, takes its place" in answer["why"]
+    assert "its duplicate, referral R2, replaces it" in answer["why"]
     assert effects.of("NTF-REFERRAL", "notification")[-1]["recipient"] == "referral-target/organization:other-clinic"
     assert all(line["closure"] == "met" for line in effects.of("REF-6", "task")[1:])
 

@@ -34,7 +34,7 @@ from streams.contract.events import Millis
 
 
 def update_handoffs(draft: EffectsDraft, context: Context, only: Handoff | None = None) -> None:
-    """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: look at this handoff alone."""
+    """Close or end the handoffs that wait for the context's event, or make them due earlier. *only*: consider only this handoff."""
     person, world, kind = context.person, context.world, context.kind
     listens = world.catalogue.listens
     for handoff in [only] if only is not None else list(person.handoffs):
@@ -71,7 +71,7 @@ def _ends(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compile
 
 
 def happened_at(context: Context) -> Millis:
-    """Return when the reported care took place: the end of an activity, the time of an observation, the start of a kept visit."""
+    """Return when the reported care took place: the end of an activity, the time of an observation, the start of an appointment."""
     fact: Any = context.fact
     at: int = context.at
     match context.kind:
@@ -82,7 +82,7 @@ def happened_at(context: Context) -> Millis:
         case "AppointmentChanged":
             if fact.status == "fulfilled":
                 at = fact.start or (context.appointment.start if context.appointment else 0) or context.at
-    # Care that is said to end in the future counts from the time of its event.
+    # If the reported end is in the future, the event time counts instead.
     return Millis(min(at, context.at)) if at > context.at + context.world.settings.suspect_after_minutes * 60_000 else Millis(at)
 
 
@@ -101,7 +101,7 @@ def _closes(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         if not correction and not _is_enough(handoff, rule.rule, index, closing):
             return
         closure = "met" if happened <= handoff.due else "met-late"
-        # The two differ if care is recorded later than it took place.
+        # The two times differ if care is recorded after it took place.
         took_place = f" It took place on {moment(happened, calendar.zone)}." if happened // 60_000 != context.at // 60_000 else ""
         close(draft, handoff, rule, closure, happened=happened, why=f"{draft.words}.{took_place}")
         return
@@ -123,7 +123,7 @@ def _counts(  # noqa: PLR0917 -- one question and everything that the answer dep
     if closing.from_day_zero:
         begins = start_of_local_day(Millis(begins), calendar.zone)
     if rule.rule.again == "extend":
-        begins = Millis(0)  # Each event moves `opened_at`, and the closing event may be older than the newest of them.
+        begins = Millis(0)  # Each event moves `opened_at`, and the closing event may be older than the newest event.
     if closing.standing:
         begins = Millis(0)
     if happened < begins or (closing.based_on and happened == handoff.opened_at):

@@ -1,7 +1,7 @@
-"""The effects of one decision, while it is made.
+"""Collects the effects of one decision.
 
-Owns the fields that effects of all rules have in common: ids, `why`, titles. Must not know a rule or decide which effects
-there are.
+Owns the fields that effects of all rules have in common: ids, `why`, titles. Must not know a rule, or decide which effects
+a decision has.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class EffectsDraft:
         self.effects: list[Effect] = []
 
     def refused(self, reason: str, why: str, rule: str = ENCOUNTER_RULE) -> None:
-        """Add that the event was refused."""
+        """Add an `EventRefused`."""
         self.effects.append(
             EventRefused(derive(self.seed, rule, "refused", reason), self.at, self.person.key, self.cause, rule, reason, self.source, why)
         )
@@ -82,7 +82,7 @@ class EffectsDraft:
         channel: str = "at-once",
         deliver_after: Millis | None = None,
     ) -> NotificationIssued:
-        """Add a notification and return it; the rule goes in front of *why*."""
+        """Add a notification and return it. *why* is prefixed with the rule."""
         effect = NotificationIssued(
             id_,
             self.at,
@@ -107,7 +107,7 @@ class EffectsDraft:
         return effect
 
     def withdrawn(self, notification: str, recipient: Address, rule: str, version: int, why: str) -> None:
-        """Add that a notification is withdrawn; the rule goes in front of *why*."""
+        """Add a `NotificationWithdrawn`. *why* is prefixed with the rule."""
         self.effects.append(
             NotificationWithdrawn(
                 derive(self.seed, rule, "withdrawn", notification),
@@ -130,17 +130,17 @@ class EffectsDraft:
             self.gap(handoff, rule, why)
 
     def task(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-        """Add the current task alone, if no field of its gap has changed."""
+        """Add only the current task. Call this if no field of the gap has changed."""
         self._add(TaskState, "task", TASK_STATUS[handoff.status], handoff, rule, why)
 
     def gap(self, handoff: Handoff, rule: CompiledRule | None, why: str) -> None:
-        """Add the current gap alone."""
+        """Add only the current gap."""
         self._add(GapState, "gap", "closed" if handoff.closure else GAP_STATES[handoff.gap], handoff, rule, why)
 
     def _add(  # noqa: PLR0917 -- what a task and a gap have in common
         self, kind: type[TaskState | GapState], name: str, state: str, handoff: Handoff, compiled: CompiledRule | None, why: str
     ) -> None:
-        """Add a task or a gap; the rule goes in front of *why*."""
+        """Add a task or a gap. *why* is prefixed with the rule."""
         id_, rule = uuid_text(handoff.id), compiled.rule if compiled is not None else None
         referral, goal = _referral_and_goal(self.person, handoff, rule)
         title, neutral_title = titles_of(handoff, compiled)
@@ -171,7 +171,7 @@ class EffectsDraft:
 
 
 def titles_of(handoff: Handoff, rule: CompiledRule | None) -> tuple[str, str]:
-    """Return the title and the neutral title of *handoff*; a title that names the rule if the catalogue no longer has it."""
+    """Return the title and the neutral title of *handoff*. If the catalogue no longer has the rule, both titles name the rule."""
     if rule is None:
         title = f"Complete the task of rule {handoff.rule}"
         return title, title
@@ -190,5 +190,5 @@ def _referral_and_goal(person: Person, handoff: Handoff, rule: Rule | None) -> t
 
 
 def ref_of(encounter: Encounter | None) -> EncounterRef | None:
-    """Return the reference by which effects name *encounter*."""
+    """Return the reference to *encounter* that effects contain, or None without an encounter."""
     return EncounterRef(encounter.facility, encounter.visit) if encounter is not None else None

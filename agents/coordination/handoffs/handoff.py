@@ -52,7 +52,7 @@ def calendar_of(handoff: Handoff, person: Person, world: World) -> Organisation:
 
 
 def rule_of(handoff: Handoff, person: Person, world: World) -> CompiledRule | None:
-    """Return the rule version that opened *handoff*. None if the catalogue no longer has it: then only people close the handoff."""
+    """Return the rule version that opened *handoff*, or None if the catalogue no longer has it. Then only people can close the handoff."""
     view = world.catalogue.view(home_of(handoff, person, world), programmes_of(person, Millis(handoff.opened_at)))
     return world.catalogue.find(view, handoff.rule, handoff.version)
 
@@ -64,9 +64,10 @@ def acknowledgement_of(notice: NotificationIssued, handoffs: list[Handoff]) -> H
 
 
 def appointment_focus(context: Context) -> str:
-    """Return the id of the appointment's referral, so that another appointment for the referral counts too; else its own id.
+    """Return the focus of a handoff about the context's appointment: the id of its referral, or its own id if it has no referral.
 
-    The referral may be named before its request arrives.
+    With the referral as the focus, another appointment for that referral counts too. An appointment may name a referral whose request
+    has not arrived yet.
     """
     if context.referral is not None:
         return context.referral.id
@@ -91,7 +92,7 @@ def _instant_of(step: CompiledStep, handoff: Handoff, calendar: Organisation) ->
 
 
 def schedule_next_step(handoff: Handoff, rule: CompiledRule | None, not_before: int, calendar: Organisation, directory: Directory) -> None:
-    """Set the next deadline: the next step, not before *not_before*, or the beginning of its owner's absence if that is earlier."""
+    """Set the next deadline: the next step, at *not_before* or later, or the start of the owner's absence if that is earlier."""
     at = next_step_at(handoff, rule, calendar)
     absence = directory.cover_begins(Address.parse(handoff.owner).party, not_before)
     if at is not None:
@@ -119,7 +120,7 @@ def due_text(handoff: Handoff, zone: str) -> str:
 
 
 def first_status(rule: Rule, due: int, now: int) -> int:
-    """Return the status of a new task: a draft until it is due if nobody needs to act before, else requested."""
+    """Return the status of a new task: draft if nobody needs to act before it is due, else requested."""
     return DRAFT if rule.task == "due" and due > now else REQUESTED
 
 
@@ -153,11 +154,13 @@ def close(
     by_encounter: int = 0,
     by_death: bool = False,
 ) -> None:
-    """Close *handoff*: add the final state of its task and gap, and notify everybody who had an alert about it.
+    """Close *handoff*: add the final state of its task and gap, and notify everybody who received an alert about it.
 
-    If the alert was wrong in hindsight (met in time, cancelled, not applicable) it is withdrawn; otherwise a notification
-    says that the handoff is closed. *why* says what happened, in whole sentences; what follows for the task is added.
-    *happened*: when, in milliseconds.
+    If the alert proved unnecessary (met in time, cancelled, not applicable), it is withdrawn. Otherwise a notification
+    reports that the handoff is closed.
+
+    *happened*: event time of the closing event, in milliseconds. *why*: what happened, in whole sentences. The result for the task is
+    appended to it.
     """
     why += _closing_words(closure, reported_late=draft.at > handoff.due)
     handoff.end = End(closure, draft.at, happened, by_encounter, by_death)
@@ -190,14 +193,14 @@ def close(
 
 
 def reopen(draft: EffectsDraft, handoff: Handoff, world: World, why: str) -> None:
-    """Open *handoff* again, because the event that closed it no longer counts. *why* says what happened, in whole sentences."""
+    """Open *handoff* again, because the event that closed it no longer counts. *why*: what happened, in whole sentences."""
     why = f"{why} The task is open again."
     person = draft.person
     rule = rule_of(handoff, person, world)
     handoff.end = None
     handoff.status = first_status(rule.rule, handoff.due, draft.at) if rule is not None else REQUESTED
     if handoff.due <= draft.at and handoff.gap == DUE_SOON:
-        handoff.gap = 0  # The step at the due time, which is reached at this instant, opens the gap.
+        handoff.gap = 0  # The step at the due time fires now and opens the gap.
     if rule is not None:
         skip_warnings(handoff, rule, draft.at)
     schedule_next_step(handoff, rule, draft.at, calendar_of(handoff, person, world), world.directory)

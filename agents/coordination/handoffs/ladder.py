@@ -1,4 +1,4 @@
-"""Escalation: what happens to a handoff at each of its steps, as long as nobody closes it.
+"""Escalation: what happens to a handoff at each of its steps while it is open.
 
 Owns what a step changes: due soon, overdue, the next owner, and who is notified. Must not know a rule by name.
 """
@@ -65,7 +65,7 @@ def take_next_step(draft: EffectsDraft, handoff: Handoff, world: World) -> None:
 
 
 def _hand_to_cover(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, world: World) -> None:
-    """Give the handoff to the cover if its owner has become absent since they became the owner."""
+    """Give the handoff to the cover if the absence of its owner began after they became the owner."""
     owner = Address.parse(handoff.owner)
     since = world.directory.absent_since(owner.party, draft.at)
     if since is None or since <= (handoff.owned_at or handoff.opened_at):
@@ -79,7 +79,7 @@ def _hand_to_cover(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | N
 
 
 def restart_silence_clocks(draft: EffectsDraft, context: Context) -> None:
-    """Restart the clocks that wait for silence of the encounter, from its latest event. The order of arrival does not matter."""
+    """Restart the clocks of rules that wait for the end of an encounter's events. The clocks start again at its latest event."""
     encounter, world = context.encounter, context.world
     if encounter is None:
         return
@@ -91,7 +91,7 @@ def restart_silence_clocks(draft: EffectsDraft, context: Context) -> None:
 
 
 def _restart_clock(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule, context: Context, last: Millis) -> bool:
-    """Start the clock of *handoff* at *last*; return whether that changes the due time. A clock in days changes once a day at most."""
+    """Restart the clock of *handoff* at *last*. Return whether the due time changes: a clock in days changes it at most once a day."""
     if last <= handoff.opened_at or handoff.gap == OPEN:
         return False
     calendar = calendar_of(handoff, context.person, context.world)
@@ -163,7 +163,7 @@ def _apply_step(  # noqa: PLR0917 -- one step and everything that it changes
 
 
 def _step_words(handoff: Handoff, calendar: Organisation, *, overdue: bool, was: str) -> str:
-    """Return what a step says: the due time, where its clock started, and who is accountable."""
+    """Return the `why` of a step: when the task is due, when its clock started, and who is accountable."""
     due, since = due_text(handoff, calendar.zone), moment(handoff.opened_at, calendar.zone)
     head = f"the task {'was' if overdue else 'is'} due {due} and is not done; its clock started on {since}."
     return f"{head} {passes(was, handoff.owner) if handoff.owner != was else f'{person_words(handoff.owner)} is accountable.'}"

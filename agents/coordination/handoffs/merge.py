@@ -1,6 +1,6 @@
 """Merging the states of two person keys: the retired key sends its state, and the surviving key adds it without duplicates.
 
-Owns both halves of a merge (HL7 A40, A34). Must not know how a state travels: the shards relay it.
+Owns both halves of a merge (HL7 A40, A34). Must not know how a state is transported: the shards relay it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from streams.contract.events import Event, Millis, PersonKey, PersonMerged, Pers
 
 
 def move_out(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Event) -> tuple[Person, tuple[Effect, ...]]:
-    """Move the state of *person* to the surviving key. A stub remains here, to forward later events."""
+    """Move the state of *person* to the surviving key. A stub remains under the old key and forwards later events."""
     if fact.into.key == person.key:
         draft.refused("merged-into-itself", "A record cannot be merged into itself.", "merge")
         return person, tuple(draft.effects)
@@ -46,8 +46,8 @@ def move_out(person: Person, fact: PersonMerged, draft: EffectsDraft, event: Eve
 def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Millis, world: World) -> tuple[Person, tuple[Effect, ...]]:
     """Add the moved state to *person*, the surviving key.
 
-    A stub sends the state on. A stub that gets its own state back becomes a person again: the merges formed a circle, and
-    one key must survive.
+    A stub forwards the state to the key that it was merged into. A stub that receives its own state becomes a person again: the
+    merges formed a circle, and one key must survive.
     """
     if person.into and fact.origin not in {person.key, person.into}:
         moved = StateMoved(
@@ -56,7 +56,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
         return person, (moved,)
     other = unpack(fact.state)
     if person.into:
-        # The draft looks up encounters, referrals and goals of its person.
+        # The draft looks up encounters, referrals and goals in its person, so it needs the new one.
         person = draft.person = Person(person.key)
     _renumber(other, _merge_encounters(person, other))
     moved_in = _merge_handoffs(draft, person, other, world)
@@ -76,7 +76,7 @@ def take_in(person: Person, fact: PersonStateMoved, draft: EffectsDraft, now: Mi
 
 
 def _merge_encounters(person: Person, other: Person) -> dict[int, int]:
-    """Add the other's encounters; return the new number of each old number. The same visit in both is one encounter."""
+    """Add the encounters of *other*, and return the new number for each old one. A visit that both have becomes one encounter."""
     numbers: dict[int, int] = {}
     for encounter in other.encounters:
         same = next(
@@ -94,7 +94,7 @@ def _merge_encounters(person: Person, other: Person) -> dict[int, int]:
 
 
 def _join(encounter: Encounter, other: Encounter) -> None:
-    """Add what *other* knows of the same encounter. The one with the newer event decides the status."""
+    """Add the data of *other*, a second record of the same encounter. The record with the newer event decides the status."""
     if other.last > encounter.last and other.status != Status.UNKNOWN:
         encounter.status, encounter.discharged, encounter.disposition = other.status, other.discharged, other.disposition
         encounter.class_ = other.class_ or encounter.class_
@@ -113,13 +113,13 @@ def _renumber(other: Person, numbers: Mapping[int, int]) -> None:
         record.encounter = numbers.get(record.encounter, 0)
     for handoff in other.handoffs:
         if handoff.end is not None:
-            # A handoff that a death closed stays closed: the surviving record may have the same handoff open.
+            # A correction of the death must not reopen the handoff: the surviving record may have the same handoff open.
             handoff.end.by_encounter, handoff.end.by_death = numbers.get(handoff.end.by_encounter, 0), False
     other.deceased_encounter = numbers.get(other.deceased_encounter, 0)
 
 
 def _merge_handoffs(draft: EffectsDraft, person: Person, other: Person, world: World) -> list[Handoff]:
-    """Add the other's handoffs. Of two open ones of the same rule and subject, the older stays open. Return those that stay open."""
+    """Add the handoffs of *other*, and return those that are still open. If both have the same open handoff, the newer one is closed."""
     moved: list[Handoff] = []
     for handoff in other.handoffs:
         duplicate = next(
@@ -140,7 +140,7 @@ def _merge_handoffs(draft: EffectsDraft, person: Person, other: Person, world: W
             moved.append(handoff)
         rule = rule_of(newer, person, world)
         close(
-            draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}. Both records had this task; the older one stays open."
+            draft, newer, rule, "superseded", happened=draft.at, why=f"{draft.words}. Both records had this task. The older one stays open."
         )
     return moved
 
@@ -170,7 +170,7 @@ def _members(mine: list[TeamMember], theirs: list[TeamMember]) -> list[TeamMembe
 
 
 def _consents(mine: list[Consent], theirs: list[Consent]) -> list[Consent]:
-    """Keep the newest decision of each combination; of two with the same time, the refusal."""
+    """Keep the newest decision for each combination. If two have the same time, keep the refusal."""
     merged = {(c.recipient, c.purpose, c.sensitivity): c for c in mine}
     for consent in theirs:
         key = (consent.recipient, consent.purpose, consent.sensitivity)
@@ -201,7 +201,7 @@ MERGED: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "history_incomplete": operator.or_,
     "demographics": _demographics,
 }
-"""How each field of a person is merged: from the value of the surviving key and the value of the other."""
+"""How each field of a person is merged: from the value of the surviving key and the value of the old key."""
 
 OWN: Final = frozenset({"key", "into", "stay_count", "prune_at"})
 """Fields of the surviving key that a merge does not change. Encounters, handoffs and death are merged by the code above."""

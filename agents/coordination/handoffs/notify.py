@@ -1,6 +1,6 @@
-"""Notifications: from roles to recipients, with consent checked, each party once.
+"""Notifications: finds the recipients of a notification from its roles, checks consent, and notifies each party once.
 
-Owns who gets a notification and which notifications are suppressed. Must not know which event it is about, or any clock.
+Owns who gets a notification and which notifications are suppressed. Must not know which event a notification is about, or any clock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from streams.contract.effects import GoalWords, NotificationIssued
 from streams.contract.events import Millis
 
 _OWNER: Final = (Tell("owner", required=True),)
-"""The accountable owner alone."""
+"""Only the accountable owner."""
 
 _NAMED_BY_SUBJECT = frozenset({"referral-target", "referral-requester", "goal-owner"})
 _NAMED_BY_ENCOUNTER = frozenset({"facility", "transferring-facility"})
@@ -41,7 +41,7 @@ class Recipient(NamedTuple):
 def recipients(tells: Iterable[Tell], context: Context) -> list[Recipient]:
     """Return each party once, in the order of the roles.
 
-    If nobody is known for a required role, the organisation's holder of the role takes its place, or else the fallback pool.
+    If nobody is known for a required role, the recipient is the organisation's holder of the role, or else the fallback pool.
     """
     directory, organisation = context.world.directory, context.organisation
     found: dict[str, Recipient] = {}
@@ -120,7 +120,7 @@ def notify(
             )
             if notified_at is not None and urgency == "routine" and not asks:
                 minutes = quiet.bundle_minutes
-                again = f"Not notified again: a notification about the same encounter was sent less than {minutes} minutes before."
+                again = f"Not notified again: a notification about the same encounter was sent less than {minutes} minutes earlier."
                 why_not = by_rule(rule, version, f"{why} {again}")
                 draft.suppressed("bundled", why_not, rule, version=version, recipient=recipient)
                 continue
@@ -159,9 +159,9 @@ def alert(
     tells: Iterable[Tell] = _OWNER,
     again: bool = False,
 ) -> None:
-    """Notify about the context's handoff, and remember the recipients: they are notified once more when it closes.
+    """Notify about the context's handoff, and record the recipients, because they are also notified when it closes.
 
-    *again*: notify recipients of an earlier alert too.
+    *again*: also notify the recipients of an earlier alert.
     """
     handoff = context.handoff
     if handoff is None:

@@ -1,6 +1,6 @@
-"""Opening: which handoffs an event opens, for which owner and until when.
+"""Opening: which handoffs an event opens, who owns them, and when they are due.
 
-Owns the way from a trigger to an open handoff with one owner, a due time and a first step. Must not know a rule by name.
+Owns how a trigger becomes an open handoff with one owner, a due time and a first step. Must not know a rule by name.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from streams.contract.events import Millis
 def open_all(draft: EffectsDraft, context: Context, of_goal: Goal | None = None) -> list[Handoff]:
     """Open every handoff that the context's event or its newly issued notification triggers.
 
-    Return the handoffs that were opened or that now count from an earlier trigger. *of_goal*: open those about this goal alone.
+    Return the handoffs that were opened, or whose clock now starts at an earlier trigger. *of_goal*: open only those about this goal.
     """
     if context.person.deceased:
         return []
@@ -88,7 +88,7 @@ def _open(draft: EffectsDraft, context: Context, compiled: CompiledRule, counts_
         return []
     person = context.person
     # If the trigger is a notification, the clock starts when it is issued, because nobody can respond before.
-    at = draft.at if event == ISSUED else _start(context, rule, counts_from)
+    at = draft.at if event == ISSUED else _clock_start(context, rule, counts_from)
     superseded: Handoff | None = None
     for known in person.handoffs:
         if not same_subject(known, rule, subject) or known.closure == "cancelled":
@@ -161,7 +161,7 @@ def _begin_earlier(draft: EffectsDraft, handoff: Handoff, compiled: CompiledRule
 
 
 def _referral_for(context: Context, services: Condition) -> Referral | None:
-    """Return the newest open referral for one of the *services* in a trigger's condition, or None. Its target is to act."""
+    """Return the newest open referral for one of the *services* in a trigger's condition, or None. Its target is accountable."""
     if not isinstance(services, tuple):
         return None
     waiting = [r for r in context.person.referrals if r.service in services and r.status and r.status not in ENDED]
@@ -180,7 +180,7 @@ def _handoff_id(draft: EffectsDraft, rule: Rule, subject: Subject, at: Millis) -
 
 
 def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Millis) -> tuple[Millis, int, Organisation]:
-    """Return when a clock that starts at *at* is due, the index of its unit (0: a fact gives the time), and its calendar."""
+    """Return the due time of a clock that starts at *at*, the index of its unit (0: a fact gives the due time), and its calendar."""
     calendar = context.organisation
     if compiled.rule.calendar == "accountable":
         calendar = home_of(owner, context) or calendar
@@ -191,7 +191,7 @@ def deadline_of(compiled: CompiledRule, context: Context, owner: Address, at: Mi
     return due_at(clock, at, calendar.zone, calendar.holidays), UNITS.index(clock.unit), calendar
 
 
-def _start(context: Context, rule: Rule, counts_from: str) -> Millis:
+def _clock_start(context: Context, rule: Rule, counts_from: str) -> Millis:
     """Return when the clock of a handoff of *rule* starts."""
     encounter = context.encounter
     if encounter is not None and rule.again == "extend":
@@ -236,7 +236,7 @@ def same_subject(handoff: Handoff, rule: Rule, subject: Subject) -> bool:
 def _opening_words(  # noqa: PLR0917
     draft: EffectsDraft, compiled: CompiledRule, context: Context, clock: Clock | None, handoff: Handoff, calendar: Organisation
 ) -> str:
-    """Return why a handoff was opened, when it is due, who is accountable, and what is uncertain about it."""
+    """Return the `why` of a new handoff: what happened, when it is due, who is accountable, and what is uncertain."""
     rule = compiled.rule
     span = f"within {clock_words(clock)}, " if clock is not None else ""
     doubt = ""

@@ -1,7 +1,7 @@
-"""Who is accountable: from a role, or from a party that the subject names, to exactly one owner.
+"""Who is accountable: finds exactly one owner for a role, or for a party that the subject names.
 
 Owns the choice of the owner and of the next owner in the line of escalation. Must not know a clock. If nobody is known, the
-owner is the fallback pool, which people watch.
+owner is the fallback pool, which people must watch.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def step_owner(role: str, owner: Address, context: Context) -> Address:
 def next_owner(owner: Address, context: Context) -> Address:
     """Return who is accountable after *owner* in the line of escalation; *owner* itself at the end of the line.
 
-    The line is that of the owner's organisation, else that of the context's. A role that nobody holds is skipped.
+    The line of the owner's organisation applies, or that of the context's organisation if the owner has none. A role that nobody
+    holds is skipped.
     """
     directory = context.world.directory
     role = owner.role
@@ -101,7 +102,7 @@ def next_owner(owner: Address, context: Context) -> Address:
 
 
 def _facility(context: Context) -> Address:
-    """Return the organisation that runs the facility; the facility itself by its id if the directory does not have it."""
+    """Return the organisation that runs the facility, or the facility itself if the directory does not list it."""
     directory, encounter = context.world.directory, context.encounter
     if encounter is not None and not directory.knows_facility(encounter.facility):
         return Address("facility", "organization", encounter.facility)

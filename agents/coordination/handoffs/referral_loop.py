@@ -1,4 +1,4 @@
-"""Closed-loop referrals: open handoffs follow the target, the date and the duplicates of their referral.
+"""Closed-loop referrals: updates open handoffs when the target, the date or the duplicates of their referral change.
 
 Owns what a change of a referral means for handoffs that are already open. Must not know a rule by name, or who is notified.
 """
@@ -37,7 +37,7 @@ _SIDES: Final = ("referral-target", "referral-requester")
 def update_referral_handoffs(draft: EffectsDraft, context: Context) -> None:
     """Update owner and due time of the referral's open handoffs when its target, its requester or its date changes.
 
-    The same is needed when the request arrives after its answer. An overdue handoff keeps its due time.
+    The request may also change them if it arrives after its answer. An overdue handoff keeps its due time.
     """
     referral, was = context.referral, context.referral_before
     if referral is None or was is None:
@@ -73,7 +73,7 @@ def update_referral_handoffs(draft: EffectsDraft, context: Context) -> None:
 
 
 def _update_due(draft: EffectsDraft, context: Context, handoff: Handoff, rule: CompiledRule) -> list[str]:
-    """Set the due time of *handoff* from what its referral says now; return a sentence that says so if it changes."""
+    """Set the due time of *handoff* from the current referral. If it changes, return a sentence for `why`."""
     due, unit, calendar = deadline_of(rule, context, Address.parse(handoff.owner), Millis(handoff.opened_at))
     if due == handoff.due:
         return []
@@ -101,7 +101,7 @@ def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:
     successor = duplicates[0]
     for duplicate in duplicates:
         duplicate.linked = successor.id if duplicate is not successor else ""
-    draft.words = f"{draft.words}; its duplicate, referral {successor.id}, takes its place"
+    draft.words = f"{draft.words}; its duplicate, referral {successor.id}, replaces it"
     asked = e.ReferralRequested(successor.id, Party("referral-requester"), Party("referral-target"), successor.service, successor.priority)
     facts: list[Any] = [asked]
     if successor.status not in {"draft", "requested"}:
@@ -116,7 +116,7 @@ def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:
 
 
 def explain_open_loop(draft: EffectsDraft, context: Context) -> None:
-    """Add the reason if a report names a referral but does not close its loop."""
+    """If a report names a referral but does not close its loop, add an `EffectSuppressed` with the reason."""
     fact = context.fact
     if not isinstance(fact, e.CareActivityRecorded) or fact.code != REPORT:
         return

@@ -40,7 +40,7 @@ from streams.contract.address import Address
 from streams.contract.events import Party
 
 _MOVES: Final = (e.TaskClaimed, e.TaskReassigned, e.TaskDeclined, e.TaskEscalated, e.TaskSnoozed)
-"""Responses that change the owner of a task or when it needs action. The newest counts, whatever arrives first."""
+"""Responses that change the owner of a task or when it needs action. The one with the newest event time counts, in any order of arrival."""
 
 
 def respond(draft: EffectsDraft, context: Context) -> None:
@@ -86,7 +86,7 @@ def respond(draft: EffectsDraft, context: Context) -> None:
 _NOT_FOUND: Final = {
     "unknown-task": "Task {task} was not found for this person.",
     "closed-task": "Task {task} is already closed.",
-    "not-asked": "Task {task} is only a notification: it asks for no response.",
+    "not-asked": "Task {task} is only a notification and needs no response.",
 }
 """Why there is no open handoff, by reason code."""
 
@@ -113,7 +113,7 @@ def _find(person: Person, task: str) -> Handoff | str:
 
 
 def _show(draft: EffectsDraft, handoff: Handoff, rule: CompiledRule | None, why: str, *, moved: bool = False) -> None:
-    """Add the changed task, and its gap too if the task *moved* to another owner. *why*: what the response means, in sentences."""
+    """Add the changed task, and its gap too if the task *moved* to another owner. *why*: the result, in whole sentences."""
     add = draft.show if moved else draft.task
     add(handoff, rule, f"{draft.words}. {why}")
 
@@ -142,25 +142,25 @@ def _acknowledge(draft: EffectsDraft, context: Context, handoff: Handoff, rule: 
             _acts_for(fact.by, Address.parse(handoff.owner), directory)
             or _acts_for(fact.by, _notified_recipient(context, handoff), directory)
         ):
-            draft.refused("not-the-recipient", f"Only {person_words(handoff.owner)} can acknowledge it.", handoff.rule)
+            draft.refused("not-the-recipient", f"Only {person_words(handoff.owner)} can acknowledge the notification.", handoff.rule)
             return
         update_handoffs(draft, context, handoff)
         return
     if handoff.status != REQUESTED:
-        _nothing_new(draft, handoff, "already-acknowledged", "The task was already acknowledged or taken.")
+        _nothing_new(draft, handoff, "already-acknowledged", "The task was already acknowledged or claimed.")
         return
     handoff.status = RECEIVED
     _show(draft, handoff, rule, "The owner has seen the task.")
 
 
 def _nothing_new(draft: EffectsDraft, handoff: Handoff, reason: str, why: str) -> None:
-    """Add that a response changes nothing."""
+    """Add an `EffectSuppressed`, because a response changes nothing."""
     text = by_rule(handoff.rule, handoff.version, f"{draft.words}. {why} Nothing changes.")
     draft.suppressed(reason, text, handoff.rule, version=handoff.version)
 
 
 def _notified_recipient(context: Context, handoff: Handoff) -> Address:
-    """Return the recipient of the notification that *handoff* is about, else its owner. They may still answer after an escalation."""
+    """Return the recipient of the notification that *handoff* is about, else its owner. An escalation does not change the recipient."""
     if handoff.notification is not None:
         for record in context.person.notifications:
             for recipient in record.recipients:
@@ -233,7 +233,7 @@ def _snooze(draft: EffectsDraft, context: Context, handoff: Handoff, rule: Compi
         handoff.status = ON_HOLD
         handoff.next_at = fact.until
         zone = calendar_of(handoff, context.person, context.world).zone
-        _show(draft, handoff, rule, f"It is on hold until {moment(fact.until, zone)}. {_reason_sentence(fact.reason)}")
+        _show(draft, handoff, rule, f"The task is on hold until {moment(fact.until, zone)}. {_reason_sentence(fact.reason)}")
 
 
 def _reason_sentence(reason: str) -> str:

@@ -1,7 +1,7 @@
 """Routing: which event notifies which roles, by the rows of the routing table, and how notifications are withdrawn.
 
-Owns notices from their row to the record of who was notified. Must not know how a handoff runs: if a notice asks for an
-acknowledgement, it triggers a rule that opens a handoff.
+Owns the choice of the row and the record of who was notified. Must not know how a handoff works: a notification that asks for an
+acknowledgement triggers a rule, and that rule opens a handoff.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WITH_GOALS = frozenset({"PatientAdmitted", "PatientDischarged", "EncounterClass
 
 
 def announce(draft: EffectsDraft, context: Context) -> bool:
-    """Notify the roles of the first row whose conditions hold; return whether there is one. Open the handoffs that it triggers."""
+    """Notify the roles of the first row whose conditions hold, and open the handoffs that this triggers. Return whether a row applies."""
     for compiled in context.world.catalogue.notices.get(context.kind, ()):
         if not holds(compiled.tests, context):
             continue
@@ -75,7 +75,7 @@ def withdraw(draft: EffectsDraft, context: Context, encounter: Encounter, kind: 
     moved_at = encounter.cancels[-1].target_at if kind == "PatientTransferred" else 0
     for record in person.notifications:
         mine = record.encounter == encounter.number and (not only or record.kind == only)
-        # The cancellation of a transfer withdraws that transfer alone. An encounter has one discharge at a time.
+        # A cancelled transfer withdraws only its own notifications. A discharge needs no check: an encounter has one at a time.
         if not mine or (moved_at and record.at // 1000 != moved_at // 1000):
             kept.append(record)
             continue

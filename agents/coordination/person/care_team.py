@@ -2,8 +2,8 @@
 
 Owns the team members and consents of a state. Must not know which event notifies whom (`routing.yaml`), or read a clock.
 
-A member that a care-team event names is asserted. A member that only another message mentions is provisional, and counts only
-if nobody is asserted for the role. If consent is withheld for a recipient, the fallback pool is not notified in their place.
+A member named by a care-team event is asserted. A member mentioned only by other messages is provisional, and counts only if
+the role has no asserted member. If consent is withheld for a recipient, the fallback pool is not notified in their place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Verdict = Literal["permitted", "consent-withheld", "consent-missing"]
 
 
 def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
-    """Apply a care-team event. With `replace` it lists the whole team as of *at*."""
+    """Apply a care-team event. An event with `replace` lists the whole team as of *at*."""
     if fact.replace:
         if at < person.team_at:
             return
@@ -38,7 +38,7 @@ def change_team(person: Person, fact: CareTeamChanged, at: Millis) -> None:
 
 
 def add_mentioned(person: Person, entries: Iterable[Member], at: Millis) -> bool:
-    """Take provisional members from a message, and return whether the team changed. The newest message about a role wins."""
+    """Add the members that a message mentions as provisional. Return whether the team changed. The newest message about a role wins."""
     if at < person.team_at:
         return False
     named: dict[str, list[Member]] = {}
@@ -106,7 +106,10 @@ def members_of(members: Iterable[TeamMember], role: str, at: Millis) -> list[Tea
 
 
 def parties_of(person: Person, role: str, at: Millis, directory: Directory, organisation: Organisation) -> list[str]:
-    """Return the parties that hold *role* for the person, after cover. A member without a party stands for the role's pool."""
+    """Return the parties that hold *role* for the person.
+
+    A cover replaces an absent party. The organisation's holder of the role replaces a member without a party.
+    """
     return holders(person.members, role, at, directory, organisation)
 
 
@@ -130,7 +133,7 @@ def holders(members: Iterable[TeamMember], role: str, at: Millis, directory: Dir
 
 
 def programmes_of(person: Person, at: Millis) -> tuple[str, ...]:
-    """Return the programmes that the care team names at *at*, sorted."""
+    """Return the programmes of the team members at *at*, sorted."""
     if not _in_programmes(person):
         return ()
     return tuple(sorted({s.programme for s in person.members if s.programme and s.from_ <= at and not (s.to and s.to <= at)}))

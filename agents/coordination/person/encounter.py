@@ -38,7 +38,7 @@ class Leave(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """The newest report about leave from an encounter."""
 
     at: int
-    """In seconds."""
+    """Event time, in seconds."""
     began: bool
     """True if the person went on leave, False if they came back."""
 
@@ -58,7 +58,7 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     """A stay or visit (FHIR Encounter). Times are event times in milliseconds; fields that end in `_at` are in seconds."""
 
     number: int
-    """Number of the encounter within the person, from 1. Handoffs and notifications refer to the encounter by it."""
+    """Number of the encounter within the person, from 1. Handoffs and notifications refer to the encounter by this number."""
     facility: str
     visit: str = ""
     status: int = Status.UNKNOWN
@@ -85,7 +85,7 @@ class Encounter(msgspec.Struct, array_like=True, gc=False):
     touched: int = 0
     """The newest arrival time of this encounter, for retention."""
     assumed: bool = False
-    """The end is assumed because no more messages came (ENC-1). No message reported a discharge."""
+    """Whether the end is assumed, because no more messages arrived (ENC-1)."""
     registered_only: bool = False
     leave: Leave | None = None
 

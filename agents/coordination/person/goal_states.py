@@ -85,7 +85,7 @@ class WeightedGoal(msgspec.Struct, frozen=True):
 def move_goal(current: str | None, status: str, by: GoalMover) -> Moved | Illegal:
     """Decide whether *by* may change a goal from *current* (None: unknown goal) to *status*.
 
-    The same status again is always legal. The first status may be any, because the goal may be older than its first event.
+    The same status again is always legal. Any first status is legal, because the goal may be older than its first event.
     """
     if status not in LIFECYCLE:
         return Illegal(f"{status} is not a lifecycle status of a goal")

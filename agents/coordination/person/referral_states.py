@@ -1,7 +1,7 @@
 """The closed referral loop: a table of legal status changes, who may make them, and what closes the loop.
 
 Owns the SDOH-CC state machine of a referral Task, BSeR's business statuses, the test for a closed loop, and the test for a
-duplicate referral. Must not know handoff rules, messages or the current time. `docs/referral-states.md` comes from here.
+duplicate referral. Must not know handoff rules, messages or the current time. `docs/referral-states.md` is generated from it.
 
 Sources: Gravity SDOH Clinical Care, SDOHCCTaskForReferralManagement and its state diagram (`received` and `ready` are not
 used there); BSeR TaskBusinessStatusCS, harmonised with IHE 360X; CMS50 v2026, closing the referral loop.
@@ -36,7 +36,7 @@ class StatusRow(msgspec.Struct, frozen=True):
     by: tuple[ReferralMover, ...]
     then: tuple[str, ...]
     asks_reason: bool = False
-    """A reason in words is expected (statusReason.text). The change is legal without it too."""
+    """A reason is expected as text (statusReason.text), but the change is also legal without a reason."""
     beside: tuple[str, ...] = ()
 
 
@@ -81,14 +81,14 @@ GIVEN_UP: Final = ENDED - {"completed"}
 """Task statuses in which a referral has ended without the service being provided."""
 
 DUPLICATE_WINDOW_DAYS: Final = 30
-"""CareRelay default: a second referral to the same service within this time, while the first is open, is for the same need."""
+"""CareRelay default: a second referral to the same service within this time, while the first is open, counts as the same request."""
 
 _FIRST: Final = ("draft", "requested")
 REPORT: Final = "consultant-report"
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """A legal change, and the statuses after it. `repeats`: the referral had these statuses before."""
+    """A legal change, and the statuses after it. `repeats`: the referral already has these statuses."""
 
     status: str
     business_status: str
@@ -116,11 +116,11 @@ def move(current: str | None, status: str, by: str, business_status: str | None 
     """Decide whether *by* may change a referral from *current* (None: unknown referral) to *status*.
 
     Args:
-        current: The present Task.status.
-        status: The new Task.status. It may equal the present one, so that the business status can change alone.
+        current: The current Task.status.
+        status: The new Task.status. It may equal the current one, so that the business status can change alone.
         by: `requester` or `target`.
         business_status: The new BSeR code, if the event has one.
-        business_before: The present BSeR code; empty if there is none.
+        business_before: The current BSeR code; empty if there is none.
     """
     return _move(current, status, by, business_status or "", business_before)
 
@@ -153,9 +153,10 @@ def duplicate_of(
 ) -> str | None:
     """Return the id of the referral that a new referral of the same person to *service* duplicates, or None.
 
-    It must be open, and requested at most *window_days* before or after *requested*. A later one counts too if it arrived first,
-    because it is followed up already. Ended referrals do not count, because a service may be requested again for good reason. The
-    referral that the new one *replaces* does not count either. A duplicate of a duplicate is linked to the original.
+    That referral must be open, and requested at most *window_days* before or after *requested*. It may have the later request time
+    if it arrived first, because it is already followed up. Ended referrals do not count, because a service may be requested again
+    for good reason. The referral that the new one *replaces* does not count either. A duplicate of a duplicate is linked to the
+    original.
     """
     span = window_days * DAY_MS
     earlier = [
@@ -200,8 +201,8 @@ def render_markdown() -> str:
         "",
         "## businessStatus",
         "",
-        "BSeR, harmonised with IHE 360X. It accompanies the Task.status and may change alone. Steps may be skipped (accepted and",
-        "scheduled at once), but a status never goes back.",
+        "BSeR, harmonised with IHE 360X. It accompanies the Task.status and may change alone. Steps may be skipped, because not every",
+        "sender reports each step, but a status never goes back.",
         "",
         "| code | means | set by | then | beside Task.status |",
         "| --- | --- | --- | --- | --- |",
@@ -218,8 +219,8 @@ def render_markdown() -> str:
         "## Duplicate referrals",
         "",
         f"A second referral of a person to the same service, within {DUPLICATE_WINDOW_DAYS} days and while the first is open, is linked to",
-        "the first. It opens no handoffs of its own. The answers of its target count for the first. If the first referral ends without the",
-        "service while the duplicate is open, the duplicate takes its place and is followed up from then on.",
+        "the first. It opens no handoffs of its own. The answers of its target count for the first. If the first referral ends and the",
+        "service was not provided, an open duplicate replaces it and is followed up from then on.",
         "",
     ]
     return "\n".join(lines)
@@ -233,7 +234,7 @@ def _move(current: str | None, status: str, by: str, business: str, business_bef
     if by not in _EITHER:
         return Illegal(f"by must be requester or target, not {by!r}")
     repeats = status == current
-    # Either side may send a business status without a new status: the requester asks to cancel a referral that is in progress.
+    # Either side may send a business status without a new status. For example, the requester may ask to cancel a referral.
     if not (repeats and business) and by not in row.by:
         return Illegal(f"only the {' or the '.join(row.by)} may set a referral to {status}, not the {by}")
     if not repeats and status != "entered-in-error":

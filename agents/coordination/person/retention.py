@@ -19,7 +19,7 @@ from streams.contract.topics import DAY_MS
 _SEEN_ENTRY: Final = 12
 _HOUR_MS: Final = 3_600_000
 _FOREVER: Final = NEVER
-"""Kept as long as another record needs it."""
+"""The record has no expiry: another record needs it, or only an event can end it."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -30,13 +30,13 @@ class Retention(msgspec.Struct, frozen=True):
     """
 
     event_hashes: int = 30
-    """After arrival, and after the end of the last open encounter. The hash detects a repeated event before it is applied. A
-    later repeat is harmless because of the encounter's state machine and the age limit of events."""
+    """After arrival, and after the end of the last encounter. The hash detects a repeated event before it is applied. A repeat
+    that arrives later is harmless because of the encounter's state machine and the age limit of events."""
     recent_events: int = 31
-    """Events that may close or end a handoff, kept because they may arrive before its trigger. An older one can close nothing,
-    because a trigger older than 30 days starts no clock."""
+    """Events that may close or end a handoff, kept because they may arrive before its trigger. An older event cannot
+    close a handoff, because a trigger older than 30 days starts no clock."""
     notices: int = 31
-    """Who was notified about an encounter, after its end, so that the same recipients are notified of a cancellation."""
+    """After the end of the encounter. A cancellation must be able to withdraw the encounter's notifications from their recipients."""
     encounters: int = 396
     """13 months after the last event of an encounter, because scores and flags look back twelve months."""
     referrals: int = 396
@@ -53,13 +53,14 @@ class Policy(NamedTuple):
     """How long the records of one kind are kept."""
 
     until: Callable[[Person, Mapping[str, int]], Until]
-    """Returns the `Until` of one pruning. It gets the person, pruned by the policies above, and each rule's late window in days."""
+    """Returns the `Until` for one pruning. The arguments are the person, already pruned by the policies above this one, and the late
+    window of each rule in days."""
     long_lived: bool = False
-    """Records of this kind determine when to prune next only if no other record expires."""
+    """The expiry of these records sets the next pruning only if no record of another kind expires."""
 
 
 def count_repeat(person: Person, event_hash: bytes) -> int:
-    """Return how often the event was seen before (0: never), and count this time."""
+    """Count a repeat of an event. Return 1 for the first repeat, 2 for the second, and so on; 0 if the event is new."""
     seen = person.seen
     at = seen.find(event_hash)
     while at >= 0 and at % _SEEN_ENTRY:
@@ -79,7 +80,7 @@ def remember_seen(person: Person, event_hash: bytes, arrival: Millis) -> None:
 def prune(person: Person, now: Millis, late_window_days: Mapping[str, int]) -> Person | None:
     """Delete the records that have expired at *now*. Return the person, or None if nothing is left.
 
-    *late_window_days*: for each rule id. For a rule that is no longer in the catalogue it is 31 days.
+    *late_window_days*: the late window of each rule, by rule id. For a rule that is no longer in the catalogue it is 31 days.
     """
     if person.into:
         person.prune_at = 0
@@ -135,7 +136,7 @@ def _notifications(person: Person, _: Mapping[str, int]) -> Until:
 
 
 def _named_or_touched(days: int) -> Callable[[Person, Mapping[str, int]], Until]:
-    """Return the policy of records that a handoff may name: kept while one does, and *days* after the last event about it."""
+    """Return the policy for records that handoffs may name: kept while a handoff names them, and *days* after their last event."""
 
     def policy(person: Person, _: Mapping[str, int]) -> Until:
         named = {handoff.focus for handoff in person.handoffs}
@@ -162,7 +163,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "appointments": Policy(_named_or_touched(KEPT.appointments), long_lived=True),
     "members": Policy(_members),
 }
-"""The policy of each list of records. The order matters: a record may be needed only by a record of a list above."""
+"""The policy of each list of records. The order matters: only records in the lists above a record may need it."""
 
 LASTING: Final = frozenset({"consents", "goals"})
 """Fields whose records are kept until an event ends them."""
@@ -177,7 +178,7 @@ def _ended_encounters(person: Person) -> dict[int, int]:
 
 
 def _delete_expired_hashes(person: Person, now: Millis) -> list[int]:
-    """Delete the expired hashes, and return the expiry of each that stays."""
+    """Delete the expired hashes, and return the expiry of each remaining one."""
     if not person.seen or any(0 < encounter.status < Status.FINISHED for encounter in person.encounters):
         return []
     kept, expiries = [], []

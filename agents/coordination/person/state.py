@@ -39,7 +39,7 @@ class Alert(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What a handoff is about: an encounter; a referral, goal or appointment (`focus`); or a notification. The person if all are empty."""
+    """What a handoff is about: an encounter; a referral, goal or appointment (`focus`); or a notification. If all are empty: the person."""
 
     encounter: int
     focus: str | None
@@ -55,7 +55,7 @@ class End(msgspec.Struct, array_like=True, gc=False):
     happened: int
     """Event time of the closing event. An earlier closing event that arrives later can correct met-late to met."""
     by_encounter: int = 0
-    """Number of the encounter that superseded it or made it not applicable. If that encounter is cancelled, the handoff reopens."""
+    """Number of the encounter whose event ended the handoff. If that encounter is cancelled, the handoff reopens."""
     by_death: bool = False
     """It ended because of a death that was not reported by a discharge. If the report is withdrawn, the handoff reopens."""
 
@@ -82,9 +82,9 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     organisation: str = ""
     """Id of the organisation whose rules apply, if no encounter determines it."""
     calendar: str = ""
-    """Id of the organisation whose time zone and holidays apply, if it is a different one."""
+    """Id of the organisation whose time zone and holidays apply, if that is a different organisation."""
     opened_by: int = 0
-    """Index into `OPENERS`. If the opening event is cancelled, its handoffs are found by this type."""
+    """Index into `OPENERS`: the type of the opening event. If that event is cancelled, its handoffs are found by this type."""
     unit: int = 0
     """Index into `handoff.UNITS`: the unit of the clock, which decides how texts write the due time."""
     next_at: int = 0
@@ -92,8 +92,8 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     next_step: int = 0
     """Index of the next step in the rule's ladder; 0 again when the clock restarts. Not published."""
     step: int = 0
-    """How many steps were taken, as published. It differs from `next_step`: an escalation on request counts as a step, and a step
-    whose conditions did not hold does not."""
+    """How many steps were taken, as published. It differs from `next_step`: an escalation on request counts as a step, but a step
+    whose conditions did not hold is not counted."""
     status: int = 0
     """Index into `TASK_STATUS`."""
     gap: int = 0
@@ -103,7 +103,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
     """For each closing of the rule: how many of its events were seen. Empty if one event is enough."""
     snoozed: int = 0
     owned_at: int = 0
-    """Event time of the newest event that changed the owner, or 0. An older event that arrives later changes nothing."""
+    """Event time of the newest event that changed the owner, or 0. An older event that arrives later does not change the owner."""
     end: End | None = None
     """None while it is open."""
 
@@ -124,7 +124,7 @@ class Handoff(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def closed_at(self) -> int:
-        """Arrival of what closed it; 0 while it is open."""
+        """Arrival time of the event that closed it; 0 while it is open."""
         return 0 if self.end is None else self.end.at
 
 
@@ -137,7 +137,7 @@ OPENERS: Final = (
     "EncounterUpdated",
     "NotificationIssued",
 )
-"""Types of opening events that can be withdrawn. The empty string stands for every other type."""
+"""Types of opening events that can be withdrawn. The empty string is for all other types."""
 
 TASK_STATUS: Final = (
     *("requested", "received", "accepted", "in-progress", "on-hold", "completed", "cancelled", "rejected", "failed"),
@@ -155,7 +155,7 @@ class TeamMember(msgspec.Struct, array_like=True, gc=False):
     from_: int = 0
     to: int = 0
     asserted: int = 0
-    """Event time of the care-team event that named the member; 0: only another message mentions them (provisional)."""
+    """Event time of the care-team event that named the member; 0: provisional, only other messages mention the member."""
     programme: str = ""
     organisation: str = ""
 
@@ -187,7 +187,7 @@ class NotificationRecord(msgspec.Struct, array_like=True, gc=False):
 
 
 class Recent(msgspec.Struct, array_like=True, gc=False):
-    """An event that may close or end something whose trigger has not arrived yet."""
+    """An event that may close or end a handoff whose trigger has not arrived yet."""
 
     type: str
     id: str
@@ -198,7 +198,7 @@ class Recent(msgspec.Struct, array_like=True, gc=False):
 
 
 class FieldTimes(msgspec.Struct, array_like=True, gc=False):
-    """Event times of the newest values of the fields of a referral that can change; 0: not reported."""
+    """For each field of a referral that can change: the event time of its newest value, or 0 if it was not reported."""
 
     target: int = 0
     service: int = 0
@@ -229,7 +229,7 @@ class Referral(msgspec.Struct, array_like=True, gc=False):
     """Id of the earlier referral that this one duplicates."""
     field_times: FieldTimes | None = None
     waiting: tuple[Recent, ...] = ()
-    """Refused status changes. One becomes legal if the change that must come before it arrives later."""
+    """Refused status changes. A change becomes legal if the change that must precede it arrives later."""
 
 
 class Goal(msgspec.Struct, array_like=True, gc=False):
@@ -300,7 +300,7 @@ class Person(msgspec.Struct, array_like=True, gc=False):
     team_at: int = 0
     """Event time of the newest event that listed the whole care team."""
     history_incomplete: bool = False
-    """An event of this person could not be applied because a rule failed. Deadlines still run, but data may be missing."""
+    """Whether a rule failed and an event could not be applied. Deadlines still run, but data may be missing."""
     demographics: Demographics | None = None
     conditions: tuple[tuple[str, str, str], ...] = ()
     """The problem list: system, code, clinical status."""

@@ -1,7 +1,7 @@
 """Converts states of version 1 to version 2. In version 1 some fields had two meanings.
 
-Owns the conversion of decoded arrays. Must not know what a state means. Delete this file when no state of version 1 is left.
-Each event and each deadline of a person rewrites their state in the present version.
+Owns the conversion of decoded arrays. Must not know what the fields mean. Delete this file when no state of version 1 is left.
+Each event and each deadline of a person rewrites their state in the current version.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def from_version_1(person: Any) -> list[Any]:
 
 
 def _whole(row: Any, required: int, defaults: tuple[Any, ...]) -> list[Any]:
-    """Return *row* with defaults for missing fields and without fields of later releases. The first *required* must exist."""
+    """Return *row* with defaults for missing fields and without fields of later releases. The first *required* fields must exist."""
     if len(row) < required:
         raise LookupError(f"only {len(row)} of {required} required fields")
     size = required + len(defaults)
@@ -64,7 +64,7 @@ def _handoff(row: Any) -> list[Any]:
         encounter,
         *((None, ref) if isinstance(ref, bytes) else (ref, None)),
         *(organisation, calendar, opened_by, unit, next_at, next_step, step, status, gap, alerts, progress, snoozed),
-        0 if closed_at else met_at,  # While a handoff was open, this field was the time of its last change of owner.
+        0 if closed_at else met_at,  # In version 1, this field of an open handoff was the time of its last change of owner.
         [closure, closed_at, met_at, max(ended_by, 0), ended_by == _DEATH] if closed_at else None,
     ]
 

@@ -34,12 +34,12 @@ ACTS: Final = {
 
 KINDS: Final = {
     "plan": "the encounter is planned; nobody is notified",
-    "admit": "an admission: the care team is notified, and rules may open",
+    "admit": "an admission: the care team is notified, and handoffs may open",
     "late-admit": "an admission that arrived after the discharge: it is recorded",
     "transfer": "a transfer: the care team is notified if the facility or the level of care changes",
-    "class-change": "a new class: the care team is notified, and rules may open or end",
+    "class-change": "a new class: the care team is notified, and handoffs may open or end",
     "update": "an update: the care team is notified if something material changes",
-    "discharge": "a discharge: the care team is notified, and rules may open, close or end",
+    "discharge": "a discharge: the care team is notified, and handoffs may open, close or end",
     "patch": "missing or newer data is recorded; nobody is notified",
     "withdraw-stay": "the encounter is cancelled: its notifications are withdrawn, and its handoffs are cancelled",
     "withdraw-transfer": "the transfer is cancelled: its notifications are withdrawn",
@@ -90,7 +90,7 @@ def render_markdown() -> str:
 
 
 def _moves() -> dict[tuple[int, int], list[str]]:
-    """Return for each change of status the acts that cause it."""
+    """Return the acts that cause each change of status."""
     found: dict[tuple[int, int], list[str]] = {}
     for (act, before), (after, _, _) in TABLE.items():
         if after not in {SAME, before}:

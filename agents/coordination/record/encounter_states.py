@@ -1,4 +1,4 @@
-"""The state machine of an encounter: what each event does to it, in any order of arrival and with any repeat.
+"""The state machine of an encounter: how each event changes it, in any order of arrival and with any repeats.
 
 Owns the table (act, status) -> (status, kind), and the data of an encounter. Must not know who is notified, a clock or a rule.
 Source of the table: HL7 v2 table 0003, checked against FHIR-Converter's expected files.
@@ -35,7 +35,7 @@ class Transition(NamedTuple):
     reason: str = ""
     changed: tuple[str, ...] = ()
     class_before: str = ""
-    """The class of the encounter before the event. A discharge is decided again when the class becomes known."""
+    """The class of the encounter before the event. The rules for a discharge are evaluated again when the class becomes known."""
 
 
 SAME: Final = -1
@@ -90,7 +90,7 @@ TABLE: Final[dict[tuple[str, int], tuple[int, str, str]]] = {
     ("cancel-discharge", CANCELLED): (CANCELLED, "ignored", "stay-cancelled"),
     **{("cancel-discharge-outdated", s): (SAME, "ignored", "older-than-the-discharge") for s in range(6)},
 }
-"""A cancellation that arrives before its target is kept in the encounter. The target then gets an `-already-cancelled` act."""
+"""A cancellation that arrives before its target is kept in the encounter. When the target arrives, its act is `…-already-cancelled`."""
 
 _ADMISSION, _TRANSFER, _DISCHARGE = 1, 2, 3
 """Values of `Cancel.what`."""
@@ -244,7 +244,7 @@ def _apply(  # noqa: PLR0917 -- a row of the table, and what it is applied to
 
 
 def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: World) -> tuple[str, ...]:
-    """Take class, attending, disposition and diagnoses, unless newer ones are known. Return what changed for the care team.
+    """Take class, attending, disposition and diagnoses, unless newer ones are known. Return the changes that matter to the care team.
 
     The attending practitioner changes with every shift, so a new one is recorded but not reported as a change.
     """
@@ -277,7 +277,7 @@ def _patch(encounter: Encounter, fact: Any, at: Millis, before: int, world: Worl
 
 
 def _move(encounter: Encounter, to: e.Location, at: Millis) -> tuple[str, ...]:
-    """Move the encounter, and return whether the facility or the level of care changes (Carequality: a bed change is no transfer)."""
+    """Record the new location. Return which of facility and level of care changed (Carequality: a bed change is not a transfer)."""
     seconds = at // 1000
     if seconds < _moved_at(encounter):
         return ()
@@ -377,7 +377,7 @@ def _by_visit(person: Person, ref: e.EncounterRef, fact: Any, at: Millis) -> Enc
 
 
 def _adopt(person: Person, ref: e.EncounterRef, fact: Any) -> Encounter | None:
-    """Set the visit number of the only open encounter at the facility that has none, and return that encounter; else None."""
+    """If exactly one open encounter at the facility has no visit number, set it and return that encounter; else return None."""
     if isinstance(fact, e.EncounterPlanned):
         return None
     unnamed = [s for s in person.encounters if not s.visit and s.facility == ref.facility and s.status in {PLANNED, IN_PROGRESS, ON_LEAVE}]

@@ -20,7 +20,7 @@ from streams.contract import events as e
 from streams.contract.events import Millis
 
 Folded = Context | str
-"""The result of applying an event: a context with its subject and what it changed, or the reason why it is refused."""
+"""The result of applying an event: the context with the subject and the changes, or the reason why the event is refused."""
 
 _MISSED_STATUSES: Final = frozenset({"noshow", "cancelled", "entered-in-error"})
 _OBSERVATIONS_MAX: Final = 32
@@ -98,7 +98,7 @@ def _update_fields(referral: Referral, fact: e.ReferralRequested | e.ReferralCha
 
 
 def move_referral(context: Context, fact: e.ReferralStatusChanged, at: Millis, now: Millis) -> Folded:
-    """Change the status of a referral if the table allows it. An event older than the present status changes nothing."""
+    """Change the status of a referral if the table allows it. An event that is older than the current status changes nothing."""
     referral = referral_named(context.person, fact.referral)
     if referral is None:
         # The request may still arrive, so the status is kept without a check.
@@ -158,10 +158,10 @@ def change_appointment(context: Context, fact: e.AppointmentChanged, at: Millis,
 
 
 def update_goal(context: Context, fact: e.GoalUpdated, at: Millis) -> Folded:
-    """Apply an update of a goal. It is a review if it says so, or if it reports progress or another change.
+    """Apply an update of a goal. An update is a review if it is marked as one, or if it reports progress or another change.
 
-    An event shows who changed the status only if it says whether the person accepted the goal. Otherwise the change is attributed
-    to a side that may make it.
+    An event shows who changed the status only if it says whether the person accepted the goal. Otherwise the change is legal
+    if the person or the team may make it.
     """
     person = context.person
     goal = next((g for g in person.goals if g.id == fact.goal), None)

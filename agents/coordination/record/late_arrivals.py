@@ -31,7 +31,7 @@ def remember(person: Person, event: Event, at: Millis, world: World) -> None:
 
 
 def _without_defaults(record: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields of *record* without empty optional ones. A required field is kept even if it is empty: a team may be empty."""
+    """Return the fields of *record* without empty optional ones. Required fields are kept even if empty, such as an empty care team."""
     said = {}
     for name, outer, required in _fields(type(record)):
         value = getattr(record, name)
@@ -79,7 +79,7 @@ def take_legal_change(person: Person, referral: Referral) -> Event | None:
 def past_events(context: Context) -> list[Event]:
     """Return the kept events of the person in order of event time, without the context's own event.
 
-    Admissions and goal reviews are made from the encounters and goals in the state, which do not keep the events themselves.
+    Admissions and goal reviews are not kept as events. They are rebuilt from the encounters and goals in the state.
     """
     person, own = context.person, context.event
     past = [

@@ -42,7 +42,7 @@ def resolve(context: Context, fact: Any) -> Context:
 
 
 def resolve_past(context: Context, fact: Any) -> Context:
-    """Return *context* with the subject of an event that was applied earlier, as the subject is known now."""
+    """Return *context* with the subject of an event that was applied earlier. The subject has its current state."""
     context = resolve(context, fact)
     person = context.person
     if isinstance(fact, e.GoalUpdated):

@@ -1,6 +1,6 @@
 """The codes of care activities.
 
-Owns the list of the published contract, and says why a code is unknown. Must not know a rule by name. A deployment adds codes
+Owns the list of the published contract, and the error text for an unknown code. Must not know a rule by name. A deployment adds codes
 under `codes:` in its `routing.yaml`.
 """
 
@@ -37,6 +37,6 @@ def why_unknown(code: str, further: Iterable[str] = ()) -> str | None:
     if code in known:
         return None
     return (
-        f"no care activity has the code {code!r} (`carerelay rules codes` lists them all; write a code of your own under codes: "
+        f"no care activity has the code {code!r} (`carerelay rules codes` lists them all; add your own codes under codes: "
         f"in routing.yaml){did_you_mean(code, known)}"
     )

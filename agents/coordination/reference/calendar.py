@@ -1,11 +1,11 @@
 """When a clock ends: local days, business days, holidays and elapsed time.
 
-Owns what a clock of the catalogue means. Day-based clocks (`day`, `business-day`, `week`, `month`) end at 24:00 local time.
-Elapsed clocks (`minute`, `hour`) also run at night and on closed days. `open-hour` leaves closed days out. Must not know a rule,
+Owns the meaning of the clocks in the catalogue. Day-based clocks (`day`, `business-day`, `week`, `month`) end at 24:00 local time.
+Elapsed clocks (`minute`, `hour`) also run at night and on closed days. `open-hour` skips closed days. Must not know a rule,
 a person or the current time. The caller passes every instant, and the time zone and holidays that apply.
 
 Day zero is the trigger's local date. It never moves the end: "7 days" ends with the seventh day after day zero, whether or not
-care on day zero counts ("8 days in all" in HEDIS' words). It only decides from when care counts: from the trigger, or from
+care on day zero counts ("8 days in all" in HEDIS' words). It only decides when care starts to count: at the trigger, or at
 `end_of_local_day`.
 """
 

@@ -1,7 +1,7 @@
 """The directory of organisations: who holds which role, and which time zone and holidays apply.
 
-Owns pools, cover and the line of escalation. Must not know a file (`rules/loading.py` reads it), a person's care team
-(`person/care_team.py`) or a rule.
+Owns pools, cover and the line of escalation. Must not read a file (`rules/loading.py` does), or know a person's care
+team (`person/care_team.py`) or a rule.
 
 A party is written `kind:id`, as in an address. Kinds: practitioner, organization, caregiver, pool.
 """
@@ -131,7 +131,7 @@ class Directory:
         self._names = dict(file.names)
         for party, name in file.names.items():
             if not _is_party(party) or not name.strip():
-                raise ValueError(f"names: {party!r}: {name!r} does not give a party a name; write for example practitioner:8801: Dr Okonjo")
+                raise ValueError(f"names: {party!r}: {name!r} must be a party and its name; write for example practitioner:8801: Dr Okonjo")
         for id_, organisation in self.organisations.items():
             self._add(id_, organisation)
         for id_, organisation in self.organisations.items():
@@ -205,7 +205,7 @@ class Directory:
         return holder.party if holder else None
 
     def cover_for(self, party: str, at: Millis) -> str:
-        """Return who covers for *party* at *at*, or *party* itself if nobody does. A party that covers may be covered too."""
+        """Return who covers for *party* at *at*, or *party* itself if nobody does. An absent cover may be covered too."""
         seen = {party}
         while party in self._covers:
             by = next((absence.by for absence in self._covers[party] if absence.begins <= at < absence.ends), party)

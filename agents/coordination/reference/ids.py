@@ -1,6 +1,6 @@
 """Ids that are derived from their cause: the same input always gives the same id.
 
-Owns the derivation of the ids of effects and handoffs, and of the hashes of events. Must not know what an id stands for.
+Owns the derivation of the ids of effects and handoffs, and of the hashes of events. Must not know what an id identifies.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abc
 
 
 def derive(*parts: str) -> str:
-    """Return an id over *parts*, in the form of a version 5 UUID. No part may contain the separator (U+001F).
+    """Return an id that is derived from *parts*, in the form of a version 5 UUID. No part may contain the separator (U+001F).
 
-    It is SHA-1, as RFC 9562 specifies for version 5. It is formatted here because `uuid.uuid5` takes four times as long.
+    The hash is SHA-1, as RFC 9562 specifies for version 5. The code does not use `uuid.uuid5`, which takes four times as long.
     """
     h = sha1("\x1f".join(parts).encode(), usedforsecurity=False).hexdigest()
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
@@ -31,7 +31,7 @@ def identity(event: Event) -> bytes:
 
 
 def uuid_bytes(identifier: str) -> bytes:
-    """Return the 16 bytes of a UUID, as states keep it."""
+    """Return the 16 bytes of a UUID, as states store it."""
     return bytes.fromhex(identifier.replace("-", ""))
 
 

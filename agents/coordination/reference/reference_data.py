@@ -1,6 +1,6 @@
 """What rules may look up besides the person: the directory, the value sets and the care settings.
 
-Owns this bundle and the settings. Must not know a rule, because facts read this data and the catalogue is built on facts.
+Owns this bundle and the settings. Must not know a rule: rules are built from facts, and facts read this data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CareSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_bytes_max: int = 262_144
     """Size limit of a person's packed state; an event that would exceed it is refused with `state-cap`."""
     length_of_stay: LengthCounting = "nights"
-    """How scores count the days of a stay: `nights`, or `inclusive`, which counts both the day of admission and of discharge."""
+    """How scores count the days of a stay: `nights`, or `inclusive`, which counts both the admission day and the discharge day."""
     duplicate_referral_days: int = 30
     """A second referral to the same service within this time is linked to the first one."""
 

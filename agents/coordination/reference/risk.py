@@ -29,7 +29,7 @@ DAY_MS: Final = 86_400_000
 
 
 class AtLeast(msgspec.Struct, frozen=True):
-    """A count with only a known lower bound, because the records do not cover the whole window."""
+    """A count of which only the lower bound is known, because the records do not cover the whole window."""
 
     value: int
 
@@ -55,7 +55,7 @@ class Score(msgspec.Struct, frozen=True):
 class LaceInputs(msgspec.Struct, frozen=True, kw_only=True):
     """The inputs of LACE; None: not known.
 
-    `length_days` is counted as the deployment chose (`stay_days`). `comorbidities` are names of `LACE_WEIGHTS`; if
+    `length_days` is counted as the deployment has configured it (`stay_days`). `comorbidities` are names of `LACE_WEIGHTS`; if
     `comorbidities_complete` is False, there may be more than these. `emergency_visits` are those of the six months before the
     admission, without the one that led to it.
     """
@@ -145,7 +145,7 @@ def stay_days(admitted: Millis, discharged: Millis, zone: str, counting: LengthC
 
 
 def lace(inputs: LaceInputs) -> Score:
-    """Compute LACE (0 to 19; low to 4, moderate to 9, high from 10).
+    """Compute LACE, from 0 to 19: up to 4 is low, 5 to 9 is moderate, 10 or more is high.
 
     Raises:
         ValueError: A length or count is negative, or a comorbidity is not in `LACE_WEIGHTS`.
@@ -160,7 +160,7 @@ def lace(inputs: LaceInputs) -> Score:
 
 
 def hospital(inputs: HospitalInputs, variant: HospitalVariant) -> Score:
-    """Compute *variant* of HOSPITAL (0 to 13; low to 4, intermediate to 6, high from 7).
+    """Compute *variant* of HOSPITAL, from 0 to 13: up to 4 is low, 5 or 6 is intermediate, 7 or more is high.
 
     Raises:
         ValueError: A length or count is negative.
@@ -207,7 +207,7 @@ def comorbidity_points(comorbidities: Collection[str]) -> int:
 def utilisation_flags(encounters: Iterable[EncounterSpan], now: Millis) -> Flags:
     """Return the flags that *encounters* set at *now*.
 
-    A window of 30 days ends at the start of the present encounter, so that no flag is cleared during that encounter. Both ends
+    A window of 30 days ends at the start of the current encounter, so that no flag is cleared during that encounter. Both ends
     of a window are included.
     """
     past = [encounter for encounter in encounters if encounter.start <= now]
@@ -264,7 +264,7 @@ def _known(value: int | AtLeast | None, most: int, points_of: Callable[[int], in
         return _Range(0, most)
     count = value.value if isinstance(value, AtLeast) else value
     if count < 0:
-        raise ValueError(f"a count can't be {count}")
+        raise ValueError(f"a count must be 0 or more, not {count}")
     low = points_of(count)
     return _Range(low, most if isinstance(value, AtLeast) else low)
 

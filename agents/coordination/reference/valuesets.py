@@ -1,6 +1,6 @@
 """Value sets: the groups of conditions that an ICD-10 code belongs to.
 
-Owns reading `catalogue/valuesets/*.yaml` and matching codes. Must not know rules, persons or scores. Codes of other code
+Owns the reading of `catalogue/valuesets/*.yaml` and the matching of codes. Must not know rules, persons or scores. Codes of other code
 systems, malformed codes, and codes that no prefix matches belong to no group.
 
 A prefix is the start of an ICD-10 code, with or without dots; `?` stands for any one character. Within a group the longest
