@@ -147,8 +147,8 @@ def _is_enough(handoff: Handoff, rule: Rule, index: int, closing: Closing) -> bo
 def _is_about(context: Context, handoff: Handoff, rule: Rule, *, based_on: bool = False, duplicates: bool = True) -> bool:
     """Return whether the event and the handoff have the same subject.
 
-    *duplicates*: an event about a duplicate referral counts for the first referral, unless it ends the duplicate. Only the
-    first referral has handoffs.
+    *duplicates*: an event about a duplicate referral counts for the first referral, unless it ends the duplicate and
+    the service was not provided. Only the first referral has handoffs.
     """
     fact: Any = context.fact
     task = getattr(fact, "task", None)

@@ -60,7 +60,7 @@ class EffectsDraft:
     def suppressed(
         self, reason: str, why: str, rule: str = ENCOUNTER_RULE, *, version: int = 1, recipient: str = "", mark: str = ""
     ) -> None:
-        """Add that something was not done. *mark* distinguishes two suppressions with the same reason."""
+        """Add an `EffectSuppressed`: something was not done. *mark* distinguishes two suppressions with the same reason."""
         id_ = derive(self.seed, rule, "suppressed", reason, recipient, mark)
         self.effects.append(EffectSuppressed(id_, self.at, self.person.key, self.cause, rule, version, recipient, reason, self.source, why))
 

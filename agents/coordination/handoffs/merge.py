@@ -1,4 +1,4 @@
-"""Merging the states of two person keys: the retired key sends its state, and the surviving key adds it without duplicates.
+"""Merges the states of two person keys: the old key sends its state, and the surviving key adds it without duplicates.
 
 Owns both halves of a merge (HL7 A40, A34). Must not know how a state is transported: the shards relay it.
 """

@@ -87,10 +87,10 @@ def _update_due(draft: EffectsDraft, context: Context, handoff: Handoff, rule: C
 
 
 def promote_duplicate(draft: EffectsDraft, context: Context) -> list[Context]:
-    """Replace a referral that ended without the service by its duplicate, if there is one.
+    """If a referral ended and its service was not provided, replace it by its oldest duplicate.
 
-    A duplicate has no handoffs of its own as long as the first referral is open. So it counts as requested now, and as answered
-    now if it was answered before. Return the contexts of these events.
+    A duplicate has no handoffs of its own while the first referral is open. So it counts as requested now, and as answered now if
+    it was answered before. Return the contexts of these events.
     """
     first, person, event = context.referral, context.person, context.event
     if context.kind != "ReferralStatusChanged" or first is None or event is None or first.status not in GIVEN_UP or context.repeated:

@@ -57,7 +57,7 @@ class End(msgspec.Struct, array_like=True, gc=False):
     by_encounter: int = 0
     """Number of the encounter whose event ended the handoff. If that encounter is cancelled, the handoff reopens."""
     by_death: bool = False
-    """It ended because of a death that was not reported by a discharge. If the report is withdrawn, the handoff reopens."""
+    """Whether it ended because of a death that was not reported by a discharge. If the report is withdrawn, the handoff reopens."""
 
 
 class Handoff(msgspec.Struct, array_like=True, gc=False):
@@ -248,7 +248,7 @@ class Goal(msgspec.Struct, array_like=True, gc=False):
     attainment: int | None = None
     priority: str = ""
     since: int = 0
-    """Event time since which it has been accepted or active, or 0."""
+    """Event time at which it became accepted or active, or 0."""
     achieved: tuple[tuple[int, str], ...] = ()
     """The newest achievement statuses with their event times, oldest first."""
 
