@@ -4,7 +4,7 @@
 .PHONY: help run test test-long setup lint types tests rules format lock bench bench-quick chaos clean
 
 BIN := .venv/bin
-# For two cores or more: two of the processes own a broker each and mostly wait, and the other two compute.
+# Suits two or more cores: two of the four processes run a broker each and mostly wait, and the other two compute.
 WORKERS ?= 4
 SECONDS ?= 600
 

@@ -1,7 +1,7 @@
 """The care mix: events about synthetic people in hospital (admissions, updates, transfers, discharges, referrals, goals …).
 
-The same seed gives the same events in the same order. Each person is in hospital once; in `carerelay simulate`, most people
-never are. Notifications are acknowledged as often as in `carerelay simulate`. The events of `mix` lie a millisecond apart and
+The same seed gives the same events in the same order. Each person is in hospital once, unlike in `carerelay simulate`, where most
+people never are. Notifications are acknowledged as often as in `carerelay simulate`. The events of `mix` are a millisecond apart and
 end now, so that the benchmark measures events and not overdue deadlines of past days.
 """
 

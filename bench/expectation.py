@@ -1,8 +1,8 @@
 """The expected effects, computed by the engine in memory, and their difference from the effects that a program published.
 
 The engine gets the same records as the worker, with the broker's append times, so deadlines fire at the same times as in the
-worker: before the next later record of any person, or, without one, as time passes. An expectation is therefore valid up to
-an instant. Effects that are due later may or may not have been published.
+worker. A deadline fires before the next later record of any person. If there is no such record, it fires as time passes.
+An expectation is therefore valid up to an instant. Effects that are due later may or may not have been published.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FAR = 1 << 50
 
 
 class Difference(NamedTuple):
-    """How many effects are lost (expected, not seen), seen twice (each repeat counts), and unexpected (seen, not expected)."""
+    """The numbers of effects that are lost (expected but not seen), repeated, and unexpected (seen but not expected)."""
 
     lost: int
     twice: int

@@ -22,7 +22,7 @@ from bench.program import OUTPUT_DIR, ROOT, EndedError, Program, start
 from bench.work import Names, read_notice
 
 STILL_S = 3.0
-"""A backlog is done once all outputs are visible and no other output has appeared for this time. Later outputs are repeats."""
+"""A backlog is done when all outputs are visible and no further output has appeared for this time. Further outputs would be repeats."""
 WARM = 90_000_000
 """Events from this number on only test whether the program has started."""
 
@@ -69,7 +69,7 @@ class Drained(NamedTuple):
         """Return the figures for *count* events.
 
         The time is measured from the append of the first output until the last output is visible. The CPU time is measured
-        until then and includes the start-up. Only outputs for which *of_backlog* is true count: a deadline that becomes due
+        until then and includes the start-up. Only outputs for which *of_backlog* is true count, so a deadline that becomes due
         while the backlog is processed does not prolong the measurement.
         """
         last: dict[TopicPartition, int] = {}

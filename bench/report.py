@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.expectation import Difference
+from bench.measure_care import FEW, FIVE, WHOLE
 from bench.program import OURS, RAW, STREAMS, TEXTBOOK
-from bench.spine import FEW, FIVE, WHOLE
 
 Results = Mapping[str, Any]
 

@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 
 from bench import measure, report
 from bench.kafka import Bench, mechanics_rows
+from bench.measure_care import FEW, WHOLE, CareWorker
 from bench.program import OUTPUT_DIR, OURS, RAW, STREAMS, TEXTBOOK, EndedError, build_streams
-from bench.spine import FEW, WHOLE, Spine
 from bench.state import CHURN_EVENTS_S, People, person_year_bytes
 from streams.local.jars import KAFKA_VERSION, jars_folder
 from streams.local.kafka import LocalKafka
@@ -41,7 +41,7 @@ class Run:
 
     def __init__(self, bootstrap: str, own: str, *, quick: bool, parts: set[str]) -> None:
         self.bench = Bench(bootstrap)
-        self.spine = Spine(Bench(own))
+        self.care_worker = CareWorker(Bench(own))
         self.quick = quick
         self.parts = parts
         self.results: dict[str, Any] = {}
@@ -108,38 +108,38 @@ class Run:
 
     async def care(self) -> None:
         count, rounds = (50_000, 1) if self.quick else (200_000, 3)
-        published = await self.spine.publish(count)
+        published = await self.care_worker.publish(count)
         self.results.setdefault("care_mix", []).append(published)
         for number in range(rounds):
             for name in (FEW, WHOLE) if number % 2 == 0 else (WHOLE, FEW):
-                await self.attempt(self.spine.backlog(published, name, 900), "care", str(count), name)
+                await self.attempt(self.care_worker.backlog(published, name, 900), "care", str(count), name)
         for rate in (500,) if self.quick else (100, 500, 2000):
-            await self.attempt(self.spine.steady(rate), "latency", str(rate), f"{OURS}, care")
+            await self.attempt(self.care_worker.steady(rate), "latency", str(rate), f"{OURS}, care")
 
     async def restore(self) -> None:
-        people = People(self.spine.agent, 50_000 if self.quick else 1_000_000)
+        people = People(self.care_worker.agent, 50_000 if self.quick else 1_000_000)
         found = self.results["restore"] = {
             "handoffs": people.handoffs,
             "people": len(people.packed),
             "packed_bytes": sum(map(len, people.packed.values())) / people.handoffs,
         }
-        await self.spine.fresh(inputs=True)
-        empty = await self.spine.restore()
-        await self.spine.fill(people)
+        await self.care_worker.recreate_topics(inputs=True)
+        empty = await self.care_worker.restore()
+        await self.care_worker.fill(people)
         for _ in range(1 if self.quick else 3):
-            await self.attempt(self.spine.restore(), "restore", "fresh")
+            await self.attempt(self.care_worker.restore(), "restore", "fresh")
         resident = report.median(found["fresh"], "resident_mb")
         found["resident_bytes"] = (resident - empty["resident_mb"]) * 1024 * 1024 / people.handoffs
         found["churn"] = int(CHURN_EVENTS_S * 3600 * people.handoffs / 1_000_000)
-        await self.spine.churn(people, found["churn"])
+        await self.care_worker.churn(people, found["churn"])
         for _ in range(1 if self.quick else 3):
-            await self.attempt(self.spine.restore(), "restore", "churned")
-        self.results["person_year"] = person_year_bytes(self.spine.agent)
-        await self.spine.fresh(inputs=True)
+            await self.attempt(self.care_worker.restore(), "restore", "churned")
+        self.results["person_year"] = person_year_bytes(self.care_worker.agent)
+        await self.care_worker.recreate_topics(inputs=True)
 
     async def idle(self) -> None:
         for _ in range(1 if self.quick else 3):
-            await self.attempt(self.spine.idle(), "idle")
+            await self.attempt(self.care_worker.idle(), "idle")
 
 
 def conditions(*, quick: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from streams.contract.topics import STATE
 from streams.shard.memory import Memory
 
 CHURN_EVENTS_S = 170
-"""Events per second for a million open handoffs: in proportion to ten times a nation's peak (736 events/s, 4.4 million open)."""
+"""Events per second for a million open handoffs. Ten times a nation's peak is 736 events/s with 4.4 million open handoffs."""
 
 
 class People:

@@ -1,1 +1,1 @@
-"""How events move: from messages to Kafka topics, through shards, to effects that one transaction publishes. Knows no rule of care."""
+"""How events move: from messages to Kafka topics, through shards, to effects that one transaction publishes. Knows no care rules."""

@@ -25,13 +25,13 @@ class Restore(ConsumerRebalanceListener):
         state.clear()
 
     async def on_partitions_assigned(self, assigned):
-        places = [TopicPartition(given.state, number) for number in {tp.partition for tp in assigned}]
+        partitions = [TopicPartition(given.state, number) for number in {tp.partition for tp in assigned}]
         reader = AIOKafkaConsumer(**KAFKA, enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
         await reader.start()
-        reader.assign(places)
-        ends = await reader.end_offsets(places)
-        await reader.seek_to_beginning(*places)
-        while [tp for tp in places if await reader.position(tp) < ends[tp]]:
+        reader.assign(partitions)
+        ends = await reader.end_offsets(partitions)
+        await reader.seek_to_beginning(*partitions)
+        while [tp for tp in partitions if await reader.position(tp) < ends[tp]]:
             for tp, records in (await reader.getmany(timeout_ms=200)).items():
                 for record in records:
                     state[tp.partition][record.key] = record.value

@@ -55,7 +55,7 @@ class _Reader(NamedTuple):
 
 
 class Codec:
-    """The frames that a process knows. A process shares one codec, `STANDARD`; tests create their own."""
+    """The frames that a process can read and write. A process shares one codec, `STANDARD`; tests create their own."""
 
     def __init__(self) -> None:
         self._readers: dict[bytes, _Reader] = {}
@@ -64,10 +64,10 @@ class Codec:
         for name, kind in RECORD_OF.items():
             contract = contract_of(name)
             head = SINGLE_OBJECT + contract.fingerprint
-            self._know(head, name, contract.decode)
+            self._add_reader(head, name, contract.decode)
             self._writers[kind] = contract.encode, head
         for name, schema in released():
-            self._learn(SINGLE_OBJECT, name, schema, None)
+            self._compile_schema(SINGLE_OBJECT, name, schema, None)
 
     # -- schemas of the registry
 
@@ -76,13 +76,13 @@ class Codec:
         name = schema.get("name", "") if isinstance(schema, dict) else ""
         if not isinstance(name, str):
             return False
-        return self._learn(_registry_head(schema_id), name.rpartition(".")[2], schema, schema_id)
+        return self._compile_schema(_registry_head(schema_id), name.rpartition(".")[2], schema, schema_id)
 
     def use_registry(self, ids: Mapping[str, int]) -> None:
         """Write registry frames from now on. *ids* gives the registered id of each current schema, by record name."""
         for name, kind in RECORD_OF.items():
             contract, head = contract_of(name), _registry_head(ids[name])
-            self._know(head, name, contract.decode)
+            self._add_reader(head, name, contract.decode)
             self._writers[kind] = contract.encode, head
 
     def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
@@ -90,11 +90,11 @@ class Codec:
         heads = {value[:_REGISTRY_BYTES] for value in values if value and value[0] == 0 and len(value) >= _REGISTRY_BYTES}
         return {int.from_bytes(head[1:], "big") for head in heads if head not in self._readers}
 
-    def _know(self, head: bytes, name: str, decode: Decode) -> None:
+    def _add_reader(self, head: bytes, name: str, decode: Decode) -> None:
         topic = TOPIC_OF[name].name if name in TOPIC_OF else ""
         self._readers[head] = _Reader(name, name.encode(), topic, len(head), decode)
 
-    def _learn(self, head: bytes, name: str, schema: Any, schema_id: int | None) -> bool:
+    def _compile_schema(self, head: bytes, name: str, schema: Any, schema_id: int | None) -> bool:
         if name not in RECORD_OF:
             return False
         try:
@@ -104,7 +104,7 @@ class Codec:
         if schema_id is None:
             head += fingerprint
         if head not in self._readers:
-            self._know(head, name, decode)
+            self._add_reader(head, name, decode)
         return True
 
     # -- writing
@@ -117,12 +117,12 @@ class Codec:
         return self._writers[type(record)][0](record, b"")
 
     def frame(self, record: msgspec.Struct) -> bytes:
-        """Write *record*, a fact or effect, with a frame, as the value of a Kafka record. Raises ValueError as `encode`."""
+        """Write *record*, a fact or effect, with a frame, as the value of a Kafka record. Raises ValueError as `encode` does."""
         encode, head = self._writers[type(record)]
         return encode(record, head)
 
     def effect_record(self, effect: Effect) -> bytes:
-        """Write *effect* with a frame, as the value of a Kafka record. Raises ValueError as `encode`."""
+        """Write *effect* with a frame, as the value of a Kafka record. Raises ValueError as `encode` does."""
         encode, head = self._writers[type(effect)]
         return encode(effect, head)
 
@@ -137,7 +137,7 @@ class Codec:
         if not value:
             return Refusal("no-value")
         reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
-        return _read(reader, value) if reader else _unknown(value)
+        return _read(reader, value) if reader else _unreadable_frame(value)
 
     def read_record(
         self, topic_name: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int
@@ -160,7 +160,7 @@ class Codec:
                 or given.get("content-type", AVRO) != AVRO
                 or len(given) != len(headers)
             ):
-                reader = self._judge(topic_name, value, headers)
+                reader = self._check(topic_name, value, headers)
             source = given["ce_source"]
             source = self._sources.get(source) or self._source(source)
             event_id = read_attribute(given["ce_id"])
@@ -170,20 +170,20 @@ class Codec:
         except _RefusedError as refused:
             return refused.refusal
         except (KeyError, ValueError, AttributeError):
-            return _first_bad(given, key)
+            return _bad_attribute(given, key)
         fact = _read(reader, value)
         if type(fact) is Refusal:
             return fact
         return Event(event_id, source, time, Millis(timestamp_ms), person, fact, backfill)
 
     def _source(self, source: bytes) -> str:
-        """Decode a source and cache it, so that all events of a source share one string. Sources are few."""
+        """Decode a source and cache it, so that all events of a source share one string. There are few sources."""
         text = read_attribute(source)
         if len(self._sources) < SOURCES_KEPT:
             self._sources[source] = text
         return text
 
-    def _judge(self, topic_name: str, value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> _Reader:
+    def _check(self, topic_name: str, value: bytes, headers: Sequence[tuple[str, bytes | None]]) -> _Reader:
         """Check an unusual record in detail. Return its reader, or raise _RefusedError with the first reason."""
         given = dict(headers)
         if len(given) != len(headers):
@@ -205,7 +205,7 @@ class Codec:
             raise _RefusedError("wrong-topic", name)
         reader = self._readers.get(value[:_MARKER_BYTES]) or self._readers.get(value[:_REGISTRY_BYTES])
         if reader is None:
-            raise _RefusedError(_unknown(value).code)
+            raise _RefusedError(_unreadable_frame(value).code)
         if reader.name != name:
             raise _RefusedError("type-mismatch", name)
         return reader
@@ -235,7 +235,7 @@ def _person(key: bytes) -> PersonKey:
     return PersonKey(text)
 
 
-def _first_bad(given: Mapping[str, Any], key: bytes) -> Refusal:
+def _bad_attribute(given: Mapping[str, Any], key: bytes) -> Refusal:
     """Return the refusal for the first unreadable attribute. The caller knows that there is one."""
     for name in _REQUIRED:
         if given.get(name) is None:
@@ -254,7 +254,7 @@ def _first_bad(given: Mapping[str, Any], key: bytes) -> Refusal:
     return Refusal("time-bad", "ce_time")
 
 
-def _unknown(value: bytes) -> Refusal:
+def _unreadable_frame(value: bytes) -> Refusal:
     if value[:2] == SINGLE_OBJECT or value[0] == 0:
         whole = _MARKER_BYTES if value[0] else _REGISTRY_BYTES
         return Refusal("unknown-schema") if len(value) >= whole else Refusal("cut-short")

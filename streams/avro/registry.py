@@ -28,7 +28,7 @@ LOOKUPS_MAX = 256
 """The maximum number of lookups in one call of `learn`. It limits how long a sender of random ids can delay a shard."""
 
 ABSENT_SECONDS = 300.0
-"""How long the client waits before it looks up an id again that the registry does not have."""
+"""How long the client waits before it again looks up an id that the registry does not have."""
 
 ABSENT_MAX = 10_000
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"

@@ -1,7 +1,7 @@
 """Schema resolution: reading records that were written with an older release or with a newer schema from the registry.
 
-Owns the slow path: fastavro resolves the writer's schema to ours, and our own reader reads the result. It is as strict
-as the compiled reader: the bytes must equal a new encoding of their value. Knows no frame and no registry.
+Owns the slow path: fastavro resolves the writer's schema to ours, and our own reader reads the result. The
+slow path is as strict as the compiled reader: the bytes must equal a new encoding of their value. Knows no frame and no registry.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class UnfitSchemaError(ValueError):
 def reader_of(writer: Any, contract: Contract) -> tuple[Decode, bytes]:
     """Return the reader for records written with *writer*, and the fingerprint of *writer*.
 
-    If *writer* is the current schema, this is the compiled reader. Raises UnfitSchemaError as `resolving_reader`.
+    If *writer* is the current schema, this is the compiled reader. Raises UnfitSchemaError as `resolving_reader` does.
     """
     try:
         fingerprint = fingerprint_of(writer)
@@ -56,9 +56,9 @@ def resolving_reader(writer: Any, contract: Contract) -> Decode:
         source = io.BytesIO(payload)
         try:
             value = fastavro.schemaless_reader(source, written)
-            again = _written(written, value)
+            again = _encode(written, value)
             resolved = fastavro.schemaless_reader(io.BytesIO(payload), written, wanted)
-            current = _written(wanted, resolved)
+            current = _encode(wanted, resolved)
         except EOFError:
             raise IndexError from None
         except Exception as error:  # TypeError, KeyError, UnicodeDecodeError, SchemaResolutionError and others.
@@ -72,7 +72,7 @@ def resolving_reader(writer: Any, contract: Contract) -> Decode:
     return decode
 
 
-def _written(schema: Any, value: Any) -> bytes:
+def _encode(schema: Any, value: Any) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, schema, value)
     return out.getvalue()
@@ -117,7 +117,7 @@ def _has_no_bytes(schema: Any, checked: dict[str, bool | None]) -> bool:
         if kind == "record" and all([_has_no_bytes(field["type"], checked) for field in schema["fields"]]):  # noqa: C419 -- every field must be checked
             raise UnfitSchemaError("a record that takes no bytes")
         if kind == "fixed" and schema["size"] == 0:
-            raise UnfitSchemaError("a fixed that takes no bytes")
+            raise UnfitSchemaError("a fixed type that takes no bytes")
         checked[schema["name"]] = False
         return False
     return _has_no_bytes(kind, checked)

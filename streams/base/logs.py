@@ -110,7 +110,7 @@ def configure(log_format: str = "auto", level: str = "info", stream: TextIO | No
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[_foreign, *before], processors=[_unwrap, ALLOWED, renderer])
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[_library_record, *before], processors=[_unwrap, ALLOWED, renderer])
     handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -138,7 +138,7 @@ def _unwrap(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapp
     return fields
 
 
-def _foreign(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _library_record(_: object, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Convert a library's log record. Keep the message template, but drop the arguments, which may contain records."""
     record: logging.LogRecord = fields["_record"]
     template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__

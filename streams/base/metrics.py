@@ -32,7 +32,7 @@ class Metrics:
         self._sources: set[str] = set()
 
         # The rate of this counter is the load of the worker.
-        self.events = Counter("care_events", "Events that were decided.", ["topic"], registry=r)
+        self.events = Counter("care_events", "Events that were processed.", ["topic"], registry=r)
         # Kinds: NotificationIssued, NotificationWithdrawn, TaskState, GapState, EffectSuppressed, EventRefused.
         self.effects = Counter("care_effects", "Effects that were published, by kind.", ["effect"], registry=r)
         # These records are in the dead-letter topic. A rise for one source usually means that this sender is
@@ -44,7 +44,7 @@ class Metrics:
         )
         # An increase means that a publisher uses another partitioner.
         self.misrouted = Counter("care_misrouted", "Records in the wrong partition, forwarded to the shard of their key.", registry=r)
-        # Harmless: after a rebalance a worker reads records again that are below the shard's position.
+        # Harmless: after a rebalance, a worker rereads records that the shard has already applied.
         self.repeated = Counter("care_repeated", "Records that were skipped because their shard had already applied them.", registry=r)
         self.deadlines = Counter("care_deadlines", "Deadlines that fired.", registry=r)
         # If this exceeds one second, look at the broker first.
@@ -55,13 +55,13 @@ class Metrics:
         self.batch_records = Histogram("care_batch_records", "Number of records in one transaction.", buckets=_BATCH_RECORDS, registry=r)
         # The end offset minus the position. It grows while the worker is slower than the publishers.
         self.position_lag = Gauge("care_position_lag_records", "Records that are not applied yet.", ["topic", "shard"], registry=r)
-        # Gaps can be reported late by this many seconds.
+        # Gaps may be reported this many seconds late.
         self.clock_lag_seconds = Gauge(
             "care_clock_lag_seconds", "Seconds since the oldest deadline that has not fired was due.", ["shard"], registry=r
         )
         self.open_handoffs = Gauge("care_open_handoffs", "Number of open handoffs.", ["shard"], registry=r)
         self.persons = Gauge("care_persons", "Number of persons in memory.", ["shard"], registry=r)
-        # A worker that takes longer than CARERELAY_RESTORE_SECONDS_MAX (default 80 s) stops.
+        # A worker stops if this takes longer than CARERELAY_RESTORE_SECONDS_MAX (default 80 s).
         self.restore_seconds = Histogram(
             "care_restore_seconds", "Duration of opening shards, in seconds.", buckets=_RESTORE_SECONDS, registry=r
         )
@@ -76,7 +76,7 @@ class Metrics:
         self.source_failing = Gauge(
             "care_source_failing", "1 while more records of a source are refused than its limit allows.", ["source"], registry=r
         )
-        # A programming error, but no data was leaked.
+        # An increase means a programming error. No data was leaked.
         self.log_fields_dropped = Gauge(
             "care_log_fields_dropped", "Number of log fields that were dropped because they are not on the allow-list.", registry=r
         )

@@ -129,7 +129,7 @@ class Settings:
     )
     ssl_ca: Path | None = _setting(
         "CARERELAY_KAFKA_SSL_CA_FILE",
-        "PEM file of the CA certificates that sign the brokers' certificates; if empty, those of the system",
+        "PEM file of the CA certificates that sign the brokers' certificates; if empty, the system's certificates",
         _file,
         None,
     )
@@ -158,7 +158,7 @@ class Settings:
         "CARERELAY_BATCH_RECORDS_MAX", "maximum number of records in one transaction", _number(1, 100_000), 4000
     )
     restore_seconds_max: int = _setting(
-        "CARERELAY_RESTORE_SECONDS_MAX", "maximum seconds for opening shards; a worker that takes longer stops", _number(1, 85), 80
+        "CARERELAY_RESTORE_SECONDS_MAX", "maximum seconds for opening shards; a worker stops if it takes longer", _number(1, 85), 80
     )
     clock: Clock = _setting(
         "CARERELAY_CLOCK", "accelerated clock as broker_origin_ms,story_origin_ms,speed; if empty, real time", _clock, Clock()
@@ -170,10 +170,15 @@ class Settings:
         DEMO_SECRET,
         secret=True,
     )
-    key_secret_from_file: bytes = _setting("CARERELAY_KEY_SECRET_FILE", "file with that secret", _secret_file, b"", secret=True)
+    key_secret_from_file: bytes = _setting(
+        "CARERELAY_KEY_SECRET_FILE", "file with the secret from which person keys are derived", _secret_file, b"", secret=True
+    )
     rules: Path | None = _setting("CARERELAY_RULES", "folder of handoff rules; if empty, the built-in rules", Path, None)
     directory: Path | None = _setting(
-        "CARERELAY_DIRECTORY", "directory file (organisations, roles, pools, time zones); if empty, the demonstration's", Path, None
+        "CARERELAY_DIRECTORY",
+        "directory file (organisations, roles, pools, time zones); if empty, the demonstration's directory",
+        Path,
+        None,
     )
     profile: str = _setting(
         "CARERELAY_PROFILE", "profile (us, england) whose rules and calendar apply to facilities that are not in the directory", _text, ""
@@ -251,13 +256,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         found["key_secret"] = found["key_secret_from_file"]
     if not wrong:
         settings = Settings(**found)
-        wrong = _wrong_together(settings, found)
+        wrong = _conflicts(settings, found)
     if wrong:
         raise SettingsError("\n".join(wrong))
     return settings
 
 
-def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
+def _conflicts(settings: Settings, found: Mapping[str, Any]) -> list[str]:
     """Return errors for TLS and SASL variables that are set but unused, or that the protocol requires but are not set.
 
     They are errors because a user who sets such a variable expects a secure connection.
@@ -274,7 +279,7 @@ def _wrong_together(settings: Settings, found: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def in_clear(settings: Settings) -> Settings:
+def without_security(settings: Settings) -> Settings:
     """Return *settings* with TLS and SASL reset to their defaults, as the local Kafka requires."""
     clear: dict[str, Any] = {s.name: s.default for s in fields(Settings) if s.name in ("security_protocol", *_TLS, *_SASL)}
     return replace(settings, **clear)

@@ -1,7 +1,7 @@
 """Reading of YAML files: the rule catalogue, the directory and the model of the simulation.
 
 Owns the choice of the parser: libyaml if PyYAML was built with it, because it is eight times as fast. Also owns the
-error for a file that does not match its form: the position, the problem, and the nearest known name.
+error for a file that does not match its schema: the position, the problem, and the nearest known name.
 """
 
 from __future__ import annotations

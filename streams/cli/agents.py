@@ -73,7 +73,7 @@ class AgentTable:
     load_in_memory: Callable[[Settings], Agent]
     """Make the agent of the first row, for use in memory."""
     load_names: Callable[[Settings], Names]
-    """Make the function that returns the name of an address, for the sentences of the terminal."""
+    """Make the function that returns the display name of an address."""
     replay: Callable[[Settings, Iterable[Arrived], Millis | None], Iterable[Line]]
     """Replay arrivals with all agents."""
 

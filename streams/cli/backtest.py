@@ -214,7 +214,7 @@ def _show_incomplete_history(console: Console, old: BacktestResult) -> None:
     missing = old.begin_missing
     if missing:
         shown = ", ".join(f"…{key[-6:]}" for key in missing[:_SHOWN_PEOPLE]) + (" and others" if len(missing) > _SHOWN_PEOPLE else "")
-        console.print(f"The history lacks the start of an encounter or referral of {len(missing)} people: {shown}")
+        console.print(f"For {len(missing)} people, the history does not contain the start of an encounter or referral: {shown}")
     if old.may_be_missing:
         console.print(f"{old.may_be_missing} people are in shards whose oldest records were deleted, so their history may be incomplete")
     for reason, count in sorted(old.unread.items()):

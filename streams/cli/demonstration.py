@@ -1,7 +1,7 @@
 """The demonstration of `carerelay run`: start a local Kafka and a worker of each agent, play a story of three weeks, show what happens.
 
 Owns the sequence of the demonstration, and stops every process that it starts. The clock is accelerated, and the output says
-so; workers and publisher map time with the same function (`streams/base/clock.py`). Knows no rule.
+so. The workers and the publisher convert time with the same function (`streams/base/clock.py`). Knows no rule.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streams.base.clock import Clock
-from streams.base.settings import Settings, in_clear, security_variables
+from streams.base.settings import Settings, security_variables, without_security
 from streams.cli.agents import AgentRow, AgentTable
 from streams.contract.events import Event, Millis, PersonMerged
 from streams.contract.feed_key import feed_key
@@ -53,12 +53,12 @@ _WORKER_GRACE_SECONDS = 8.0
 
 
 class DemonstrationError(Exception):
-    """The demonstration cannot continue; the text is one line for the user."""
+    """The demonstration cannot continue. The text is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What the demonstration plays, and how it is shown."""
+class Playback:
+    """The messages to publish, the speed of the clock, and the wording of the output."""
 
     arrivals: list[Arrived]
     """The messages, in the order of arrival."""
@@ -75,11 +75,11 @@ class Course:
         return max(arrived.arrival for arrived in self.arrivals)
 
 
-def demonstrate(agents: AgentTable, settings: Settings, course: Course, console: Console) -> None:
-    """Run *course* from start to end; Ctrl-C stops it cleanly. Raises LocalKafkaError, DemonstrationError, KafkaError."""
+def demonstrate(agents: AgentTable, settings: Settings, playback: Playback, console: Console) -> None:
+    """Run *playback* from start to end; Ctrl-C stops it cleanly. Raises LocalKafkaError, DemonstrationError, KafkaError."""
     if settings.bootstrap:
-        console.print(Text(f"Kafka: {settings.bootstrap} (the one you named)", style="dim"), soft_wrap=True)
-        _on_kafka(agents, settings, course, console, from_beginning=False)
+        console.print(Text(f"Kafka: {settings.bootstrap} (from --bootstrap or KAFKA_BOOTSTRAP)", style="dim"), soft_wrap=True)
+        _on_kafka(agents, settings, playback, console, from_beginning=False)
         return
     folder = settings.run_dir / FOLDER
     kafka = LocalKafka(folder / "kafka", jars=jars_folder(settings.run_dir, settings.kafka_jars), port=settings.kafka_port)
@@ -87,13 +87,13 @@ def demonstrate(agents: AgentTable, settings: Settings, course: Course, console:
     kafka.erase()
     with kafka:
         console.print(Text(f"Kafka: {kafka.bootstrap}, its data and log are in {folder / 'kafka'}", style="dim"), soft_wrap=True)
-        _on_kafka(agents, replace(in_clear(settings), bootstrap=kafka.bootstrap), course, console, from_beginning=True)
+        _on_kafka(agents, replace(without_security(settings), bootstrap=kafka.bootstrap), playback, console, from_beginning=True)
 
 
-def _on_kafka(agents: AgentTable, settings: Settings, course: Course, console: Console, *, from_beginning: bool) -> None:
+def _on_kafka(agents: AgentTable, settings: Settings, playback: Playback, console: Console, *, from_beginning: bool) -> None:
     now = int(time.time() * 1000)
-    clock = Clock(now, int(course.first - LEAD_SECONDS * 1000 * course.speed), course.speed)
-    asyncio.run(_Demonstration(agents, replace(settings, clock=clock), course, console).run(from_beginning=from_beginning))
+    clock = Clock(now, int(playback.first - LEAD_SECONDS * 1000 * playback.speed), playback.speed)
+    asyncio.run(_Demonstration(agents, replace(settings, clock=clock), playback, console).run(from_beginning=from_beginning))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class _Worker:
     metrics: str
     """URL of its metrics."""
 
-    async def is_at_rest(self, speed: float) -> bool:
-        """Return whether, by its own metrics, its shards are open, all records are applied and no deadline is late."""
+    async def is_idle(self, speed: float) -> bool:
+        """Return whether the worker's metrics show open shards, no waiting records and no late deadlines."""
         try:
             text = await asyncio.to_thread(self._read)
         except OSError:
@@ -123,14 +123,14 @@ class _Worker:
 
 
 class _Demonstration:
-    def __init__(self, agents: AgentTable, settings: Settings, course: Course, console: Console) -> None:
+    def __init__(self, agents: AgentTable, settings: Settings, playback: Playback, console: Console) -> None:
         self._agents = agents
         self._settings = settings
-        self._course = course
+        self._playback = playback
         self._console = console
-        self._board = Board(console, course.wording)
+        self._board = Board(console, playback.wording)
         self._kafka = connection_of(settings)
-        events = [arrived.item for arrived in course.arrivals if isinstance(arrived.item, Event)]
+        events = [arrived.item for arrived in playback.arrivals if isinstance(arrived.item, Event)]
         self._ours = {event.person for event in events} | {e.data.into.key for e in events if isinstance(e.data, PersonMerged)}
         self._ours |= {feed_key(event.source) for event in events}
 
@@ -180,13 +180,13 @@ class _Demonstration:
         return worker
 
     def _say_clock(self) -> None:
-        zone = self._course.wording.zone
-        first, last = (f"{datetime.fromtimestamp(at / 1000, zone):%d %B %Y}" for at in (self._course.first, self._course.last))
-        speed = self._course.speed
-        seconds = (self._course.last - self._course.first + STORY_EPILOGUE_MS) / 1000 / speed
+        zone = self._playback.wording.zone
+        first, last = (f"{datetime.fromtimestamp(at / 1000, zone):%d %B %Y}" for at in (self._playback.first, self._playback.last))
+        speed = self._playback.speed
+        seconds = (self._playback.last - self._playback.first + STORY_EPILOGUE_MS) / 1000 / speed
         self._console.print(
             Text(
-                f"Clock: accelerated. {len(self._course.arrivals)} messages from {first} to {last}. One second here is "
+                f"Clock: accelerated. {len(self._playback.arrivals)} messages from {first} to {last}. One second here is "
                 f"{_span(speed)} of the story, which takes {seconds:.0f} seconds. All persons are synthetic.\n",
                 style="bold yellow",
             ),
@@ -214,14 +214,14 @@ class _Demonstration:
         def pace(arrival: Millis) -> float:
             return clock.to_broker(arrival) / 1000
 
-        await publish(self._kafka, self._arrivals(), pace=pace, seen=self._came)
-        end = pace(Millis(self._course.last + STORY_EPILOGUE_MS))
+        await publish(self._kafka, self._arrivals(), pace=pace, seen=self._show_arrival)
+        end = pace(Millis(self._playback.last + STORY_EPILOGUE_MS))
         await asyncio.sleep(max(0.0, end - time.time()))
         quiet_since = time.monotonic()
         deadline = quiet_since + _DRAIN_SECONDS
         shown = -1
         while time.monotonic() < deadline:
-            if not await worker.is_at_rest(clock.speed):
+            if not await worker.is_idle(clock.speed):
                 quiet_since = time.monotonic()
             elif self._board.counts.total() != shown or not await watch.is_drained():
                 shown, quiet_since = self._board.counts.total(), time.monotonic()
@@ -230,16 +230,16 @@ class _Demonstration:
             await asyncio.sleep(0.2)
 
     def _arrivals(self) -> Iterable[Arrived]:
-        return iter(self._course.arrivals)
+        return iter(self._playback.arrivals)
 
-    def _came(self, arrived: Arrived) -> None:
+    def _show_arrival(self, arrived: Arrived) -> None:
         line = line_of_arrival(arrived)
         for noted in lines_of_notes(arrived):
             self._board.show(noted)
         if line is not None:
             self._board.show(line)
         elif isinstance(arrived.item, Event):
-            self._board.came(arrived.item, arrived.arrival)
+            self._board.show_event(arrived.item, arrived.arrival)
 
     async def _show(self, watch: Watch) -> None:
         async for line in watch.lines():
@@ -259,8 +259,8 @@ class _Demonstration:
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
 
-def own_secret() -> bytes:
-    """Make a secret for one demonstration, so that on a Kafka of the user its persons have other keys than those of earlier runs."""
+def new_secret() -> bytes:
+    """Make a secret for one demonstration. Its person keys then differ from those of earlier demonstrations on the same Kafka."""
     return secrets.token_hex(16).encode()
 
 

@@ -1,6 +1,6 @@
 """Exit codes, and errors that the user can fix.
 
-Every command needs this module, `carerelay --help` and `carerelay version` too, so it imports nothing that is slow to import.
+Every command imports this module, including `carerelay --help`, so it imports nothing that is slow to import.
 """
 
 from __future__ import annotations

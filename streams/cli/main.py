@@ -83,7 +83,7 @@ class _LazyGroup(TyperGroup):
 
 
 def make_app(agents: AgentTable) -> typer.Typer:
-    """Make the command line over *agents*."""
+    """Make the command line for *agents*."""
     app = typer.Typer(
         name="carerelay",
         cls=_LazyGroup,
@@ -100,7 +100,7 @@ def make_app(agents: AgentTable) -> typer.Typer:
 
 
 def main(agents: AgentTable) -> NoReturn:
-    """Run the command line over *agents* and exit with one of `Exit`."""
+    """Run the command line for *agents* and exit with one of `Exit`."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     code: int = Exit.DONE
@@ -111,7 +111,7 @@ def main(agents: AgentTable) -> NoReturn:
         say(f"carerelay: {error}")
         code = error.code
     except BrokenPipeError:
-        # The reader has closed the pipe (as `head` does). At exit Python flushes standard output again, which would raise once more.
+        # The reader has closed the pipe (as `head` does). At exit Python flushes standard output again, which would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED

@@ -17,7 +17,7 @@ from streams.cli.shared import changed, on_kafka, reporting_file_errors, require
 from streams.contract.events import Millis
 from streams.contract.topics import QUARANTINE
 from streams.intake.files import read_paths
-from streams.intake.publisher import faster_by, publish, unpaced
+from streams.intake.publisher import at_speed, publish, unpaced
 from streams.intake.reading import Arrived
 from streams.output.lines import INTAKE_KINDS, line_of_arrival, reasons_of, write_line
 
@@ -38,15 +38,18 @@ def play(  # noqa: PLR0917 -- options of a command
     def on_clock(arrival: Millis) -> float:
         return clock.to_broker(arrival) / 1000
 
-    pace = faster_by(speed) if speed else unpaced if clock.real else on_clock
+    pace = at_speed(speed) if speed else unpaced if clock.real else on_clock
     reasons: Counter[tuple[str, str]] = Counter()
 
     def seen(arrived: Arrived) -> None:
         line = line_of_arrival(arrived)
         if line is not None:
-            place = line.get("field") or line.get("segment") or ""
-            how = f": {line['why']}" if line["effect"] == "refused" else ""
-            say(" ".join(filter(None, (f"{line['effect']}: {line['reason']}", place and f"at {place}", f"in {line['where']}"))) + how)
+            position = line.get("field") or line.get("segment") or ""
+            remedy = f": {line['why']}" if line["effect"] == "refused" else ""
+            say(
+                " ".join(filter(None, (f"{line['effect']}: {line['reason']}", position and f"at {position}", f"in {line['where']}")))
+                + remedy
+            )
         reasons.update(reasons_of(arrived))
 
     require_paths(paths)

@@ -64,7 +64,7 @@ def positions_accept_loss(
     try:
         accepted = on_kafka(settings, accept)
     except ShardLost:
-        raise UserError(f"a worker took shard {partition} in the meantime. Stop the workers and run this again", Exit.WRONG) from None
+        raise UserError(f"a worker claimed shard {partition} in the meantime. Stop the workers and run this again", Exit.WRONG) from None
     except TimeoutError:
         raise UserError(
             f"shard {partition} could not be opened in time. Check that Kafka is healthy: carerelay topics check", Exit.UNAVAILABLE

@@ -52,8 +52,8 @@ def report_command(  # noqa: PLR0917 -- options of a command
     if paths:
         require_paths(paths)
         with reporting_file_errors():
-            agent, doors = agents.load_in_memory(settings), agents.load_intake(settings)
-        week = Week(replay(read_paths(paths, doors), [agent], end), end)
+            agent, intake_settings = agents.load_in_memory(settings), agents.load_intake(settings)
+        week = Week(replay(read_paths(paths, intake_settings), [agent], end), end)
     else:
         week = Week(on_kafka(settings, _gaps_so_far), end or settings.clock.to_story(int(time.time() * 1000)))
     if as_json:

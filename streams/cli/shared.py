@@ -76,7 +76,7 @@ def reporting_kafka_errors(settings: Settings) -> Iterator[None]:
 
 
 def _security_hint(settings: Settings) -> str:
-    """Return what to check besides the address. aiokafka raises the same error if the broker refuses us and if there is none."""
+    """Return what to check besides the address. aiokafka raises the same error if no broker answers and if a broker refuses the client."""
     also = ["the certificates"] if settings.has_tls else []
     also += ["user and password"] if settings.has_sasl else []
     return f" with {settings.security_protocol}: check the address, {' and '.join(also)}" if also else ""
@@ -123,7 +123,7 @@ def wording_of(agents: AgentTable, settings: Settings, zone: str, *, verbose: bo
 
 
 def write_out(lines: Iterable[bytes]) -> None:
-    """Write *lines* to standard output, each with a line end. Bytes are written unchanged, whatever the terminal's encoding."""
+    """Write *lines* to standard output, each with a line end. Does not convert them to the terminal's encoding."""
     out = sys.stdout.buffer
     for line in lines:
         out.write(line + b"\n")

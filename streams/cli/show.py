@@ -36,7 +36,7 @@ def show(  # noqa: PLR0917 -- options of a command
     agents: AgentTable = context.obj
     settings = changed(settings_of(require_bootstrap(bootstrap)), directory=directory)
     zone = require_zone(zone or settings.default_zone)
-    show_line, flush = _shower(None if as_json else wording_of(agents, settings, zone, verbose=verbose))
+    show_line, flush = _printer(None if as_json else wording_of(agents, settings, zone, verbose=verbose))
 
     async def flush_often() -> None:
         while True:
@@ -61,7 +61,7 @@ def show(  # noqa: PLR0917 -- options of a command
     on_kafka(settings, follow)
 
 
-def _shower(wording: Wording | None) -> tuple[Callable[[Line], None], Callable[[], None]]:
+def _printer(wording: Wording | None) -> tuple[Callable[[Line], None], Callable[[], None]]:
     """Return a function that shows a line, and one that flushes waiting lines. Without a *wording* lines are written as JSON."""
     if wording is None:
         return lambda line: write_out([write_line(line)]), lambda: None

@@ -54,7 +54,7 @@ def simulate_command(  # noqa: PLR0917 -- options of a command
         ),
     ] = None,
     bootstrap: Annotated[
-        str, typer.Option(help="Publish to this Kafka broker instead, host:port.", metavar="HOST:PORT", show_default=False)
+        str, typer.Option(help="Kafka broker (host:port) to publish to, instead of writing files.", metavar="HOST:PORT", show_default=False)
     ] = "",
 ) -> None:
     """Generate the events, and write them to files, to standard output or to Kafka."""

@@ -1,6 +1,6 @@
 """`carerelay worker`: run a worker.
 
-Owns the options and the checks before it starts. `streams/ops/worker_app.py` makes the worker.
+Owns the options and the checks before the worker starts. `streams/ops/worker_app.py` makes the worker.
 """
 
 from __future__ import annotations

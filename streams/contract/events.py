@@ -1,7 +1,7 @@
 """The events: one frozen record per fact, named in the past tense.
 
 Owns the names and types that publishers, rules and readers share. The Avro files in `schemas/avro/events` have the
-same fields, with a description and a unit for each; a test compares the two. Knows no care rule, no Kafka and no clock.
+same fields, with a description and a unit for each; a test compares the two. Knows no care rules, no Kafka and no clock.
 Every instant is an integer of milliseconds since 1970 in UTC (`Millis`), so that rules compare instants without time
 zones. Only the calendar code converts to local time.
 """

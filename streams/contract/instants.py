@@ -27,7 +27,7 @@ _MONTH_STARTS = {
 _MONTH_LENGTHS = {
     k: (datetime.fromordinal(d + _EPOCH_DAY + 33).replace(day=1).toordinal() - _EPOCH_DAY - 1 - d) for k, d in _MONTH_STARTS.items()
 }
-_TWO = {f"{n:02d}": n for n in range(60)}
+_TWO_DIGITS = {f"{n:02d}": n for n in range(60)}
 _OFFSETS = {"Z": 0, "z": 0} | {
     f"{sign}{h:02d}:{m:02d}": n * (h * 60 + m) for sign, n in (("+", 1), ("-", -1)) for h in range(24) for m in range(60)
 }
@@ -42,7 +42,7 @@ def parse_instant(text: str) -> Millis:
     # fromisoformat and datetime arithmetic. `_parse_any` parses all other texts.
     try:
         month = text[:8]
-        day = _TWO[text[8:10]]
+        day = _TWO_DIGITS[text[8:10]]
         if text[19] == ".":
             fraction = text[20:23]
             if not (fraction.isascii() and fraction.isdigit() and len(fraction) == 3):
@@ -50,10 +50,10 @@ def parse_instant(text: str) -> Millis:
             millis, offset = int(fraction), _OFFSETS[text[23:]]
         else:
             millis, offset = 0, _OFFSETS[text[19:]]
-        hour = _TWO[text[11:13]]
+        hour = _TWO_DIGITS[text[11:13]]
         if text[10] in "Tt" and text[13] == text[16] == ":" and hour < 24 and 0 < day <= _MONTH_LENGTHS[month]:
-            minutes = ((_MONTH_STARTS[month] + day) * 24 + hour) * 60 + _TWO[text[14:16]] - offset
-            return Millis((minutes * 60 + _TWO[text[17:19]]) * 1000 + millis)
+            minutes = ((_MONTH_STARTS[month] + day) * 24 + hour) * 60 + _TWO_DIGITS[text[14:16]] - offset
+            return Millis((minutes * 60 + _TWO_DIGITS[text[17:19]]) * 1000 + millis)
     except (KeyError, IndexError):
         pass
     return _parse_any(text)

@@ -99,7 +99,7 @@ def _reader(kind: type[msgspec.Struct]) -> _Read:
 
     def read(value: object, path: str, key_of: KeyOf | None) -> object:
         if not isinstance(value, dict):
-            raise FormError(path, f"must be an object, not {_what(value)}")
+            raise FormError(path, f"must be an object, not {_json_type(value)}")
         if not names.issuperset(value):
             unknown = next(name for name in value if name not in names)
             raise FormError(f"{path}.{_plain(unknown)}", f"is not a field of {record_name(kind)}{did_you_mean(str(unknown), names)}")
@@ -142,7 +142,7 @@ def _code_reader(code_set: CodeSet) -> _Read:
 
     def read(value: object, path: str, _: KeyOf | None) -> str:
         if not isinstance(value, str):
-            raise FormError(path, f"must be text, not {_what(value)}")
+            raise FormError(path, f"must be text, not {_json_type(value)}")
         if value not in code_set.codes:
             raise FormError(path, f"is not a code of {code_set.name}; the codes are {' '.join(code_set.codes)}")
         return value
@@ -175,7 +175,7 @@ def _reader_of(hint: object) -> _Read:
 def _list_reader(read_item: _Read) -> _Read:
     def read(value: object, path: str, key_of: KeyOf | None) -> object:
         if not isinstance(value, list):
-            raise FormError(path, f"must be a list, not {_what(value)}")
+            raise FormError(path, f"must be a list, not {_json_type(value)}")
         return tuple(read_item(item, f"{path}[{i}]", key_of) for i, item in enumerate(value))
 
     return read
@@ -192,7 +192,7 @@ def _pair_reader(readers: tuple[_Read, ...]) -> _Read:
 
 def _read_text(value: object, path: str, _: KeyOf | None) -> str:
     if not isinstance(value, str):
-        raise FormError(path, f"must be text, not {_what(value)}")
+        raise FormError(path, f"must be text, not {_json_type(value)}")
     if not value.isascii():
         try:
             value.encode()
@@ -204,12 +204,12 @@ def _read_text(value: object, path: str, _: KeyOf | None) -> str:
 def _read_bool(value: object, path: str, _: KeyOf | None) -> bool:
     if value is True or value is False:
         return value
-    raise FormError(path, f"must be true or false, not {_what(value)}")
+    raise FormError(path, f"must be true or false, not {_json_type(value)}")
 
 
 def _read_int(value: object, path: str, _: KeyOf | None) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise FormError(path, f"must be a whole number, not {_what(value)}")
+        raise FormError(path, f"must be a whole number, not {_json_type(value)}")
     if not _LONG_MIN <= value <= _LONG_MAX:
         raise FormError(path, "must fit in 64 bits")
     return value
@@ -217,7 +217,7 @@ def _read_int(value: object, path: str, _: KeyOf | None) -> int:
 
 def _read_float(value: object, path: str, _: KeyOf | None) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise FormError(path, f"must be a number, not {_what(value)}")
+        raise FormError(path, f"must be a number, not {_json_type(value)}")
     try:
         found = float(value)
     except OverflowError:
@@ -238,7 +238,7 @@ def _read_bytes(value: object, path: str, _: KeyOf | None) -> bytes:
 
 def _read_instant(value: object, path: str, _: KeyOf | None) -> Millis:
     if not isinstance(value, str):
-        raise FormError(path, f"must be a timestamp as text, not {_what(value)}; for example {EXAMPLE_INSTANT}")
+        raise FormError(path, f"must be a timestamp as text, not {_json_type(value)}; for example {EXAMPLE_INSTANT}")
     try:
         return parse_instant(value)
     except ValueError:
@@ -310,7 +310,7 @@ _SHORT_FORMS: Mapping[type[msgspec.Struct], Callable[[_Read], _Read]] = {
 _SCALARS: Mapping[type, _Read] = {str: _read_text, bool: _read_bool, int: _read_int, float: _read_float, bytes: _read_bytes}
 
 
-def _what(value: object) -> str:
+def _json_type(value: object) -> str:
     """Return the JSON type of *value* in words, without quoting the value."""
     if isinstance(value, bool):
         return "true or false"

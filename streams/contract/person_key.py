@@ -13,7 +13,7 @@ import hmac
 from streams.contract.events import PersonKey
 
 KEY_VERSION = "p1."
-"""The version of the secret and of the method. Change it whenever the secret changes; all keys change with it."""
+"""The version of the secret and of the method. Change it whenever the secret changes, because then all keys change too."""
 
 
 def person_key(secret: bytes, authority: str, identifier: str) -> PersonKey:

@@ -24,7 +24,7 @@ REASONS: Mapping[str, str] = {
     "type-mismatch": "ce_type and the schema of the value name different events.",
     "cut-short": "The value is cut short: it ends in the middle of the record.",
     "left-over": "The value has extra bytes after the end of the record.",
-    "not-canonical": "The value is not in canonical form: encoding its content again gives other bytes.",
+    "not-canonical": "The value is not in canonical form: encoding its content again gives different bytes.",
     "out-of-range": "A timestamp is outside the years 1 to 9999, or a number is not finite.",
 }
 """The meaning of each code, for readers of the dead-letter topic."""

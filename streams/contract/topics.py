@@ -105,7 +105,7 @@ RESPONSE = Topic(
 )
 RELAY = Topic(
     "care.relay.v1",
-    "from shard to shard",
+    "states and records that one shard sends to another",
     (e.PersonStateMoved, e.RecordRelayed),
     "coordination",
     "coordination",
@@ -138,7 +138,7 @@ GAP = Topic(
     compacted=True,
     retention_days=None,
 )
-# Larger than the limit for publishers, because a dead letter contains the whole original record and more headers.
+# This limit is larger than that for publishers, because a dead letter adds headers to the whole original record.
 _LARGE_MESSAGES = {"max.message.bytes": str(4 << 20)}
 DEAD_LETTER = Topic(
     "care.dead-letter.v1",

@@ -45,10 +45,10 @@ def read_paths(paths: Sequence[Path | str], settings: IntakeSettings) -> Iterato
     Folders are read recursively and in order of name, without hidden files. A file that cannot be read gives a Refused.
     A file of unknown format gives a Refused if *paths* names it, and an Ignored if it was found in a folder.
     """
-    feeds = [_in_arrival_order(_feed(path, settings, named=named)) for path, named in _files(paths)]
+    feeds = [_in_arrival_order(_readings_of(path, settings, named=named)) for path, named in _files(paths)]
     control_ids = ControlIds()
     now: Millis | None = None
-    for _, reading, where, known in heapq.merge(*feeds, key=lambda placed: placed[0]):
+    for _, reading, where, known in heapq.merge(*feeds, key=lambda entry: entry[0]):
         arrival = reading.arrival if reading.arrival is not None else known
         if arrival is None:
             arrival = now if now is not None else Millis(0)
@@ -119,10 +119,10 @@ def _in_arrival_order(feed: Iterator[PositionedReading]) -> Iterator[tuple[int, 
 
 _BEFORE_ALL = -(1 << 62)
 _AFTER_ALL = 1 << 62
-"""The sort key of a file in which no reading has an arrival. It comes last, after the other files have set the time."""
+"""The sort key of a file in which no reading has an arrival. Such a file comes after all other files."""
 
 
-def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[PositionedReading]:
+def _readings_of(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[PositionedReading]:
     """Yield the readings of one file."""
     chunks = _chunks(path)
     head = b""
@@ -133,11 +133,11 @@ def _feed(path: Path, settings: IntakeSettings, *, named: bool) -> Iterator[Posi
                 break
         kind = _format(head, path)
         if kind is None:
-            yield Reading((_unknown(path, head, named=named),)), f"{path}:1"
+            yield Reading((_unknown_format(path, head, named=named),)), f"{path}:1"
         elif kind == "hl7":
             for raw in split_messages(_joined(head, chunks)):
                 yield read_message(raw, settings), f"{path}:{raw.line}"
-        elif (refused := _document(head)) is not None:
+        elif (refused := _multi_line_json(head)) is not None:
             yield Reading((refused,)), f"{path}:1"
         else:
             for number, line in number_lines(as_utf8(_joined(head, chunks))):
@@ -174,8 +174,8 @@ def _format(head: bytes, path: Path) -> str | None:
     return "lines" if suffixes & _LINES_SUFFIXES else None
 
 
-def _document(head: bytes) -> Refused | None:
-    """Return one Refused for a file that is a single JSON value on several lines. Otherwise, each line would be refused."""
+def _multi_line_json(head: bytes) -> Refused | None:
+    """Return one Refused if the file is a single JSON value on several lines, so that not every line is refused."""
     first, _, more = head.lstrip().partition(b"\n")
     if not more.strip() or first[:1] not in (b"{", b"[") or _json(first) is not _NONE:
         return None
@@ -202,7 +202,7 @@ def _json(content: bytes) -> object:
         return _NONE
 
 
-def _unknown(path: Path, head: bytes, *, named: bool) -> Refused | Ignored:
+def _unknown_format(path: Path, head: bytes, *, named: bool) -> Refused | Ignored:
     if named:
         return Refused("format-unknown", "", "", "", content_id(head))
     return Ignored("format-unknown", "", content_id(head), path.suffix.lower())

@@ -35,8 +35,8 @@ def unpaced(_: Millis) -> float:
     return 0.0
 
 
-def faster_by(speed: float) -> Pace:
-    """Publish messages at the intervals of their arrivals, divided by *speed*, starting now."""
+def at_speed(speed: float) -> Pace:
+    """Return a pace that starts now and publishes messages *speed* times as fast as they arrived."""
     began = time.time()
     first: Millis | None = None
 

@@ -49,7 +49,7 @@ IGNORED: Mapping[str, str] = {
     "format-unknown": "a file in the folder that contains no messages",
     "merged-with-itself": "both identifiers of the merge already belong to the same person",
 }
-"""The reasons why a readable message gives no event."""
+"""The reasons why a readable message produces no event."""
 
 NOTES: Mapping[str, str] = {
     "trigger-contradicts-event": "EVN-1 and MSH-9 name different trigger events; MSH-9 was used",
@@ -99,7 +99,7 @@ SHOWN_NOTES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A readable message that gives no event. `reason` is a key of IGNORED."""
+    """A readable message that produces no event. `reason` is a key of IGNORED."""
 
     reason: str
     source: str

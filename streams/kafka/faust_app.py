@@ -47,7 +47,7 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     app = faust.App(
         name,
         broker=";".join(f"kafka://{address}" for address in bootstrap.split(",")),
-        # For Faust's own producer, which connects although it sends nothing. `faust_transport` creates the consumer.
+        # Faust's own producer needs these: it connects although it sends nothing. `faust_transport` creates the consumer.
         broker_credentials=_credentials(kafka),
         store="memory://",
         datadir=datadir,
@@ -72,10 +72,10 @@ def make_app(name: str, worker: Worker, kafka: Mapping[str, Any], datadir: str) 
     inbound = app.topic(*worker.agent.inbound, schema=PassThrough(), partitions=worker.settings.partitions, internal=False)
 
     @app.agent(inbound, name=name)  # type: ignore[untyped-decorator]
-    async def give(stream: Any) -> None:
+    async def pass_batches(stream: Any) -> None:
         async for event in stream.noack().events():
-            worker.give(event.value)
-            # Acknowledge to Faust immediately: the position in the state topic is what counts.
+            worker.enqueue(event.value)
+            # Acknowledge to Faust immediately, because only the position in the state topic matters.
             event.ack()
 
     @app.timer(interval=LAG_TOOLS_S)  # type: ignore[untyped-decorator]

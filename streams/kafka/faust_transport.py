@@ -31,11 +31,11 @@ from streams.shard.order import Batch
 RECORDS_PER_BATCH = 1000
 FETCH_WAIT_MS = 500
 BUSY_FETCH_WAIT_MS = 20
-"""The wait time of a fetch while records arrive. A partition that has room again must wait for the fetch in progress to end."""
+"""The wait time of a fetch while records arrive. A partition whose queue has room again waits for the end of this fetch."""
 PREFETCH_MS = 50
-"""How long the records of one partition may stay unread before the other partitions are fetched without it."""
+"""If the fetched records of a partition stay unread for this time, the next fetch leaves that partition out."""
 ENDS_TIMEOUT_MS = 5_000
-"""After this time the probe counts as unanswered and is sent again, so that the worker does not hang as long as the broker does."""
+"""After this time a probe (a request for end offsets) is sent again, so that a lost answer does not block the worker."""
 PACE_S = 0.004
 """The pause between two fetches. Records that arrive during the pause form one batch, which needs a third of the CPU at low rates."""
 
@@ -213,7 +213,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         generation, worker = self.app.consumer_generation_id, self._worker
         epoch = worker.epoch
-        wanted = {tp for tp in self._get_active_partitions() if worker.wants(*tp)}
+        wanted = {tp for tp in self._get_active_partitions() if worker.should_fetch(*tp)}
         if not wanted:
             await asyncio.sleep(PACE_S)
             return

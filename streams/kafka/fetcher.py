@@ -1,7 +1,7 @@
 """Take the records out of aiokafka's fetcher by partition, without creating another object per record.
 
 The only file that accesses the fetcher's buffers. `tests/streams/test_rests_on.py` checks the private names that it uses.
-Knows nothing of Faust and shards.
+Knows nothing about Faust or shards.
 """
 
 from __future__ import annotations

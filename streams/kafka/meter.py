@@ -1,4 +1,4 @@
-"""The interface between the worker's loop and its metrics. Knows nothing of Prometheus."""
+"""The interface between the worker's loop and its metrics. Knows nothing about Prometheus."""
 
 from __future__ import annotations
 

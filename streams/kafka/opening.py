@@ -77,50 +77,50 @@ async def open_shards(
             retry_backoff_ms=RETRY_MS,
         )
         committed = AIOKafkaConsumer(isolation_level="read_committed", **settings)
-        everything = AIOKafkaConsumer(isolation_level="read_uncommitted", **settings)
+        uncommitted = AIOKafkaConsumer(isolation_level="read_uncommitted", **settings)
         try:
-            for consumer in (committed, everything):
+            for consumer in (committed, uncommitted):
                 await consumer.start()
-            # `committed` reads the state. `everything` reads the ends of the log and the uncommitted claims.
+            # `committed` reads the state. `uncommitted` reads the ends of the log and the uncommitted claims.
             committed.assign(list(by_partition))
             begins = await committed.beginning_offsets(list(by_partition))
             for tp, state in by_partition.items():
                 committed.seek(tp, max(state.read_to, begins[tp]))
-            await _own(kafka, state_topic, by_partition, writer, committed, everything, beat)
+            await _claim_and_read(kafka, state_topic, by_partition, writer, committed, uncommitted, beat)
         finally:
             await committed.stop()
-            await everything.stop()
+            await uncommitted.stop()
 
 
-async def _own(  # noqa: PLR0917 -- `open_shards` is its only caller
+async def _claim_and_read(  # noqa: PLR0917 -- `open_shards` is its only caller
     kafka: Mapping[str, Any],
     state_topic: str,
     by_partition: Mapping[TopicPartition, StateLog],
     writer: Writer,
     committed: AIOKafkaConsumer,
-    everything: AIOKafkaConsumer,
+    uncommitted: AIOKafkaConsumer,
     beat: Callable[[], None],
 ) -> None:
     began = time.monotonic()
     fenced: set[str] = set()
-    buried: dict[int, set[str]] = {s.number: set() for s in by_partition.values()}
+    tombstoned: dict[int, set[str]] = {s.number: set() for s in by_partition.values()}
     todo = dict(by_partition)
     while todo:
-        ends = await everything.end_offsets(list(todo))
+        ends = await uncommitted.end_offsets(list(todo))
         stable = await committed.end_offsets(list(todo))
         await _read_to(committed, todo, stable, beat)
         tombstones: dict[tuple[str, int], list[Out]] = {}
         waiting = False
-        patience_over = time.monotonic() - began > PATIENCE_S
+        waited_enough = time.monotonic() - began > PATIENCE_S
         for tp, state in list(todo.items()):
             step = next_step(
                 writer.name,
                 state.claims,
                 fenced=fenced,
-                buried=buried[state.number],
+                tombstoned=tombstoned[state.number],
                 passed=state.read_to >= state.claimed,
                 stable=stable[tp] >= ends[tp],
-                patience_over=patience_over,
+                waited_enough=waited_enough,
             )
             if step.act is Act.LOST:
                 raise ShardLost(f"shard {state.number}: another worker has claimed it")
@@ -131,14 +131,14 @@ async def _own(  # noqa: PLR0917 -- `open_shards` is its only caller
                     await fence(kafka, name)
                     fenced.add(name)
                     state.fenced.add(name)
-            elif step.act is Act.BURY:
+            elif step.act is Act.WRITE_TOMBSTONES:
                 state.fenced.update(step.names)
-                buried[state.number].update(step.names)
+                tombstoned[state.number].update(step.names)
                 tombstones[state_topic, state.number] = [Out(CLAIM + name.encode(), None) for name in step.names]
             else:
                 waiting = True
-                if patience_over and stable[tp] < ends[tp]:
-                    for name in await _uncommitted_claims(everything, tp, stable[tp], ends[tp]) - fenced - {writer.name}:
+                if waited_enough and stable[tp] < ends[tp]:
+                    for name in await _uncommitted_claims(uncommitted, tp, stable[tp], ends[tp]) - fenced - {writer.name}:
                         await fence(kafka, name)
                         fenced.add(name)
         if tombstones:
@@ -147,13 +147,13 @@ async def _own(  # noqa: PLR0917 -- `open_shards` is its only caller
             await asyncio.sleep(0.01)
 
 
-async def _uncommitted_claims(everything: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> set[str]:
+async def _uncommitted_claims(uncommitted: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> set[str]:
     """Return the transactional ids in uncommitted claims: the only trace of a worker that died while it wrote its claim."""
-    everything.assign([tp])
-    everything.seek(tp, start)
+    uncommitted.assign([tp])
+    uncommitted.seek(tp, start)
     names: set[str] = set()
-    while await everything.position(tp) < end:
-        for records in (await everything.getmany(tp, timeout_ms=100)).values():
+    while await uncommitted.position(tp) < end:
+        for records in (await uncommitted.getmany(tp, timeout_ms=100)).values():
             names.update(r.key[len(CLAIM) :].decode() for r in records if r.key.startswith(CLAIM) and r.value is not None)
     return names
 
@@ -240,15 +240,15 @@ async def check_positions(kafka: Mapping[str, Any], states: Sequence[StateLog], 
                 positions[topic] = begins[tp]
                 continue
             position = state.positions[topic][0]
-            how = f"To continue with the records that exist: carerelay positions accept-loss {topic} {state.number}"
+            remedy = f"To continue with the records that exist: carerelay positions accept-loss {topic} {state.number}"
             if not begins[tp] <= position <= ends[tp]:
                 raise PositionLost(
                     f"{topic}/{state.number}: position {position} is outside the topic's offsets [{begins[tp]}, {ends[tp]}]: "
-                    f"records were deleted before they were read, or the topic was created again. {how}"
+                    f"records were deleted before they were read, or the topic was created again. {remedy}"
                 )
             if tp in foreign:
                 raise PositionLost(
-                    f"{topic}/{state.number}: the topic was created again after it was read up to position {position}. {how}"
+                    f"{topic}/{state.number}: the topic was created again after it was read up to position {position}. {remedy}"
                 )
             positions[topic] = position
     return found

@@ -47,11 +47,11 @@ class Ownership:
         self._writer = writer
         self.shards: dict[int, Shard] = {}
         self.isolated: dict[int, Isolation] = {}
-        """The isolated shards among `shards`, and how far each has got."""
+        """The isolation of each isolated shard in `shards`."""
         self._kept: dict[int, tuple[Shard, int]] = {}
         """The released shards, with the offset up to which each was read. If a shard is assigned again, reading continues there."""
         self._read_to: dict[int, int] = {}
-        """The offset of each shard's partition of the state topic below which this process has read, or itself written, everything."""
+        """An offset for each shard: this process has read or written all records of the shard's state partition below it."""
         self._claimed: set[int] = set()
         """The shards for which this process has written a claim and no tombstone yet, including those that were never opened."""
 
@@ -61,7 +61,7 @@ class Ownership:
         Raises the exceptions of `open_shards` and `check_positions`. May be cancelled; `release` then releases the claims.
         """
         self.shards.clear()
-        states = [self._known(number) for number in sorted(numbers)]
+        states = [self._initial_state(number) for number in sorted(numbers)]
         self._kept.clear()
         if states:
             self._claimed.update(numbers)
@@ -99,7 +99,7 @@ class Ownership:
             if topic == self._settings.state_topic and end - len(records[topic, number]) == self._read_to[number] + 1:
                 self._read_to[number] = end
 
-    def _known(self, number: int) -> StateLog:
+    def _initial_state(self, number: int) -> StateLog:
         """Return the state of a shard before it is read: empty, or what was kept at its release."""
         kept = self._kept.pop(number, None)
         state = StateLog(number, kept[0].persons if kept else {})

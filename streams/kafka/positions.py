@@ -1,8 +1,8 @@
 """The operator's commands for positions: show them, and accept the loss of records.
 
-Owns the remedy that `opening.check_positions` suggests if a position does not match its topic. It claims the shard first, so
-a worker that still owns the shard is fenced and ends. It never moves a position that matches its topic, because records would
-be applied twice or skipped.
+Owns the remedy that `opening.check_positions` suggests if a position does not match its topic. The remedy first claims the
+shard, which fences and ends a worker that still owns it. It never moves a position that matches its topic, because then
+records would be applied twice or skipped.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ async def _limits(kafka: Mapping[str, Any], tps: list[TopicPartition]) -> tuple[
 async def _new_position(kafka: Mapping[str, Any], tp: TopicPartition, position: int, newest_ms: int) -> tuple[int, int]:
     """Return the position to continue from and the number of offsets that are skipped.
 
-    If records were deleted, this is the first offset of the topic. Otherwise the topic was created again or, after an unclean
-    leader election, lost its last records. In both cases it is the offset of the first record newer than *newest_ms* (ms), the
-    append time of the newest record that was applied. In a new topic, that is its first record.
+    If records were deleted, this is the first offset of the topic. Otherwise, the topic was created again, or it lost its last
+    records after an unclean leader election. Then this is the offset of the first record newer than *newest_ms* (ms), the
+    append time of the newest record that was applied. In a topic that was created again, that is the first record.
     """
     consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False, isolation_level="read_committed")
     try:

@@ -2,8 +2,8 @@
 
 Owns when things happen: queueing batches, probing, deciding, committing, opening and releasing. The `Agent` decides what a
 record means, the `Shard` decides the order of records, and `ownership.py` opens and releases shards. An internal error ends
-the process immediately. A graceful shutdown of Faust would acknowledge records that were not applied; this way they are read
-again from Kafka.
+the process immediately, so that records that were not applied are read again from Kafka. A graceful shutdown of Faust would
+acknowledge them.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ READY_LIMIT_S = 5.0
 """How long a probe or a commit may remain unanswered before the worker is not ready."""
 IDLE_S = 1.0
 SETTLED_S = 0.004
-"""After this time a millisecond, seen in a record's append time, is over on the broker, even if the clocks differ."""
+"""The time after which the millisecond of a received append time has passed on the broker, even if the clocks differ slightly."""
 POLL_S = 0.005
-"""The pause before the next probe, while a shard waits to know whether its other topics hold older records."""
+"""The pause between two probes while a shard cannot yet tell whether its other topics contain older records."""
 
 
 Probe = Callable[[list[tuple[str, int]]], Awaitable[Mapping[tuple[str, int], int]]]
@@ -77,7 +77,7 @@ class Worker:
         self._commit: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
         self._sealed: dict[int, tuple[int, float]] = {}
-        """The newest seal of each shard, and the time when it was first seen."""
+        """The newest result of `Shard.seal` for each shard, and the time when it was first returned."""
         self._full: set[tuple[str, int]] = set()
         self._rounds = 0
 
@@ -88,7 +88,7 @@ class Worker:
         """Whether every assigned shard is open and the broker answers."""
         return self._held and time.monotonic() - self._answered_at < READY_LIMIT_S
 
-    def wants(self, topic: str, partition: int) -> bool:
+    def should_fetch(self, topic: str, partition: int) -> bool:
         """Return whether to fetch this partition. It is not fetched while its queue is full."""
         shard = self.shards.get(partition)
         if shard is None:
@@ -98,7 +98,7 @@ class Worker:
             return False
         return True
 
-    def give(self, batch: Batch) -> None:
+    def enqueue(self, batch: Batch) -> None:
         """Queue a batch from the transport."""
         self._arrived.append(batch)
         self._wake.set()
@@ -281,7 +281,7 @@ class Worker:
         settings = self.settings
         wall = int(time.time() * 1000) - settings.clock_skew_ms
         story = settings.clock.to_story(wall)
-        asking = [s for s in self.shards.values() if s.wants_probe or s.due(story)]
+        asking = [s for s in self.shards.values() if s.needs_probe or s.due(story)]
         if not asking or self.probe is None:
             if self._commit is None:
                 self._answered_at = time.monotonic()

@@ -1,7 +1,7 @@
 """Kafka's jars for the local broker: their Maven coordinates, the folder that contains them, and the search for Java and Maven.
 
-Owns the conversion of Maven coordinates to a class path. A folder is used only if it is complete, that is if its list of names
-and sizes agrees with its files; otherwise it is created again. Knows nothing about brokers, topics or care.
+Owns the conversion of Maven coordinates to a class path. A folder is used only if it is complete: its files must match
+its list of names and sizes. Otherwise, it is created again. Knows nothing about brokers, topics or care.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class LocalKafka:
             return self
         java = find_java()
         classpath = resolve_jars(self._jars)
-        self._own_folder()
+        self._lock_folder()
         try:
             self._format(java, classpath)
             self._start_on_ports(java, classpath)
@@ -115,7 +115,7 @@ class LocalKafka:
 
     def erase(self) -> None:
         """Delete all records of a broker that does not run, so that the next start begins empty. Deletes only its own files."""
-        self._own_folder()
+        self._lock_folder()
         try:
             shutil.rmtree(self._records, ignore_errors=True)
             # The mark file is deleted last. Without it the remaining files would look like those of another program.
@@ -152,7 +152,7 @@ class LocalKafka:
     def _records(self) -> Path:
         return self.data / "records"
 
-    def _own_folder(self) -> None:
+    def _lock_folder(self) -> None:
         """Lock the folder for this process. Raises LocalKafkaError if it is in use or contains other files."""
         try:
             self.data.mkdir(parents=True, exist_ok=True)

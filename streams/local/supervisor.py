@@ -22,7 +22,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     ended, on_end = os.pipe()
     signal.signal(signal.SIGCHLD, lambda *_: os.write(on_end, b"."))
-    # A session of its own, so that the terminal's Ctrl-C does not reach it. A child inherits ignored signals, so they are reset.
+    # A new session, so that the terminal's Ctrl-C does not reach the command. A child inherits ignored signals, so they are reset.
     child = subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.DEVNULL,

@@ -48,7 +48,7 @@ class Meters:
         )
         changes = self._senders.take(tally.refused, tally.accepted)
         if changes:
-            # Only reported: the refused records go to the dead letters, and the shard continues.
+            # A failing source is only reported. Its refused records go to the dead letters, and the shard continues.
             log.warning("sources_changed", count=len(changes), reason="failing" if any(changes.values()) else "recovered")
             self._m.mark_failing(changes)
         tally.clear()

@@ -1,7 +1,7 @@
-"""Which sources are failing: too many refused records in a row, or too large a share of refused records lately.
+"""Detection of failing sources: too many refused records in a row, or too large a recent share of refused records.
 
-Owns the two limits and the counts of each source. Pure: no clock, no Kafka; "lately" is counted in records. A failing source
-is only reported: its refused records go to the dead letters, and no shard stops because of a source.
+Owns the two limits and the counts of each source. Pure: no clock, no Kafka; "recent" means the latest records, not a time.
+A failing source is only reported: its refused records go to the dead letters, and no shard stops because of a source.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 IN_A_ROW_MAX = 50
-"""A source is failing if more records in a row than this are refused."""
+"""A source is failing after more than this number of refused records in a row."""
 SHARE_MAX = 0.05
-"""A source is failing if a larger share of its records than this is refused."""
+"""A source is failing if a larger share of its recent records is refused."""
 RECORDS_MIN = 100
-"""The share is checked only for a source with at least this many records: one bad record in ten does not show a misconfiguration."""
+"""The share counts only after this number of records, because one typing error in ten records is not a misconfiguration."""
 RECORDS_KEPT = 1000
-"""Beyond this number older records count less and less. A corrected source recovers after about this many records."""
+"""Above this number, older records count less and less. A corrected source recovers after about this many records."""
 SHARE_RECOVERED = SHARE_MAX / 2
 """A failing source recovers at half of the limit, so that a source near the limit is not reported repeatedly."""
 SOURCES_MAX = 100
@@ -35,9 +35,9 @@ class _Source:
 
 
 class Senders:
-    """What each source sent lately, and whether it is failing.
+    """The recent counts of each source, and whether it is failing.
 
-    Keeps at most `sources_max` sources apart, so that a sender that invents names cannot fill the memory.
+    Counts at most `sources_max` sources separately, so that a sender that invents names cannot fill the memory.
     """
 
     def __init__(self, sources_max: int = SOURCES_MAX) -> None:
@@ -66,7 +66,7 @@ class Senders:
     def _changes(self, names: Iterable[str], bad: Mapping[str, int], good: Mapping[str, int]) -> Iterable[tuple[str, bool]]:
         for name in sorted(names):
             source = self._sources[name]
-            failing = _judge(source, bad.get(name, 0), good.get(name, 0))
+            failing = _update(source, bad.get(name, 0), good.get(name, 0))
             if failing is not source.failing:
                 source.failing = failing
                 yield name, failing
@@ -79,14 +79,14 @@ class Senders:
         return name
 
 
-def _judge(source: _Source, bad: int, good: int) -> bool:
+def _update(source: _Source, bad: int, good: int) -> bool:
     source.records += bad + good
     source.refused += bad
     if source.records > RECORDS_KEPT:
         fade = RECORDS_KEPT / source.records
         source.records *= fade
         source.refused *= fade
-    # The order of the records within a commit is unknown. One accepted record among them ends the row.
+    # The order of the records within a commit is unknown. One accepted record resets the count.
     source.in_a_row = 0 if good else source.in_a_row + bad
     if source.in_a_row > IN_A_ROW_MAX:
         return True

@@ -44,13 +44,13 @@ class Watch:
     async def start(self) -> None:
         """Connect and seek to the start. Raises KafkaError, NoTopics."""
         try:
-            # aiokafka's consumer would ask for a missing topic for 40 s.
+            # aiokafka's consumer would retry for 40 s if a topic is missing.
             await require_topics(self._kafka, self._topics)
             await self._consumer.start()
             self._partitions = sorted(self._consumer.assignment())
-            where = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
-            for place, offset in (await where(self._partitions)).items():
-                self._consumer.seek(place, offset)
+            offsets = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
+            for partition, offset in (await offsets(self._partitions)).items():
+                self._consumer.seek(partition, offset)
         except UnknownTopicOrPartitionError:
             await self._consumer.stop()
             raise NoTopics("Kafka does not have all topics of CareRelay. Run: carerelay topics create") from None
@@ -66,7 +66,7 @@ class Watch:
         while True:
             records = await self._fetch(_WAIT_MS)
             if records:
-                # The topics of one transaction arrive one after the other. A short wait brings their lines together.
+                # The records of one transaction arrive topic by topic. After a short wait, their lines can be shown together.
                 records += await self._fetch(_GATHER_MS)
             lines = [(record, line) for record in records if (line := line_of_record(record)) is not None]
             lines.sort(key=lambda pair: (pair[1]["at"], pair[1]["person"] or "", WATCHED.index(pair[0].topic), pair[0].offset))
@@ -90,7 +90,7 @@ class Watch:
     async def is_drained(self) -> bool:
         """Return whether everything that is committed now has been read."""
         ends = await self._consumer.end_offsets(self._partitions)
-        return all([await self._consumer.position(place) >= end for place, end in ends.items()])
+        return all([await self._consumer.position(partition) >= end for partition, end in ends.items()])
 
 
 def line_of_record(record: ConsumerRecord) -> Line | None:
@@ -106,7 +106,7 @@ def line_of_record(record: ConsumerRecord) -> Line | None:
 def _dead_letter(record: ConsumerRecord) -> Line:
     errors = errors_in(record.headers)
     given = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-    place = f"{errors.get('topic', '')}/{errors.get('partition', '')}/{errors.get('offset', '')}"
+    position = f"{errors.get('topic', '')}/{errors.get('partition', '')}/{errors.get('offset', '')}"
     return {
         "at": format_instant(Millis(record.timestamp)),
         "effect": "refused",
@@ -119,5 +119,5 @@ def _dead_letter(record: ConsumerRecord) -> Line:
         "source": given.get("ce_source", ""),
         "trigger": given.get("ce_type", ""),
         "why": f"The record is in the dead letters; processing stopped at the stage: {errors.get('stage', 'unknown')}",
-        "where": place,
+        "where": position,
     }

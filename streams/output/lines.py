@@ -89,7 +89,7 @@ def lines_of_notes(arrived: Arrived) -> Iterator[Line]:
 
 
 INTAKE_KINDS = ("refused", "ignored", "suppressed", "noted")
-"""The kinds of what intake reports about a message. `noted` means unusual, but nothing was lost."""
+"""The kinds of intake's reports about a message. `noted` means that the message was unusual but nothing was lost."""
 
 
 def reasons_of(arrived: Arrived) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The weekly report for operations: which handoffs are overdue and who owns them, and how those of the week ended.
+"""The weekly report for operations: the overdue handoffs with their owners, and how the handoffs of the week ended.
 
 Owns the report and its two forms. Reads only lines of `streams/output/lines.py`, and shows no title that reveals a condition.
 Sends nothing, because the owners were notified when their handoffs became overdue.
@@ -23,8 +23,8 @@ _WEEK_MS = 7 * DAY_MS
 class Week:
     """The gaps at the time *end*, and those that were closed in the seven days before it.
 
-    Only the newest line of a gap counts; of two lines with the same time, the later one. Lines may be out of order, because those
-    of a merged person come from two partitions.
+    Only the newest line of a gap counts. If two lines have the same time, the later one counts. Lines may be out of order, because
+    the lines of a merged person come from two partitions.
     """
 
     def __init__(self, lines: Iterable[Line], end: Millis | None = None) -> None:

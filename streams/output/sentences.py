@@ -78,7 +78,7 @@ class Sentence:
 
 
 def role_and_id(address: str) -> str:
-    """Return `pcp 8802` for `pcp/practitioner:8802`. Shown for an address without a name."""
+    """Return `pcp 8802` for `pcp/practitioner:8802`. This is shown for an address without a name."""
     holder = Address.parse(address)
     return f"{words(holder.role)} {holder.id}".strip()
 
@@ -103,7 +103,7 @@ def how_it_ended(closure: str) -> str:
     return _CLOSURES[closure][2] if closure in _CLOSURES else words(closure)
 
 
-def without(why: str, said: set[str]) -> str:
+def drop_repeated(why: str, said: set[str]) -> str:
     """Return *why* without the sentences that are in *said*. Adds the remaining ones to *said*."""
     new = [sentence for sentence in _SENTENCE_END.split(why) if sentence not in said]
     said.update(new)
@@ -117,7 +117,7 @@ def label_of(line: Line) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Writes sentences, with the names of *name*, times in *zone*, and if *verbose* with ids and rule versions."""
+    """Writes sentences with names from *name* and times in *zone*. If *verbose*, also with ids and rule versions."""
 
     zone: ZoneInfo
     name: Names = role_and_id
@@ -216,9 +216,9 @@ class Wording:
             return Sentence(label, style, _sentence(f"{trigger}{plain(line['why'])}") + where)
         if line.get("recipient"):
             return Sentence(label, style, f"{self.who(line['recipient'])} was not notified: {reason}", self.why(line))
-        place = line.get("field") or line.get("segment")
+        position = line.get("field") or line.get("segment")
         text = f"Nobody was notified: {reason}" if (label, style) == _NO_ACTION else _sentence(reason)
-        return Sentence(label, style, text + (f" in {plain(place)}" if place else "") + where, self.why(line))
+        return Sentence(label, style, text + (f" in {plain(position)}" if position else "") + where, self.why(line))
 
 
 def _label(line: Line) -> tuple[str, str]:
@@ -226,7 +226,7 @@ def _label(line: Line) -> tuple[str, str]:
         return _REFUSED
     if line["effect"] == "ignored":
         return _IGNORED
-    if line.get("where"):  # About a part of an accepted message; it says nothing about notifications.
+    if line.get("where"):  # The line is about a part of an accepted message and not about notifications.
         return _NOTED
     return _NOT_SENT if line.get("recipient") else _NO_ACTION
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from streams.contract.events import Event, Millis
 from streams.contract.instants import format_instant
 from streams.output.lines import Line
-from streams.output.sentences import LABEL_WIDTH, Sentence, Wording, label_of, plain, reason_of, without
+from streams.output.sentences import LABEL_WIDTH, Sentence, Wording, drop_repeated, label_of, plain, reason_of
 
 _KEY_SHOWN = 6
 _INDENT = 16 + 2 + _KEY_SHOWN + 2 + LABEL_WIDTH + 2
@@ -32,7 +32,7 @@ _COUNTED = {
     "notification": ("notification", "notifications"),
     "withdrawal": ("withdrawal", "withdrawals"),
     "task": ("task update", "task updates"),
-    "gap": ("update of what is due soon or overdue", "updates of what is due soon or overdue"),
+    "gap": ("due-soon or overdue update", "due-soon or overdue updates"),
 }
 """Singular and plural of the kinds of lines, in the order of the summary. Lines that have a reason are counted by label instead."""
 
@@ -100,7 +100,7 @@ class Board:
             self._print(text.append(sentence.text), 0, hanging=_INDENT)
             # One event often opens or closes several handoffs, so a reason is not repeated within one flush. Withdrawals and
             # suppressions always show their reason.
-            if why := sentence.why if lines[0]["effect"] in _ALWAYS_WHY else without(sentence.why, said):
+            if why := sentence.why if lines[0]["effect"] in _ALWAYS_WHY else drop_repeated(sentence.why, said):
                 self._print(Text(why, style="dim"), _INDENT)
 
     def _columns(self, instant: str, person: str | None, label: str, style: str) -> Text:
@@ -122,7 +122,7 @@ class Board:
         first, *more = rest.wrap(self._console, width - hanging)
         self._console.print(begin.append_text(first), *(Padding(line, (0, 0, 0, hanging)) for line in more), sep="\n")
 
-    def came(self, event: Event, arrival: Millis) -> None:
+    def show_event(self, event: Event, arrival: Millis) -> None:
         """Show an event that was published."""
         self.flush()
         facility = getattr(getattr(event.data, "encounter", None), "facility", "")

@@ -1,4 +1,4 @@
-"""The backtest: replay one history with two catalogues, each in a process of its own.
+"""The backtest: replay one history with two catalogues, each in its own process.
 
 Owns the input and the result of these processes. Each process loads its catalogue itself, so only settings, paths and
 counts pass between the processes. Neither process writes to Kafka.

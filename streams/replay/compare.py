@@ -1,7 +1,7 @@
 """Compare what two catalogues did: counts by rule and role, and examples.
 
 Owns what counts as an opened gap, an alert or a task, and when items of the two catalogues are the same. Pure: reads the
-lines of a replay (`streams/output/lines.py`); knows no files, no topics and no rule of care.
+lines of a replay (`streams/output/lines.py`); knows no files, no topics and no care rules.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def findings_of(lines: Iterable[Line], since: str, until: str) -> Findings:
     """Collect the gaps, alerts, tasks and refusals in *lines* from *since* to *until*.
 
     Both instants are inclusive and have the format of the lines. A gap counts when it first opens, and a task when it first
-    appears. One that first appeared before the window does not count if it appears again in the window. The key of an alert
+    appears. An item that first appeared before the window does not count, even if it appears again in the window. The key of an alert
     about a handoff is the handoff, the recipient and a running number. Its id cannot be the key, because it depends on the
     time of the step, which may differ between the catalogues.
     """
@@ -94,7 +94,7 @@ def _keep(found: dict[str, Found], before: set[str], key: str, line: Line, *, in
 
 
 class Row(msgspec.Struct, frozen=True):
-    """The counts of one kind, rule and role. `moved` counts those that both catalogues have, with another time or due time."""
+    """The counts of one kind, rule and role. `moved` counts items with another time or due time in the new catalogue."""
 
     what: What
     rule: str

@@ -2,7 +2,7 @@
 
 Owns how the topics are read between two sets of offsets, and which people's history is incomplete there. Read-only: it joins
 no consumer group, commits no offset and writes no record. The order within a shard comes from `streams/shard/order.py`; this
-file only merges the shards. Knows no rule of care.
+file only merges the shards. Knows no care rules.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streams.shard.deadlines import NEVER
 from streams.shard.order import Arrivals, Batch
 
 QUEUED_MAX = 4000
-"""The number of queued records above which a partition is not fetched, while it waits for older records of other partitions."""
+"""A partition with more queued records than this is not fetched until older records of other partitions have arrived."""
 _FETCH_MS = 200
 _BEGINNINGS: Mapping[str, str] = {"PatientAdmitted": "encounter", "EncounterPlanned": "encounter", "ReferralRequested": "referral"}
 """The events that begin an encounter or a referral, and the field that identifies it."""
@@ -104,7 +104,7 @@ class TopicHistory:
 
     @property
     def misrouted(self) -> int:
-        """How many records are in the wrong partition for their key and have no relay record here: no shard has applied them."""
+        """How many records are in the wrong partition for their key and have no relay record in this history. No shard has applied them."""
         return len(self._misrouted)
 
     def arrivals(self) -> Iterator[Arrived]:
@@ -243,7 +243,7 @@ class _Fetching:
         if self._learn is not None:
             await self._learn([record.value for records in fetched.values() for record in records])
         for tp in sorted(unread):
-            # Add also without records: the position moves past aborted records.
+            # Add even without records, because the position also moves past aborted records.
             shards.add(tp, fetched.get(tp, ()), await consumer.position(tp))
         consumer.pause(*(unread - {TopicPartition(*tp) for tp in shards.unread}))
 
@@ -294,11 +294,11 @@ class People:
         return len(self._seen)
 
     def begin_missing(self) -> list[PersonKey]:
-        """Return, sorted, the people with an encounter or referral that events mention but that does not begin in this history."""
+        """Return, sorted, the people with an encounter or referral whose start is not in this history."""
         return sorted({subject[0] for subject in self._named if subject not in self._begun})
 
     def may_be_missing(self) -> int:
-        """Count the people in shards with deleted records: it is unknown whether any of the deleted records were theirs."""
+        """Count the people in shards with deleted records. Some of the deleted records may be theirs."""
         if self._boundaries is None:
             return 0
         cut, partitions = self._boundaries.cut_shards, self._boundaries.partitions

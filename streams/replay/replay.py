@@ -1,7 +1,7 @@
 """The replay: make the same decisions as the worker, in memory and without a broker.
 
 Owns which lines are written for an arrival, an effect and a failed rule, and their order. Pure: the same arrivals and agents
-give the same lines, byte for byte. Knows no rule of care. The shards in memory (`streams/shard/memory.py`) make the decisions
+give the same lines, byte for byte. Knows no care rules. The shards in memory (`streams/shard/memory.py`) make the decisions
 and order the deadlines.
 
 Records are applied in the order in which they are read. The current time is the latest arrival so far.
@@ -29,7 +29,7 @@ def replay(arrivals: Iterable[Arrived], agents: Sequence[Agent], until: Millis |
         arrivals: The events and refused records, in the order to apply them.
         agents: The agents, which must use a `MemoryForm`.
         until: After the last arrival, fire the deadlines up to this time, inclusive. Default: the latest arrival. An earlier
-            time has no effect, because those deadlines have already fired.
+            time has no effect.
     """
     memory = Memory(agents)
     now: Millis | None = None
@@ -58,10 +58,10 @@ def _line(published: Published) -> Line | None:
     return line_of_effect(published.value)
 
 
-def _failed(letter: Published) -> Line:
+def _failed(dead_letter: Published) -> Line:
     """Return the line for a dead letter that the shard itself wrote because a rule raised an exception, for an event or a deadline."""
-    errors = errors_in(letter.headers)
-    cause: Event | None = letter.value
+    errors = errors_in(dead_letter.headers)
+    cause: Event | None = dead_letter.value
     return {
         "at": format_instant(Millis(int(errors["timestamp"]))),
         "effect": "refused",
@@ -69,7 +69,7 @@ def _failed(letter: Published) -> Line:
         "cause": cause.id if cause else None,
         "rule": None,
         "rule_version": None,
-        "person": (letter.key or b"").decode(),
+        "person": (dead_letter.key or b"").decode(),
         "reason": errors["code"],
         "source": cause.source if cause else None,
         "why": f"a rule failed with {errors['exception']}; from now on the person's history is incomplete",

@@ -1,7 +1,7 @@
 """The interface between a shard, which moves events, and an agent, which decides about them.
 
 Owns types and protocols only. A shard gives its `Agent` each event and each deadline exactly once and in order; an agent
-knows nothing of Kafka. A `Form` converts records to events, and effects to records: to bytes in the worker, and to plain
+knows nothing about Kafka. A `Form` converts records to events, and effects to records: to bytes in the worker, and to plain
 objects if the shard runs in memory.
 """
 

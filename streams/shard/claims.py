@@ -35,7 +35,7 @@ class Act(enum.Enum):
 
     LOST = "stop: another worker has claimed the shard later, or has written a tombstone for this worker's claim"
     FENCE = "fence the named claimants"
-    BURY = "write tombstones for the named claims"
+    WRITE_TOMBSTONES = "write tombstones for the named claims"
     READ = "continue to read"
     OPEN = "open the shard: this worker owns it and has read its whole state"
 
@@ -50,10 +50,10 @@ def next_step(
     claims: Mapping[str, int],
     *,
     fenced: Collection[str],
-    buried: Collection[str],
+    tombstoned: Collection[str],
     passed: bool,
     stable: bool,
-    patience_over: bool,
+    waited_enough: bool,
 ) -> Step:
     """Return what the claimant *me* does next.
 
@@ -61,23 +61,23 @@ def next_step(
         me: The claimant's transactional id.
         claims: The claims read so far that have no tombstone, {transactional id: offset}.
         fenced: The transactional ids that this claimant has fenced.
-        buried: The transactional ids for whose claims this claimant has written a tombstone.
+        tombstoned: The transactional ids for whose claims this claimant has written a tombstone.
         passed: Whether this claimant has read up to the offset of its own claim.
         stable: Whether the last stable offset is the end of the log, and everything below it is read.
-        patience_over: Whether this claimant has waited long enough for its own claim to become visible. Another worker's
+        waited_enough: Whether this claimant has waited long enough for its own claim to become visible. Another worker's
             open transaction then hides the claim, and the claimants seen so far must be fenced first.
     """
     mine = claims.get(me)
     others = tuple(sorted(name for name in claims if name != me))
     if passed and (mine is None or any(claims[name] > mine for name in others)):
         return Step(Act.LOST)
-    if others and (mine is not None or patience_over):
+    if others and (mine is not None or waited_enough):
         todo = tuple(name for name in others if name not in fenced)
         if todo:
             return Step(Act.FENCE, todo)
-        todo = tuple(name for name in others if name not in buried)
+        todo = tuple(name for name in others if name not in tombstoned)
         if todo:
-            return Step(Act.BURY, todo)
+            return Step(Act.WRITE_TOMBSTONES, todo)
         return Step(Act.READ)
     if mine is not None and not others and stable:
         return Step(Act.OPEN)

@@ -53,7 +53,7 @@ class Deadlines:
         self.changed = {}
         self._settle()
 
-    def note(self, key: bytes, before: bytes | None, after: bytes) -> None:
+    def update(self, key: bytes, before: bytes | None, after: bytes) -> None:
         """Update the index after a person's state changed from *before* to *after*."""
         self.changed[key] = True
         at = self._deadline(after)

@@ -50,7 +50,7 @@ def isolation_of(state: StateLog, attempts: int) -> Isolation | None:
 
 
 class Isolation:
-    """Applies the next steps of a shard, each in a transaction of its own."""
+    """Applies the next steps of a shard, each in its own transaction."""
 
     def __init__(self, suspect: tuple[str, int, int] | None) -> None:
         self._left = STEPS

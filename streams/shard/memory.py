@@ -2,7 +2,7 @@
 
 Owns the form in which records contain the event and effect objects themselves, and the order of records and deadlines
 without a log. Each agent has one shard, of the same class `Shard` that the worker runs. A record that an agent publishes to
-the inbound topic of any of the agents is applied immediately. Pure; knows no rule of care.
+the inbound topic of any of the agents is applied immediately. Pure; knows no care rules.
 
 Records are applied in the order and at the times that the caller gives. A deadline at time T fires before the first record
 later than T. Deadlines of all agents fire in the order (T, key).
@@ -29,7 +29,7 @@ SAME_INSTANT_MAX = 10_000
 
 
 class EndlessDeadline(Exception):  # noqa: N818 -- it names the finding
-    """A rule sets the same deadline again each time that it fires, so that it would fire forever."""
+    """A rule sets the same deadline again each time it fires, so the deadline would fire forever."""
 
 
 class MemoryForm:
@@ -41,7 +41,7 @@ class MemoryForm:
         return event
 
     def read_effect(self, origin: Origin) -> tuple[str, Any] | RecordRefused:
-        """Return (id, effect). An effect type without an id of its own comes inside an event, whose id is used."""
+        """Return (id, effect). If the effect type has no id, the effect is inside an event, and the id is that of the event."""
         value = origin.record.value
         return (value.id, value.data) if isinstance(value, Event) else (value.id, value)
 

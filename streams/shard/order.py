@@ -1,4 +1,4 @@
-"""The fetched records of a shard's topics, and the one order in which they may be applied.
+"""The fetched records of a shard's topics, and the order in which they are applied.
 
 Owns the queues, the positions, and the time up to which each topic is known to be complete. Pure: no Kafka call, no wall
 clock. Does not know how a record is applied.
@@ -130,7 +130,7 @@ class Arrivals:
 
     @property
     def limit(self) -> int:
-        """The order key up to which records may be applied: up to it, every topic is known to be complete.
+        """The order key up to which every topic is known to be complete, so records up to it may be applied.
 
         A topic is complete up to its newest fetched record or up to the last probe that found no unfetched record, whichever
         is later.
@@ -138,7 +138,7 @@ class Arrivals:
         return min(max(self._newest[t], self._cleared[t]) for t in self._topics)
 
     @property
-    def wants_probe(self) -> bool:
+    def needs_probe(self) -> bool:
         """Whether records have arrived, but none may be applied until a probe has shown that the other topics are complete."""
         oldest = min((q[0][0] for q in self._queues.values() if q), default=-1)
         return oldest > self.limit

@@ -2,7 +2,7 @@
 
 Owns the persons' packed state, their deadlines, and how records and deadlines are applied. Its base class `Arrivals` owns
 the queues and the order. Pure: no Kafka call, no wall clock. The worker (`streams/kafka/worker.py`) passes it batches and
-commits the outbox that it fills; `streams/shard/memory.py` passes it single events. Knows no rule of care: the `Agent`
+commits the outbox that it fills; `streams/shard/memory.py` passes it single events. Knows no care rules: the `Agent`
 decides what a record means.
 
 A decision changes the state in memory before the commit. This is safe because a failed commit ends the process, and the next
@@ -77,7 +77,7 @@ class Shard(Arrivals):
         self.begin(positions, newest_ms)
         self._deadlines.rebuild()
         self.open_handoffs = sum(map(self.agent.open_handoffs, self.persons.values()))
-        # A restart must not reset the time: a late record would then be decided at an earlier time.
+        # A restart must not reset the time. Otherwise, a late record would be decided at an earlier time.
         self.now = max((self.clock.to_story(at) for at in newest_ms.values() if at), default=Millis(0))
 
     # ---- applying
@@ -120,7 +120,7 @@ class Shard(Arrivals):
         key, event = read
         packed = self.persons.get(key)
         if packed is None and partition_of(key, self.partitions) != self.number:
-            # The partition is checked only for new persons: hashing the key of every record would cost as much as the decision.
+            # The partition is checked only for new persons, because hashing a key costs as much as a decision.
             self._relay(key, origin, out)
             return
         while packed is not None and self._deadlines.next < now:
@@ -158,8 +158,8 @@ class Shard(Arrivals):
             self.now = max(self.now, at)
             after = self._expire(key, packed, at, out)
             if after is not None and after != packed and self.agent.deadline(after) == at:
-                # The person has another deadline at the same instant. `note` saw no new earliest deadline and did not index it.
-                self._deadlines.note(key, None, after)
+                # The person has another deadline at the same instant. `update` saw the same earliest deadline and did not index it.
+                self._deadlines.update(key, None, after)
 
     def due(self, story_ms: int) -> bool:
         """Return whether a deadline may be due at *story_ms*."""
@@ -208,7 +208,7 @@ class Shard(Arrivals):
         """Dead-letter the earliest deadline before *until* without firing it, because it has ended the process before."""
         entry = self._deadlines.pop(until)
         if entry is not None:
-            self._give_up(entry[1], self.persons[entry[1]], Millis(entry[0]), RecordRefused("killed-worker", "expire"), out)
+            self._drop_deadline(entry[1], self.persons[entry[1]], Millis(entry[0]), RecordRefused("killed-worker", "expire"), out)
 
     # ---- private
 
@@ -224,13 +224,13 @@ class Shard(Arrivals):
                 raise DeadlineStays  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001 -- as for an event; `after_failure` removes the deadline
             self.tally.failed.append(type(exc).__name__)
-            return self._give_up(key, packed, at, RecordRefused("rule-failed", "expire", exception=type(exc).__name__), out)
+            return self._drop_deadline(key, packed, at, RecordRefused("rule-failed", "expire", exception=type(exc).__name__), out)
         self._keep(key, packed, outcome.packed)
         self._publish(outcome, out)
         self.tally.deadlines += 1
         return outcome.packed
 
-    def _give_up(self, key: bytes, packed: bytes, at: Millis, why: RecordRefused, out: Outbox) -> bytes | None:
+    def _drop_deadline(self, key: bytes, packed: bytes, at: Millis, why: RecordRefused, out: Outbox) -> bytes | None:
         """Dead-letter a deadline; return the state without it."""
         out.publish(self.agent.dead_letters, self.number, key, None, error_headers("deadline", self.number, -1, at, why))
         kept = self.agent.after_failure(key, packed, at)
@@ -247,7 +247,7 @@ class Shard(Arrivals):
             self._deadlines.changed[key] = True
             return
         self.persons[key] = after
-        self._deadlines.note(key, before, after)
+        self._deadlines.update(key, before, after)
 
     def _publish(self, outcome: Outcome, out: Outbox) -> None:
         number, publish = self.number, out.publish

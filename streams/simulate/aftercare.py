@@ -32,7 +32,7 @@ _FIRST_CARE = {"home-health": "home-health-initial-visit", "discharge-medicines"
 
 
 def after_admission(person: SyntheticPerson, encounter: EncounterRef, at: Millis) -> None:
-    """Add the event that the practice filed the notice of the admission. In some cases it files none."""
+    """Add an event for the practice filing the admission notice. Some admission notices are never filed."""
     if person.chance.happens("notice_filed"):
         _record(person, at + person.chance.milliseconds("notice_hours"), "admission-notice-filed", encounter)
 
@@ -104,7 +104,7 @@ def _transition(person: SyntheticPerson, encounter: EncounterRef, end: Millis) -
 
 
 def _enter_nursing_home(person: SyntheticPerson, end: Millis) -> None:
-    facility = person.town.model.nursing_home[person.home.country]
+    facility = person.environment.model.nursing_home[person.home.country]
     person.visits += 1
     stay = EncounterRef(facility, f"V{person.number}-{person.visits}")
     at = end + 2 * HOUR_MS
@@ -119,7 +119,7 @@ def _enter_nursing_home(person: SyntheticPerson, end: Millis) -> None:
 
 def refer(person: SyntheticPerson, at: int, encounter: EncounterRef | None = None, service: str = "") -> None:
     """Add a referral and its course: accepted or declined, scheduled, seen, and the report that closes the loop."""
-    chance, model = person.chance, person.town.model
+    chance, model = person.chance, person.environment.model
     services = [s for s in model.services[person.home.country] if not service or s.service == service]
     if not services:
         return
@@ -209,7 +209,7 @@ def _book(
 def begin_goal(person: SyntheticPerson, at: int, *, proposed: bool) -> None:
     """Add a goal in the person's own words. The person may answer a proposed goal later."""
     chance = person.chance
-    goals = [g for g in person.town.model.histories.goals if not g.for_ or set(g.for_) & set(person.conditions)]
+    goals = [g for g in person.environment.model.histories.goals if not g.for_ or set(g.for_) & set(person.conditions)]
     term = chance.one_of(goals, [g.people for g in goals])
     goal = person.new_id("G")
     by = "caregiver" if chance.share(0.15) else "patient"
@@ -272,7 +272,7 @@ def _record(
 
 def _in_office_hours(person: SyntheticPerson, at: int) -> Millis:
     """Return an instant in office hours, at or soon after *at*."""
-    return person.days.next_instant(person.chance, person.town.model.profiles["office"], Millis(int(at) // 1000 * 1000))
+    return person.days.next_instant(person.chance, person.environment.model.profiles["office"], Millis(int(at) // 1000 * 1000))
 
 
 def _practice_source(person: SyntheticPerson) -> str:

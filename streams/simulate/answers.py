@@ -1,7 +1,7 @@
 """Answers to decisions: deliveries, acknowledgements, claims, attempts to reach a person.
 
 Owns the loop that decides a synthetic person's events and adds the answers. An answer names a task by its id, and the id
-results from a decision, so the events have to be decided. Knows no rule: the agent is an argument, and decides in memory.
+results from a decision, so the events must be decided first. Knows no rule: the agent is an argument, and decides in memory.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Answering:
         done: list[Event] = []
         while self._waiting:
             self._fire(memory, before=self._waiting[0][0])
-            # An answer to a fired deadline may arrive before the event that was next.
+            # A deadline may cause an answer that arrives before the next event, so only now take the first one.
             _, _, _, event = heapq.heappop(self._waiting)
             done.append(event)
             self._react(memory.apply(event, event.arrival))

@@ -42,8 +42,8 @@ class StoryEvent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Town:
-    """What all persons of a simulation share."""
+class Environment:
+    """The data that all persons of a simulation share."""
 
     model: Model
     hospitals: list[Hospital]
@@ -64,7 +64,7 @@ class Town:
 class SyntheticPerson:
     """One person and the events so far."""
 
-    town: Town
+    environment: Environment
     chance: Chance
     number: int
     home: Hospital
@@ -82,7 +82,7 @@ class SyntheticPerson:
 
     @property
     def days(self) -> Days:
-        return self.town.days[self.home.zone]
+        return self.environment.days[self.home.zone]
 
     @property
     def system(self) -> str:
@@ -95,7 +95,7 @@ class SyntheticPerson:
     def add(self, at: int, source: str, fact: msgspec.Struct, identity: int = 0) -> None:
         """Add an event that happens at *at*. Leaves out an event after the end of the simulation or after the person's death."""
         time = Millis(int(at) // 1000 * 1000)
-        if time >= self.town.end or (self.died is not None and time > self.died):
+        if time >= self.environment.end or (self.died is not None and time > self.died):
             return
         arrival = Millis(time + self.chance.milliseconds("transmission_seconds"))
         self.story.append(StoryEvent(arrival, time, source, fact, identity, 0, len(self.story)))
@@ -122,15 +122,19 @@ def identifier(number: int, identity: int) -> str:
     return f"{1_000_000 + number}" + ("-2" if identity else "")
 
 
-def make_person(town: Town, seed: object, number: int) -> SyntheticPerson:
+def make_person(environment: Environment, seed: object, number: int) -> SyntheticPerson:
     """Draw the properties of person *number*."""
-    chance = Chance(town.model, seed, "person", number)
-    home = chance.one_of(town.hospitals)
-    conditions = [c.code for c in town.model.histories.conditions if chance.draw() * 30 < c.people]
-    merged = chance.share(town.share_of("merged"))
-    merges_at = Millis(int(town.start + (0.3 + 0.6 * chance.draw()) * (town.end - town.start)) // 1000 * 1000) if merged else None
+    chance = Chance(environment.model, seed, "person", number)
+    home = chance.one_of(environment.hospitals)
+    conditions = [c.code for c in environment.model.histories.conditions if chance.draw() * 30 < c.people]
+    merged = chance.share(environment.share_of("merged"))
+    merges_at = (
+        Millis(int(environment.start + (0.3 + 0.6 * chance.draw()) * (environment.end - environment.start)) // 1000 * 1000)
+        if merged
+        else None
+    )
     age = int(chance.span_of((0, 22, 42, 63, 97)) if not conditions else chance.span_of((18, 48, 63, 75, 97)))
-    birth_date = f"{town.first.year - age - 1}-{1 + int(chance.draw() * 12):02d}-{1 + int(chance.draw() * 28):02d}"
+    birth_date = f"{environment.first.year - age - 1}-{1 + int(chance.draw() * 12):02d}-{1 + int(chance.draw() * 28):02d}"
     return SyntheticPerson(
-        town, chance, number, home, chance.one_of(home.physicians), conditions, chance.happens("high_need"), merges_at, birth_date
+        environment, chance, number, home, chance.one_of(home.physicians), conditions, chance.happens("high_need"), merges_at, birth_date
     )

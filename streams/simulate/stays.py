@@ -36,11 +36,11 @@ _LOINC_HEMOGLOBIN, _LOINC_SODIUM = "718-7", "2951-2"
 
 def add_encounters(person: SyntheticPerson) -> None:
     """Add all visits and stays of *person*. They do not overlap."""
-    model, chance, town = person.town.model, person.chance, person.town
+    model, chance, environment = person.environment.model, person.chance, person.environment
     share = model.rate("high_need")
     # People without high need get fewer visits, so that the mean over all people is the rate.
     times = model.rate("high_need_times") if person.high_need else (1 - share * model.rate("high_need_times")) / (1 - share)
-    years = (town.end - town.start) / (365 * 24 * HOUR_MS)
+    years = (environment.end - environment.start) / (365 * 24 * HOUR_MS)
     visits = model.rate("emergency_visits") / 1000
     planned = max(0.0, model.rate("inpatient_stays") / 1000 - visits * model.rate("emergency_admitted"))
     begins = [(person.days.instant(chance, model.profiles["emergency"]), True) for _ in range(chance.count(visits * times * years))]
@@ -69,7 +69,7 @@ class _Stay:
 
 def _new_encounter(person: SyntheticPerson, at: Millis) -> _Stay:
     chance = person.chance
-    others = [h for h in person.town.hospitals if h is not person.home and h.country == person.home.country]
+    others = [h for h in person.environment.hospitals if h is not person.home and h.country == person.home.country]
     hospital = chance.one_of(others) if others and chance.happens("away") else person.home
     person.visits += 1
     visit = f"V{person.number}-{person.visits}"
@@ -78,7 +78,7 @@ def _new_encounter(person: SyntheticPerson, at: Millis) -> _Stay:
 
 
 def _visit_emergency(person: SyntheticPerson, at: Millis) -> None:
-    chance, model = person.chance, person.town.model
+    chance, model = person.chance, person.environment.model
     stay = _new_encounter(person, at)
     diagnoses = _diagnoses(person, model.histories.emergency)
     registration = chance.happens("registered")
@@ -88,7 +88,7 @@ def _visit_emergency(person: SyntheticPerson, at: Millis) -> None:
     person.add(at, stay.source, fact, stay.identity)
     end = Millis(at + chance.milliseconds("emergency_hours"))
     person.busy_until = end
-    if chance.share(person.town.share_of("cancelled")):
+    if chance.share(person.environment.share_of("cancelled")):
         person.add(at + (end - at) // 4, stay.source, AdmissionCancelled(stay.encounter, "registered in error"), stay.identity)
         return
     stay.at, stay.end = at, end
@@ -106,7 +106,7 @@ def _visit_emergency(person: SyntheticPerson, at: Millis) -> None:
 
 
 def _stay(person: SyntheticPerson, at: Millis, stay: _Stay, *, begun: bool) -> None:
-    chance, model = person.chance, person.town.model
+    chance, model = person.chance, person.environment.model
     diagnoses = _diagnoses(person, model.histories.inpatient)
     if not begun:
         fact = PatientAdmitted(
@@ -122,7 +122,7 @@ def _stay(person: SyntheticPerson, at: Millis, stay: _Stay, *, begun: bool) -> N
     leaving = Millis(at + chance.milliseconds("inpatient_hours"))
     end = person.days.next_instant(chance, model.profiles["leaving"], leaving)
     person.busy_until = end
-    if not begun and chance.share(person.town.share_of("cancelled")):
+    if not begun and chance.share(person.environment.share_of("cancelled")):
         person.add(at + HOUR_MS, stay.source, AdmissionCancelled(stay.encounter, "did not come"), stay.identity)
         return
     stay.class_, stay.at, stay.end = "IMP", at, end
@@ -170,7 +170,7 @@ def _move(person: SyntheticPerson, stay: _Stay) -> None:
     facility = stay.hospital.facility + ("-REHAB" if chance.happens("moved_facility") else "")
     level = chance.one_of(("intensive-care", "step-down", "ward"))
     person.add(when, stay.source, PatientTransferred(stay.encounter, Location(facility, level[:4].upper(), level)), stay.identity)
-    if chance.share(person.town.share_of("cancelled")):
+    if chance.share(person.environment.share_of("cancelled")):
         person.add(when + HOUR_MS // 2, stay.source, TransferCancelled(stay.encounter, "no bed"), stay.identity)
 
 
@@ -189,7 +189,7 @@ def _discharge(person: SyntheticPerson, stay: _Stay, disposition: str, diagnoses
         deceased=True if died else None,
         members=person.members(),
     )
-    if chance.share(person.town.share_of("cancelled")):
+    if chance.share(person.environment.share_of("cancelled")):
         early = Millis(max(at + 1000, end - 20 * HOUR_MS))
         person.add(early, stay.source, fact, stay.identity)
         person.add(early + HOUR_MS, stay.source, DischargeCancelled(stay.encounter, "stays another day"), stay.identity)

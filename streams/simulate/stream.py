@@ -34,7 +34,7 @@ from streams.simulate import aftercare
 from streams.simulate.answers import Answering
 from streams.simulate.chance import DAY_MS, HOUR_MS, Chance, Days
 from streams.simulate.model import Model, load_model
-from streams.simulate.person import AUTHORITY, StoryEvent, SyntheticPerson, Town, identifier, make_person
+from streams.simulate.person import AUTHORITY, Environment, StoryEvent, SyntheticPerson, identifier, make_person
 from streams.simulate.stays import add_encounters
 
 DEFAULT_START = date(2026, 6, 1)
@@ -100,11 +100,11 @@ def simulate(wanted: Simulation, agent: Agent | None = None) -> list[SyntheticEv
 
     Needs about 3 kB of memory per event. A month of ten thousand people takes seconds.
     """
-    town = _town(wanted)
-    answering = None if agent is None else Answering(agent, town.model, wanted.seed, town.end)
+    environment = _environment(wanted)
+    answering = None if agent is None else Answering(agent, environment.model, wanted.seed, environment.end)
     made: list[tuple[int, int, int, int, SyntheticEvent]] = []
     for number in range(wanted.people):
-        for index, one in enumerate(_events_of(town, wanted, number, answering)):
+        for index, one in enumerate(_events_of(environment, wanted, number, answering)):
             made.append((one.event.arrival, TOPIC_OF[one.event.type].rank, number, index, one))
     made.sort(key=lambda entry: entry[:4])
     return [entry[4] for entry in made]
@@ -137,23 +137,23 @@ def lines_of(made: Iterable[SyntheticEvent]) -> Iterator[bytes]:
 # ---- private
 
 
-def _town(wanted: Simulation) -> Town:
+def _environment(wanted: Simulation) -> Environment:
     model = load_model()
     hospitals = model.hospitals(wanted.hospitals)
     start = Millis(int(datetime(wanted.start.year, wanted.start.month, wanted.start.day, tzinfo=UTC).timestamp()) * 1000)
     days = {zone: Days(wanted.start, wanted.days, zone) for zone in sorted({h.zone for h in hospitals})}
     end = Millis(start + wanted.days * DAY_MS)
-    return Town(model, hospitals, days, start, end, wanted.start, dict(wanted.faults))
+    return Environment(model, hospitals, days, start, end, wanted.start, dict(wanted.faults))
 
 
-def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[SyntheticEvent]:
-    person = make_person(town, wanted.seed, number)
+def _events_of(environment: Environment, wanted: Simulation, number: int, answering: Answering | None) -> Iterator[SyntheticEvent]:
+    person = make_person(environment, wanted.seed, number)
     _add_baseline(person)
     add_encounters(person)
     _add_other_events(person)
     if not person.story:
         return
-    story = _with_faults(person, Chance(town.model, wanted.seed, "faults", number))
+    story = _with_faults(person, Chance(environment.model, wanted.seed, "faults", number))
     names = (identifier(number, 0), identifier(number, 1))
     keys = [person_key(wanted.secret, AUTHORITY, name) for name in names[: 1 if person.merges_at is None else 2]]
     events = [Event(_id(wanted.seed, number, t.number), t.source, t.time, t.arrival, keys[t.identity], _fact(t.fact, keys)) for t in story]
@@ -167,7 +167,7 @@ def _events_of(town: Town, wanted: Simulation, number: int, answering: Answering
 
 
 def _fact(fact: msgspec.Struct, keys: list[PersonKey]) -> msgspec.Struct:
-    """Return *fact*. A merge gets the key of the surviving identifier, which is not known when the story is made."""
+    """Return *fact*. A merge gets the key of the surviving identifier here, because it is not known when the story is generated."""
     return PersonMerged(PersonRef(keys[0])) if isinstance(fact, PersonMerged) else fact
 
 
@@ -177,8 +177,8 @@ def _id(seed: int, number: int, index: int) -> str:
 
 def _add_baseline(person: SyntheticPerson) -> None:
     """Add the state at the start of the simulation: care team, conditions, consents, goals."""
-    chance, town = person.chance, person.town
-    at = int(town.start - BASELINE_MS * (0.05 + 0.9 * chance.draw()))
+    chance, environment = person.chance, person.environment
+    at = int(environment.start - BASELINE_MS * (0.05 + 0.9 * chance.draw()))
     practice = f"urn:practice:{person.home.practice}"
     if chance.happens("roster"):
         person.add(at, practice, CareTeamChanged(aftercare.team_of(person), replace=True))
@@ -198,9 +198,9 @@ def _add_baseline(person: SyntheticPerson) -> None:
 
 def _add_other_events(person: SyntheticPerson) -> None:
     """Add events that do not follow from a stay: referrals, new goals, death at home, and the merge of two identifiers."""
-    chance, town = person.chance, person.town
-    model = town.model
-    years = (town.end - town.start) / (365 * DAY_MS)
+    chance, environment = person.chance, person.environment
+    model = environment.model
+    years = (environment.end - environment.start) / (365 * DAY_MS)
     office = model.profiles["office"]
     for _ in range(chance.count(model.rate("referrals") / 1000 * years)):
         aftercare.refer(person, person.days.instant(chance, office))
@@ -217,8 +217,8 @@ def _add_other_events(person: SyntheticPerson) -> None:
 
 def _with_faults(person: SyntheticPerson, chance: Chance) -> list[StoryEvent]:
     """Add the faults of transmission; return the events in the order of arrival."""
-    town = person.town
-    late, repeated, overtaken = (town.share_of(fault) for fault in ("late", "repeated", "out-of-order"))
+    environment = person.environment
+    late, repeated, overtaken = (environment.share_of(fault) for fault in ("late", "repeated", "out-of-order"))
     story = sorted(person.story, key=lambda t: (t.arrival, t.number))
     found: list[StoryEvent] = []
     for n, one in enumerate(story):
@@ -226,7 +226,7 @@ def _with_faults(person: SyntheticPerson, chance: Chance) -> list[StoryEvent]:
         if chance.share(late):
             arrival = Millis(arrival + chance.milliseconds("late_hours"))
         elif chance.share(overtaken) and n + 1 < len(story):
-            # Arrives after the next event.
+            # This event arrives after the next one.
             arrival = Millis(max(arrival, story[n + 1].arrival + 1000))
         found.append(one._replace(arrival=arrival))
         if chance.share(repeated):

@@ -213,7 +213,7 @@ async def test_a_reopened_shard_continues_reading_at_its_position(stage, worker,
     await stage.publish(stage.topics.first, key, event("a"))
     [record] = await stage.read(stage.topics.first, partitions=[0])
     worker.probe = _ends(stage)
-    worker.give(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
+    worker.enqueue(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
     await stage.lines_until(1)
     await worker.release()
     # Another owner in between changes the state.
@@ -236,7 +236,7 @@ async def test_an_owner_whose_claim_came_between_two_commits_is_seen_when_the_sh
     # Another worker claims the shard while this one still owns it and commits. It reads only after this one has released it.
     await writers[0].write({(stage.topics.state, 0): [Out(CLAIM + writers[0].name.encode(), b"1")]})
     worker.probe = _ends(stage)
-    worker.give(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
+    worker.enqueue(Batch(stage.topics.first, 0, 0, 1, [record], worker.epoch))
     await stage.lines_until(1)
     await worker.release()
 

@@ -140,7 +140,7 @@ def test_given_kafka_is_used_and_left_running_and_a_second_run_shows_the_same(tm
         run = Run(folder, kafka_jars, "--speed", "600000", "--path", str(first), KAFKA_BOOTSTRAP=empty_kafka)
         runs.append(run)
         assert run.process.wait(timeout=120) == 0, run.text
-        assert f"Kafka: {empty_kafka} (the one you named)" in run.text
+        assert f"Kafka: {empty_kafka} (from --bootstrap or KAFKA_BOOTSTRAP)" in run.text
         # Three admissions, and one class that changes back to inpatient.
         assert run.text.count("NOTIFIED   Admitted to hospital") == 4
         assert answers(empty_kafka)

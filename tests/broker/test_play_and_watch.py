@@ -24,7 +24,7 @@ from streams.contract.events import (
 )
 from streams.contract.person_key import partition_of, person_key
 from streams.contract.topics import ADMISSION, DISCHARGE, QUARANTINE, TASK
-from streams.intake.publisher import VALUE_BYTES_MAX, faster_by, publish
+from streams.intake.publisher import VALUE_BYTES_MAX, at_speed, publish
 from streams.intake.reading import Arrived, Refused
 from streams.kafka.admin import create_topics
 from streams.output.follow import Watch
@@ -124,7 +124,7 @@ async def test_pace_publishes_nothing_before_its_time(connection):
     story = [event(n, AdmissionCancelled(STAY)) for n in (0, 1, 2)]
     began = time.time()
 
-    await publish(connection, story, pace=faster_by(5), seen=lambda _: at.append(time.time() - began))
+    await publish(connection, story, pace=at_speed(5), seen=lambda _: at.append(time.time() - began))
 
     assert at[1] >= 0.2
     assert at[2] >= 0.4

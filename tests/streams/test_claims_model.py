@@ -191,10 +191,10 @@ class Model:
             str(me),
             claims_below(state.log, stable),
             fenced=[str(n) for n in worker.has_fenced],
-            buried=[str(n) for n in worker.has_buried],
+            tombstoned=[str(n) for n in worker.has_buried],
             passed=any(r.kind == CLAIM and r.whose == me and r.status == COMMITTED for r in state.log[:stable]),
             stable=stable >= worker.end,
-            patience_over=True,
+            waited_enough=True,
         )
         names = [int(name) for name in step.names]
         match step.act:
@@ -206,7 +206,7 @@ class Model:
                 yield self.put(state, me, end=len(state.log))
             case Act.FENCE:
                 yield self.fences(state, me, names[0])
-            case Act.BURY:
+            case Act.WRITE_TOMBSTONES:
                 yield from self.begins(state, me, BURYING, *((TOMBSTONE, n) for n in names), has_buried=worker.has_buried | set(names))
 
     def fences(self, state: State, me: int, other: int) -> State:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.base.settings import Settings, SettingsError, in_clear, read_settings, security_variables
+from streams.base.settings import Settings, SettingsError, read_settings, security_variables, without_security
 from streams.kafka.connection import connection_of
 from streams.kafka.faust_app import _credentials
 from streams.local.jars import find_java
@@ -118,5 +118,5 @@ def test_password_is_not_repeated(password):
 
 
 def test_local_kafka_is_reached_in_clear_whatever_is_set(password):
-    assert connection_of(in_clear(read_settings(sasl(password)))) == {"bootstrap_servers": "a:9092,b:9093"}
+    assert connection_of(without_security(read_settings(sasl(password)))) == {"bootstrap_servers": "a:9092,b:9093"}
     assert set(sasl(password)) - {"KAFKA_BOOTSTRAP"} < set(security_variables())

@@ -162,13 +162,13 @@ def test_an_older_probe_result_does_not_overrule_a_newer_one():
 
 def test_a_probe_is_needed_only_if_records_wait_beyond_the_limit():
     bench = Bench()
-    assert not bench.shard.wants_probe
+    assert not bench.shard.needs_probe
 
     bench.receive(STAY, (100, "a"))
-    assert bench.shard.wants_probe
+    assert bench.shard.needs_probe
 
     bench.probe(at=200)
-    assert not bench.shard.wants_probe
+    assert not bench.shard.needs_probe
 
 
 # ---- keys of other shards

@@ -164,8 +164,8 @@ def worker() -> Worker:
 
 
 async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
-    worker.give(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 1))
-    worker.give(Batch(TEAM, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"y")], 2))
+    worker.enqueue(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 1))
+    worker.enqueue(Batch(TEAM, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"y")], 2))
 
     worker._queue_batches()
 
@@ -173,7 +173,7 @@ async def test_a_batch_of_an_earlier_assignment_is_dropped(worker):
 
 
 async def test_a_batch_of_a_shard_that_the_worker_does_not_own_is_dropped(worker):
-    worker.give(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
+    worker.enqueue(Batch(STAY, 3, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
 
     worker._queue_batches()
 
@@ -187,15 +187,15 @@ async def test_a_partition_that_runs_ahead_is_not_wanted_until_half_of_it_is_app
     calls = []
     worker.on_room = lambda: calls.append(1)
 
-    assert not worker.wants(STAY, 0)
-    assert worker.wants(TEAM, 0)
+    assert not worker.should_fetch(STAY, 0)
+    assert worker.should_fetch(TEAM, 0)
     worker._make_room()
     assert calls == []
     shard.probed({TEAM: 0, STAY: 11, RELAY: 0}, shard.seal(), 900)
     shard.apply(Outgoing(), 7)
     worker._make_room()
     assert calls == [1]
-    assert worker.wants(STAY, 0)
+    assert worker.should_fetch(STAY, 0)
 
 
 # ---- a broker that does not answer
@@ -208,11 +208,11 @@ async def unanswered(places):
 async def test_a_probe_that_is_not_answered_in_time_is_sent_again_until_the_limit(worker, monkeypatch):
     worker.probe = unanswered
     worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, 100, PATIENTS[0], b"x")], 2))
-    assert worker.shards[0].wants_probe
+    assert worker.shards[0].needs_probe
 
     await worker._probe_if_needed()
 
-    assert worker.shards[0].wants_probe, "without an answer nothing is known about the topics"
+    assert worker.shards[0].needs_probe, "without an answer nothing is known about the topics"
     monkeypatch.setattr("streams.kafka.worker.BROKER_LIMIT_S", 0.0)
     with pytest.raises(KafkaTimeoutError):
         await worker._probe_if_needed()
@@ -251,11 +251,11 @@ async def test_the_newest_record_does_not_wait_for_this_machines_clock(worker):
     worker.shards[0].arrived(Batch(STAY, 0, 0, 1, [Record(0, ahead, PATIENTS[0], b"x")], 2))
 
     await worker._probe_if_needed()
-    assert worker.shards[0].wants_probe, "a record of the same millisecond may still arrive in another topic"
+    assert worker.shards[0].needs_probe, "a record of the same millisecond may still arrive in another topic"
     await asyncio.sleep(0.005)
     await worker._probe_if_needed()
 
-    assert not worker.shards[0].wants_probe
+    assert not worker.shards[0].needs_probe
     out = Outgoing()
     worker.shards[0].apply(out, 10)
     assert out

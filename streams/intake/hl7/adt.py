@@ -1,6 +1,6 @@
 """Mapping of ADT messages: admissions, transfers, discharges, and updates and merges of persons.
 
-Owns which event an ADT trigger event gives, and which fields it requires. Knows no care rule.
+Owns which event each ADT trigger event produces, and which fields it requires. Knows no care rules.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _READ |= frozenset({"A02", "A03", "A06", "A07", "A08", "A12", "A13"})
 
 
 def ignored(trigger: str) -> str | None:
-    """Return the reason (a key of IGNORED) why an ADT trigger gives no event, or None if it gives one."""
+    """Return the reason (a key of IGNORED) why an ADT trigger produces no event, or None if it produces one."""
     return None if trigger in _READ else tables.IGNORED_ADT.get(trigger, "trigger-unknown")
 
 
@@ -200,7 +200,7 @@ def _date(text: str) -> str | None:
 def _with_death(found: list[msgspec.Struct], death: clinical.Death) -> list[msgspec.Struct]:
     """Add a PersonUpdated if PID reports a death and the facts in *found* have no field for it.
 
-    Deadlines of a deceased person must end, whatever kind of message reports the death.
+    Deadlines of a deceased person must end, even if another kind of message reports the death.
     """
     if death.deceased:
         found.append(e.PersonUpdated(deceased=True, deceased_at=death.at))

@@ -41,7 +41,7 @@ def message_id(application: str, facility: str, control_id: str, digest: bytes) 
     return str(uuid5(MESSAGES, f"{application}\x1f{facility}\x1f{control_id}\x1f{digest.hex()}"))
 
 
-def further_id(first: str, number: int) -> str:
+def item_id(first: str, number: int) -> str:
     """Return the id of item *number* (from 2) in the message whose first item has the id *first*."""
     return str(uuid5(UUID(first), str(number)))
 

@@ -19,7 +19,7 @@ from streams.contract.events import Millis, PersonKey
 from streams.intake.hl7 import adt, tables
 from streams.intake.hl7.clinical import MessageContext
 from streams.intake.hl7.framing import RawMessage, decode
-from streams.intake.hl7.identity import Identifier, facility_of, further_id, message_id, person_of, source_of
+from streams.intake.hl7.identity import Identifier, facility_of, item_id, message_id, person_of, source_of
 from streams.intake.hl7.lexer import Message, Segment, parse
 from streams.intake.hl7.referrals import appointment_facts, referral_facts, response_facts
 from streams.intake.hl7.times import first_time, offset_of, zone_named
@@ -138,7 +138,7 @@ def _numbered(items: list[Item], context: MessageContext) -> list[Item]:
     """Add the source and the id to each item. From the second item on, the id is derived from the message's id."""
     numbered: list[Item] = []
     for number, item in enumerate(items, start=1):
-        own = context.id if number == 1 else further_id(context.id, number)
+        own = context.id if number == 1 else item_id(context.id, number)
         if isinstance(item, Refused):
             numbered.append(Refused(item.reason, item.segment, item.field, context.source, own, item.detail, context.trigger))
         elif isinstance(item, Ignored):
@@ -173,8 +173,8 @@ def _shown(code: str, trigger: str) -> str:
 def _zone(facility: str, sent: str, settings: IntakeSettings) -> tzinfo:
     """Return the time zone for times without an offset.
 
-    It is the zone of the facility; else the offset of MSH-7, which the standard defines as the default of the message;
-    else the `default_zone` of the settings.
+    It is the zone of the facility. If that is unknown, it is the offset of MSH-7, which the standard defines as the default
+    of the message. If MSH-7 has no offset, it is the `default_zone` of the settings.
     """
     name = settings.zone_of(facility) if facility else None
     if name:

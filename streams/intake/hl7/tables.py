@@ -46,7 +46,7 @@ IGNORED_ADT: Mapping[str, str] = {
     "A51": "account-or-visit-moved",
     **dict.fromkeys(("A17", "A19", "A20", "A24", "A37", "A52", "A53", "A54", "A55", "A60", "A61", "A62"), "trigger-not-mapped"),
 }
-"""The reason why a known ADT trigger gives no event."""
+"""The reason why a known ADT trigger produces no event."""
 
 APPOINTMENT: Mapping[str, str] = {
     "S12": "booked",
@@ -82,7 +82,7 @@ SCHEDULING_REFINEMENTS: Mapping[str, frozenset[str]] = {
 }
 """The statuses from SCH-25 that replace the status of the trigger. Schedulers use S14 to report that a visit took place."""
 
-# ---- PV1-2, table 0004, to v3 ActCode (v2-to-FHIR "HL70004 to V3 ActCode"). B, R, C and N have no ActCode and stay as they are.
+# ---- PV1-2, table 0004, to v3 ActCode (v2-to-FHIR "HL70004 to V3 ActCode"). B, R, C and N have no ActCode and are kept unchanged.
 
 CLASS: Mapping[str, str] = {
     "E": "EMER",

@@ -2,7 +2,7 @@
 
 Owns the parsing of a time and the choice between several. A time has a precision from a year to a fraction of a second.
 A time without an offset is in the zone that the caller gives. If a clock change repeats the hour, the time is in the
-first pass; if it skips the hour, the offset before the change applies (PEP 495, fold 0).
+first of the two. If a clock change skips the hour, the offset before the change applies (PEP 495, fold 0).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Moment:
         """Return whether the time has at least the precision of a minute."""
         return self.until - self.at <= 60_000
 
-    def holds(self, other: Moment) -> bool:
+    def contains(self, other: Moment) -> bool:
         """Return whether *other* lies within this time and is more precise."""
         return self.at <= other.at and other.until <= self.until and other.until - other.at < self.until - self.at
 
@@ -88,7 +88,7 @@ def _whole_days(year: int, month: str | None, day: str | None, time_zone: tzinfo
 
 
 def first_time(moments: Iterable[Moment | None]) -> Moment | None:
-    """Return the first readable time of *moments* (in order of preference), refined by a more precise one within it.
+    """Return the first readable time of *moments* (in order of preference), or a later, more precise one that lies within it.
 
     For example, a discharge on "20260702" in a message from 15:04 on that day gets the time 15:04. Midnight would be
     before an admission on that morning.
@@ -100,7 +100,7 @@ def first_time(moments: Iterable[Moment | None]) -> Moment | None:
     for other in readable[1:]:
         if chosen.is_exact:
             break
-        if chosen.holds(other):
+        if chosen.contains(other):
             chosen = other
     return chosen
 

@@ -1,6 +1,6 @@
 """Measure the CareRelay worker with its rules: the care mix, restores, and an idle worker.
 
-It uses CareRelay's topics and deletes them between runs, so it needs a Kafka cluster of its own.
+It uses CareRelay's topics and deletes them between runs, so it needs its own Kafka cluster.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def five_rules() -> Path:
     return folder
 
 
-class Spine:
+class CareWorker:
     """The CareRelay worker on the benchmark's Kafka."""
 
     def __init__(self, bench: Bench) -> None:
@@ -66,8 +66,8 @@ class Spine:
         self._expected: dict[str, Expectation] = {}
         self._runs = 0
 
-    async def fresh(self, *, inputs: bool) -> None:
-        """Delete and create CareRelay's topics. Without *inputs*, keep the inbound topics that have published records."""
+    async def recreate_topics(self, *, inputs: bool) -> None:
+        """Delete and create CareRelay's topics. Without *inputs*, keep the inbound topics and their records."""
         kept = set() if inputs else {t.name for t in INBOUND if t is not RELAY}
         await self.bench.delete(lambda name: name in {t.name for t in TOPICS} - kept)
         # Create twice: a busy broker may still list a topic that it has just deleted, and then the topic is not created.
@@ -92,7 +92,7 @@ class Spine:
 
     async def publish(self, count: int) -> dict[str, Any]:
         """Publish a mix of *count* events and compute the expected effects for each set of rules; return a summary of the mix."""
-        await self.fresh(inputs=True)
+        await self.recreate_topics(inputs=True)
         events = mix(count, self.agent)
         await self.bench.publish(rows(events), flush_every=400)
         for name, folder in self.folders.items():
@@ -101,7 +101,7 @@ class Spine:
 
     async def backlog(self, published: dict[str, Any], rules: str, limit_s: float) -> Figures:
         """Measure how one worker with *rules* processes the *published* mix."""
-        await self.fresh(inputs=False)
+        await self.recreate_topics(inputs=False)
         expectation = self._expected[rules]
         least = len(expectation.by_records) * 0.99
         drained = await drain(self.bench, OUTBOUND, lambda: self.start(rules), enough=lambda end: end >= least, limit_s=limit_s)
@@ -117,7 +117,7 @@ class Spine:
 
         The time is from the planned publication of the event that caused the effect until a reader receives the effect.
         """
-        await self.fresh(inputs=True)
+        await self.recreate_topics(inputs=True)
         total = int(rate * (warm_s + measured_s))
         events = mix(total, self.agent)
         at = {event.id: i for i, event in enumerate(events)}
@@ -172,7 +172,7 @@ class Spine:
 
     async def idle(self) -> Figures:
         """Return the CPU usage (per cent of a core) and the resident memory (MB) of an idle worker."""
-        await self.fresh(inputs=True)
+        await self.recreate_topics(inputs=True)
         with self.start() as program:
             await self.until_open(program)
             await asyncio.sleep(5)
@@ -184,7 +184,7 @@ class Spine:
 
     async def fill(self, people: People) -> None:
         """Fill the state topic with the states of *people*, one record per person, as after compaction."""
-        await self.fresh(inputs=True)
+        await self.recreate_topics(inputs=True)
         await self.bench.publish(people.rows())
 
     async def churn(self, people: People, count: int) -> None:
