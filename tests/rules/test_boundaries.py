@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from tables import each
 from timeline import Timeline, millis, world
 
@@ -60,6 +61,16 @@ def team(t: Timeline, at: datetime, pcp: str = "8801") -> None:
     t.at(at - days(60), "CareTeamChanged", members=[{"role": "pcp", "party": {"role": "pcp", "practitioner": pcp}}], replace=True)
 
 
+def born(t: Timeline, at: datetime, age_years: int | None) -> None:
+    """Report a birth date. At T the person is *age_years* old for half a year."""
+    if age_years is not None:
+        t.at(at - days(30), "PersonUpdated", birth_date=(at - days(365.25 * age_years + 183)).date().isoformat())
+
+
+def ranked(diagnoses: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [{"system": "icd10", "code": code, "rank": n + 1} for n, code in enumerate(diagnoses)]
+
+
 def stay(
     *,
     disposition: str = "home",
@@ -68,29 +79,39 @@ def stay(
     before: float = 3,
     diagnoses: tuple[str, ...] = (),
     with_team: bool = True,
+    age_years: int | None = None,
     **discharge: Any,
 ) -> Story:
-    """An encounter that ends at T."""
+    """An encounter that ends at T. *age_years*: how old the person is at T; without it, there is no birth date."""
 
     def story(t: Timeline, at: datetime) -> None:
         english = facility.startswith("ST-")
         if with_team:
             team(t, at, "G7001" if english else "8801")
+        born(t, at, age_years)
         encounter = {"facility": facility, "visit": "V1"}
         t.at(at - days(before), "PatientAdmitted", encounter=encounter, **{"class": class_}, via_emergency=before > 10)
-        codes = [{"system": "icd10", "code": code, "rank": n + 1} for n, code in enumerate(diagnoses)]
-        t.at(at, "PatientDischarged", encounter=encounter, disposition=disposition, diagnoses=codes, **discharge)
+        t.at(at, "PatientDischarged", encounter=encounter, disposition=disposition, diagnoses=ranked(diagnoses), **discharge)
 
     return story
 
 
-def admitted(*, class_: str = "IMP", facility: str = "GENERAL", with_team: bool = True) -> Story:
-    """An admission at T."""
+def admitted(
+    *,
+    class_: str = "IMP",
+    facility: str = "GENERAL",
+    diagnoses: tuple[str, ...] = (),
+    with_team: bool = True,
+    age_years: int | None = None,
+) -> Story:
+    """An admission at T. *age_years* as in `stay`."""
 
     def story(t: Timeline, at: datetime) -> None:
         if with_team:
             team(t, at)
-        t.at(at, "PatientAdmitted", encounter={"facility": facility, "visit": "V1"}, **{"class": class_})
+        born(t, at, age_years)
+        encounter = {"facility": facility, "visit": "V1"}
+        t.at(at, "PatientAdmitted", encounter=encounter, diagnoses=ranked(diagnoses), **{"class": class_})
 
     return story
 
@@ -328,6 +349,14 @@ def expected_due(case: Case, trigger: datetime) -> int:
     return millis(datetime.combine(day + days(1), datetime.min.time()), case.zone)
 
 
+def test_row_whose_story_does_not_open_the_rule_says_so():
+    """The rule asks for two conditions, and the person of the story has one."""
+    case = Case("FMC", 7, "day", stay(class_="EMER", before=0.1, diagnoses=("I50.9",)), care("follow-up-service"))
+
+    with pytest.raises(AssertionError, match=r"FMC did not open in this story: .*high_risk_conditions"):
+        newest(told_until(case, "leap day")[0], case)
+
+
 WHEN = each("when", TRIGGERS)
 EACH = each("case", CASES, ids=lambda case: case.rule)
 
@@ -340,7 +369,11 @@ def told_until(case: Case, when: str) -> tuple[Timeline, int]:
 
 
 def newest(t: Timeline, case: Case) -> dict[str, Any]:
-    return list(t.handoffs(case.rule).values())[-1]
+    """Return the last handoff of the rule. If there is none, say what its triggers ask for."""
+    found = list(t.handoffs(case.rule).values())
+    triggers = [(trigger.event, trigger.where) for trigger in world().catalogue.rules[case.rule].triggers]
+    assert found, f"{case.rule} did not open in this story: change the story of its row so that one of its triggers holds: {triggers}"
+    return found[-1]
 
 
 def opened(t: Timeline, case: Case) -> list[out.GapState]:

@@ -128,9 +128,91 @@ def test_file_that_is_not_yaml_and_a_folder_without_rules_are_named(tmp_path):
         load_catalogue(tmp_path / "nowhere")
 
 
-def test_same_rule_and_version_twice_is_refused(folder):
-    shutil.copy(folder / "TCM-1.yaml", folder / "COPY.yaml")
-    with pytest.raises(CatalogueError, match="version 1 is defined twice"):
+@pytest.mark.parametrize("name", ["COPY.yaml", "ZZZ.yaml"])
+def test_same_rule_and_version_twice_is_refused_with_the_file_that_has_another_name(folder, name):
+    shutil.copy(folder / "TCM-1.yaml", folder / name)
+    with pytest.raises(CatalogueError) as refused:
+        load_catalogue(folder)
+    assert str(refused.value) == f"{name}: id TCM-1 version 1 is also in TCM-1.yaml: choose another id, or raise the version"
+
+
+def test_first_mistake_of_each_file_is_reported(folder):
+    shutil.copy(RULES / "FMC.yaml", folder)
+    for name, find, put in (("GOAL-1", "subject: goal", "subject: gaol"), ("REF-1", "ReferralRequested", "ReferralReqested")):
+        (folder / f"{name}.yaml").write_text((RULES / f"{name}.yaml").read_text().replace(find, put))
+    (folder / "REF-2.yml").write_text((RULES / "REF-2.yaml").read_text())
+    overlay(folder, "rules: {FMC: {closes: []}, REF-1: {enabled: false}}")
+
+    with pytest.raises(CatalogueError) as refused:
+        load_catalogue(folder)
+
+    said = str(refused.value).splitlines()
+    assert [line.split(":")[0] for line in said] == ["REF-2.yml", "GOAL-1.yaml", "REF-1.yaml", "overlays/x.yaml"]
+    assert said[0] == "REF-2.yml: is not read; rename it to REF-2.yaml"
+    assert "no event can close it" in said[3]
+
+
+@pytest.mark.parametrize("part", ["", "overlays", "valuesets"])
+def test_file_with_an_ending_that_is_not_read_is_refused(folder, part):
+    (folder / part).mkdir(exist_ok=True)
+    shutil.copy(RULES / "valuesets" / "fmc.yaml", folder / part / "MINE.yml")
+    if part == "valuesets":
+        shutil.copytree(RULES / "valuesets", folder / "valuesets", dirs_exist_ok=True)
+    with pytest.raises(CatalogueError, match=r"MINE\.yml: is not read; rename it to MINE\.yaml"):
+        load_catalogue(folder)
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "says"),
+    [
+        (
+            "clock: {amount: 2, unit: business-day}",
+            "clock: 48 hours",
+            "clock: '48 hours' cannot be used here; write {amount: 48, unit: hour}",
+        ),
+        ("clock: {amount: 2, unit: business-day}", "until: needed_by", "the file: clock is missing; write clock: {amount: 48, unit: hour}"),
+        ("amount: 2", "amount: two", "clock.amount: 'two' cannot be used here; write a number, for example 2"),
+        ("{amount: 2, unit: business-day}", "{unit: day}", "clock: amount is missing; write amount: a number, for example 2"),
+        ("effective_from: 2013-01-01", "effective_from: soon", "effective_from: 'soon' cannot be used here; write 2026-07-01"),
+        ("profiles: [us]", "profiles: us", "profiles: 'us' cannot be used here; write a list with a dash before each entry: - text"),
+        (
+            "  - event: Pat",
+            "    event: Pat",
+            "triggers: is not a list; write a list with a dash before each entry: - {event: PatientDischarged}",
+        ),
+        ("[{role: coordinator-lead, required: true}]", "[owner]", "steps[1].tells[0]: 'owner' cannot be used here; write {role: owner}"),
+        ("where: {outcome: reached}", "where: ~", "closes[1].where: is empty; write {setting: emergency}"),
+        ("outcome: reached", "outcome: ~", "closes[1].where.outcome: is empty; write a value, [several, values] or {at_least: 2}"),
+        (
+            "setting: [inpatient, observation, unknown]",
+            "setting: inpatient, age_years: {at_least: seventy-five}",
+            "triggers[0].where.age_years.at_least: 'seventy-five' cannot be used here; write a number, for example 2",
+        ),
+        (
+            "setting: [inpatient, observation, unknown]",
+            "setting: inpatient, age_years: {min: 75}",
+            "triggers[0].where.age_years: no such field: min; the fields are not, at_least, at_most, known, or_unknown",
+        ),
+        (
+            "effective_from: 2013-01-01",
+            "clock: {amount: 1, unit: day}",
+            "'clock' is written twice, in line 11 and in line 16: keep one of them",
+        ),
+        ("{at: due, ", "{at: {hour: due, dya: due}, ", "steps[2].at: 'dya' is not known; write one of business-day, day, hour, "),
+    ],
+)
+def test_file_that_does_not_have_the_form_of_a_rule_is_refused_with_what_to_write(folder, find, put, says):
+    path = folder / "TCM-1.yaml"
+    assert find in path.read_text()
+    path.write_text(path.read_text().replace(find, put, 1))
+    with pytest.raises(CatalogueError, match=r"^TCM-1\.yaml: ") as refused:
+        load_catalogue(folder)
+    assert says in str(refused.value)
+
+
+def test_empty_file_is_refused_as_empty(folder):
+    (folder / "EMPTY.yaml").write_text("")
+    with pytest.raises(CatalogueError, match=r"^EMPTY\.yaml: the file: is empty; write \{id: "):
         load_catalogue(folder)
 
 

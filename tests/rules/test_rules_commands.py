@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
-from renew_rules import ByHandError, row_of
+from renew_rules import ByHandError, nearest_row, row_of
 from timeline import world
 from typer.testing import CliRunner
 
@@ -173,6 +173,14 @@ def rule(**fields: object) -> Rule:
             {"profiles": ["england"], "triggers": [{"event": "PatientAdmitted"}]},
             'Case("TCM-1", 2, "business-day", admitted(facility="ST-BRIDES"), care("interactive-contact"), LONDON),',
         ),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_least": 75, "or_unknown": True}}}]},
+            'Case("TCM-1", 2, "business-day", stay(age_years=75), care("interactive-contact")),',
+        ),
+        (
+            {"triggers": [{"event": "PatientAdmitted", "where": {"age_years": {"at_most": 17.5}}}]},
+            'Case("TCM-1", 2, "business-day", admitted(age_years=17), care("interactive-contact")),',
+        ),
     ],
 )
 def test_row_is_generated_from_the_rule(fields, row):
@@ -180,17 +188,34 @@ def test_row_is_generated_from_the_rule(fields, row):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "why"),
     [
-        {"triggers": [{"event": "ReferralRequested"}]},
-        {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_least": 6}}}]},
-        {"closes": [{"event": "OutreachAttempted", "where": {"outcome": "reached"}}]},
-        {"cases": [{"where": {"priority": "urgent"}, "clock": {"amount": 1, "unit": "hour"}}]},
+        ({"triggers": [{"event": "ReferralRequested"}]}, "the stories stay and admitted have no ReferralRequested"),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"known": False}}}]},
+            "its condition on age_years has neither at_least nor at_most",
+        ),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"via_emergency": True}}]},
+            "the stories stay and admitted do not set via_emergency",
+        ),
+        (
+            {"closes": [{"event": "OutreachAttempted", "where": {"outcome": "reached"}}]},
+            "OutreachAttempted is not a care activity with a code",
+        ),
+        ({"cases": [{"where": {"priority": "urgent"}, "clock": {"amount": 1, "unit": "hour"}}]}, "it has more than one clock"),
     ],
 )
-def test_row_that_cannot_be_generated_is_left_to_be_written_by_hand(fields):
-    with pytest.raises(ByHandError):
+def test_row_that_cannot_be_generated_is_left_to_be_written_by_hand_with_the_reason(fields, why):
+    with pytest.raises(ByHandError, match=why):
         row_of(rule(**fields), world().valuesets)
+
+
+def test_row_to_copy_is_that_of_the_most_similar_rule_with_its_line():
+    table = 'CASES = [\n    Case("REF-1", 2),\n    Case(\n        "FMC", 7),\n    Case("TCM-1", 2),\n'
+    wanted = rule(id="NURSE-48", triggers=[{"event": "PatientDischarged", "where": {"setting": "emergency", "high_risk_conditions": 2.0}}])
+
+    assert nearest_row(wanted, world().catalogue.rules.values(), table).startswith("Copy the row of FMC in line 3 and change its story")
 
 
 def test_rows_are_generated_for_the_built_in_catalogue():

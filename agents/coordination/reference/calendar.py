@@ -15,7 +15,7 @@ import calendar as _gregorian
 from collections.abc import Container
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Final, Literal, cast, get_args
+from typing import ClassVar, Final, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import holidays
@@ -31,6 +31,7 @@ UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a handoff may take: *amount* of *unit*. `day_zero`: whether care on the trigger's date counts."""
 
+    EXAMPLE: ClassVar[str] = "{amount: 48, unit: hour}"
     amount: int
     unit: Unit
     day_zero: bool = True

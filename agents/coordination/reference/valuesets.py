@@ -118,11 +118,12 @@ def load_valuesets(folder: Path = CATALOGUE_VALUESETS) -> ValueSets:
 def _read(path: Path) -> list[tuple[Group, str]]:
     try:
         written: Any = read_yaml(path.read_text(encoding="utf-8"))
-        file = msgspec.convert(written, _File)
     except (yaml.YAMLError, UnicodeDecodeError) as wrong:
         raise ValueError(f"{path.name}: {wrong}") from wrong
+    try:
+        file = msgspec.convert(written, _File)
     except msgspec.ValidationError as wrong:
-        raise ValueError(f"{path.name}: {': '.join(filter(None, mismatch(_File, wrong)))}") from wrong
+        raise ValueError(f"{path.name}: {': '.join(filter(None, mismatch(_File, wrong, written)))}") from wrong
     if not file.source.strip():
         raise ValueError(f"{path.name}: source: empty; name where the value set comes from")
     for group in file.groups:

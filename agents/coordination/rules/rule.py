@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -47,17 +47,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"n
     or_unknown: bool = False
 
 
-Condition = Scalar | tuple[Scalar, ...] | Limits
+Condition = Annotated[Scalar | tuple[Scalar, ...] | Limits, msgspec.Meta(extra={"example": "a value, [several, values] or {at_least: 2}"})]
 """One value; a list of values, if any of them may fit; or `Limits`. If a fact has several values (diagnosis groups), one of them
 must fit. If a fact is not known, only `{known: false}`, `or_unknown: true` and the value `unknown` fit."""
 
-Where = dict[str, Condition]
+Where = Annotated[dict[str, Condition], msgspec.Meta(extra={"example": "{setting: emergency}"})]
 """Conditions by the name of the fact; all must hold. `carerelay rules facts` lists the names; an unknown one is refused."""
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Opens the handoff. `event` is an inbound event (`carerelay rules codes event`) or `NotificationIssued`."""
 
+    EXAMPLE: ClassVar[str] = "{event: PatientDischarged}"
     event: str
     where: Where = {}
     counts_from: Literal["event", "admission", "discharge", "second-setback"] = "event"
@@ -72,6 +73,7 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after the trigger, or with `clock.day_zero: false` after the trigger's local date.
     """
 
+    EXAMPLE: ClassVar[str] = "{event: OutreachAttempted, where: {outcome: reached}}"
     event: str
     where: Where = {}
     not_before: Clock | None = None
@@ -93,6 +95,7 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ends the handoff because it is no longer needed. Death and the cancellation of the trigger always end it."""
 
+    EXAMPLE: ClassVar[str] = "{event: PatientAdmitted}"
     event: str
     where: Where = {}
     closure: Literal["superseded", "not-applicable", "cancelled"] = "superseded"
@@ -116,6 +119,7 @@ class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One role that is notified. `owner` is the owner of the handoff at that moment."""
 
+    EXAMPLE: ClassVar[str] = "{role: owner}"
     role: str
     asks_acknowledgement: bool = False
     required: bool = False
@@ -134,6 +138,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roles in `tells` are notified.
     """
 
+    EXAMPLE: ClassVar[str] = "{at: due, tells: [{role: owner}]}"
     at: str | dict[Unit, str]
     owner: str | None = None
     tells: tuple[Tell, ...] = ()
