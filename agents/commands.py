@@ -14,7 +14,7 @@ import typer
 from agents.coordination.reference.directory import Directory
 from agents.coordination.rules.catalogue import Catalogue
 from agents.coordination.rules.explain import explain, explain_change
-from agents.coordination.rules.loading import DIRECTORY, RULES, load_catalogue, load_directory, load_value_sets
+from agents.coordination.rules.loading import DIRECTORY, RULES, files_of, load_catalogue, load_directory, load_value_sets
 from agents.coordination.rules.references import notes
 from agents.coordination.rules.template import new_rule
 from agents.coordination.rules.vocabulary import Row, list_codes, list_facts, list_groups
@@ -66,18 +66,23 @@ def rules_show(rule: Annotated[str, typer.Argument(help="Id of a rule, for examp
 
 @rules_app.command("check")
 def rules_check(
-    folder: Annotated[Path | None, typer.Argument(help="Folder of rules; default: the rules in use.", show_default=False)] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Folder of rules, or a file in it; default: the rules in use.", show_default=False)
+    ] = None,
+    folder: Folder = None,
 ) -> None:
     """Load the rules as a worker would. If one is wrong, name its file, rule and field, and exit with 1.
 
-    Names that the directory does not know are probably misspelt; they are reported on standard error.
+    The first mistake of each file is reported. Notes on standard error name what is probably a mistake but does not stop a worker.
     """
-    settings = _settings(folder)
+    if path is not None and folder is not None:
+        raise UserError("the folder of rules is given twice: write it once, as an argument or with --rules")
+    settings = _settings(_folder_of(path) if path is not None else folder)
     try:
         catalogue, directory = _catalogue(settings), _directory(settings)
     except UserError as error:
         raise UserError(str(error), Exit.WRONG) from None
-    for note in notes(catalogue, directory):
+    for note in notes(catalogue, directory, files_of(settings.rules or RULES)):
         say(f"note: {note}")
     typer.echo(f"rules that can be used: {len(catalogue.rules)}")
 
@@ -91,6 +96,10 @@ def rules_facts(name: Name = "", folder: Folder = None, as_json: AsJson = False)
     def lines(row: Row) -> Iterable[str]:
         yield f"{row['fact']:28} {row['meaning']}"
         yield f"{'':28}   {', '.join(row['values']) or row['kind']}; for example {row['example']}"
+        if row["listed"]:
+            yield f"{'':28}   values: {row['listed']}"
+        if row["events"]:
+            yield f"{'':28}   known for {', '.join(row['events'])}"
 
     _show(rows, lines, as_json=as_json)
 
@@ -100,7 +109,8 @@ def rules_codes(name: Name = "", folder: Folder = None, as_json: AsJson = False)
     """List the codes that a rule may name: events, care activities, statuses, closures, roles, units."""
     settings = _settings(folder)
     rows = list_codes(_catalogue(settings), _directory(settings))
-    of_kind = [row for row in rows if row["kind"] in {name, name.removesuffix("s"), f"{name.removesuffix('ies')}y"}]
+    kinds = {name, name.removesuffix("s"), f"{name.removesuffix('ies')}y"}
+    of_kind = [row for row in rows if row["kind"] in kinds] or [row for row in rows if kinds & set(row["kind"].split(" of "))]
     _show(
         of_kind or _named(rows, "code", name), lambda row: [f"{row['kind']:32} {row['code']:28} {row['meaning']}".rstrip()], as_json=as_json
     )
@@ -143,11 +153,20 @@ def rules_new(
         raise UserError(f"{path} already exists: choose another id, or edit that file") from None
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}") from None
+    if id_ in load_catalogue().rules:
+        say(f"note: {id_} is the id of a built-in rule; choose another id unless this rule replaces it in a folder of your own")
     typer.echo(f"Written: {path}. Edit it, then run: carerelay rules check {path.parent}")
 
 
 def _settings(folder: Path | None) -> Settings:
     return changed(settings_of(), rules=folder)
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the folder of rules that *path* is, or that the file *path* is in: beside the rules, or in `overlays` or `valuesets`."""
+    if not path.is_file():
+        return path
+    return path.parent.parent if path.parent.name in {"overlays", "valuesets"} else path.parent
 
 
 def _catalogue(settings: Settings) -> Catalogue:
@@ -169,8 +188,13 @@ def _loaded(load: Callable[[Path], T], path: Path) -> T:
 
 
 def _named(rows: list[Row], field: str, name: str) -> list[Row]:
-    """Return the row named *name*, or else the rows whose name contains it. Raises UserError if there is none."""
-    found = [row for row in rows if row[field] == name] or [row for row in rows if name.lower() in row[field].lower()]
+    """Return the row named *name*, else the rows whose name contains it, else those whose description does.
+
+    Raises UserError if there is none.
+    """
+    found = [row for row in rows if row[field] == name]
+    for fields in ([field], ["meaning", "title"]):
+        found = found or [row for row in rows if any(name.lower() in row.get(other, "").lower() for other in fields)]
     if not found:
         raise UserError(f"there is no {field} {name}{did_you_mean(name, {row[field] for row in rows}, most=3)}")
     return found

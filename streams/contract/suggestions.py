@@ -6,7 +6,13 @@ Owns the search for the nearest known name. The caller gives the known names.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from typing import Final
+
+_SIMILAR: Final = 0.65
+_SURELY_SIMILAR: Final = 0.75
+"""From which ratios two names are similar: the first for names with the same first letter, the second for all. Below them a
+suggestion misleads: `fone` and `owner` have 0.67, as have `pcb` and `pcp`."""
 
 
 def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
@@ -16,7 +22,8 @@ def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """
     by_lower = {other.lower(): other for other in sorted(known)}
     wanted = name.strip().lower()
-    found = get_close_matches(wanted, by_lower, n=most, cutoff=0.6)
+    near = get_close_matches(wanted, by_lower, n=len(by_lower) or 1, cutoff=_SIMILAR)
+    found = [lower for lower in near if lower[0] == wanted[0] or SequenceMatcher(None, lower, wanted).ratio() >= _SURELY_SIMILAR][:most]
     found += [lower for lower in by_lower if len(wanted) > 2 and wanted in lower and lower not in found]
     return [by_lower[lower] for lower in found[:most]]
 

@@ -12,7 +12,7 @@ from timeline import Timeline, millis
 
 from agents.coordination.rules.facts import FACTS, described
 from agents.coordination.rules.facts.values import GROUPS, NUMBERS, SEVERAL, TRUTHS, VALUES
-from agents.coordination.rules.loading import DIRECTORY, RULES, CatalogueError, load_catalogue, load_directory, load_world
+from agents.coordination.rules.loading import DIRECTORY, RULES, CatalogueError, files_of, load_catalogue, load_directory, load_world
 from agents.coordination.rules.references import notes
 
 STAY = {"facility": "GENERAL", "visit": "V1"}
@@ -108,6 +108,35 @@ def change(folder: Path, **fields: Any) -> None:
         ({"triggers": [{"event": "PatientDischarged", "where": {"disposition": True}}]}, ("where.disposition", "is text")),
         ({"triggers": [{"event": "PatientDischarged", "where": {"unit": {"at_least": 2}}}]}, ("where.unit", "is not a number")),
         ({"acountable": "pcp"}, ("no such field: acountable", "did you mean accountable?")),
+        (
+            {"urgency": "high"},
+            (
+                "TCM-1.yaml",
+                "urgency: 'high' is not known; write one of routine, urgent, asap, stat",
+            ),
+        ),
+        ({"urgency": "urgnt"}, ("did you mean urgent?",)),
+        ({"sensitivity": "mental-heath"}, ("sensitivity: 'mental-heath' is not known", "did you mean mental-health?")),
+        ({"purpose": "fun"}, ("purpose: 'fun' is not known; write one of treatment, TREAT",)),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_least": 75, "at_most": 70}}}]},
+            ("where.age_years: is never at least 75 and at most 70; write {at_least: 70, at_most: 75}",),
+        ),
+        (
+            {"subject": "referral"},
+            ("triggers[0].event: PatientDischarged is about no referral, so it never opens", "rules codes subject", "ReferralRequested"),
+        ),
+        ({"subject": "notification"}, ("PatientDischarged is about no notification", "NotificationIssued")),
+        (
+            {"triggers": [{"event": "PatientDischarged", "where": {"referral_status": "accepted"}}]},
+            ("triggers[0].where.referral_status: it is not known for PatientDischarged, so this can never hold", "ReferralStatusChanged"),
+        ),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"reviewed": True}}]}, ("where.reviewed", "GoalUpdated")),
+        ({"triggers": [{"event": "PatientDischarged", "where": {"planned": True}}]}, ("it is known for one of PatientAdmitted, ",)),
+        (
+            {"subject": "person", "triggers": [{"event": "PersonUpdated", "where": {"via_emergency": True}}]},
+            ("it is not known for PersonUpdated",),
+        ),
     ],
 )
 def test_bad_rule_is_refused_with_file_rule_and_field(folder, fields, says):
@@ -126,6 +155,53 @@ def test_file_that_is_not_yaml_and_a_folder_without_rules_are_named(tmp_path):
         load_catalogue(tmp_path)
     with pytest.raises(CatalogueError, match="no such folder"):
         load_catalogue(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"urgency": "stat", "sensitivity": "PSY", "purpose": "TREAT"},
+        {"subject": "goal", "triggers": [{"event": "PatientDischarged", "where": {"lifecycle_status": "active"}}]},
+        {"subject": "referral", "triggers": [{"event": "PatientDischarged", "where": {"open_services": "cardiology"}}]},
+        {"triggers": [{"event": "PatientDischarged", "where": {"planned": {"known": False}, "linked": False}}]},
+        {"triggers": [{"event": "PatientDischarged", "where": {"age_years": {"at_least": 70, "at_most": 70}}}]},
+    ],
+)
+def test_rule_whose_conditions_can_hold_is_not_refused(folder, fields):
+    change(folder, **fields)
+    assert list(load_catalogue(folder).rules) == ["TCM-1"]
+
+
+def test_list_of_a_routing_row_is_closed_too(folder):
+    (folder / "routing.yaml").write_text((RULES / "routing.yaml").read_text().replace("urgency: urgent", "urgency: high", 1))
+    with pytest.raises(CatalogueError, match=r"^routing\.yaml: rule NTF-[A-Z-]+: urgency: 'high' is not known"):
+        load_catalogue(folder)
+
+
+@pytest.mark.parametrize(
+    ("clock", "at", "late"),
+    [
+        ({"amount": 7, "unit": "day"}, "trigger + 7 day", False),
+        ({"amount": 7, "unit": "day"}, "trigger + 8 day", True),
+        ({"amount": 7, "unit": "day"}, "trigger + 192 hour", False),
+        ({"amount": 7, "unit": "day"}, "trigger + 195 hour", True),
+        ({"amount": 12, "unit": "hour"}, "trigger + 1 day", True),
+        ({"amount": 2, "unit": "business-day"}, "trigger + 9 day", False),
+        ({"amount": 2, "unit": "business-day"}, "trigger + 3 business-day", True),
+    ],
+)
+def test_step_that_counts_from_the_trigger_and_is_after_due_is_noted(folder, clock, at, late):
+    change(folder, clock=clock, steps=[{"at": at}, {"at": "due"}])
+    assert notes(load_catalogue(folder), load_directory()) == (
+        [f"rule TCM-1: steps[0].at: {at!r} is after the due time; write an earlier moment, or due + ..."] if late else []
+    )
+
+
+def test_step_that_an_overlay_moves_after_due_is_noted_with_the_overlays_file(folder):
+    change(folder, clock={"amount": 7, "unit": "day"}, steps=[{"at": "trigger + 5 day"}, {"at": "due"}])
+    overlay(folder, "rules: {TCM-1: {clock: {amount: 3, unit: day}}}")
+    (note,) = notes(load_catalogue(folder), load_directory(), files_of(folder))
+    assert note.startswith("overlays/x.yaml: overlay x: rule TCM-1: steps[0].at: 'trigger + 5 day' is after the due time")
 
 
 @pytest.mark.parametrize("name", ["COPY.yaml", "ZZZ.yaml"])
@@ -318,16 +394,22 @@ def test_catalogue_and_directory_that_come_with_the_product_give_no_note():
 @pytest.mark.parametrize(
     ("fields", "note"),
     [
-        ({"accountable": "pcb"}, "rule TCM-1: accountable: the directory does not know the role 'pcb'; did you mean pcp?"),
+        (
+            {"accountable": "pcb"},
+            "rule TCM-1: accountable: the directory does not know the role 'pcb' (`carerelay rules codes role` lists them all); did you mean pcp?",
+        ),
         (
             {"steps": [{"at": "due", "owner": "coordinator-leed"}]},
-            "rule TCM-1: steps[0].owner: the directory does not know the role 'coordinator-leed'; did you mean coordinator-lead?",
+            "rule TCM-1: steps[0].owner: the directory does not know the role 'coordinator-leed' (`carerelay rules codes role` lists them all); did you mean coordinator-lead?",
         ),
         (
             {"steps": [{"at": "due", "tells": [{"role": "ward-leads"}]}]},
-            "rule TCM-1: steps[0].tells[0].role: the directory does not know the role 'ward-leads'; did you mean ward-lead?",
+            "rule TCM-1: steps[0].tells[0].role: the directory does not know the role 'ward-leads' (`carerelay rules codes role` lists them all); did you mean ward-lead?",
         ),
-        ({"profiles": ["englnd"]}, "rule TCM-1: profiles: the directory does not know the profile 'englnd'; did you mean england?"),
+        (
+            {"profiles": ["englnd"]},
+            "rule TCM-1: profiles: the directory does not know the profile 'englnd'; it knows england, us; did you mean england?",
+        ),
     ],
 )
 def test_name_in_a_rule_that_the_directory_does_not_know_is_noted_with_the_nearest(folder, fields, note):
@@ -340,7 +422,7 @@ def test_name_in_a_rule_that_the_directory_does_not_know_is_noted_with_the_neare
     [
         ("organisations: [genaral]", "organisations: the directory does not know the organisation 'genaral'; did you mean general?"),
         ("localities: [riverside]", "localities: the directory does not know the locality 'riverside'; did you mean riverside-county?"),
-        ("profiles: [uk]", "profiles: the directory does not know the profile 'uk'"),
+        ("profiles: [uk]", "profiles: the directory does not know the profile 'uk'; it knows england, us"),
     ],
 )
 def test_overlay_for_what_the_directory_does_not_know_is_noted(folder, text, note):
@@ -362,7 +444,7 @@ def test_overlay_for_what_the_directory_does_not_know_is_noted(folder, text, not
         (
             "pcp: practice-manager",
             "pcp: practise-manager",
-            "directory: escalation.pcp: the directory does not know the role 'practise-manager'; did you mean practice-manager?",
+            "directory: escalation.pcp: the directory does not know the role 'practise-manager' (`carerelay rules codes role` lists them all); did you mean practice-manager?",
         ),
     ],
 )

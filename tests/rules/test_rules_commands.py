@@ -115,8 +115,49 @@ def test_check_notes_names_that_the_directory_does_not_know_and_still_passes(tmp
 
     said = rules("check", str(tmp_path))
 
-    assert "note: rule TCM-1: accountable: the directory does not know the role 'pcb'; did you mean pcp?" in said
+    assert "note: TCM-1.yaml: rule TCM-1: accountable: the directory does not know the role 'pcb' (`carerelay rules codes role`" in said
+    assert "did you mean pcp?" in said
     assert "rules that can be used: 1" in said
+
+
+def test_folder_is_given_to_check_in_either_way_or_as_a_file_in_it(tmp_path):
+    (tmp_path / "TCM-1.yaml").write_text((RULES / "TCM-1.yaml").read_text())
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "x.yaml").write_text("id: x\nrules: {TCM-1: {enabled: false}}")
+
+    for arguments in ([tmp_path], ["--rules", tmp_path], [tmp_path / "TCM-1.yaml"], [tmp_path / "overlays" / "x.yaml"]):
+        assert "rules that can be used: 1" in rules("check", *map(str, arguments))
+    with pytest.raises(UserError, match="given twice"):
+        rules("check", str(tmp_path), "--rules", str(tmp_path))
+
+
+def test_name_is_searched_in_descriptions_too_and_nothing_unlike_it_is_suggested():
+    assert [row["code"] for row in lines("codes", "phone")] == ["interactive-contact"]
+    assert "age_years" in {row["fact"] for row in lines("facts", "date of birth")}
+    with pytest.raises(UserError) as refused:
+        rules("codes", "fone")
+    assert str(refused.value) == "there is no code fone"
+
+
+def test_every_activity_of_the_contract_is_described():
+    for row in lines("codes", "activity"):
+        assert len(row["meaning"].split(";")[0].split()) > 4, row
+
+
+def test_fact_is_listed_with_where_its_values_come_from_and_the_events_that_have_it():
+    rows = {row["fact"]: row for row in lines("facts")}
+
+    for name, row in rows.items():
+        assert bool(row["values"] or row["listed"]) or row["kind"] != "text", name
+    assert "carerelay rules codes activity" in rows["code"]["listed"]
+    assert rows["planned"]["events"] == ["PatientAdmitted"]
+    assert rows["age_years"]["events"] == []
+    assert "known for AppointmentChanged" in rules("facts", "still_stands")
+    statuses = {"status of ReferralStatusChanged", "status of AppointmentChanged", "status of CareActivityRecorded"}
+    assert {row["kind"] for row in lines("codes", "status")} == statuses
+    for row in rows.values():
+        if row["listed"].startswith("carerelay rules codes "):
+            rules("codes", row["listed"].split(",")[0].split()[-1])
 
 
 # ---- a new rule
@@ -136,6 +177,11 @@ def test_new_rule_is_written_to_the_current_folder_by_default(tmp_path, monkeypa
     rules("new", "HF-24")
 
     assert list(load_catalogue(tmp_path).rules) == ["HF-24"]
+
+
+def test_new_rule_with_the_id_of_a_built_in_rule_says_so(tmp_path):
+    assert "note: TCM-1 is the id of a built-in rule" in rules("new", "TCM-1", "--rules", str(tmp_path))
+    assert "note" not in rules("new", "HF-24", "--rules", str(tmp_path))
 
 
 def test_new_rule_never_overwrites_a_file(tmp_path):

@@ -49,6 +49,15 @@ def test_step_that_leaves_out_a_unit_of_the_rules_clocks_is_refused(tmp_path):
         load_catalogue(write(tmp_path, steps=[{"at": {"hour": "due + 1 hour"}}]))
 
 
+def test_overlay_that_changes_the_unit_of_a_clock_is_refused_if_a_step_has_no_moment_for_it(tmp_path):
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "overlays" / "slow.yaml").write_text("id: slow\nrules: {NOT-2: {cases: [], clock: {amount: 2, unit: day}}}\n")
+    with pytest.raises(
+        CatalogueError, match=r"overlays/slow\.yaml: overlay slow: rule NOT-2: steps\[\d\]\.at: .* add day: due, or day: due \+ 1 day"
+    ):
+        load_catalogue(tmp_path)
+
+
 def test_unknown_unit_of_a_step_is_refused_with_the_nearest(tmp_path):
     with pytest.raises(CatalogueError, match=r"bussiness-day is not a unit of a clock; .*; did you mean business-day\?"):
         load_catalogue(write(tmp_path, steps=[{"at": "due + 1 bussiness-day"}]))

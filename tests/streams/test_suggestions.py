@@ -6,7 +6,7 @@ import pytest
 
 from streams.contract.suggestions import closest, did_you_mean
 
-NAMES = ("setting", "setting_of_stay", "status", "age_years", "TaskCompleted")
+NAMES = ("setting", "setting_of_stay", "status", "age_years", "TaskCompleted", "owner", "pcp")
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,8 @@ NAMES = ("setting", "setting_of_stay", "status", "age_years", "TaskCompleted")
         ("age", ["age_years"]),
         ("taskcompleted", ["TaskCompleted"]),
         ("colour", []),
+        ("fone", []),
+        ("pcb", ["pcp"]),
         ("", []),
     ],
 )

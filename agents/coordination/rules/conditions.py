@@ -94,6 +94,10 @@ def _type_mismatch(name: str, condition: Condition) -> str:
         return "is text; write the expected value"
     if name not in NUMBERS and isinstance(condition, Limits) and (condition.at_least, condition.at_most) != (None, None):
         return "is not a number, so at_least and at_most never hold"
+    if isinstance(condition, Limits) and condition.at_least is not None and condition.at_most is not None:
+        low, high = condition.at_least, condition.at_most
+        if low > high:
+            return f"is never at least {low:g} and at most {high:g}; write {{at_least: {high:g}, at_most: {low:g}}}"
     return ""
 
 

@@ -84,6 +84,14 @@ def load_catalogue(folder: Path = RULES, valuesets: ValueSets | None = None) -> 
     raise CatalogueError("\n".join(mistakes))
 
 
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the file of each rule and overlay of a *folder* that loads: `rule TCM-1`, `overlay riverside` to the name."""
+    rules = _read_all(_rules_in(folder), Rule, [])
+    overlays = _read_all(sorted((folder / "overlays").glob("*.yaml")), Overlay, [])
+    newest = sorted(rules.items(), key=lambda row: row[1].version)
+    return {f"rule {rule.id}": name for name, rule in newest} | {f"overlay {overlay.id}": name for name, overlay in overlays.items()}
+
+
 def _mistake_in(
     rules: Iterable[Rule], routing: Routing, overlays: Iterable[Overlay], codes: Iterable[str], groups: Collection[str]
 ) -> RuleError | None:

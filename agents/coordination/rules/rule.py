@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, ClassVar, Literal
+from math import inf
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -296,8 +297,48 @@ def moments_of(rule: Rule, step: Step) -> dict[Unit, Moment]:
     if isinstance(step.at, str):
         return dict.fromkeys(units, moment_of(step.at))
     if step.at.keys() != units.keys():
-        raise ValueError(f"has a moment for {', '.join(step.at)}; the clocks of the rule need one for {', '.join(units)}")
+        missing = [unit for unit in units if unit not in step.at]
+        remedy = "; ".join(
+            [f"add {unit}: due, or {unit}: due + 1 {unit}" for unit in missing]
+            + [f"remove {unit}" for unit in step.at if unit not in units]
+        )
+        raise ValueError(
+            f"has a moment for {', '.join(step.at)}; the clocks of the rule need one for {', '.join(units)}: {remedy} "
+            "(an overlay that changes the unit of a clock names the steps too)"
+        )
     return {unit: moment_of(step.at[unit]) for unit in units}
+
+
+def after_due(rule: Rule) -> list[int]:
+    """Return the indexes of the steps that count from the trigger and are after the due time of every clock of *rule*."""
+    clocks = (rule.clock, *(case.clock for case in rule.cases))
+    found = []
+    for index, step in enumerate(rule.steps if rule.until is None else ()):
+        moments = moments_of(rule, step)
+        counted = [(moments[clock.unit].clock if moments[clock.unit].base == "trigger" else None, clock) for clock in clocks]
+        if all(at is not None and _surely_longer(at, clock) for at, clock in counted):
+            found.append(index)
+    return found
+
+
+_HOURS: Final[dict[Unit, tuple[float, float]]] = {
+    "minute": (1 / 60, 1 / 60),
+    "hour": (1, 1),
+    "open-hour": (1, inf),
+    "day": (24, 24),
+    "business-day": (24, inf),
+    "week": (168, 168),
+    "month": (28 * 24, 31 * 24),
+}
+"""The shortest and the longest time that one unit can take, in hours. A clock in days or longer ends up to a day later."""
+
+
+def _surely_longer(one: Clock, other: Clock) -> bool:
+    """Return whether *one* ends after *other* whatever the day. A day of a clock change is an hour shorter or longer."""
+    if one.unit == other.unit:
+        return one.amount > other.amount
+    shortest, longest = one.amount * _HOURS[one.unit][0] - 1, other.amount * _HOURS[other.unit][1]
+    return shortest > longest + (1 if other.unit in {"minute", "hour"} else 25)
 
 
 def moment_of(at: str) -> Moment:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from agents.coordination.reference.activity_codes import why_unknown
-from agents.coordination.rules.conditions import RuleError, values_in
+from agents.coordination.rules.conditions import RuleError, compile_where, values_in
 from agents.coordination.rules.facts import FACTS
-from agents.coordination.rules.facts.values import GROUPS
-from agents.coordination.rules.rule import Limits, Rule, Trigger
-from streams.contract.codes import CODES
+from agents.coordination.rules.facts.values import GROUPS, events_about, events_with, kind_of, subject_of
+from agents.coordination.rules.rule import Limits, Notice, Rule, Trigger
+from streams.contract.codes import CODES, REQUEST_PRIORITY
 from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
 
@@ -22,6 +22,16 @@ ISSUED: Final = "NotificationIssued"
 
 OUTREACH: Final = ("reached", "no-answer", "voicemail", "refused")
 """The outcomes of an attempt to reach a person, as the contract lists them."""
+
+URGENCIES: Final = REQUEST_PRIORITY.codes
+SENSITIVITIES: Final = (
+    *("normal", "mental-health", "substance-use", "sexual-health", "reproductive-health", "hiv", "genetic", "violence"),
+    *("ETH", "GDIS", "HIV", "MH", "PSY", "PSYTHPN", "SCA", "SDV", "SEX", "SPI", "STD", "SUD"),
+)
+"""The categories of a rule: CareRelay's own, and the codes of v3-ActCode (InformationSensitivityPolicy) as consents name them."""
+PURPOSES: Final = ("treatment", "TREAT", "ETREAT", "COC", "CAREMGT", "HOPERAT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH")
+"""What a notification is for: CareRelay's own, and codes of v3-ActReason (PurposeOfUse) as consents name them."""
+_LISTS: Final = {"urgency": URGENCIES, "sensitivity": SENSITIVITIES, "purpose": PURPOSES}
 
 _EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
 """Facts that are a field of the event itself. An event without the field can never meet such a condition."""
@@ -34,6 +44,7 @@ def check(rule: Rule) -> None:
             raise RuleError(rule.id or "?", field, "empty; every rule needs it")
     if rule.version < 1:
         raise RuleError(rule.id, "version", "must be 1 or more")
+    check_lists(rule.id, rule)
     if not rule.triggers:
         raise RuleError(rule.id, "triggers", "nothing can open it; name at least one event")
     if not rule.closes and not rule.completable:
@@ -49,6 +60,7 @@ def check(rule: Rule) -> None:
             raise RuleError(rule.id, field, f"{clock.amount} {clock.unit} leaves no time to act; write a larger amount")
     for i, trigger in enumerate(rule.triggers):
         _check_event(rule, f"triggers[{i}]", trigger, trigger.event)
+        _check_subject(rule, f"triggers[{i}]", trigger)
     for i, closing in enumerate(rule.closes):
         _check_event(rule, f"closes[{i}]", closing, closing.event)
         if closing.count < 1:
@@ -79,6 +91,46 @@ def _check_event(rule: Rule, field: str, row: Any, event: str) -> None:
             if value not in said:
                 never = f"the {name} of {event} is never {value!r}; it is one of {', '.join(said)}{did_you_mean(str(value), said)}"
                 raise RuleError(rule.id, f"{field}.where.{name}", never)
+
+
+def _check_subject(rule: Rule, field: str, trigger: Trigger) -> None:
+    """Refuse an event that is never about the rule's subject, and a fact that is never known for the event."""
+    event, subject = trigger.event, rule.subject
+    if event == ISSUED:
+        return
+    about = {
+        # GOAL-2 shows why: an event without a goal opens one handoff for each goal of the person.
+        "goal": tuple(FACT_OF),
+        "person": tuple(FACT_OF),
+        "appointment": (*events_about("appointment"), *events_about("referral")),
+        "notification": (ISSUED,),
+        # The fact leads to an open referral for one of these services.
+        "referral": (*events_about("referral"), *([event] if "open_services" in trigger.where else [])),
+    }.get(subject) or events_about(subject)
+    if event not in about:
+        never = f"{event} is about no {subject}, so it never opens a rule with subject: {subject}"
+        raise RuleError(rule.id, f"{field}.event", f"{never}; write another subject (`carerelay rules codes subject`), or {_one_of(about)}")
+    for name, condition in trigger.where.items():
+        known = events_with(name)
+        if known is None or event in known or (subject == "goal" and subject_of(name) == "goal"):
+            continue
+        unknown = {"true or false": (None, False), "several texts": (frozenset[str](),)}.get(kind_of(name), (None,))
+        (test,) = compile_where({name: condition}, rule.id, field)
+        if not any(test.fits(value) for value in unknown):
+            never = f"it is not known for {event}, so this can never hold"
+            raise RuleError(rule.id, f"{field}.where.{name}", f"{never}; it is known for {_one_of((*known, ISSUED))}")
+
+
+def _one_of(events: Collection[str]) -> str:
+    return f"one of {', '.join(dict.fromkeys(events))}" if len(events) > 1 else next(iter(events))
+
+
+def check_lists(id_: str, row: Rule | Notice) -> None:
+    """Refuse an urgency, sensitivity or purpose that does not exist. Raises RuleError."""
+    for field, allowed in _LISTS.items():
+        value: str = getattr(row, field)
+        if value not in allowed:
+            raise RuleError(id_, field, f"{value!r} is not known; write one of {', '.join(allowed)}{did_you_mean(value, allowed)}")
 
 
 def check_groups(rule: Rule, groups: Collection[str]) -> None:

@@ -15,10 +15,10 @@ from agents.coordination.reference.directory import Directory
 from agents.coordination.reference.valuesets import ValueSets
 from agents.coordination.rules.catalogue import Catalogue
 from agents.coordination.rules.facts import described
-from agents.coordination.rules.facts.values import GROUPS, VALUES, kind_of
+from agents.coordination.rules.facts.values import GROUPS, VALUES, events_with, kind_of, subject_of
 from agents.coordination.rules.references import NAMED_BY_THE_SUBJECT
 from agents.coordination.rules.rule import Again, Closure, Condition, Limits, Rule, Scalar, Subject, Where
-from agents.coordination.rules.validation import ISSUED, OUTREACH
+from agents.coordination.rules.validation import ISSUED, OUTREACH, PURPOSES, SENSITIVITIES, URGENCIES
 from agents.coordination.rules.wording import EVENT, ROLE, UNIT
 from streams.contract.codes import CODES
 from streams.contract.topics import FACT_OF, RELAY
@@ -38,6 +38,33 @@ _EXAMPLES: Final[dict[str, Condition]] = {
 }
 """Example values of facts that no condition of the catalogue uses."""
 
+_LISTED: Final = {
+    "achievement_said": "FHIR goal-achievement: in-progress, improving, worsening, no-change, achieved, not-achieved, no-progress ...",
+    "achievement_status": "FHIR goal-achievement: in-progress, improving, worsening, no-change, achieved, not-achieved, no-progress ...",
+    "appointment_status": "carerelay rules codes AppointmentChanged",
+    "business_status": "BSeR: 2.0, 5.1.1 ... as messages write it",
+    "class": "v3-ActCode: EMER, IMP, OBSENC, AMB ...; unknown",
+    "code": "carerelay rules codes activity, for CareActivityRecorded",
+    "disposition": "FHIR discharge-disposition: home, snf, exp ...; unknown",
+    "facility": "the facilities of the directory, as messages write them",
+    "facility_kind": "the kinds of organisation in the directory: hospital, snf, home-health ...",
+    "goal_setting": "as messages write it: hospice, home-health, icf, social-care ...",
+    "level": "as messages write it",
+    "notice": "the ids of routing.yaml: NTF-ADMIT ...",
+    "open_services": "as messages write them",
+    "outcome": "carerelay rules codes OutreachAttempted, for OutreachAttempted; else as messages write it",
+    "performer_role": "carerelay rules codes role",
+    "priority": "FHIR request-priority: routine, urgent, asap, stat; for goals high-priority ...",
+    "programme": "as care teams name them",
+    "purpose": "as messages write it",
+    "role": "carerelay rules codes role",
+    "service": "as messages write it",
+    "status": "carerelay rules codes status",
+    "target_kind": "the kinds of organisation in the directory: home-health, pharmacy ...",
+    "unit": "as messages write it",
+}
+"""Where the values of a text fact come from, if they are not a closed list."""
+
 _AGAIN: Final = {
     "keep": "nothing changes",
     "restart": "a new handoff with a new clock supersedes the open one",
@@ -55,7 +82,11 @@ _SUBJECT: Final = {"encounter": "the encounter", "appointment": "the appointment
 
 
 def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
-    """Return for each fact its name, meaning, kind, an example of a condition, and its values if they are a closed list."""
+    """Return a row for each fact: `fact`, `meaning`, `kind`, `values`, `listed`, `events` and `example` (of a condition).
+
+    *values* are a closed list. Without one, *listed* says where the values of a text fact come from. *events* are those for which
+    the fact can be known; it is empty if that does not depend on the event.
+    """
     used = _first_uses(catalogue)
     first_group = next(iter(sorted(groups)), "mental-illness")
     rows: list[Row] = []
@@ -70,7 +101,18 @@ def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
             by_kind = True if kind == "true or false" else Limits(at_least=2)
         example = used.get(name, first_group if name in GROUPS else by_kind)
         written = f"until: {name}" if name == "needed_by" else f"{name}: {_yaml(example)}"
-        rows.append({"fact": name, "meaning": meaning, "kind": kind, "values": values, "example": written})
+        listed = _LISTED.get(name, "") if kind == "text" or name in _LISTED else ""
+        rows.append(
+            {
+                "fact": name,
+                "meaning": meaning,
+                "kind": kind,
+                "values": values,
+                "listed": listed,
+                "events": _events(name),
+                "example": written,
+            }
+        )
     return rows
 
 
@@ -84,8 +126,8 @@ def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
     rows = [
         *(("event", event, EVENT[event].when) for event in sorted({*FACT_OF, ISSUED}) if event not in _internal()),
         *(
-            ("activity", code, f"used by {', '.join(dict.fromkeys(used[code]))}" if code in used else "not used by a rule")
-            for code in sorted(ACTIVITY_CODES.union(catalogue.codes))
+            ("activity", code, f"{ACTIVITY_CODES.get(code, 'a code of this deployment')}; {_used_by(used.get(code, []))}")
+            for code in sorted(catalogue.codes.union(ACTIVITY_CODES))
         ),
         *(
             (f"{field} of {event}", code, "")
@@ -100,6 +142,9 @@ def list_codes(catalogue: Catalogue, directory: Directory) -> list[Row]:
         *(("unit", unit, UNIT[unit][1]) for unit in UNITS),
         *(("subject", subject, _SUBJECT.get(subject, f"the {subject}")) for subject in get_args(Subject)),
         *(("again", again, _AGAIN[again]) for again in get_args(Again)),
+        *(("urgency", code, "the notification may wait for the morning" if code == "routine" else "") for code in URGENCIES),
+        *(("sensitivity", code, "") for code in SENSITIVITIES),
+        *(("purpose", code, "") for code in PURPOSES),
         *(("profile", profile, "") for profile in sorted({o.profile for o in directory.organisations.values()})),
     ]
     return [{"kind": kind, "code": code, "meaning": meaning} for kind, code, meaning in rows]
@@ -117,6 +162,15 @@ def list_groups(valuesets: ValueSets) -> list[Row]:
         }
         for name, group in sorted(valuesets.groups.items())
     ]
+
+
+def _used_by(rules: list[str]) -> str:
+    return f"used by {', '.join(dict.fromkeys(rules))}" if rules else "not used by a rule"
+
+
+def _events(fact: str) -> list[str]:
+    known = events_with(fact)
+    return [] if known is None else sorted({*known, *([ISSUED] if subject_of(fact) else [])} - _internal())
 
 
 def _internal() -> set[str]:
