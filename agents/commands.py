@@ -99,7 +99,7 @@ def rules_facts(name: Name = "", folder: Folder = None, as_json: AsJson = False)
         if row["listed"]:
             yield f"{'':28}   values: {row['listed']}"
         if row["events"]:
-            yield f"{'':28}   known for {', '.join(row['events'])}"
+            yield f"{'':28}   known for {', '.join(row['events'])}{row['besides']}"
 
     _show(rows, lines, as_json=as_json)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
+from command import run_command
 from renew_rules import ByHandError, nearest_row, row_of
 from timeline import world
 from typer.testing import CliRunner
@@ -20,6 +22,7 @@ from agents.coordination.rules.loading import RULES, load_catalogue
 from agents.coordination.rules.rule import Closing, Ending, Rule, Step, Tell, Trigger, Where
 from agents.coordination.rules.validation import ISSUED, OUTREACH
 from agents.coordination.rules.vocabulary import list_codes, list_facts, list_groups
+from streams.cli.demonstration import STORY
 from streams.cli.exits import UserError
 from streams.contract.codes import CODES
 from streams.contract.topics import FACT_OF, RELAY
@@ -153,6 +156,9 @@ def test_fact_is_listed_with_where_its_values_come_from_and_the_events_that_have
     assert rows["planned"]["events"] == ["PatientAdmitted"]
     assert rows["age_years"]["events"] == []
     assert "known for AppointmentChanged" in rules("facts", "still_stands")
+    assert "known for CareActivityRecorded, GoalUpdated, NotificationIssued; in triggers of a rule about a goal" in rules(
+        "facts", "setbacks"
+    )
     statuses = {"status of ReferralStatusChanged", "status of AppointmentChanged", "status of CareActivityRecorded"}
     assert {row["kind"] for row in lines("codes", "status")} == statuses
     for row in rows.values():
@@ -289,6 +295,40 @@ def test_rule_of_the_page_loads_and_its_row_is_generated(tmp_path):
     assert "note" not in rules("check", str(tmp_path))
     assert row_of(rule, world().valuesets).startswith('    Case("HF-24", 24, "hour", stay(class_="EMER", before=0.1, diagnoses=("I50",))')
     assert "`fmc/heart-failure`" in PAGE
+
+
+COMMANDS = re.findall(r"^\.venv/bin/carerelay (.*)$", PAGE, re.MULTILINE)
+
+
+def test_commands_of_the_page_exist_with_their_options():
+    assert len(COMMANDS) > 6
+    for line in COMMANDS:
+        arguments = shlex.split(line, comments=True)
+        arguments = arguments[: arguments.index("|")] if "|" in arguments else arguments
+        assert run_command(*arguments, "--help").code == 0, line
+
+
+def test_replay_of_the_page_prints_lines_with_the_rule_as_the_page_shows_them():
+    """The command of the page with another file and another rule: that of the story of `carerelay run`."""
+    (line,) = (line for line in COMMANDS if line.startswith("replay "))
+    options = re.sub(r"^replay events\.jsonl(.*)\| grep HF-24$", r"\1", line).split()
+    (shown,) = re.findall(r"^Rule HF-24 .*$", PAGE, re.MULTILINE)
+
+    said = run_command("replay", str(STORY), *options).stdout
+
+    assert re.search(r"^ +Rule TCM-1 version 1: the person was discharged at .* The task is due within ", said, re.MULTILINE)
+    assert re.match(r"Rule HF-24 version 1: the person was discharged at .* The task is due within ", shown)
+
+
+def test_example_of_a_step_condition_and_a_closing_clock_on_the_page_load(tmp_path):
+    fields = {
+        "closes": [{"event": "CareActivityRecorded", "not_before": {"amount": 24, "unit": "hour"}}],
+        "steps": [{"at": "due", "owner": "practice-manager", "where": {"appointment_booked": False}}],
+    }
+    assert "`{amount: 24, unit: hour}`" in PAGE
+    assert "`{appointment_booked: false}`" in PAGE
+    (tmp_path / "TCM-1.yaml").write_text(yaml.safe_dump({**yaml.safe_load((RULES / "TCM-1.yaml").read_text()), **fields}))
+    assert "note" not in rules("check", str(tmp_path))
 
 
 def test_overlay_and_conditions_of_the_page_load(tmp_path):

@@ -82,10 +82,10 @@ _SUBJECT: Final = {"encounter": "the encounter", "appointment": "the appointment
 
 
 def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
-    """Return a row for each fact: `fact`, `meaning`, `kind`, `values`, `listed`, `events` and `example` (of a condition).
+    """Return a row for each fact: `fact`, `meaning`, `kind`, `values`, `listed`, `events`, `besides` and `example`.
 
     *values* are a closed list. Without one, *listed* says where the values of a text fact come from. *events* are those for which
-    the fact can be known; it is empty if that does not depend on the event.
+    the fact can be known; it is empty if that does not depend on the event. *besides* adds what depends on the rule.
     """
     used = _first_uses(catalogue)
     first_group = next(iter(sorted(groups)), "mental-illness")
@@ -110,6 +110,7 @@ def list_facts(catalogue: Catalogue, groups: Iterable[str]) -> list[Row]:
                 "values": values,
                 "listed": listed,
                 "events": _events(name),
+                "besides": "; in triggers of a rule about a goal for every event" if subject_of(name) == "goal" else "",
                 "example": written,
             }
         )
