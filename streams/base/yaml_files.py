@@ -66,6 +66,9 @@ def mismatch(kind: type[msgspec.Struct], wrong: msgspec.ValidationError, written
     elif unknown := _UNKNOWN_VALUE.match(detail):
         names = _values_at(kind, at, of_key=of_key)
         detail = f"{unknown['name']!r} is not known; write one of {', '.join(names)}{did_you_mean(unknown['name'], names)}"
+    elif written is None:
+        needed = [field.name for field in msgspec.structs.fields(kind) if field.required]
+        detail = f"is empty; it needs the fields {', '.join(needed)}"
     elif _WRONG_TYPE.match(detail):
         detail = _instead(_types_at(kind, at), _value_at(written, where))
     return where, detail
@@ -77,7 +80,14 @@ def _instead(types: list[Any], value: Any) -> str:
     if a_list is not None and len(types) == 1 and not isinstance(value, list):
         said = said or "is not a list"
         return f"{said}; write a list with a dash before each entry: - {_example([a_list.item_type])}"
-    return f"{said or 'is not in a form that can be used here'}; write {_example(types)}"
+    form = types[0] if types else None
+    if isinstance(form, msgspec.inspect.BoolType):
+        example = "true or false"
+    elif isinstance(form, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        example = "a number, for example 2"
+    else:
+        example = _example(types)
+    return f"{said or 'is not in a form that can be used here'}; write {example}"
 
 
 def _with_keys(kind: type[msgspec.Struct], problem: str, written: Any, at: str) -> str:
@@ -138,9 +148,9 @@ def _example(types: list[Any]) -> str:
         case msgspec.inspect.DictType(key_type=key, value_type=value):
             return f"{{{_example(_flat(key))}: {_example(_flat(value))}}}"
         case msgspec.inspect.BoolType():
-            return "true or false"
+            return "true"
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
-            return "a number, for example 2"
+            return "2"
         case msgspec.inspect.DateType():
             return date(2026, 7, 1).isoformat()
         case _ if form is not None and hasattr(form, "item_type"):
