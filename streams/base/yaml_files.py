@@ -76,11 +76,10 @@ def mismatch(kind: type[msgspec.Struct], wrong: msgspec.ValidationError, written
 
 def _instead(types: list[Any], value: Any) -> str:
     said = "is empty" if value is None else f"{value!r} cannot be used here" if isinstance(value, str | int | float) else ""
-    a_list = next((one for one in types if hasattr(one, "item_type") or isinstance(one, msgspec.inspect.VarTupleType)), None)
-    if a_list is not None and len(types) == 1 and not isinstance(value, list):
+    form: Any = types[0] if types else None
+    if hasattr(form, "item_type") and not isinstance(value, list):
         said = said or "is not a list"
-        return f"{said}; write a list with a dash before each entry: - {_example([a_list.item_type])}"
-    form = types[0] if types else None
+        return f"{said}; write a list with a dash before each entry: - {_example([form.item_type])}"
     if isinstance(form, msgspec.inspect.BoolType):
         example = "true or false"
     elif isinstance(form, msgspec.inspect.IntType | msgspec.inspect.FloatType):
@@ -139,7 +138,9 @@ def _example(types: list[Any]) -> str:
         case msgspec.inspect.Metadata(extra=dict(extra)) if "example" in extra:
             return str(extra["example"])
         case msgspec.inspect.StructType(cls=cls, fields=fields):
-            needed = ", ".join(f"{field.encode_name}: {_example(_flat(field.type))}" for field in fields if field.required)
+            # A mapping without a required field is shown with its first one.
+            shown = [field for field in fields if field.required] or fields[:1]
+            needed = ", ".join(f"{field.encode_name}: {_example(_flat(field.type))}" for field in shown)
             return str(getattr(cls, "EXAMPLE", "") or f"{{{needed}}}")
         case msgspec.inspect.UnionType():
             return _example(_flat(form))

@@ -250,6 +250,8 @@ def test_file_with_an_ending_that_is_not_read_is_refused(folder, part):
         ("amount: 2", "amount: two", "clock.amount: 'two' cannot be used here; write a number, for example 2"),
         ("{amount: 2, unit: business-day}", "{unit: day}", "clock: amount is missing; write amount: 2"),
         ("effective_from: 2013-01-01", "effective_from: soon", "effective_from: 'soon' cannot be used here; write 2026-07-01"),
+        ("- {at: 50%}", "- {owner: next}", "steps[0]: at is missing; write at: due + 1 business-day"),
+        ("accountable: pcp", "accountable:", "accountable: is empty; write care-coordinator"),
         ("profiles: [us]", "enabled: perhaps", "enabled: 'perhaps' cannot be used here; write true or false"),
         ("profiles: [us]", "profiles: us", "profiles: 'us' cannot be used here; write a list with a dash before each entry: - text"),
         (

@@ -22,6 +22,9 @@ from streams.contract.suggestions import did_you_mean
 
 Scalar = str | int | float | bool
 
+EventName = Annotated[str, msgspec.Meta(extra={"example": "PatientDischarged"})]
+RoleName = Annotated[str, msgspec.Meta(extra={"example": "care-coordinator"})]
+
 Subject = Literal["encounter", "referral", "goal", "appointment", "notification", "person"]
 """What a handoff is about. At most one handoff of a rule is open for each subject. All appointments of one referral count as one
 subject."""
@@ -60,7 +63,7 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Opens the handoff. `event` is an inbound event (`carerelay rules codes event`) or `NotificationIssued`."""
 
     EXAMPLE: ClassVar[str] = "{event: PatientDischarged}"
-    event: str
+    event: EventName
     where: Where = {}
     counts_from: Literal["event", "admission", "discharge", "second-setback"] = "event"
     """What starts the clock: the event, the encounter's admission or discharge (for a diagnosis that is added later), or the second
@@ -75,7 +78,7 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     EXAMPLE: ClassVar[str] = "{event: OutreachAttempted, where: {outcome: reached}}"
-    event: str
+    event: EventName
     where: Where = {}
     not_before: Clock | None = None
     """Time from the trigger before which care does not count (NICE NG27: not before 24 hours)."""
@@ -97,7 +100,7 @@ class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Ends the handoff because it is no longer needed. Death and the cancellation of the trigger always end it."""
 
     EXAMPLE: ClassVar[str] = "{event: PatientAdmitted}"
-    event: str
+    event: EventName
     where: Where = {}
     closure: Literal["superseded", "not-applicable", "cancelled"] = "superseded"
 
@@ -112,7 +115,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Shortening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Makes the handoff due at the end of `clock` after the event, if that is earlier (medication: at the visit, at most day 30)."""
 
-    event: str
+    event: EventName
     clock: Clock
     where: Where = {}
 
@@ -121,7 +124,7 @@ class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One role that is notified. `owner` is the owner of the handoff at that moment."""
 
     EXAMPLE: ClassVar[str] = "{role: owner}"
-    role: str
+    role: RoleName
     asks_acknowledgement: bool = False
     required: bool = False
     """If nobody is known for the role, the organisation's pool for it is notified, or the fallback pool."""
@@ -140,7 +143,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     EXAMPLE: ClassVar[str] = "{at: due, tells: [{role: owner}]}"
-    at: str | dict[Unit, str]
+    at: Annotated[str | dict[Unit, str], msgspec.Meta(extra={"example": "due + 1 business-day"})]
     owner: str | None = None
     tells: tuple[Tell, ...] = ()
     where: Where = {}
@@ -181,7 +184,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     shortens: tuple[Shortening, ...] = ()
     calendar: Literal["accountable", "facility"] = "accountable"
     """Whose time zone and holidays apply. The facility's also apply if the directory does not know the accountable organisation."""
-    accountable: str
+    accountable: RoleName
     """A role of the care team or of the organisation, or one that the subject names: `referral-target`, `referral-requester`,
     `goal-owner`, `recipient` (of the notification), `setter` (the side that set the status), `facility` (the hospital or home
     itself), `transferring-facility` (the hospital that the person came from)."""
@@ -216,7 +219,7 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     id: str
     version: int = 1
-    event: str
+    event: EventName
     where: Where = {}
     title: str
     neutral_title: str
