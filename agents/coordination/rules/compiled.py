@@ -12,7 +12,7 @@ from agents.coordination.reference.calendar import Clock, Unit
 from agents.coordination.rules.conditions import RuleError, Test, compile_where, holds
 from agents.coordination.rules.facts import FACTS, FactContext
 from agents.coordination.rules.rule import COMMON_LADDER, Closing, Moment, Notice, Rule, Step, moments_of
-from agents.coordination.rules.validation import check, check_lists
+from agents.coordination.rules.validation import check, check_urgency
 from streams.contract.suggestions import did_you_mean
 from streams.contract.topics import FACT_OF
 
@@ -99,7 +99,7 @@ class CompiledNotice:
         if kind is None:
             hint = did_you_mean(notice.event, FACT_OF, most=3)
             raise RuleError(notice.id, "event", f"{notice.event!r} is not an event (`carerelay rules codes` lists them all){hint}")
-        check_lists(notice.id, notice)
+        check_urgency(notice.id, notice)
         if not notice.tells:
             raise RuleError(notice.id, "tells", "nobody is notified; name at least one role")
         self.notice = notice

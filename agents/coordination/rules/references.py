@@ -1,7 +1,7 @@
 """Finds what is probably a mistake: a name that the directory does not define, and a step that is after the due time.
 
 Owns the notes that `carerelay rules check` prints. They are notes and not errors, because some roles come only from care teams,
-and a rule may name an organisation that is added later. Must not decide anything.
+a rule may name an organisation that is added later, and consents may use categories of their own. Must not decide anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Final
 
 from agents.coordination.reference.directory import EVERY, Directory
 from agents.coordination.rules.catalogue import Catalogue
-from agents.coordination.rules.rule import COMMON_LADDER, Rule, after_due
+from agents.coordination.rules.rule import COMMON_LADDER, Notice, Rule, after_due
+from agents.coordination.rules.validation import CONSENT_CODES
 from streams.contract.suggestions import did_you_mean
 
 NAMED_BY_THE_SUBJECT: Final = {
@@ -50,6 +51,13 @@ def notes(catalogue: Catalogue, directory: Directory, files: Mapping[str, str] =
             }.get(kind, "")
             hint = did_you_mean(name, known[kind])
             said[f"{_line(where, files)}: {field}: the directory does not know the {kind} {name!r}{listed}{hint}"] = None
+    for where, row in _consented(catalogue):
+        for field, usual in CONSENT_CODES.items():
+            value: str = getattr(row, field)
+            if value not in usual:
+                listed = f"is not a usual {field} (`carerelay rules codes {field}` lists them all)"
+                hint = f"; a consent counts only if it names the same word{did_you_mean(value, usual)}"
+                said[f"{_line(where, files)}: {field}: {value!r} {listed}{hint}"] = None
     for where, rule in _rules(catalogue):
         for index in after_due(rule):
             at = rule.steps[index].at
@@ -68,6 +76,13 @@ def _rules(catalogue: Catalogue) -> Iterator[tuple[str, Rule]]:
     for overlay in catalogue.overlays:
         for id_ in overlay.rules:
             yield from ((f"overlay {overlay.id}: rule {id_}", rule) for other, rule in catalogue.changes_of(id_) if other is overlay)
+
+
+def _consented(catalogue: Catalogue) -> Iterator[tuple[str, Rule | Notice]]:
+    """Yield everything that a consent is looked up for: rules and notifications."""
+    yield from _rules(catalogue)
+    for rows in catalogue.notices.values():
+        yield from ((f"routing {row.notice.id}", row.notice) for row in rows)
 
 
 def _in_catalogue(catalogue: Catalogue) -> Iterator[tuple[str, str, str, str]]:

@@ -31,7 +31,8 @@ SENSITIVITIES: Final = (
 """The categories of a rule: CareRelay's own, and the codes of v3-ActCode (InformationSensitivityPolicy) as consents name them."""
 PURPOSES: Final = ("treatment", "TREAT", "ETREAT", "COC", "CAREMGT", "HOPERAT", "HPAYMT", "HRESCH", "PATRQT", "PUBHLTH")
 """What a notification is for: CareRelay's own, and codes of v3-ActReason (PurposeOfUse) as consents name them."""
-_LISTS: Final = {"urgency": URGENCIES, "sensitivity": SENSITIVITIES, "purpose": PURPOSES}
+CONSENT_CODES: Final = {"sensitivity": SENSITIVITIES, "purpose": PURPOSES}
+"""The usual codes. Others may be right: a deployment's consents may have categories of their own (see `references.notes`)."""
 
 _EVENT_FIELD: Final = {"code": "code", "status": "status", "outcome": "outcome", "by": "by", "registration": "registration"}
 """Facts that are a field of the event itself. An event without the field can never meet such a condition."""
@@ -44,7 +45,7 @@ def check(rule: Rule) -> None:
             raise RuleError(rule.id or "?", field, "empty; every rule needs it")
     if rule.version < 1:
         raise RuleError(rule.id, "version", "must be 1 or more")
-    check_lists(rule.id, rule)
+    check_urgency(rule.id, rule)
     if not rule.triggers:
         raise RuleError(rule.id, "triggers", "nothing can open it; name at least one event")
     if not rule.closes and not rule.completable:
@@ -125,12 +126,11 @@ def _one_of(events: Collection[str]) -> str:
     return f"one of {', '.join(dict.fromkeys(events))}" if len(events) > 1 else next(iter(events))
 
 
-def check_lists(id_: str, row: Rule | Notice) -> None:
-    """Refuse an urgency, sensitivity or purpose that does not exist. Raises RuleError."""
-    for field, allowed in _LISTS.items():
-        value: str = getattr(row, field)
-        if value not in allowed:
-            raise RuleError(id_, field, f"{value!r} is not known; write one of {', '.join(allowed)}{did_you_mean(value, allowed)}")
+def check_urgency(id_: str, row: Rule | Notice) -> None:
+    """Refuse an urgency that does not exist. Raises RuleError."""
+    if row.urgency not in URGENCIES:
+        hint = did_you_mean(row.urgency, URGENCIES)
+        raise RuleError(id_, "urgency", f"{row.urgency!r} is not known; write one of {', '.join(URGENCIES)}{hint}")
 
 
 def check_groups(rule: Rule, groups: Collection[str]) -> None:
