@@ -30,8 +30,8 @@ tests: setup ## all tests, without linters and types
 	@$(BIN)/pytest -n $(WORKERS) --durations=20
 
 test-long: setup lint types ## the same with long random tests; SEED=7 repeats a run; at most an hour on two cores
-	@seed=$${SEED:-$$(date +%s)}; echo "seed: $$seed"; CARERELAY_PROOF_SEQUENCES=10000 CARERELAY_PROOF_SEED=$$seed \
-	  CARERELAY_CHAOS_SECONDS=$(SECONDS) CARERELAY_CHAOS_SEED=$$seed $(BIN)/pytest -n $(WORKERS) --durations=20
+	@seed=$${SEED:-$$(date +%s)}; echo "seed: $$seed"; PROOF_SEQUENCES=10000 PROOF_SEED=$$seed \
+	  CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$$seed $(BIN)/pytest -n $(WORKERS) --durations=20
 
 rules: setup ## generate the pages and the test table from the rules, then test the rules
 	@$(BIN)/python tests/rules/renew_rules.py
@@ -52,7 +52,7 @@ bench-quick: setup ## run short benchmarks, in a few minutes
 	@$(BIN)/python -m bench --quick
 
 chaos: setup ## kill and pause workers and broker under load, and count every effect; SECONDS=600 SEED=7
-	@CARERELAY_CHAOS_SECONDS=$(SECONDS) CARERELAY_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -n 0 -s
+	@CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos -n 0 -s
 
 clean: ## remove the environment, the local Kafka and all generated files
 	@rm -rf .venv .run .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

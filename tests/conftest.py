@@ -168,5 +168,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_report_header() -> str:
     """Print the seed of the random stories, so that a failure can be reproduced."""
-    stories, seed = os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"), os.environ.get("CARERELAY_PROOF_SEED", "20260702")
-    return f"random stories (tests/rules/proof): CARERELAY_PROOF_SEQUENCES={stories} CARERELAY_PROOF_SEED={seed}"
+    stories, seed = os.environ.get("PROOF_SEQUENCES", "500"), os.environ.get("PROOF_SEED", "20260702")
+    return f"random stories (tests/rules/proof): PROOF_SEQUENCES={stories} PROOF_SEED={seed}"

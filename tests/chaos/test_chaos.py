@@ -25,8 +25,8 @@ from stage import Stage, WorkerProcess, event, person_of
 
 from streams.local import LocalKafka
 
-SECONDS = float(os.environ.get("CARERELAY_CHAOS_SECONDS", "30"))
-SEED = int(os.environ.get("CARERELAY_CHAOS_SEED") or time.time_ns() % 1_000_000)
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "30"))
+SEED = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 1_000_000)
 EVENTS_PER_S = 150
 WORKERS_MAX = 4
 SETTLE_S = 150.0
@@ -178,7 +178,7 @@ async def settled(stage: Stage) -> Expected:
 
 @pytest.mark.chaos
 async def test_every_effect_is_there_exactly_once_whatever_happened(own_kafka: LocalKafka, tmp_path: Path):
-    print(f"\nchaos: CARERELAY_CHAOS_SEED={SEED} CARERELAY_CHAOS_SECONDS={SECONDS:.0f}", flush=True)
+    print(f"\nchaos: CHAOS_SEED={SEED} CHAOS_SECONDS={SECONDS:.0f}", flush=True)
     # Clients log each failed attempt to reach the broker, which is intended here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with Stage(own_kafka.bootstrap, tmp_path) as stage:

@@ -1,6 +1,6 @@
 """Random stories of a few people: the product must agree with a model from the domain notes, and keep its guarantees.
 
-CARERELAY_PROOF_SEQUENCES is the number of stories (500), CARERELAY_PROOF_SEED the seed. Both are printed at the start of the
+PROOF_SEQUENCES is the number of stories (500), PROOF_SEED the seed. Both are printed at the start of the
 run; the same values give the same stories. If a story fails, Hypothesis prints its shortest form.
 """
 
@@ -22,8 +22,8 @@ from streams.contract import effects as out
 from streams.contract import events as facts
 from streams.contract.events import EncounterRef, Member, Millis, Party, PersonKey, PersonRef, Practitioner
 
-SEQUENCES = int(os.environ.get("CARERELAY_PROOF_SEQUENCES", "500"))
-SEED = int(os.environ.get("CARERELAY_PROOF_SEED", "20260702"))
+SEQUENCES = int(os.environ.get("PROOF_SEQUENCES", "500"))
+SEED = int(os.environ.get("PROOF_SEED", "20260702"))
 STEPS = 24
 
 STARTS = {
@@ -393,5 +393,5 @@ def test_product_keeps_its_promises_in_random_stories_and_agrees_with_the_model(
             ),
         )
     except BaseException as failed:
-        failed.add_note(f"CARERELAY_PROOF_SEED={SEED} CARERELAY_PROOF_SEQUENCES={SEQUENCES}")
+        failed.add_note(f"PROOF_SEED={SEED} PROOF_SEQUENCES={SEQUENCES}")
         raise
