@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shlex
 import subprocess
@@ -168,7 +167,7 @@ def test_closed_output_pipe_is_not_reported(tmp_path):
         f"{shlex.join(COMMAND)} replay many.jsonl --json | head -n 1",
         shell=True,
  capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PROOF_")},
+        env=clean_environment(),
     )  # fmt: skip
     assert json.loads(done.stdout)["effect"] == "refused"
     assert done.stderr == ""
